@@ -1,0 +1,1 @@
+"""The environments in which policies are collected and deployed."""

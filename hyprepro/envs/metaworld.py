@@ -1,0 +1,180 @@
+"""Meta-World tasks with an observable goal, reset to a goal that one number identifies.
+
+Make-An-Agent's split: ten seen tasks (their policies are the training data) and eight unseen ones. An episode lasts 500 steps
+and succeeds when metaworld's success flag is true at any step. Observations are metaworld's 39 numbers in metres: 18 of the
+current frame, 18 of the previous one, the goal; actions are 4 numbers in [-1, 1] (hand displacement x, y, z; gripper).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyprepro.errors import UserError, closest_match
+
+SEEN_TASKS = (
+    "button-press",
+    "dial-turn",
+    "door-open",
+    "door-unlock",
+    "drawer-open",
+    "faucet-close",
+    "handle-press",
+    "plate-slide",
+    "reach",
+    "window-open",
+)
+"""The ten tasks whose policies train the generator (Make-An-Agent, data set card)."""
+
+UNSEEN_TASKS = (
+    "button-press-wall",
+    "coffee-button",
+    "door-lock",
+    "drawer-close",
+    "faucet-open",
+    "handle-press-side",
+    "reach-wall",
+    "window-close",
+)
+"""The eight tasks that give prompts only (Make-An-Agent, data set card)."""
+
+TABLE1_TASKS = (
+    "window-open",
+    "door-open",
+    "drawer-open",
+    "dial-turn",
+    "plate-slide",
+    "button-press",
+    "handle-press",
+    "faucet-close",
+)
+"""The eight seen tasks that the paper's Table 1 lists, in its order; door-unlock and reach are trained on and left out."""
+
+TABLE3_TASKS = (
+    "drawer-close",
+    "handle-press-side",
+    "door-lock",
+    "window-close",
+    "reach-wall",
+    "coffee-button",
+    "button-press-wall",
+    "faucet-open",
+)
+"""The eight unseen tasks in the order of the paper's Table 3."""
+
+HORIZON = 500
+"""Steps of an episode."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """An initial condition of a task (object position, target), identified by how it is drawn and from which seed.
+
+    Attributes:
+        kind: "paper": the one goal that metaworld's own goal-observable environment freezes when built with this seed, as in
+            Make-An-Agent's test code; "fresh": a goal drawn from the task's reset space with a generator of this seed.
+        seed: The seed.
+    """
+
+    kind: Literal["paper", "fresh"]
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """The name used in records, such as `paper-720` or `fresh-4000017`."""
+        return f"{self.kind}-{self.seed}"
+
+
+class _ScriptedPolicy(Protocol):
+    def get_action(self, obs: NDArray[np.float64]) -> NDArray[np.float32]: ...
+
+
+def check_task(task: str) -> str:
+    """The task's name if it is one of the eighteen.
+
+    Raises:
+        UserError: It is not, with the closest name.
+    """
+    tasks = SEEN_TASKS + UNSEEN_TASKS
+    if task not in tasks:
+        raise UserError(
+            f"Unknown Meta-World task {task!r}.", closest=closest_match(task, tasks), fix=f"one of {', '.join(tasks)}"
+        )
+    return task
+
+
+class MetaWorldEnv:
+    """One metaworld environment, built once and reset to any goal of its task.
+
+    The simulator, its reset and its success flag are metaworld's own; this class only chooses the goal. An episode depends on
+    the goal and the actions alone, not on earlier episodes.
+
+    Raises:
+        UserError: Unknown task.
+    """
+
+    def __init__(self, task: str) -> None:
+        from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+
+        self.task = check_task(task)
+        env: Any = ALL_V3_ENVIRONMENTS[f"{task}-v3"]()
+        env._partially_observable = False
+        env._set_task_called = True
+        env.__dict__.pop("sawyer_observation_space", None)  # cached for the hidden goal
+        self._env = env
+        self._vectors: dict[Goal, NDArray[np.float64]] = {}
+
+    def reset(self, goal: Goal) -> NDArray[np.float64]:
+        """Start an episode at `goal`; returns the first observation `[39]`."""
+        env = self._env
+        if goal not in self._vectors:
+            self._vectors[goal] = self._draw(goal)
+        env._freeze_rand_vec = True
+        env._last_rand_vec = self._vectors[goal].copy()
+        observation: NDArray[np.float64] = env.reset()[0]
+        return observation
+
+    def step(self, action: NDArray[Any]) -> tuple[NDArray[np.float64], float, bool]:
+        """One control step of 0.0125 s; returns the observation `[39]`, the dense reward (0 to 10) and the success flag."""
+        observation, reward, _, _, info = self._env.step(action)
+        return observation, float(reward), bool(info["success"])
+
+    def _draw(self, goal: Goal) -> NDArray[np.float64]:
+        """The random vector that metaworld's reset uses for this goal."""
+        env = self._env
+        env._freeze_rand_vec = False
+        if goal.kind == "paper":
+            # What ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE[...](seed=s) does: the global generator, seeded, then one reset.
+            state = np.random.get_state()  # noqa: NPY002 - metaworld draws from the global generator
+            try:
+                np.random.seed(goal.seed)  # noqa: NPY002 - as above
+                env.seeded_rand_vec = False
+                env.reset()
+            finally:
+                np.random.set_state(state)  # noqa: NPY002 - as above
+        else:
+            env.seeded_rand_vec = True
+            env.seed(goal.seed)
+            env.reset()
+        return np.array(env._last_rand_vec, dtype=np.float64)
+
+
+def scripted_action(task: str, observation: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """The action `[4]` in [-1, 1] of metaworld's scripted expert for a task."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "constant(s) may be too high": the clipping is what we want
+        action = _scripted(task).get_action(np.asarray(observation, dtype=np.float64))
+    return np.clip(action, -1.0, 1.0).astype(np.float32)
+
+
+@cache
+def _scripted(task: str) -> _ScriptedPolicy:
+    from metaworld.policies import ENV_POLICY_MAP
+
+    policy: _ScriptedPolicy = ENV_POLICY_MAP[f"{check_task(task)}-v3"]()
+    return policy
