@@ -1,0 +1,1 @@
+"""Methods: everything that turns a prompt into a deployable controller, one a file."""
