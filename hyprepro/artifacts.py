@@ -1,0 +1,343 @@
+"""Stages and their artifacts: what is computed once, stored under its content's key, and never half-written.
+
+A *stage* is a frozen description of one piece of work (train the autoencoder with these settings on this store). Its *key* is
+a hash of everything that can change its result: kind, version, settings, the keys of the stages it reads, the digests of the
+stores it reads, and the versions of the libraries that compute it. Its *artifact* is the folder of files that it writes.
+
+    cache/autoencoder-0f3a.../         a finished artifact: its files and manifest.json
+    cache/hyplatent-77b1....partial/   one that is being made, or whose run died: its checkpoint files and metrics.jsonl stay
+    cache/locks/hyplatent-77b1...      held (flock) by the process that makes it
+
+An artifact comes into being by one rename, so a reader sees all of it or nothing, and a run that was killed leaves at most a
+`.partial` folder from which the same stage goes on. `execution.execute` runs the stages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import math
+import os
+import shutil
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hyprepro.errors import UserError
+from hyprepro.recipe import Component, fingerprint
+
+LIBRARIES = ("hyprepro", "torch", "numpy", "metaworld", "mujoco")
+"""Part of every key: another version of one of these may compute another result."""
+
+MANIFEST = "manifest.json"
+METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class StoreFile:
+    """An input file from outside the cache. It counts by its content's digest, so it may be moved."""
+
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Stage(ABC):
+    """One piece of work. Subclasses are frozen dataclasses.
+
+    Fields that hold a Stage (or a tuple of Stages) are the inputs; all other fields are settings: a Component, a StoreFile,
+    None, bool, int, float, str, or tuples of these. `version` is raised whenever the same settings give another result.
+    """
+
+    kind: ClassVar[str]
+    version: ClassVar[int] = 1
+    uses_torch: ClassVar[bool] = True
+    """Whether a worker must put torch into deterministic, single-threaded mode first."""
+
+    @abstractmethod
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Write the result's files into `work`.
+
+        Called in a fresh or once interrupted `work` folder: files named `checkpoint*` (and the metrics) are as the interrupted
+        run left them, all others are gone. From a checkpoint the stage must reach the bit-identical result.
+
+        Args:
+            work: The folder to write to.
+            inputs: The finished folder of every input stage by field name (`name.0`, `name.1` for a tuple of stages).
+            report: Takes progress and metrics.
+        """
+
+    @abstractmethod
+    def load(self, path: Path) -> Any:
+        """The usable object from this stage's finished folder `path`."""
+
+    @property
+    def label(self) -> str:
+        """A few words for people: what this stage makes."""
+        return self.kind
+
+    @property
+    def cost(self) -> float:
+        """Expected seconds on one slow core; only the order of the work and the plan's estimate depend on it."""
+        return 1.0
+
+    @property
+    def affinity(self) -> str:
+        """Stages of equal affinity prefer the same worker (evaluations of one task share its environments)."""
+        return ""
+
+    @cached_property
+    def inputs(self) -> dict[str, Stage]:
+        """The stages that this one reads, by field name."""
+        found: dict[str, Stage] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Stage):
+                found[field.name] = value
+            elif isinstance(value, tuple):
+                found |= {f"{field.name}.{i}": item for i, item in enumerate(value) if _is_input(value)}
+        return found
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """All fields that are no stages, as JSON-ready data."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: _described(value, name) for name, value in values.items() if not _is_input(value)}
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 over all that can change the result, as 64 hexadecimal digits."""
+        inputs = {name: stage.key for name, stage in self.inputs.items()}
+        return fingerprint([self.kind, self.version, self.settings, inputs, library_versions()])
+
+
+def _is_input(value: Any) -> bool:
+    return isinstance(value, Stage) or (isinstance(value, tuple) and bool(value) and all(isinstance(item, Stage) for item in value))
+
+
+def _described(value: Any, name: str) -> Any:
+    if isinstance(value, Component):
+        return value.described()
+    if isinstance(value, StoreFile):
+        return {"store": value.digest}
+    if isinstance(value, tuple):
+        return [_described(item, name) for item in value]
+    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise TypeError(f"the stage field {name} holds {value!r}: neither a setting nor a stage")
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """The installed versions of `LIBRARIES`, without importing them and without build suffixes such as +cpu."""
+    return {name: importlib.metadata.version(name).split("+")[0] for name in LIBRARIES}
+
+
+class Report:
+    """Where a stage sends its progress: one JSON line a report in metrics.jsonl.
+
+    Lines hold no times, so an interrupted and continued stage writes the same file as an uninterrupted one: when the first
+    report after a restart is for step s, lines of an earlier attempt for steps >= s are dropped.
+
+    Args:
+        path: The metrics file, or None to discard everything.
+        lines: At most about this many lines for each set of metric names, evenly spread over the steps.
+    """
+
+    def __init__(self, path: Path | None = None, lines: int = 500) -> None:
+        self._path = path
+        self._lines = lines
+        self._written: dict[tuple[str, ...], int] = {}
+        self._started = False
+
+    def progress(self, step: int, total: int, **metrics: float) -> None:
+        """Report that `step` of `total` steps are done, with any metrics as of this step."""
+        if self._path is None:
+            return
+        if not self._started:
+            self._resume_before(step)
+        names = tuple(metrics)
+        bucket = step * self._lines // max(total, 1)
+        if self._written.get(names) == bucket and step != total:
+            return
+        self._written[names] = bucket
+        values = {name: float(value) if math.isfinite(value) else str(float(value)) for name, value in metrics.items()}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "total": total, **values}) + "\n")
+
+    def _resume_before(self, step: int) -> None:
+        self._started = True
+        if self._path is None or not self._path.exists():
+            return
+        kept = [line for line in read_metrics(self._path) if line["step"] < step]
+        for line in kept:
+            names = tuple(name for name in line if name not in ("step", "total"))
+            self._written[names] = line["step"] * self._lines // max(line["total"], 1)
+        write_atomically(self._path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """All complete lines of a metrics file, oldest first; a line cut off by a kill is left out."""
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    found = []
+    for line in lines:
+        with suppress(json.JSONDecodeError):
+            found.append(json.loads(line))
+    return found
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a killed run, sees the old content or the new, never a part."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+class ArtifactCache:
+    """The folder of all artifacts. Safe for several runs at once: whoever makes an artifact holds its lock.
+
+    Args:
+        root: The cache folder; created when first written to.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+        self._verified: dict[tuple[str, int, int], str] = {}
+
+    def name_of(self, stage: Stage) -> str:
+        """The folder name of a stage's artifact."""
+        return f"{stage.kind}-{stage.key[:16]}"
+
+    def path_of(self, stage: Stage) -> Path:
+        """The folder of a stage's finished artifact, whether it exists yet or not."""
+        return self.root / self.name_of(stage)
+
+    def work_of(self, stage: Stage) -> Path:
+        """The folder in which a stage's artifact is made."""
+        return self.root / f"{self.name_of(stage)}.partial"
+
+    def is_finished(self, stage: Stage) -> bool:
+        """Whether the artifact exists, belongs to this very stage, and all its files match their SHA-256."""
+        return self._is_intact(self.path_of(stage), stage)
+
+    def manifest(self, stage: Stage) -> dict[str, Any]:
+        """The manifest of a finished artifact: kind, version, key, settings, inputs, files, digest, seconds."""
+        data: dict[str, Any] = json.loads((self.path_of(stage) / MANIFEST).read_text(encoding="utf-8"))
+        return data
+
+    @contextmanager
+    def lock(self, name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Hold the lock `name`; wait for another process that holds it, after calling `on_wait` once.
+
+        The kernel releases the lock when its holder dies, so a killed run blocks nobody.
+        """
+        folder = self.root / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / name).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                on_wait()
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def make(self, stage: Stage, on_wait: Callable[[], None] = lambda: None) -> Path:
+        """The stage's finished artifact: found, continued from a checkpoint, or made from the start.
+
+        Its inputs must be finished. Raises whatever the stage raises; the artifact then does not exist.
+        """
+        path, work = self.path_of(stage), self.work_of(stage)
+        with self.lock(self.name_of(stage), on_wait):
+            if self.is_finished(stage):  # another run made it while this one waited
+                return path
+            if not self._is_intact(work, stage):  # else killed between its last write and the rename
+                work.mkdir(parents=True, exist_ok=True)
+                _keep_only_checkpoints(work)
+                started = time.perf_counter()
+                inputs = {name: self.path_of(source) for name, source in stage.inputs.items()}
+                stage.run(work, inputs, Report(work / METRICS))
+                self._write_manifest(stage, work, time.perf_counter() - started)
+            for checkpoint in work.glob("checkpoint*"):
+                checkpoint.unlink()
+            if path.exists():  # damaged: fails its SHA-256
+                shutil.rmtree(path)
+            os.replace(work, path)
+        return path
+
+    def _write_manifest(self, stage: Stage, work: Path, seconds: float) -> None:
+        files = {str(p.relative_to(work)): _sha256(p) for p in sorted(work.rglob("*")) if _is_result(p, work)}
+        manifest = {
+            "kind": stage.kind,
+            "version": stage.version,
+            "key": stage.key,
+            "label": stage.label,
+            "settings": stage.settings,
+            "inputs": {name: source.key for name, source in stage.inputs.items()},
+            "libraries": library_versions(),
+            "files": files,
+            "digest": fingerprint({name: value for name, value in files.items() if name != METRICS}),
+            "seconds": round(seconds, 3),
+        }
+        write_atomically(work / MANIFEST, json.dumps(manifest, indent=1).encode())
+
+    def _is_intact(self, folder: Path, stage: Stage) -> bool:
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            files: Mapping[str, str] = manifest["files"]
+            return manifest["key"] == stage.key and all(self._sha256(folder / n) == s for n, s in files.items())
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+            return False
+
+    def _sha256(self, path: Path) -> str:
+        """SHA-256 of a file, computed once in this process for each state of the file."""
+        stat = path.stat()
+        state = (str(path), stat.st_size, stat.st_mtime_ns)
+        if state not in self._verified:
+            self._verified[state] = _sha256(path)
+        return self._verified[state]
+
+
+def _is_result(path: Path, work: Path) -> bool:
+    name = path.relative_to(work).parts[0]
+    return path.is_file() and not name.startswith("checkpoint") and name != MANIFEST
+
+
+def _keep_only_checkpoints(work: Path) -> None:
+    for path in work.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif not path.name.startswith("checkpoint") and path.name != METRICS:
+            path.unlink()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def explain_os_error(error: BaseException, folder: Path) -> UserError | None:
+    """The user's side of a failed write: a full disk or a folder that cannot be written; None for any other error.
+
+    Libraries (HDF5, safetensors, torch) wrap the system's error in classes of their own, so the text counts too.
+    """
+    code, text = getattr(error, "errno", None), str(error)
+    place = str(getattr(error, "filename", None) or folder)
+    if code in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in text or "os error 28" in text:
+        return UserError("The disk is full.", where=place, fix="free some space and run the same command again; finished stages are kept")
+    if isinstance(error, OSError) and code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return UserError("This folder cannot be written to.", where=place, fix="choose another folder, or change its permissions")
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return UserError("A file stands where a folder is needed.", where=place, fix="move the file away, or choose another folder")
+    return None
