@@ -121,7 +121,9 @@ class Stage(ABC):
 
 
 def _is_input(value: Any) -> bool:
-    return isinstance(value, Stage) or (isinstance(value, tuple) and bool(value) and all(isinstance(item, Stage) for item in value))
+    return isinstance(value, Stage) or (
+        isinstance(value, tuple) and bool(value) and all(isinstance(item, Stage) for item in value)
+    )
 
 
 def _described(value: Any, name: str) -> Any:
@@ -335,9 +337,17 @@ def explain_os_error(error: BaseException, folder: Path) -> UserError | None:
     code, text = getattr(error, "errno", None), str(error)
     place = str(getattr(error, "filename", None) or folder)
     if code in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in text or "os error 28" in text:
-        return UserError("The disk is full.", where=place, fix="free some space and run the same command again; finished stages are kept")
+        return UserError(
+            "The disk is full.",
+            where=place,
+            fix="free some space and run the same command again; finished stages are kept",
+        )
     if isinstance(error, OSError) and code in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return UserError("This folder cannot be written to.", where=place, fix="choose another folder, or change its permissions")
+        return UserError(
+            "This folder cannot be written to.", where=place, fix="choose another folder, or change its permissions"
+        )
     if isinstance(error, FileExistsError | NotADirectoryError):
-        return UserError("A file stands where a folder is needed.", where=place, fix="move the file away, or choose another folder")
+        return UserError(
+            "A file stands where a folder is needed.", where=place, fix="move the file away, or choose another folder"
+        )
     return None

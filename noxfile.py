@@ -1,0 +1,67 @@
+"""The project's checks, each in an environment of its own: `nox -s tests`, `nox -l` for the list."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "virtualenv"
+nox.options.sessions = ["lint", "types", "tests"]
+
+CONSTRAINTS = ("-c", "constraints.txt")
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the test suite with the tested versions of everything: nox -s tests -- -k artifacts."""
+    session.install("-e", ".[dev]", *CONSTRAINTS)
+    session.run("pytest", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.install("ruff", *CONSTRAINTS)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types strictly."""
+    session.install("-e", ".[dev]", *CONSTRAINTS)
+    session.run("mypy")
+
+
+@nox.session(default=False)
+def reproduce(session: nox.Session) -> None:
+    """Train and evaluate Table 1 anew (about 20 minutes on two cores) and hold it against the committed result."""
+    session.install("-e", ".[dev]", *CONSTRAINTS)
+    fresh = Path(session.create_tmp()) / "table1"
+    session.run("hyprepro", "run", "table1", "--out", str(fresh), *session.posargs)
+    session.run("hyprepro", "check", "table1", "--result", str(fresh / "result.json"))
+
+
+@nox.session(default=False)
+def minimums(session: nox.Session) -> None:
+    """Run the tests with the lowest version of every dependency that pyproject.toml allows."""
+    project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lowest = [re.sub(r">=([^,]+).*", r"==\1.*", requirement) for requirement in project["dependencies"]]
+    session.install("-e", ".[dev]", *lowest)
+    session.run("pytest", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(default=False)
+def build(session: nox.Session) -> None:
+    """Build the wheel, install it without the repository in sight, and use it."""
+    session.install("hatchling", *CONSTRAINTS)
+    session.run("hatchling", "build", "-d", session.create_tmp())
+    (wheel,) = Path(session.create_tmp()).glob("*.whl")
+    session.install(str(wheel), *CONSTRAINTS)
+    session.chdir(session.create_tmp())
+    session.run("hyprepro", "list")
+    session.run("hyprepro", "doctor")
