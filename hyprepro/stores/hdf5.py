@@ -1,0 +1,319 @@
+"""Reading HDF5 files that may be hostile, and writing them so that no half-written store is ever left.
+
+A store comes from somebody else as often as from us. Nothing in it is executed or unpickled; only plain numeric
+datasets with known names, dtypes, ranks and common filters are read, in blocks, and text is JSON of limited size.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from hyprepro.errors import UserError, closest_match
+
+SPLITS = ("train", "validation", "test")
+"""The splits; a store's uint8 `split` column holds the index into this tuple."""
+
+MAX_TEXT = 60_000
+MAX_ROWS = 100_000_000
+MAX_CHUNK_BYTES = 64 * 2**20
+BLOCK_BYTES = 8 * 2**20
+_TASK_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_SAFE_FILTERS = {"deflate", "shuffle", "fletcher32"}
+_UPGRADE = "pip install -U hyprepro"
+
+
+def write_text(holder: Any, name: str, text: str) -> None:
+    """Write an attribute as fixed-length UTF-8, whose size a reader knows before reading it."""
+    data = text.encode()
+    if len(data) > MAX_TEXT:
+        raise UserError(f"The attribute {name!r} has {len(data)} bytes; a store holds at most {MAX_TEXT}.")
+    holder.attrs.create(name, np.bytes_(data), dtype=h5py.string_dtype("utf-8", max(len(data), 1)))
+
+
+def write_json(holder: Any, name: str, data: Any) -> None:
+    """Write JSON-ready data as an attribute, in canonical form."""
+    write_text(holder, name, json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False))
+
+
+def read_text(holder: Any, name: str, where: str) -> str:
+    """Read a text attribute, refusing missing ones, other types and oversized values (`UserError`)."""
+    if name not in holder.attrs:
+        raise UserError(f"The store lacks the attribute {name!r}.", where=where)
+    kind = holder.attrs.get_id(name).dtype
+    if kind.kind != "S" or kind.itemsize > MAX_TEXT:
+        raise UserError(f"The attribute {name!r} is not text of at most {MAX_TEXT} bytes.", where=where)
+    try:
+        value = holder.attrs[name]
+        return str(value.decode() if isinstance(value, bytes) else value)
+    except (UnicodeDecodeError, OSError) as error:
+        raise UserError(f"The attribute {name!r} cannot be read.", where=f"{where}: {error}") from None
+
+
+def read_json(holder: Any, name: str, where: str) -> dict[str, Any]:
+    """Read a JSON object from an attribute (`UserError` unless it is a well-formed object without NaN)."""
+    try:
+        data = json.loads(read_text(holder, name, where), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"The attribute {name!r} is not valid JSON.", where=f"{where}: {error}") from None
+    if not isinstance(data, dict):
+        raise UserError(f"The attribute {name!r} must be a JSON object.", where=where)
+    return data
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is not allowed")
+
+
+def open_store(path: Path, kind: str, schema: int) -> h5py.File:
+    """Open a store for reading after checking that it is one, of this kind and of a schema that we know.
+
+    Raises:
+        UserError: Missing, truncated, not HDF5, another kind, a newer schema.
+    """
+    if not path.is_file():
+        near = [p.name for p in path.parent.glob("*.h5")] if path.parent.is_dir() else []
+        raise UserError(
+            f"There is no {kind} store here.",
+            where=str(path),
+            closest=closest_match(path.name, near),
+            fix="check the path bound to DataSource, or make a store with: hyprepro collect",
+        )
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        what = "is truncated" if "truncated" in str(error) else "cannot be opened as an HDF5 file"
+        raise UserError(
+            f"The {kind} store {what}.",
+            where=f"{path}: {error}",
+            fix="fetch it again (git checkout, or copy it anew), then: hyprepro store verify PATH",
+        ) from None
+    try:
+        _check_header(file, path, kind, schema)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _check_header(file: h5py.File, path: Path, kind: str, schema: int) -> None:
+    found = read_text(file, "kind", str(path))
+    if found != kind:
+        raise UserError(
+            f"This is a {found} store, not a {kind} store.",
+            where=str(path),
+            fix="swap the two paths bound to DataSource",
+        )
+    number = file.attrs.get("schema")
+    if not isinstance(number, np.integer):
+        raise UserError("The store does not state its schema number.", where=str(path))
+    if number != schema:
+        age = "a newer hyprepro" if number > schema else "an older hyprepro"
+        raise UserError(
+            f"The store was written by {age}: schema {number}; this version reads schema {schema}.",
+            where=str(path),
+            fix=_UPGRADE if number > schema else "collect it again: hyprepro collect",
+        )
+
+
+def task_groups(file: h5py.File, root: str, where: str) -> dict[str, h5py.Group]:
+    """The task groups under `root`, by name, in sorted order (`UserError` for links and odd names)."""
+    group = hard_member(file, root, h5py.Group, where)
+    names = sorted(group)
+    for name in names:
+        if not _TASK_NAME.fullmatch(name):
+            raise UserError(f"The store has a task with an unusual name: {name[:80]!r}.", where=f"{where}:/{root}")
+    return {name: hard_member(group, name, h5py.Group, where) for name in names}
+
+
+def check_task_name(task: str) -> None:
+    """Refuse names that a reader would refuse."""
+    if not _TASK_NAME.fullmatch(task):
+        raise UserError(f"A task name has lower-case letters, digits and hyphens; got {task[:80]!r}.")
+
+
+def hard_member(group: h5py.Group, name: str, kind: type, where: str) -> Any:
+    """A member of a group, which must lie in this very file (no soft or external link) and be of the given class."""
+    place = f"{where}:{group.name.rstrip('/')}/{name}"
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise UserError("The store lacks a member, or it is a link to elsewhere.", where=place)
+    try:
+        member = group[name]
+    except (OSError, KeyError, RuntimeError) as error:
+        raise UserError("The store is damaged.", where=f"{place}: {error}") from None
+    if not isinstance(member, kind):
+        raise UserError(f"A member of the store is not a {kind.__name__.lower()}.", where=place)
+    return member
+
+
+def dataset(group: h5py.Group, name: str, dtypes: tuple[str, ...], tail: tuple[int, ...], where: str) -> h5py.Dataset:
+    """A dataset `[rows, *tail]` of one of `dtypes`, checked before a byte of it is read.
+
+    Raises:
+        UserError: Another dtype or shape, too many rows, external or virtual storage, an unknown filter, huge chunks.
+    """
+    data = hard_member(group, name, h5py.Dataset, where)
+    place = f"{where}:{data.name}"
+    if data.dtype.newbyteorder("=").name not in dtypes:
+        raise UserError(f"Expected {' or '.join(dtypes)}, found {data.dtype}.", where=place)
+    if data.ndim != 1 + len(tail) or data.shape[1:] != tail:
+        wanted = ", ".join(["rows", *map(str, tail)])
+        raise UserError(f"Expected the shape [{wanted}], found {list(data.shape)}.", where=place)
+    if data.shape[0] > MAX_ROWS:
+        raise UserError(f"The dataset claims {data.shape[0]} rows; at most {MAX_ROWS} are read.", where=place)
+    if data.is_virtual or data.external or not set(_filters(data)) <= _SAFE_FILTERS:
+        raise UserError("The dataset is stored outside the file or with an unknown filter.", where=place)
+    if data.chunks and int(np.prod(data.chunks)) * data.dtype.itemsize > MAX_CHUNK_BYTES:
+        raise UserError("The dataset has chunks of more than 64 MiB.", where=place)
+    return data
+
+
+def _filters(data: h5py.Dataset) -> list[str]:
+    plist = data.id.get_create_plist()
+    names = {
+        h5py.h5z.FILTER_DEFLATE: "deflate",
+        h5py.h5z.FILTER_SHUFFLE: "shuffle",
+        h5py.h5z.FILTER_FLETCHER32: "fletcher32",
+    }
+    return [names.get(plist.get_filter(i)[0], "other") for i in range(plist.get_nfilters())]
+
+
+def read_rows(data: h5py.Dataset, low: int, high: int, where: str) -> NDArray[Any]:
+    """Rows `low` to `high`, in native byte order (`UserError` if the file is damaged there)."""
+    try:
+        block = data[low:high]
+    except (OSError, RuntimeError) as error:
+        raise UserError("The store is damaged.", where=f"{where}:{data.name}, rows {low} to {high}: {error}") from None
+    return np.asarray(block, dtype=data.dtype.newbyteorder("="))
+
+
+def blocks(data: h5py.Dataset, where: str) -> Iterator[tuple[int, NDArray[Any]]]:
+    """All rows in order as (first row, block), at most about 8 MiB at a time and aligned to chunks."""
+    row_bytes = max(1, data.dtype.itemsize * int(np.prod(data.shape[1:])))
+    chunk = data.chunks[0] if data.chunks else 1
+    step = max(1, BLOCK_BYTES // (row_bytes * chunk)) * chunk
+    for low in range(0, data.shape[0], step):
+        yield low, read_rows(data, low, min(low + step, data.shape[0]), where)
+
+
+class ContentDigest:
+    """SHA-256 over what a store says (names, shapes, dtypes, little-endian bytes, attributes), not over file bytes."""
+
+    def __init__(self) -> None:
+        self._data: dict[str, tuple[list[int], str, Any]] = {}
+
+    def update(self, name: str, rows: NDArray[Any]) -> None:
+        """Rows appended to the dataset `name`."""
+        little = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("<"))
+        shape, _, sha = self._data.setdefault(name, ([0, *rows.shape[1:]], little.dtype.name, hashlib.sha256()))
+        shape[0] += len(little)
+        sha.update(little.tobytes())
+
+    def hexdigest(self, attributes: dict[str, Any]) -> str:
+        """64 hexadecimal digits for the data so far together with the semantic attributes (JSON-ready)."""
+        table = [[name, shape, dtype, sha.hexdigest()] for name, (shape, dtype, sha) in sorted(self._data.items())]
+        text = json.dumps([attributes, table], sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def as_user_error(error: Exception, path: Path) -> UserError:
+    """What to tell the user about a failed write."""
+    code = error.errno if isinstance(error, OSError) else None
+    text = str(error)
+    if code == errno.ENOSPC or "errno = 28" in text or "No space left" in text:
+        return UserError(
+            "The disk is full: the store was not written.",
+            where=str(path),
+            fix="free some space and run the same command again; earlier files are untouched",
+        )
+    return UserError(
+        "The store could not be written.",
+        where=f"{path}: {text}",
+        fix="check that the folder exists and is writable, then run the same command again",
+    )
+
+
+class AtomicFile:
+    """An HDF5 file that appears under its name only when it is complete.
+
+    It is written as `<name>.partial` beside the target; `commit` flushes it to disk and renames it. Without a commit
+    nothing is left, and what stood under the name before is untouched.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.partial = path.with_name(path.name + ".partial")
+        with self.guard():
+            self.partial.unlink(missing_ok=True)
+            self.file = h5py.File(self.partial, "w", libver=("v110", "v110"), rdcc_nbytes=4 * 2**20)
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Turn a failed write into a `UserError` and remove the half-written file."""
+        try:
+            yield
+        except UserError:
+            raise
+        except (OSError, RuntimeError) as error:
+            self.discard()
+            raise as_user_error(error, self.path) from None
+
+    def commit(self) -> None:
+        """Close, flush to disk and rename into place."""
+        with self.guard():
+            self.file.close()
+            with open(self.partial, "rb") as handle:
+                os.fsync(handle.fileno())
+            os.replace(self.partial, self.path)
+
+    def discard(self) -> None:
+        """Close and remove the half-written file."""
+        file = getattr(self, "file", None)
+        if file is not None:
+            with suppress(OSError, RuntimeError):
+                file.close()
+        with suppress(OSError):
+            self.partial.unlink(missing_ok=True)
+
+
+def growing(group: h5py.Group, name: str, dtype: str, tail: tuple[int, ...], chunk_rows: int) -> h5py.Dataset:
+    """Create a dataset `[0, *tail]` that grows by rows, compressed as well as gzip can, with reproducible bytes."""
+    return group.create_dataset(
+        name,
+        shape=(0, *tail),
+        maxshape=(None, *tail),
+        dtype=np.dtype(dtype).newbyteorder("<"),
+        chunks=(chunk_rows, *tail),
+        compression="gzip",
+        compression_opts=9,
+        shuffle=True,
+        track_times=False,
+    )
+
+
+def extend(data: h5py.Dataset, rows: NDArray[Any]) -> None:
+    """Append rows to a growing dataset."""
+    start = data.shape[0]
+    data.resize(start + len(rows), axis=0)
+    data[start:] = rows
+
+
+def collect_problems(check: Callable[[], Iterator[str]]) -> list[str]:
+    """Run a generator of problems; a `UserError` inside is the last problem."""
+    problems: list[str] = []
+    try:
+        problems.extend(check())
+    except UserError as error:
+        problems.append(str(error))
+    return problems

@@ -1,0 +1,253 @@
+"""The policy store: trained policies as flat parameter vectors, with what is known about each.
+
+/policies/<task>/params    [N, P]  float16 or float32, gzip, chunks of rows
+                 seed      [N]     the SAC seed of the run
+                 step      [N]     environment steps of training at the checkpoint
+                 success   [N]     success rate in [0, 1] over `episodes` fresh goals
+                 episodes  [N]
+                 return    [N]     mean undiscounted return of these episodes
+                 split     [N]     uint8, index into (train, validation, test)
+attributes (JSON): layout, units, splits, versions, route; text: kind, digest; integer: schema
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hyprepro.errors import UserError
+from hyprepro.policies.layout import PolicyLayout
+from hyprepro.stores import hdf5
+from hyprepro.stores.base import Column, StoreReader, StoreWriter, split_code
+
+POLICY_SPLITS = ("train", "test")
+META: dict[str, Column] = {
+    "seed": Column(("int32",)),
+    "step": Column(("int64",)),
+    "success": Column(("float32",)),
+    "episodes": Column(("int32",)),
+    "return": Column(("float32",)),
+    "split": Column(("uint8",)),
+}
+UNITS = {
+    "params": "dimensionless weights and biases",
+    "step": "environment steps",
+    "success": "fraction of episodes, 0 to 1",
+    "return": "undiscounted sum of metaworld's dense reward, 0 to 10 a step",
+}
+CHUNK_ROWS = 4
+MAX_POLICIES = 1_000_000
+
+
+class PolicyStore(StoreReader):
+    """A policy store opened for reading; see the module for its format.
+
+    Attributes:
+        layout: The layout of every policy, activations included.
+        route: How the policies were made (JSON-ready).
+        versions: Versions of the libraries that made them.
+        digest: The recorded SHA-256 of the content.
+    """
+
+    kind = "policy"
+    root = "policies"
+    json_attributes = ("layout", "units", "splits", "versions", "route")
+
+    def __init__(self, path: str | Path, layout: PolicyLayout | None = None) -> None:
+        super().__init__(Path(path))
+        try:
+            self.layout = PolicyLayout.from_json(self.attributes["layout"])
+            if layout is not None and layout.layers != self.layout.layers:
+                raise UserError(
+                    _other_layout(self.layout, layout),
+                    where=self.where,
+                    fix="bind DataSource.policies to a store of this layout",
+                )
+            self._params = {task: self._checked(task) for task in self.tasks}
+            self._meta: dict[str, dict[str, NDArray[Any]]] = {}
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def open(cls, path: str | Path, layout: PolicyLayout | None = None) -> PolicyStore:
+        """Open and validate a store; with `layout`, one whose layers are exactly those (its activations may differ).
+
+        Raises:
+            UserError: Missing, truncated, not HDF5, another kind, schema or layout, malformed.
+        """
+        return cls(path, layout)
+
+    def count(self, task: str, split: str | None = None) -> int:
+        """Number of policies of a task, in one split or in all."""
+        return len(self.rows(task, split))
+
+    def rows(self, task: str, split: str | None = None) -> NDArray[np.int64]:
+        """Row numbers of a task's policies, ascending `[k]`."""
+        meta = self.meta(task)
+        if split is None:
+            return np.arange(len(meta["seed"]))
+        split_code(split, POLICY_SPLITS)
+        return np.flatnonzero(meta["split"] == split)
+
+    def meta(self, task: str) -> dict[str, NDArray[Any]]:
+        """What is known about each policy: seed, step, success, episodes, return `[N]`, and split as words `[N]`."""
+        if task not in self._meta:
+            group = self.group(task)
+            columns = {name: group[name] for name in META}
+            table = {name: hdf5.read_rows(data, 0, data.shape[0], self.where) for name, data in columns.items()}
+            table["split"] = self._split_column(columns["split"])
+            rates = table["success"]
+            if not np.all((rates >= 0) & (rates <= 1)):  # also false for NaN
+                raise UserError(
+                    "A recorded success rate is not between 0 and 1.", where=f"{self.where}:/policies/{task}"
+                )
+            self._meta[task] = table
+        return self._meta[task]
+
+    def read(self, task: str, rows: ArrayLike) -> NDArray[np.float32]:
+        """Parameters of the given rows, in the given order `[k, P]` float32, read chunk by chunk.
+
+        Raises:
+            UserError: A row that does not exist, a damaged chunk, a value that is not finite.
+        """
+        self.group(task)
+        data, wanted = self._params[task], np.asarray(rows, dtype=np.int64).reshape(-1)
+        place = f"{self.where}:/policies/{task}/params"
+        if wanted.size and not (wanted.min() >= 0 and wanted.max() < data.shape[0]):
+            raise UserError(f"Row {int(wanted.max())} of {data.shape[0]} policies was asked for.", where=place)
+        out = np.empty((wanted.size, self.layout.size), dtype=np.float32)
+        chunk = data.chunks[0] if data.chunks else 64
+        for index in np.unique(wanted // chunk):
+            members = np.flatnonzero(wanted // chunk == index)
+            low = int(index) * chunk
+            block = hdf5.read_rows(data, low, min(low + chunk, data.shape[0]), self.where)
+            out[members] = block[wanted[members] - low]
+        finite = np.isfinite(out).all(axis=1)
+        if not finite.all():
+            raise UserError(
+                "A stored policy has parameters that are not finite.",
+                where=f"{place}, row {wanted[~finite][0]}",
+                fix="hyprepro store verify PATH lists all of them",
+            )
+        return out
+
+    def columns(self) -> list[tuple[str, h5py.Dataset]]:
+        """Every dataset with its path below `/policies`."""
+        names = ("params", *META)
+        return [(f"{task}/{name}", self.group(task)[name]) for task in self.tasks for name in names]
+
+    def _checked(self, task: str) -> h5py.Dataset:
+        group = self.group(task)
+        params = hdf5.dataset(group, "params", ("float16", "float32"), (self.layout.size,), self.where)
+        if params.shape[0] > MAX_POLICIES:
+            raise UserError(f"More than {MAX_POLICIES} policies of one task.", where=f"{self.where}:/policies/{task}")
+        for name, column in META.items():
+            data = hdf5.dataset(group, name, column.dtypes, (), self.where)
+            if data.shape[0] != params.shape[0]:
+                raise UserError(
+                    f"{params.shape[0]} policies but {data.shape[0]} entries in {name!r}.",
+                    where=f"{self.where}:/policies/{task}",
+                )
+        return params
+
+
+class PolicyStoreWriter(StoreWriter):
+    """Writes a policy store row block by row block; the file appears under its name when `close()` has finished it.
+
+    Args:
+        path: The store to write.
+        layout: The layout of every policy.
+        route: How the policies are made (JSON-ready), declared in the store and in every result.
+        dtype: float16 halves the file; the rounding is checked to be without overflow.
+        versions: Library versions; the installed ones if None.
+    """
+
+    kind = "policy"
+    root = "policies"
+
+    def __init__(
+        self,
+        path: str | Path,
+        layout: PolicyLayout,
+        route: dict[str, Any],
+        dtype: Literal["float16", "float32"] = "float16",
+        versions: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(path, {"layout": layout.to_json(), "units": UNITS, "route": route}, versions)
+        self.layout = layout
+        self._params = Column((dtype,), (layout.size,), CHUNK_ROWS)
+
+    def append(
+        self,
+        task: str,
+        params: ArrayLike,
+        seed: ArrayLike,
+        step: ArrayLike,
+        success: ArrayLike,
+        episodes: ArrayLike,
+        returns: ArrayLike,
+        split: str,
+    ) -> None:
+        """Append `k` policies of a task: parameters `[k, P]`, the rest `[k]` or one number for all.
+
+        Raises:
+            UserError: Values that are not finite or overflow the store's dtype, a success rate outside [0, 1].
+        """
+        flat = np.asarray(params)
+        if flat.ndim != 2 or flat.shape[1] != self.layout.size:
+            raise UserError(
+                f"Expected policies of {self.layout.size} parameters, got an array of shape {flat.shape}.",
+                where=str(self.path),
+            )
+        rates = np.asarray(success, dtype=np.float32)
+        if not np.all((rates >= 0) & (rates <= 1)) or not np.isfinite(np.asarray(returns, dtype=np.float64)).all():
+            raise UserError(f"A success rate of a {task} policy is outside [0, 1], or its return is not finite.")
+        rows = self._rounded(task, flat)
+        values: dict[str, ArrayLike] = {
+            "seed": seed,
+            "step": step,
+            "success": success,
+            "episodes": episodes,
+            "return": returns,
+            "split": split_code(split, POLICY_SPLITS),
+        }
+        table = {name: _column(name, value, len(flat)) for name, value in values.items()}
+        self._append(task, "params", self._params, rows)
+        for name, column in table.items():
+            self._append(task, name, META[name], column)
+
+    def _rounded(self, task: str, flat: NDArray[Any]) -> NDArray[Any]:
+        if not np.isfinite(flat).all():
+            raise UserError(
+                f"A {task} policy has parameters that are not finite; it was not stored.", where=str(self.path)
+            )
+        with np.errstate(over="ignore"):
+            rows = flat.astype(self._params.dtypes[0])
+        if not np.isfinite(rows).all():
+            raise UserError(
+                f"A {task} policy has a parameter of {np.abs(flat).max():.3g}, too large for {rows.dtype.name}.",
+                where=str(self.path),
+                fix="write the store with dtype float32",
+            )
+        return rows
+
+
+def _column(name: str, value: ArrayLike, count: int) -> NDArray[Any]:
+    full = np.broadcast_to(np.asarray(value), count)
+    column = np.ascontiguousarray(full, META[name].dtypes[0])
+    if column.dtype.kind in "iu" and not np.array_equal(column, full):
+        raise ValueError(f"{name} does not fit {column.dtype}")
+    return column
+
+
+def _other_layout(found: PolicyLayout, wanted: PolicyLayout) -> str:
+    def text(layout: PolicyLayout) -> str:
+        sizes = f"{layout.observation_size} -> {layout.hidden} -> {layout.hidden} -> {layout.action_size}"
+        return f"{sizes} ({layout.size} parameters)"
+
+    return f"The store holds policies of another layout: {text(found)}; expected {text(wanted)}."

@@ -1,0 +1,294 @@
+"""The trajectory store: episodes laid end to end, with Minari's names, so that a task is a few flat arrays.
+
+    /trajectories/<task>/observations           [sum(T + 1), O] float32
+                         actions                [sum(T), A]     float32
+                         rewards                [sum(T)]        float32
+                         terminations, truncations [sum(T)]     uint8 (0 or 1)
+                         episodes/id            [N] position in this table
+                                  seed          [N] the goal's seed
+                                  total_steps   [N] T
+                                  policy_row    [N] row in the policy store of the same task, -1 if not stored
+                                  success_step  [N] 0-based index of the first step with the success flag, -1 if none
+                                  split         [N] uint8, index into (train, validation, test)
+    attributes (JSON): spaces, units, splits, versions, route, policies (digest of the policy store)
+    text: kind, digest; integer: schema
+
+Action t leads from observation t to observation t + 1, so the first observation with success is success_step + 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hyprepro.errors import UserError
+from hyprepro.stores import hdf5
+from hyprepro.stores.base import Column, StoreReader, StoreWriter, split_code
+
+TABLE: dict[str, Column] = {
+    "id": Column(("int64",)),
+    "seed": Column(("int64",)),
+    "total_steps": Column(("int32",)),
+    "policy_row": Column(("int32",)),
+    "success_step": Column(("int32",)),
+    "split": Column(("uint8",)),
+}
+UNITS = {
+    "observations": "as the environment gives them (Meta-World: metres)",
+    "actions": "-1 to 1",
+    "rewards": "dense reward of the environment",
+    "seed": "seed that identifies the goal",
+    "success_step": "0-based step whose success flag is first true, -1 if none",
+}
+MAX_EPISODES = 1_000_000
+MAX_STEPS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One stored episode of T steps."""
+
+    task: str
+    id: int
+    split: str
+    goal_seed: int
+    policy_row: int
+    success_step: int
+    observations: NDArray[np.float32]
+    """`[T + 1, O]`"""
+    actions: NDArray[np.float32]
+    """`[T, A]`"""
+    rewards: NDArray[np.float32]
+    """`[T]`"""
+
+
+class TrajectoryStore(StoreReader):
+    """A trajectory store opened for reading; see the module for its format.
+
+    Attributes:
+        observation_size: O.
+        action_size: A.
+        policies_digest: Digest of the policy store that `policy_row` refers to, empty if there is none.
+        route, versions, digest: As in the policy store.
+    """
+
+    kind = "trajectory"
+    root = "trajectories"
+    json_attributes = ("spaces", "units", "splits", "versions", "route", "policies")
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(Path(path))
+        try:
+            self.observation_size = self._size("observation")
+            self.action_size = self._size("action")
+            self.policies_digest = str(self.attributes["policies"].get("digest", ""))
+            self._tables: dict[str, dict[str, NDArray[Any]]] = {}
+            self._starts = {task: self._checked(task) for task in self.tasks}
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def open(cls, path: str | Path) -> TrajectoryStore:
+        """Open and validate a store.
+
+        Raises:
+            UserError: Missing, truncated, not HDF5, another kind or schema, malformed.
+        """
+        return cls(path)
+
+    def table(self, task: str) -> dict[str, NDArray[Any]]:
+        """The episode table `[N]`: id, seed, total_steps, policy_row, success_step, and split as words."""
+        self.group(task)
+        return self._tables[task]
+
+    def count(self, task: str, split: str | None = None) -> int:
+        """Number of episodes of a task, in one split or in all."""
+        return len(self.ids(task, split))
+
+    def ids(self, task: str, split: str | None = None) -> NDArray[np.int64]:
+        """Ids of a task's episodes, ascending `[k]`."""
+        table = self.table(task)
+        if split is None:
+            return np.arange(len(table["id"]))
+        split_code(split, hdf5.SPLITS)
+        return np.flatnonzero(table["split"] == split)
+
+    def episodes(self, task: str, split: str | None = None) -> Iterator[Episode]:
+        """The episodes of a task one by one, in the order in which they were written."""
+        for index in self.ids(task, split):
+            yield self.episode(task, int(index))
+
+    def episode(self, task: str, index: int) -> Episode:
+        """One episode (`UserError` if it is damaged or not finite)."""
+        table = self.table(task)
+        if not 0 <= index < len(table["id"]):
+            raise UserError(f"Episode {index} of {len(table['id'])} was asked for.", where=f"{self.where}:{task}")
+        steps, start = int(table["total_steps"][index]), int(self._starts[task][index])
+        arrays = {
+            "observations": self._slice(task, "observations", start + index, steps + 1),
+            "actions": self._slice(task, "actions", start, steps),
+            "rewards": self._slice(task, "rewards", start, steps),
+        }
+        return Episode(
+            task,
+            index,
+            str(table["split"][index]),
+            int(table["seed"][index]),
+            int(table["policy_row"][index]),
+            int(table["success_step"][index]),
+            **arrays,
+        )
+
+    def columns(self) -> list[tuple[str, h5py.Dataset]]:
+        """Every dataset with its path below `/trajectories`."""
+        names = (*self._flat(), *(f"episodes/{name}" for name in TABLE))
+        return [(f"{task}/{name}", self.group(task)[name]) for task in self.tasks for name in names]
+
+    def _slice(self, task: str, name: str, start: int, count: int) -> NDArray[np.float32]:
+        rows = hdf5.read_rows(self.group(task)[name], start, start + count, self.where)
+        if not np.isfinite(rows).all():
+            raise UserError(
+                "A stored episode has values that are not finite.",
+                where=f"{self.where}:/trajectories/{task}/{name}, rows {start} to {start + count}",
+                fix="hyprepro store verify PATH lists all of them",
+            )
+        return rows
+
+    def _flat(self) -> dict[str, Column]:
+        return flat_columns(self.observation_size, self.action_size)
+
+    def _size(self, space: str) -> int:
+        size = self.attributes["spaces"].get(space)
+        if not isinstance(size, int) or not 0 < size <= 100_000:
+            raise UserError(f"The store does not state the size of its {space} space.", where=self.where)
+        return size
+
+    def _checked(self, task: str) -> NDArray[np.int64]:
+        """Validate a task's shapes against its episode table; the first step of each episode `[N]`."""
+        group, where = self.group(task), f"{self.where}:/trajectories/{task}"
+        episodes = hdf5.hard_member(group, "episodes", h5py.Group, self.where)
+        columns = {name: hdf5.dataset(episodes, name, c.dtypes, (), self.where) for name, c in TABLE.items()}
+        count = columns["id"].shape[0]
+        if count > MAX_EPISODES or any(data.shape[0] != count for data in columns.values()):
+            raise UserError("The columns of the episode table differ in length or are too long.", where=where)
+        table = {name: hdf5.read_rows(data, 0, count, self.where) for name, data in columns.items()}
+        table["split"] = self._split_column(columns["split"])
+        steps = table["total_steps"].astype(np.int64)
+        if count and not (steps.min() >= 1 and steps.max() <= MAX_STEPS and np.all(table["success_step"] < steps)):
+            raise UserError("The episode table has impossible step counts.", where=where)
+        for name, column in self._flat().items():
+            data = hdf5.dataset(group, name, column.dtypes, column.tail, self.where)
+            wanted = int(steps.sum()) + (count if name == "observations" else 0)
+            if data.shape[0] != wanted:
+                raise UserError(f"{name!r} has {data.shape[0]} rows, the episode table asks for {wanted}.", where=where)
+        self._tables[task] = table
+        return np.cumsum(steps) - steps
+
+
+class TrajectoryStoreWriter(StoreWriter):
+    """Writes a trajectory store episode by episode; the file appears under its name when `close()` has finished it.
+
+    Args:
+        path: The store to write.
+        route: How the episodes were made (JSON-ready).
+        policies_digest: Digest of the policy store that `policy_row` refers to.
+        observation_size: O.
+        action_size: A.
+        versions: Library versions; the installed ones if None.
+    """
+
+    kind = "trajectory"
+    root = "trajectories"
+
+    def __init__(
+        self,
+        path: str | Path,
+        route: dict[str, Any],
+        policies_digest: str = "",
+        observation_size: int = 39,
+        action_size: int = 4,
+        versions: dict[str, str] | None = None,
+    ) -> None:
+        attributes = {
+            "spaces": {"observation": observation_size, "action": action_size},
+            "units": UNITS,
+            "route": route,
+            "policies": {"digest": policies_digest},
+        }
+        super().__init__(path, attributes, versions)
+        self._flat = flat_columns(observation_size, action_size)
+        self._counts: dict[str, int] = {}
+
+    def append(
+        self,
+        task: str,
+        observations: ArrayLike,
+        actions: ArrayLike,
+        rewards: ArrayLike,
+        success_step: int,
+        goal_seed: int,
+        policy_row: int,
+        split: str,
+    ) -> int:
+        """Append one episode: observations `[T + 1, O]`, actions `[T, A]`, rewards `[T]`; returns its id in the task.
+
+        Raises:
+            UserError: Values that are not finite, shapes that do not fit together, a success step outside the episode.
+        """
+        flat = {
+            name: np.ascontiguousarray(value, np.float32)
+            for name, value in (("observations", observations), ("actions", actions), ("rewards", rewards))
+        }
+        steps = len(flat["actions"])
+        self._check(task, flat, steps, success_step)
+        end = np.zeros(steps, dtype=np.uint8)
+        end[-1] = 1  # recording stopped; Meta-World has no terminal states
+        columns: dict[str, NDArray[Any]] = {**flat, "terminations": np.zeros(steps, dtype=np.uint8), "truncations": end}
+        index = self._counts.get(task, 0)
+        row = {
+            "id": index,
+            "seed": goal_seed,
+            "total_steps": steps,
+            "policy_row": policy_row,
+            "success_step": success_step,
+            "split": split_code(split, hdf5.SPLITS),
+        }
+        for name, column in self._flat.items():
+            self._append(task, name, column, columns[name])
+        for name, value in row.items():
+            self._append(task, f"episodes/{name}", TABLE[name], np.array([value], dtype=TABLE[name].dtypes[0]))
+        self._counts[task] = index + 1
+        return index
+
+    def _check(self, task: str, flat: dict[str, NDArray[np.float32]], steps: int, success_step: int) -> None:
+        lengths = {"observations": steps + 1, "actions": steps, "rewards": steps}
+        wanted = {name: (n, *self._flat[name].tail) for name, n in lengths.items()}
+        found = {name: array.shape for name, array in flat.items()}
+        if found != wanted or not 1 <= steps <= MAX_STEPS:
+            raise UserError(f"The arrays of a {task} episode do not fit together: {found}.", where=str(self.path))
+        if not all(np.isfinite(array).all() for array in flat.values()):
+            raise UserError(
+                f"A {task} episode has values that are not finite; it was not stored.", where=str(self.path)
+            )
+        if not -1 <= success_step < steps:
+            raise UserError(
+                f"Success step {success_step} lies outside an episode of {steps} steps.", where=str(self.path)
+            )
+
+
+def flat_columns(observation_size: int, action_size: int) -> dict[str, Column]:
+    """The flat datasets of a task; 256-row chunks of whole frames compressed best (to a quarter, on 24 episodes)."""
+    return {
+        "observations": Column(("float32",), (observation_size,), 256),
+        "actions": Column(("float32",), (action_size,), 1024),
+        "rewards": Column(("float32",), (), 1024),
+        "terminations": Column(("uint8",), (), 4096),
+        "truncations": Column(("uint8",), (), 4096),
+    }

@@ -1,0 +1,90 @@
+"""Fixtures shared by all tests: small synthetic stores with the real layout and the real formats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hyprepro.policies.layout import METAWORLD_LAYOUT
+from hyprepro.policies.stacked import StackedPolicies
+from hyprepro.stores.bundle import DataSource
+from hyprepro.stores.policy_store import PolicyStoreWriter
+from hyprepro.stores.trajectory_store import TrajectoryStoreWriter
+
+TINY_TASKS = ("door-open", "reach")
+TINY_POLICIES = {"train": 6, "test": 2}
+TINY_PROMPTS = {"train": 12, "validation": 4, "test": 5}
+TINY_STEPS = 66
+TINY_SUCCESS_STEP = 61
+
+
+@dataclass(frozen=True)
+class TinyStores:
+    """Paths of a policy store and a trajectory store of two tasks, and the data source bound to them."""
+
+    policies: Path
+    trajectories: Path
+
+    @property
+    def data(self) -> DataSource:
+        """The component that a recipe would use."""
+        return DataSource(policies=str(self.policies), trajectories=str(self.trajectories))
+
+
+@pytest.fixture(scope="session")
+def tiny_stores(tmp_path_factory: pytest.TempPathFactory) -> TinyStores:
+    """Two tasks, 6 training and 2 test policies and 12, 4, 5 prompts each; actions are the stored policies' own."""
+    return build_tiny_stores(tmp_path_factory.mktemp("stores"))
+
+
+def build_tiny_stores(folder: Path, seed: int = 0, versions: dict[str, str] | None = None) -> TinyStores:
+    """Write the tiny stores into `folder`; `versions` replaces the installed versions that they record."""
+    rng = np.random.default_rng(seed)
+    stores = TinyStores(folder / "policies.h5", folder / "trajectories.h5")
+    weights = {task: _policies(rng) for task in TINY_TASKS}
+    with PolicyStoreWriter(stores.policies, METAWORLD_LAYOUT, {"route": "synthetic"}, versions=versions) as writer:
+        for task, params in weights.items():
+            start = 0
+            for split, count in TINY_POLICIES.items():
+                rows = params[start : start + count]
+                writer.append(task, rows, np.arange(count) % 2, 1000 * np.arange(count), 0.95, 20, 1500.0, split)
+                start += count
+        digest = writer.close()
+    trajectories = TrajectoryStoreWriter(stores.trajectories, {"route": "synthetic"}, digest, versions=versions)
+    with trajectories:
+        for task, params in weights.items():
+            for split, count in TINY_PROMPTS.items():
+                for number in range(count):
+                    row = number % 6 if split == "train" else 6 + number % 2
+                    _episode(trajectories, rng, task, params[row], row, split, 2_000_000 + number)
+    return stores
+
+
+def _policies(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Eight policies of a task: a common parent plus a little noise, as one collection gives."""
+    size = METAWORLD_LAYOUT.size
+    parent = rng.normal(0.0, 0.08, size)
+    params = parent + rng.normal(0.0, 0.01, (sum(TINY_POLICIES.values()), size))
+    return params.astype(np.float16).astype(np.float32)  # as the store rounds them
+
+
+def _episode(
+    writer: TrajectoryStoreWriter,
+    rng: np.random.Generator,
+    task: str,
+    params: NDArray[np.float32],
+    row: int,
+    split: str,
+    goal_seed: int,
+) -> None:
+    """A smooth random walk of the observation with the policy's own actions."""
+    walk = np.cumsum(rng.normal(0.0, 0.01, (TINY_STEPS + 1, 39)), axis=0)
+    observations = (rng.normal(0.0, 0.3, 39) + walk).astype(np.float32)
+    policy = StackedPolicies(METAWORLD_LAYOUT, np.repeat(params[None], TINY_STEPS, axis=0))
+    actions = policy.act(np.arange(TINY_STEPS), observations[:-1])
+    rewards = rng.uniform(0.0, 10.0, TINY_STEPS)
+    writer.append(task, observations, actions, rewards, TINY_SUCCESS_STEP, goal_seed, row, split)
