@@ -1,0 +1,247 @@
+"""Checks of parsed gin statements that gin itself does not make, or makes without saying where.
+
+gin accepts a binding in a scope that nothing uses, reports an undefined macro without file or line, and takes a
+reference without its brackets for a value. Each check here raises a `UserError` that names the file, the line, the
+closest valid name and the command that lists the valid ones. This module knows statements, not gin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hyprepro.config.describe import fitting, slot_of
+from hyprepro.errors import UserError, closest_match
+from hyprepro.recipe import COMPONENTS
+
+REQUIRED = "gin.REQUIRED"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a statement stands: a file and line, or the n-th `-b` of the command line."""
+
+    source: str
+    line: int = 0
+    text: str = ""
+    shipped: bool = False
+
+    @property
+    def short(self) -> str:
+        """`gin/recipes/table1.gin:12`, or `-b #1`."""
+        return f"{self.source}:{self.line}" if self.line else self.source
+
+    def __str__(self) -> str:
+        """The place with the line that stands there."""
+        return f"{self.short}: {self.text.strip()}" if self.text.strip() else self.short
+
+
+@dataclass(frozen=True)
+class Reference:
+    """`@scope/Name()` as a value; `evaluated` is False without the brackets."""
+
+    scope: str
+    name: str
+    evaluated: bool
+
+
+@dataclass(frozen=True)
+class MacroUse:
+    """`%NAME` as a value."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One binding `scope/component.field = value`, or a macro `NAME = value` (its `field` is empty)."""
+
+    scope: str
+    selector: str
+    field: str
+    value: Any
+    place: Place
+
+    @property
+    def is_macro(self) -> bool:
+        """Whether this defines a macro."""
+        return not self.field
+
+    @property
+    def target(self) -> str:
+        """What the statement sets, as it is written."""
+        scope = f"{self.scope}/" if self.scope else ""
+        return f"{scope}{self.selector}" + (f".{self.field}" if self.field else "")
+
+
+def walk(value: Any) -> Iterator[Reference | MacroUse]:
+    """The references and macro uses inside a value, however deep."""
+    if isinstance(value, Reference | MacroUse):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from walk(key)
+            yield from walk(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from walk(item)
+
+
+def lint(statements: Sequence[Statement]) -> None:
+    """Check every statement, also those that later ones replace.
+
+    Raises:
+        UserError: for the first mistake found, in reading order.
+    """
+    macros = {statement.target for statement in statements if statement.is_macro}
+    scopes = _used_scopes(statements)
+    for statement in statements:
+        if not statement.is_macro:
+            check_target(statement)
+            _check_scope(statement, scopes)
+        for used in walk(statement.value):
+            if isinstance(used, Reference):
+                _check_reference(used, statement)
+            elif used.name != REQUIRED and used.name not in macros:
+                raise _unknown_macro(used, statement, macros)
+    _check_repeats(statements)
+    _check_macro_cycles(statements)
+
+
+def check_target(statement: Statement) -> None:
+    """Check that the component and the field of a binding exist."""
+    cls = COMPONENTS.get(statement.selector)
+    if cls is None:
+        raise unknown_component(statement.selector, str(statement.place))
+    if statement.field in cls.model_fields:
+        return
+    raise UserError(
+        f"{statement.selector} has no field {statement.field!r}.",
+        where=str(statement.place),
+        closest=closest_match(statement.field, cls.model_fields),
+        fix=f"See its fields with: hyprepro explain {statement.selector}",
+    )
+
+
+def unknown_component(name: str, where: str) -> UserError:
+    """The error for a component that does not exist."""
+    return UserError(
+        f"There is no component named {name!r}.",
+        where=where,
+        closest=closest_match(name.rsplit(".", 1)[-1], COMPONENTS),
+        fix="List the components by slot with: hyprepro list",
+    )
+
+
+def nothing_consumes(statement: Statement, reason: str, closest: str = "") -> UserError:
+    """The error for a user's binding that changed nothing."""
+    return UserError(
+        f"Nothing consumes the binding of {statement.target}: {reason}.",
+        where=str(statement.place),
+        closest=closest,
+        fix="Remove it, or bind the component into the recipe; `hyprepro explain RECIPE` shows what a recipe uses.",
+    )
+
+
+def _used_scopes(statements: Iterable[Statement]) -> set[str]:
+    """Every scope that a reference opens, with the scopes around it."""
+    found: set[str] = set()
+    for statement in statements:
+        for used in walk(statement.value):
+            if isinstance(used, Reference) and used.scope:
+                parts = used.scope.split("/")
+                found |= {"/".join(parts[: count + 1]) for count in range(len(parts))}
+    return found
+
+
+def _check_scope(statement: Statement, scopes: set[str]) -> None:
+    if not statement.scope or statement.scope in scopes:
+        return
+    example = closest_match(statement.scope, scopes) or next(iter(sorted(scopes)), "")
+    listed = (
+        f"The scopes in use are: {', '.join(sorted(scopes))}."
+        if scopes
+        else "No reference of this recipe opens a scope."
+    )
+    raise UserError(
+        f"No reference uses the scope {statement.scope!r}, so this binding would do nothing.",
+        where=str(statement.place),
+        closest=f"{example}/{statement.selector}.{statement.field}" if example else "",
+        fix=f"{listed} Drop the scope, or refer to @{statement.scope}/{statement.selector}() somewhere.",
+    )
+
+
+def _check_reference(used: Reference, statement: Statement) -> None:
+    if used.name not in COMPONENTS:
+        raise _unknown_reference(used, statement)
+    if not used.evaluated:
+        scoped = f"{used.scope}/{used.name}" if used.scope else used.name
+        raise UserError(
+            f"The reference @{scoped} lacks its brackets.",
+            where=str(statement.place),
+            closest=f"@{scoped}()",
+            fix=f"Write {statement.target} = @{scoped}()",
+        )
+
+
+def _unknown_reference(used: Reference, statement: Statement) -> UserError:
+    options: Iterable[str] = COMPONENTS
+    slot = None
+    if not statement.is_macro and statement.selector in COMPONENTS:
+        info = COMPONENTS[statement.selector].model_fields.get(statement.field)
+        slot = slot_of(info.annotation) if info else None
+    if slot is not None:
+        options = fitting(slot)
+    closest = closest_match(used.name, options) or closest_match(used.name, COMPONENTS)
+    takes = f"{statement.target} takes: {', '.join(f'@{name}()' for name in options)}. " if slot else ""
+    return UserError(
+        f"There is no component named {used.name!r} to refer to.",
+        where=str(statement.place),
+        closest=f"@{closest}()" if closest else "",
+        fix=f"{takes}List all components with: hyprepro list",
+    )
+
+
+def _unknown_macro(used: MacroUse, statement: Statement, macros: set[str]) -> UserError:
+    closest = closest_match(used.name, macros)
+    return UserError(
+        f"The macro %{used.name} is used and defined nowhere.",
+        where=str(statement.place),
+        closest=f"%{closest}" if closest else "",
+        fix=f"Define it with a line `{used.name} = VALUE`, or with -b '{used.name}=VALUE'.",
+    )
+
+
+def _check_repeats(statements: Iterable[Statement]) -> None:
+    """Refuse two settings of one thing in one file: gin would let the later one win in silence."""
+    first: dict[tuple[str, str], Statement] = {}
+    for statement in statements:
+        if not statement.place.line:
+            continue
+        earlier = first.setdefault((statement.place.source, statement.target), statement)
+        if earlier.place.line != statement.place.line:
+            raise UserError(
+                f"{statement.target} is set twice in one file.",
+                where=f"{earlier.place}\n{statement.place}",
+                fix="Keep one of the two lines.",
+            )
+
+
+def _check_macro_cycles(statements: Iterable[Statement]) -> None:
+    values = {statement.target: statement for statement in statements if statement.is_macro}
+    for name, statement in values.items():
+        seen, frontier = {name}, [statement]
+        while frontier:
+            for used in walk(frontier.pop().value):
+                if not isinstance(used, MacroUse) or used.name not in values:
+                    continue
+                if used.name == name:
+                    raise UserError(
+                        f"The macro %{name} refers to itself.",
+                        where=str(statement.place),
+                        fix="Give it a value of its own.",
+                    )
+                if used.name not in seen:
+                    seen.add(used.name)
+                    frontier.append(values[used.name])
