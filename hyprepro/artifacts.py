@@ -1,15 +1,16 @@
 """Stages and their artifacts: what is computed once, stored under its content's key, and never half-written.
 
-A *stage* is a frozen description of one piece of work (train the autoencoder with these settings on this store). Its *key* is
-a hash of everything that can change its result: kind, version, settings, the keys of the stages it reads, the digests of the
-stores it reads, and the versions of the libraries that compute it. Its *artifact* is the folder of files that it writes.
+A *stage* is a frozen description of one piece of work (train the autoencoder with these settings on this store).
+Its *key* is a hash of everything that can change its result: kind, version, settings, the keys of the stages it reads,
+the digests of the stores it reads, and the versions of the libraries that compute it. Its *artifact* is the folder of
+files that it writes.
 
     cache/autoencoder-0f3a.../         a finished artifact: its files and manifest.json
-    cache/hyplatent-77b1....partial/   one that is being made, or whose run died: its checkpoint files and metrics.jsonl stay
+    cache/hyplatent-77b1....partial/   one in the making, or whose run died: checkpoint files and metrics.jsonl stay
     cache/locks/hyplatent-77b1...      held (flock) by the process that makes it
 
-An artifact comes into being by one rename, so a reader sees all of it or nothing, and a run that was killed leaves at most a
-`.partial` folder from which the same stage goes on. `execution.execute` runs the stages.
+An artifact comes into being by one rename, so a reader sees all of it or nothing, and a run that was killed leaves at
+most a `.partial` folder from which the same stage goes on. `execution.execute` runs the stages.
 """
 
 from __future__ import annotations
@@ -54,8 +55,9 @@ class StoreFile:
 class Stage(ABC):
     """One piece of work. Subclasses are frozen dataclasses.
 
-    Fields that hold a Stage (or a tuple of Stages) are the inputs; all other fields are settings: a Component, a StoreFile,
-    None, bool, int, float, str, or tuples of these. `version` is raised whenever the same settings give another result.
+    Fields that hold a Stage (or a tuple of Stages) are the inputs; all other fields are settings: a Component, a
+    StoreFile, None, bool, int, float, str, or tuples of these. `version` is raised whenever the same settings give
+    another result.
     """
 
     kind: ClassVar[str]
@@ -67,8 +69,8 @@ class Stage(ABC):
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Write the result's files into `work`.
 
-        Called in a fresh or once interrupted `work` folder: files named `checkpoint*` (and the metrics) are as the interrupted
-        run left them, all others are gone. From a checkpoint the stage must reach the bit-identical result.
+        Called in a fresh or once interrupted `work` folder: files named `checkpoint*` (and the metrics) are as the
+        interrupted run left them, all others are gone. From a checkpoint the stage must reach the bit-identical result.
 
         Args:
             work: The folder to write to.
@@ -147,8 +149,8 @@ def library_versions() -> dict[str, str]:
 class Report:
     """Where a stage sends its progress: one JSON line a report in metrics.jsonl.
 
-    Lines hold no times, so an interrupted and continued stage writes the same file as an uninterrupted one: when the first
-    report after a restart is for step s, lines of an earlier attempt for steps >= s are dropped.
+    Lines hold no times, so an interrupted and continued stage writes the same file as an uninterrupted one: when the
+    first report after a restart is for step s, lines of an earlier attempt for steps >= s are dropped.
 
     Args:
         path: The metrics file, or None to discard everything.

@@ -1,8 +1,9 @@
 """Running stages: what is missing from the cache is made, several at once, by worker processes of one thread each.
 
-Two processes of one thread beat one process of two threads on small networks and MuJoCo, and one thread computes the same sums
-in the same order every time. Workers live as long as the run, so that a stage does not pay for imports or environments again.
-A worker that loses its parent stops at once; its artifact's lock goes with it, and the next run continues from the checkpoint.
+Two processes of one thread beat one process of two threads on small networks and MuJoCo, and one thread computes the
+same sums in the same order every time. Workers live as long as the run, so that a stage does not pay for imports or
+environments again. A worker that loses its parent stops at once; its artifact's lock goes with it, and the next run
+continues from the checkpoint.
 """
 
 from __future__ import annotations
@@ -256,7 +257,7 @@ def _killed(exit_code: int | None, stage: Stage) -> UserError:
     return UserError(
         f"The process that was computing {stage.label} ended ({name}).",
         where=stage.kind,
-        fix="if the machine ran out of memory, use one worker or a smaller scale; the same command goes on from where it was",
+        fix="if memory ran out, use one worker or a smaller scale; the same command goes on from where it was",
     )
 
 
