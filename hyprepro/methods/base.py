@@ -1,7 +1,7 @@
 """What a method is: anything that can be trained from the stores and, given prompts, yields deployable controllers.
 
-A table is methods x tasks x protocols, and Gen-HypRL is the first among equals: it, its ceilings and its competitors all derive
-from `Method` and differ in nothing else. A new competitor is one file here, one gin file and one line in a recipe.
+A table is methods x tasks x protocols, and Gen-HypRL is the first among equals: it, its ceilings and its competitors
+all derive from `Method`. A new competitor is one file here, one gin file and one line in a recipe.
 """
 
 from __future__ import annotations

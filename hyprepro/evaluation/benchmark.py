@@ -1,0 +1,96 @@
+"""How fast an evaluation is: its steps per second against bare `env.step` calls on the same actions."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyprepro.envs.metaworld import Goal, MetaWorldEnv
+from hyprepro.envs.pool import Environment, EnvironmentPool
+from hyprepro.evaluation.controllers import PolicyControllers
+from hyprepro.evaluation.rollouts import Episode, run_episodes
+
+
+@dataclass(frozen=True)
+class EvaluationSpeed:
+    """Environment steps per second of the evaluation and of bare `env.step` calls, measured in turn in one run.
+
+    Attributes:
+        ours: Steps per second of `run_episodes`, resets not counted as time.
+        peer: Steps per second of `env.step` alone, on the same episodes and actions.
+        resets: Share of the evaluation's whole time that went into resets.
+        steps: Environment steps of each measurement.
+    """
+
+    ours: float
+    peer: float
+    resets: float
+    steps: int
+
+    @property
+    def ratio(self) -> float:
+        """Ours over the peer; 1 would be an evaluation without any cost but simulation."""
+        return self.ours / self.peer
+
+
+@dataclass
+class _Recorded:
+    """An environment that notes what it was asked to do and how long its resets took."""
+
+    inner: Environment
+    episodes: list[tuple[Goal, list[NDArray[np.float32]]]] = field(default_factory=list)
+    reset_seconds: float = 0.0
+
+    def reset(self, goal: Goal) -> NDArray[np.float64]:
+        started = time.perf_counter()
+        observation = self.inner.reset(goal)
+        self.reset_seconds += time.perf_counter() - started
+        self.episodes.append((goal, []))
+        return observation
+
+    def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, bool]:
+        self.episodes[-1][1].append(action)
+        return self.inner.step(action)
+
+
+def measure(
+    task: str, controllers: PolicyControllers, goals: Sequence[Goal], rounds: int = 3, slots: int = 8
+) -> EvaluationSpeed:
+    """Run every controller on one goal each, `rounds` times in turn with a bare replay of the same steps.
+
+    The medians over the rounds are reported, so that a burst of other load on the machine does not decide.
+    """
+    pool = EnvironmentPool(slots=slots, build=lambda name: _Recorded(MetaWorldEnv(name)))
+    episodes = [Episode(row % controllers.n, goal) for row, goal in enumerate(goals)]
+    run_episodes(task, controllers, episodes, pool)  # builds the environments
+    ours, peer, resets, steps = [], [], [], 0
+    for _ in range(rounds):
+        recorded = [env for env in pool.take(task, slots) if isinstance(env, _Recorded)]
+        for env in recorded:
+            env.episodes, env.reset_seconds = [], 0.0
+        started = time.perf_counter()
+        run_episodes(task, controllers, episodes, pool)
+        seconds = time.perf_counter() - started
+        in_resets = sum(env.reset_seconds for env in recorded)
+        steps = sum(len(actions) for env in recorded for _, actions in env.episodes)
+        ours.append(steps / (seconds - in_resets))
+        resets.append(in_resets / seconds)
+        peer.append(steps / _replay_seconds(recorded))
+    return EvaluationSpeed(float(np.median(ours)), float(np.median(peer)), float(np.median(resets)), steps)
+
+
+def _replay_seconds(recorded: Sequence[_Recorded]) -> float:
+    """Seconds in `env.step` for the recorded episodes again, environment by environment."""
+    seconds = 0.0
+    for env in recorded:
+        for goal, actions in env.episodes:
+            env.inner.reset(goal)
+            started = time.perf_counter()
+            for action in actions:
+                env.inner.step(action)
+            seconds += time.perf_counter() - started
+    return seconds

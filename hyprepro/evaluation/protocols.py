@@ -1,0 +1,83 @@
+"""Evaluation protocols: which policy runs on which goals.
+
+Success is the success flag true at any step of a 500-step episode of the deterministic policy, under both protocols.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+from hyprepro.envs.metaworld import Goal
+from hyprepro.evaluation import goals
+from hyprepro.recipe import Component, component, setting
+
+
+class Trial(NamedTuple):
+    """One episode to run: which records it belongs to, which policy and which goal."""
+
+    protocol: str
+    policy: int
+    goal: Goal
+
+
+class Protocol(Component, ABC):
+    """A way to score the `n` policies of a task. `label` is its name in records."""
+
+    slot: ClassVar[str] = "protocol"
+    label: ClassVar[str] = ""
+
+    @abstractmethod
+    def trials(self, task: str, policies: int) -> list[Trial]:
+        """The episodes for policies 0 to `policies` - 1 of a task; no two methods get different ones."""
+
+
+@component
+class PaperProtocol(Protocol):
+    """Make-An-Agent's test code, which the paper uses: one frozen goal per environment seed, one episode each.
+
+    Paper says: success over 100 policies. We chose: the seeds of Make-An-Agent's code, since the paper names none. Its
+    environments are another Meta-World version, so the two goals of a task are not the very ones it used.
+    """
+
+    label: ClassVar[str] = "paper"
+
+    env_seeds: tuple[int, ...] = setting(
+        (720, 920), "Environment seeds; each freezes one goal.", source="Make-An-Agent", min_length=1
+    )
+
+    def trials(self, task: str, policies: int) -> list[Trial]:
+        """Every policy on every seed's goal."""
+        return [Trial(self.label, row, Goal("paper", seed)) for row in range(policies) for seed in self.env_seeds]
+
+
+@component
+class StrictProtocol(Protocol):
+    """Fresh goals that were used for nothing else: the number we stand by.
+
+    Policy i of a task meets the same goals whatever method or seed made it, so that methods can be compared in pairs.
+    With `validation_goals`, every policy also runs on goals of another range, recorded as protocol "validation": top-k
+    is picked there and scored on the strict goals.
+    """
+
+    label: ClassVar[str] = "strict"
+    validation_label: ClassVar[str] = "validation"
+
+    goals_per_policy: int = setting(1, "Test goals for each policy; no two policies share one.", ge=1, le=100)
+    validation_goals: int = setting(0, "Validation goals, the same for all policies of a task.", ge=0, le=100)
+    base_seed: int = setting(0, "Another number gives other goals.", ge=0)
+
+    def trials(self, task: str, policies: int) -> list[Trial]:
+        """Each policy on its own test goals, and all policies on the common validation goals."""
+        each = self.goals_per_policy
+        test = [
+            Trial(self.label, row, goals.fresh_goal(goals.STRICT, self.base_seed, task, row * each + number))
+            for row in range(policies)
+            for number in range(each)
+        ]
+        validation = [
+            Trial(self.validation_label, row, goals.fresh_goal(goals.VALIDATION, self.base_seed, task, number))
+            for row in range(policies)
+            for number in range(self.validation_goals)
+        ]
+        return test + validation
