@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.errors import UserError, closest_match
-from hyprepro.stores import hdf5
+from hyprepro.stores import atomic, hdf5
 from hyprepro.stores.provenance import versions as installed_versions
 
 SPLIT_CODES = {name: code for code, name in enumerate(hdf5.SPLITS)}
@@ -132,7 +132,7 @@ class StoreWriter:
         self._digest = hdf5.ContentDigest()
         self._columns: dict[str, h5py.Dataset] = {}
         self._open = True
-        self._out = hdf5.AtomicFile(self.path)
+        self._out = atomic.AtomicFile(self.path)
         with self._out.guard():
             self._out.file.create_group(self.root)
             for name, data in self._attributes.items():
@@ -148,8 +148,8 @@ class StoreWriter:
             if full not in self._columns:
                 group = self._out.file.require_group(f"{self.root}/{full}".rpartition("/")[0])
                 leaf = name.rpartition("/")[2]
-                self._columns[full] = hdf5.growing(group, leaf, rows.dtype.name, column.tail, column.chunk_rows)
-            hdf5.extend(self._columns[full], rows)
+                self._columns[full] = atomic.growing(group, leaf, rows.dtype.name, column.tail, column.chunk_rows)
+            atomic.extend(self._columns[full], rows)
         self._digest.update(full, rows)
 
     def close(self) -> str:

@@ -1,4 +1,4 @@
-"""Reading HDF5 files that may be hostile, and writing them so that no half-written store is ever left.
+"""Reading HDF5 files that may be hostile.
 
 A store comes from somebody else as often as from us. Nothing in it is executed or unpickled; only plain numeric
 datasets with known names, dtypes, ranks and common filters are read, in blocks, and text is JSON of limited size.
@@ -6,13 +6,10 @@ datasets with known names, dtypes, ranks and common filters are read, in blocks,
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +166,7 @@ def dataset(group: h5py.Group, name: str, dtypes: tuple[str, ...], tail: tuple[i
         raise UserError(f"Expected {' or '.join(dtypes)}, found {data.dtype}.", where=place)
     if data.ndim != 1 + len(tail) or data.shape[1:] != tail:
         wanted = ", ".join(["rows", *map(str, tail)])
-        raise UserError(f"Expected the shape [{wanted}], found {list(data.shape)}.", where=place)
+        raise UserError(f"Expected the shape [{wanted}], found {data.shape}.", where=place)
     if data.shape[0] > MAX_ROWS:
         raise UserError(f"The dataset claims {data.shape[0]} rows; at most {MAX_ROWS} are read.", where=place)
     if data.is_virtual or data.external or not set(_filters(data)) <= _SAFE_FILTERS:
@@ -225,88 +222,6 @@ class ContentDigest:
         table = [[name, shape, dtype, sha.hexdigest()] for name, (shape, dtype, sha) in sorted(self._data.items())]
         text = json.dumps([attributes, table], sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
-
-
-def as_user_error(error: Exception, path: Path) -> UserError:
-    """What to tell the user about a failed write."""
-    code = error.errno if isinstance(error, OSError) else None
-    text = str(error)
-    if code == errno.ENOSPC or "errno = 28" in text or "No space left" in text:
-        return UserError(
-            "The disk is full: the store was not written.",
-            where=str(path),
-            fix="free some space and run the same command again; earlier files are untouched",
-        )
-    return UserError(
-        "The store could not be written.",
-        where=f"{path}: {text}",
-        fix="check that the folder exists and is writable, then run the same command again",
-    )
-
-
-class AtomicFile:
-    """An HDF5 file that appears under its name only when it is complete.
-
-    It is written as `<name>.partial` beside the target; `commit` flushes it to disk and renames it. Without a commit
-    nothing is left, and what stood under the name before is untouched.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.partial = path.with_name(path.name + ".partial")
-        with self.guard():
-            self.partial.unlink(missing_ok=True)
-            self.file = h5py.File(self.partial, "w", libver=("v110", "v110"), rdcc_nbytes=4 * 2**20)
-
-    @contextmanager
-    def guard(self) -> Iterator[None]:
-        """Turn a failed write into a `UserError` and remove the half-written file."""
-        try:
-            yield
-        except UserError:
-            raise
-        except (OSError, RuntimeError) as error:
-            self.discard()
-            raise as_user_error(error, self.path) from None
-
-    def commit(self) -> None:
-        """Close, flush to disk and rename into place."""
-        with self.guard():
-            self.file.close()
-            with open(self.partial, "rb") as handle:
-                os.fsync(handle.fileno())
-            os.replace(self.partial, self.path)
-
-    def discard(self) -> None:
-        """Close and remove the half-written file."""
-        file = getattr(self, "file", None)
-        if file is not None:
-            with suppress(OSError, RuntimeError):
-                file.close()
-        with suppress(OSError):
-            self.partial.unlink(missing_ok=True)
-
-
-def growing(group: h5py.Group, name: str, dtype: str, tail: tuple[int, ...], chunk_rows: int) -> h5py.Dataset:
-    """Create a dataset `[0, *tail]` that grows by rows, compressed as well as gzip can, with reproducible bytes."""
-    return group.create_dataset(
-        name,
-        shape=(0, *tail),
-        maxshape=(None, *tail),
-        dtype=np.dtype(dtype).newbyteorder("<"),
-        chunks=(chunk_rows, *tail),
-        compression="gzip",
-        compression_opts=9,
-        shuffle=True,
-        track_times=False,
-    )
-
-
-def extend(data: h5py.Dataset, rows: NDArray[Any]) -> None:
-    """Append rows to a growing dataset."""
-    start = data.shape[0]
-    data.resize(start + len(rows), axis=0)
-    data[start:] = rows
 
 
 def collect_problems(check: Callable[[], Iterator[str]]) -> list[str]:
