@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -171,7 +172,7 @@ def dataset(group: h5py.Group, name: str, dtypes: tuple[str, ...], tail: tuple[i
         raise UserError(f"The dataset claims {data.shape[0]} rows; at most {MAX_ROWS} are read.", where=place)
     if data.is_virtual or data.external or not set(_filters(data)) <= _SAFE_FILTERS:
         raise UserError("The dataset is stored outside the file or with an unknown filter.", where=place)
-    if data.chunks and int(np.prod(data.chunks)) * data.dtype.itemsize > MAX_CHUNK_BYTES:
+    if data.chunks and math.prod(data.chunks) * data.dtype.itemsize > MAX_CHUNK_BYTES:
         raise UserError("The dataset has chunks of more than 64 MiB.", where=place)
     return data
 
@@ -197,7 +198,7 @@ def read_rows(data: h5py.Dataset, low: int, high: int, where: str) -> NDArray[An
 
 def blocks(data: h5py.Dataset, where: str) -> Iterator[tuple[int, NDArray[Any]]]:
     """All rows in order as (first row, block), at most about 8 MiB at a time and aligned to chunks."""
-    row_bytes = max(1, data.dtype.itemsize * int(np.prod(data.shape[1:])))
+    row_bytes = max(1, data.dtype.itemsize * math.prod(data.shape[1:]))
     chunk = data.chunks[0] if data.chunks else 1
     step = max(1, BLOCK_BYTES // (row_bytes * chunk)) * chunk
     for low in range(0, data.shape[0], step):

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hyprepro.errors import UserError
+from hyprepro.stores import hdf5
+
+
+def test_blocks_cover_every_row_once_in_whole_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hdf5, "BLOCK_BYTES", 1000)
+    rows = np.arange(1003, dtype=np.float32)[:, None] * np.ones(5, np.float32)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        data = file.create_dataset("x", data=rows, chunks=(7, 5))
+        parts = list(hdf5.blocks(data, "x.h5"))
+    assert all(low % 7 == 0 and part.nbytes <= 1000 for low, part in parts)
+    np.testing.assert_array_equal(np.concatenate([part for _, part in parts]), rows)
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=6))
+def test_the_digest_does_not_depend_on_how_rows_were_cut(cuts: list[int]) -> None:
+    rows = np.arange(sum(cuts) * 3, dtype=np.int32).reshape(-1, 3)
+    whole, parts = hdf5.ContentDigest(), hdf5.ContentDigest()
+    whole.update("x", rows)
+    for part in np.split(rows, np.cumsum(cuts)[:-1]):
+        parts.update("x", part)
+    assert whole.hexdigest({}) == parts.hexdigest({})
+
+
+def test_the_digest_is_over_little_endian_bytes_and_knows_dtype_name_and_shape() -> None:
+    def digest(name: str, rows: np.ndarray) -> str:
+        content = hdf5.ContentDigest()
+        content.update(name, rows)
+        return content.hexdigest({"schema": 1})
+
+    rows = np.arange(6, dtype="<i4")
+    assert digest("x", rows) == digest("x", rows.astype(">i4"))
+    others = [
+        digest("y", rows),
+        digest("x", rows.astype("<i8")),
+        digest("x", rows.reshape(2, 3)),
+        digest("x", rows[:5]),
+    ]
+    assert len({digest("x", rows), *others}) == 5
+
+
+def test_text_that_is_too_long_is_refused_on_both_sides(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        with pytest.raises(UserError, match="at most"):
+            hdf5.write_text(file, "route", "x" * (hdf5.MAX_TEXT + 1))
+        file.attrs.create("long", np.bytes_("x" * (hdf5.MAX_TEXT + 1)))
+        with pytest.raises(UserError, match="not text of at most"):
+            hdf5.read_text(file, "long", "x.h5")
+        hdf5.write_text(file, "empty", "")
+        assert hdf5.read_text(file, "empty", "x.h5") == ""
+        hdf5.write_json(file, "units", {"a": "µm", "b": [1, 2.5, None]})
+        assert hdf5.read_json(file, "units", "x.h5") == {"a": "µm", "b": [1, 2.5, None]}
+
+
+def test_datasets_with_huge_chunks_unknown_filters_or_virtual_sources_are_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("huge", shape=(8,), maxshape=(None,), dtype="u1", chunks=(2**27,))
+        file.create_dataset("rows", shape=(2**40,), dtype="u1", chunks=(1024,))
+        file.create_dataset("filter", shape=(8,), dtype="u1", chunks=(8,), compression="lzf")
+        layout = h5py.VirtualLayout(shape=(8,), dtype="u1")
+        layout[:] = h5py.VirtualSource("other.h5", "x", shape=(8,))
+        file.create_virtual_dataset("virtual", layout)
+        file.create_dataset("good", data=np.arange(8, dtype="u1"), compression="gzip")
+        reasons = {"huge": "64 MiB", "rows": "claims", "filter": "unknown filter", "virtual": "outside the file"}
+        for name, reason in reasons.items():
+            with pytest.raises(UserError, match=reason):
+                hdf5.dataset(file, name, ("uint8",), (), "x.h5")
+        assert hdf5.dataset(file, "good", ("uint8",), (), "x.h5").shape == (8,)
