@@ -2,8 +2,8 @@
 
 A *stage* is a frozen description of one piece of work (train the autoencoder with these settings on this store).
 Its *key* is a hash of everything that can change its result: kind, version, settings, the keys of the stages it reads,
-the digests of the stores it reads, and the versions of the libraries that compute it. Its *artifact* is the folder of
-files that it writes.
+the digests of the stores it reads, the code behind it (see `source`), and the versions of the libraries that compute
+it. Its *artifact* is the folder of files that it writes.
 
     cache/autoencoder-0f3a.../         a finished artifact: its files and manifest.json
     cache/hyplatent-77b1....partial/   one in the making, or whose run died: checkpoint files and metrics.jsonl stay
@@ -26,7 +26,7 @@ import os
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -35,6 +35,7 @@ from typing import Any, ClassVar
 
 from hyprepro.errors import UserError
 from hyprepro.recipe import Component, fingerprint
+from hyprepro.source import source_digest
 
 LIBRARIES = ("hyprepro", "torch", "numpy", "metaworld", "mujoco")
 """Part of every key: another version of one of these may compute another result."""
@@ -56,8 +57,8 @@ class Stage(ABC):
     """One piece of work. Subclasses are frozen dataclasses.
 
     Fields that hold a Stage (or a tuple of Stages) are the inputs; all other fields are settings: a Component, a
-    StoreFile, None, bool, int, float, str, or tuples of these. `version` is raised whenever the same settings give
-    another result.
+    StoreFile, None, bool, int, float, str, or tuples of these. `version` is raised when the same settings and code give
+    another result, for instance because a data file of the package changed.
     """
 
     kind: ClassVar[str]
@@ -119,13 +120,27 @@ class Stage(ABC):
     def key(self) -> str:
         """SHA-256 over all that can change the result, as 64 hexadecimal digits."""
         inputs = {name: stage.key for name, stage in self.inputs.items()}
-        return fingerprint([self.kind, self.version, self.settings, inputs, library_versions()])
+        values = [getattr(self, field.name) for field in dataclasses.fields(self)]
+        code = source_digest({type(self).__module__, *_modules(values)})
+        return fingerprint([self.kind, self.version, self.settings, inputs, code, library_versions()])
 
 
 def _is_input(value: Any) -> bool:
     return isinstance(value, Stage) or (
         isinstance(value, tuple) and bool(value) and all(isinstance(item, Stage) for item in value)
     )
+
+
+def _modules(values: Iterable[Any]) -> Iterator[str]:
+    """The modules that define the components among some settings."""
+    for value in values:
+        if isinstance(value, Component):
+            yield type(value).__module__
+            yield from _modules(getattr(value, name) for name in type(value).model_fields)
+        elif isinstance(value, tuple | list):
+            yield from _modules(value)
+        elif isinstance(value, dict):
+            yield from _modules(value.values())
 
 
 def _described(value: Any, name: str) -> Any:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from hyprepro import artifacts
 from hyprepro.artifacts import ArtifactCache, Report, StoreFile, explain_os_error, read_metrics, write_atomically
+from hyprepro.evaluation.protocols import PaperProtocol
 from hyprepro.recipe import Component, setting
 from tests.toy_stages import Chain, Faulty, Join, Toy
 
@@ -243,3 +244,13 @@ def test_system_errors_of_the_users_making_become_user_errors() -> None:
     assert in_the_way is not None
     assert "folder is needed" in in_the_way.what
     assert explain_os_error(FileNotFoundError(errno.ENOENT, "No such file", "x"), folder) is None
+
+
+def test_the_key_depends_on_the_code_of_the_stage_and_of_its_components(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[set[str]] = []
+    monkeypatch.setattr(artifacts, "source_digest", lambda modules: seen.append(set(modules)) or str(len(seen)))
+    assert Configured().key != Configured().key
+    assert seen[0] == {__name__}
+    assert "hyprepro.evaluation.protocols" not in seen[0]
+    _ = Configured(sizes=(PaperProtocol(),)).key  # type: ignore[arg-type]
+    assert seen[-1] == {__name__, "hyprepro.evaluation.protocols"}

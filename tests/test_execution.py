@@ -87,7 +87,7 @@ def test_progress_reaches_the_caller(cache: ArtifactCache) -> None:
     events: list[Event] = []
     stage = Chain(steps=100, pause=0.02)
     execute([stage], cache, workers=1, on_event=events.append)
-    assert [e.kind for e in events][0] == "started"
+    assert events[0].kind == "started"
     assert events[-1] == Event("finished", stage, 1, 1)
     seen = [(e.step, e.steps, e.metrics) for e in events if e.kind == "progress"]
     assert seen

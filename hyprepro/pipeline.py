@@ -1,0 +1,272 @@
+"""From a recipe to a result: plan the stages, make what is missing, compute the table, write it all at once.
+
+Data flows one way: stores -> training stages -> rollouts -> records -> rows -> table. The records are read from
+finished artifacts in the order of the plan, whatever order the workers finished them in, so a result does not depend on
+timing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from hyprepro.artifacts import ArtifactCache, Stage, explain_os_error
+from hyprepro.errors import UserError, closest_match
+from hyprepro.evaluation.protocols import Protocol
+from hyprepro.evaluation.records import Record, with_variant
+from hyprepro.evaluation.stage import Rollouts
+from hyprepro.execution import Event, OnEvent, execute, missing
+from hyprepro.methods.base import Method
+from hyprepro.provenance import PeakMemory
+from hyprepro.recipe import Component, component, fingerprint, setting
+from hyprepro.results import Run, stores_provenance, write_result
+from hyprepro.stores.bundle import DataSource
+from hyprepro.stores.files import StoreFiles
+
+
+@component
+class Recipe(Component):
+    """A table of the paper: methods x tasks x protocols, on stores, at a scale."""
+
+    slot: ClassVar[str] = "recipe"
+
+    name: str = setting(..., "Short name; the first folder under results/.", pattern=r"^[a-z0-9][a-z0-9_-]*$")
+    title: str = setting(..., "The table's headline.")
+    tasks: tuple[str, ...] = setting(..., "Tasks of the table and its average, in its order.", min_length=1)
+    below: tuple[str, ...] = setting((), "Tasks listed below the table, not part of the average.")
+    split: Literal["seen", "unseen"] = setting("seen", "Whether the tasks have training policies.")
+    scale: str = setting("desktop", "Name of the scale; part of the results folder.", pattern=r"^[A-Za-z0-9_-]+$")
+    variant: str = setting(
+        "ours", "How disputed points are settled: paper, released or ours.", pattern=r"^[A-Za-z0-9_-]+$"
+    )
+    data: DataSource = setting(..., "The stores.")
+    methods: tuple[Method, ...] = setting(..., "The rows of the table.", min_length=1)
+    protocols: tuple[Protocol, ...] = setting(..., "How policies are scored.", min_length=1)
+    seeds: int = setting(3, "Generator seeds: 0 to this, exclusive.", ge=1, le=1000)
+    prompts_per_task: int = setting(
+        100, "Test prompts, and so policies, for each task.", source="paper", ge=1, le=10_000
+    )
+
+    @property
+    def all_tasks(self) -> tuple[str, ...]:
+        """The table's tasks, then those below it."""
+        return self.tasks + self.below
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage of a plan.
+
+    Attributes:
+        stage: The stage.
+        status: "finished" (its artifact exists), "to do", or "not needed" (only finished stages were made from it).
+        seconds: What it took when finished, else what is expected on one slow core.
+    """
+
+    stage: Stage
+    status: Literal["finished", "to do", "not needed"]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All stages behind a recipe, every stage after its inputs.
+
+    Attributes:
+        recipe: The recipe.
+        files: The stores with their digests.
+        stages: Every stage once.
+        rollouts: The evaluations in the order of the table.
+    """
+
+    recipe: Recipe
+    files: StoreFiles
+    stages: tuple[PlannedStage, ...]
+    rollouts: tuple[Rollouts, ...]
+
+    @cached_property
+    def to_do(self) -> tuple[PlannedStage, ...]:
+        """What a run would make."""
+        return tuple(planned for planned in self.stages if planned.status == "to do")
+
+    def expected_seconds(self, workers: int) -> float:
+        """Wall time on so many workers: the work divided among them, or its longest chain if that is longer."""
+        cost = {planned.stage.key: planned.seconds for planned in self.to_do}
+        until: dict[str, float] = {}
+        for planned in self.to_do:
+            before = max((until.get(source.key, 0.0) for source in planned.stage.inputs.values()), default=0.0)
+            until[planned.stage.key] = before + cost[planned.stage.key]
+        return max(sum(cost.values()) / max(workers, 1), max(until.values(), default=0.0))
+
+
+def plan(recipe: Recipe, cache: ArtifactCache) -> Plan:
+    """Everything that a run of the recipe consists of, and what of it is finished. Computes nothing.
+
+    Raises:
+        UserError: If a store is missing or unfit, or lacks a task or test prompts.
+    """
+    files = recipe.data.files()
+    _check_prompts(recipe, files)
+    rollouts = tuple(
+        Rollouts.of(
+            method,
+            files,
+            task=task,
+            split=recipe.split,
+            protocols=recipe.protocols,
+            seed=seed,
+            prompts=recipe.prompts_per_task,
+        )
+        for method in recipe.methods
+        for seed in range(recipe.seeds if method.seeded else 1)
+        for task in recipe.all_tasks
+    )
+    todo = {stage.key for stage in missing(rollouts, cache)}
+    stages = tuple(_planned(stage, stage.key in todo, cache) for stage in with_inputs(rollouts))
+    return Plan(recipe, files, stages, rollouts)
+
+
+def with_inputs(targets: Sequence[Stage]) -> list[Stage]:
+    """The targets and everything they are made from, once each, every stage after its inputs."""
+    found: dict[str, Stage] = {}
+
+    def visit(stage: Stage) -> None:
+        if stage.key not in found:
+            for source in stage.inputs.values():
+                visit(source)
+            found[stage.key] = stage
+
+    for target in targets:
+        visit(target)
+    return list(found.values())
+
+
+def _planned(stage: Stage, is_to_do: bool, cache: ArtifactCache) -> PlannedStage:
+    if is_to_do:
+        return PlannedStage(stage, "to do", stage.cost)
+    if cache.is_finished(stage):
+        return PlannedStage(stage, "finished", float(cache.manifest(stage)["seconds"]))
+    return PlannedStage(stage, "not needed", 0.0)
+
+
+def _check_prompts(recipe: Recipe, files: StoreFiles) -> None:
+    with files.open_trajectories() as store:
+        for task in recipe.all_tasks:
+            if task not in store.tasks:
+                raise UserError(
+                    f"The trajectory store has no prompts of the task {task!r}.",
+                    where=f"Recipe.tasks, {files.trajectories.path}",
+                    closest=closest_match(task, store.tasks),
+                    fix=f"hyprepro store info {files.trajectories.path}",
+                )
+            count = store.count(task, "test")
+            if count < recipe.prompts_per_task:
+                raise UserError(
+                    f"The store has {count} test prompts of {task}, and {recipe.prompts_per_task} are asked for.",
+                    where=f"Recipe.prompts_per_task, {files.trajectories.path}",
+                    fix=f"-b Recipe.prompts_per_task={count}"
+                    if count
+                    else f"hyprepro store info {files.trajectories.path}",
+                )
+
+
+def results_folder(root: Path, recipe: Recipe, is_custom: bool = False) -> Path:
+    """Where a result belongs unless the user says otherwise: `<root>/<recipe>/<scale>[-<variant>][-custom-<hash>]`.
+
+    Args:
+        root: The folder of all results.
+        recipe: The recipe.
+        is_custom: Whether bindings or files of the user changed the recipe; the hash then tells such results apart.
+    """
+    parts = [recipe.scale]
+    parts += [recipe.variant] if recipe.variant != "ours" else []
+    parts += [f"custom-{recipe.fingerprint()[:8]}"] if is_custom else []
+    return root / recipe.name / "-".join(parts)
+
+
+def run_recipe(
+    recipe: Recipe,
+    out_dir: Path,
+    cache: ArtifactCache,
+    workers: int = 2,
+    progress: OnEvent = lambda event: None,
+    operative_config: str = "",
+) -> dict[str, Any]:
+    """Make what is missing, then write result.json, records.csv.gz, table.md, operative_config.gin and config.json.
+
+    The files replace earlier ones only once all are complete. A run that had nothing to do, and whose result is there
+    already, leaves the files as they are.
+
+    Args:
+        recipe: What to run.
+        out_dir: The folder to write to.
+        cache: Where artifacts are.
+        workers: Worker processes.
+        progress: Called whenever something happens to a stage.
+        operative_config: The gin text that resolves to this recipe, to be written beside the result.
+
+    Returns:
+        The content of result.json.
+
+    Raises:
+        UserError: For anything that the user can mend; earlier results are then untouched.
+    """
+    _check_writable(out_dir)
+    started = time.perf_counter()
+    try:
+        with PeakMemory() as memory:
+            planned = plan(recipe, cache)
+            execute(planned.rollouts, cache, workers, progress)
+        cost = {
+            "wall_seconds": round(time.perf_counter() - started, 1),
+            "work_seconds": round(sum(done.seconds for done in plan(recipe, cache).stages), 1),
+            "peak_memory_mb": round(memory.megabytes),
+            "workers": workers,
+            "stages": len(planned.stages),
+            "stages_made": len(planned.to_do),
+        }
+        from hyprepro.tables.result import result_rows
+
+        records = read_all(planned, cache)
+        rows = result_rows(records, recipe=recipe.name, tasks=recipe.tasks, below=recipe.below, split=recipe.split)
+        run = Run(recipe.described(), stores_provenance(planned.files), records, rows, "", operative_config, cost)
+        with cache.lock(f"results-{fingerprint(str(out_dir.resolve()))[:16]}"):
+            return write_result(run, out_dir, keep_equal=not planned.to_do)
+    except OSError as error:
+        raise explain_os_error(error, out_dir) or error from error
+    finally:
+        with suppress(OSError):
+            out_dir.rmdir()  # if it is still empty
+
+
+def read_all(planned: Plan, cache: ArtifactCache) -> list[Record]:
+    """The records of all evaluations, in the order of the plan, under the recipe's variant."""
+    records = [record for stage in planned.rollouts for record in stage.load(cache.path_of(stage))]
+    return with_variant(records, planned.recipe.variant)
+
+
+def _check_writable(folder: Path) -> None:
+    """Fail before the work rather than after it."""
+    probe = folder / f".{id(folder)}.partial"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise explain_os_error(error, folder) or error from error
+
+
+def plain_line(event: Event) -> str:
+    """One line of text for an event, for logs and terminals without colours."""
+    text = f"[{event.finished}/{event.total}] {event.kind} {event.stage.label}"
+    if event.kind == "waiting":
+        return f"{text}: another run is making it"
+    if event.kind == "progress":
+        metrics = ", ".join(f"{name} {value:.4g}" for name, value in event.metrics.items())
+        return f"{text} {event.step}/{event.steps} {metrics}".rstrip()
+    return text

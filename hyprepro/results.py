@@ -1,0 +1,147 @@
+"""The folder of a result: what goes into each file, and how it replaces an earlier one.
+
+    result.json            rows (DESIGN's schema), provenance, digest
+    records.csv.gz         one row a rollout, from which every row is computed
+    table.md               the table as printed
+    operative_config.gin   every binding; resolves to the same recipe
+    config.json            the resolved recipe
+
+`digest` covers rows and records, not the date, the hardware or the time taken: equal digests mean equal results.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hyprepro.evaluation.records import Record, write_records
+from hyprepro.provenance import hardware
+from hyprepro.recipe import fingerprint
+from hyprepro.stores.files import StoreFiles
+from hyprepro.stores.provenance import versions
+
+RESULT = "result.json"
+FILES = ("records.csv.gz", "table.md", "operative_config.gin", "config.json", RESULT)
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, before it is written.
+
+    Attributes:
+        config: The resolved recipe, `Recipe.described()`.
+        stores: Digests of the stores and the route by which their policies were made.
+        records: All rollouts in the order of the plan.
+        rows: The numbers, in result.json's schema.
+        table: The table in Markdown.
+        operative_config: The gin text that resolves to the recipe.
+        cost: Wall time, work time, memory and stage counts; they differ from run to run.
+    """
+
+    config: dict[str, Any]
+    stores: dict[str, Any]
+    records: Sequence[Record]
+    rows: Sequence[Mapping[str, Any]]
+    table: str
+    operative_config: str
+    cost: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the rows and the records."""
+        text = "\n".join(",".join(map(str, record)) for record in self.records)
+        return fingerprint([list(self.rows), hashlib.sha256(text.encode()).hexdigest()])
+
+    def result(self) -> dict[str, Any]:
+        """The content of result.json."""
+        return {
+            "schema": SCHEMA,
+            "recipe": self.config["name"],
+            "scale": self.config["scale"],
+            "variant": self.config["variant"],
+            "digest": self.digest,
+            "provenance": {
+                "config": self.config,
+                "seeds": list(range(self.config["seeds"])),
+                "stores": self.stores,
+                "versions": versions(),
+                "hardware": hardware(),
+                "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                **self.cost,
+            },
+            "rows": list(self.rows),
+        }
+
+
+def write_result(run: Run, folder: Path, keep_equal: bool) -> dict[str, Any]:
+    """Write all files of a result into `folder`, result.json last; a reader that sees the new one sees all new files.
+
+    Args:
+        run: The result.
+        folder: An existing folder.
+        keep_equal: Leave an earlier result alone if it differs in date, hardware and cost only.
+
+    Returns:
+        The content of result.json as it is now in the folder.
+    """
+    result = run.result()
+    staging = Path(tempfile.mkdtemp(prefix=".writing-", suffix=".partial", dir=folder))
+    try:
+        write_records(staging / "records.csv.gz", run.records)
+        (staging / "table.md").write_text(run.table, encoding="utf-8")
+        (staging / "operative_config.gin").write_text(run.operative_config, encoding="utf-8")
+        _write_json(staging / "config.json", run.config)
+        _write_json(staging / RESULT, result)
+        earlier = read_result(folder)
+        if keep_equal and earlier is not None and _same(earlier, result) and _same_files(staging, folder):
+            return earlier
+        for name in FILES:
+            os.replace(staging / name, folder / name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return result
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The result.json of a folder; None where there is none or it cannot be read."""
+    try:
+        data: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def stores_provenance(files: StoreFiles) -> dict[str, Any]:
+    """Digests of both stores, and the route by which the policies were made."""
+    with files.open_policies() as policies:
+        route = policies.route
+    return {"policies": files.policies.digest, "trajectories": files.trajectories.digest, "route": route}
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    def lasting(result: Mapping[str, Any]) -> Any:
+        provenance = result.get("provenance", {})
+        kept = {name: provenance.get(name) for name in ("config", "seeds", "stores", "versions")}
+        return {name: value for name, value in result.items() if name != "provenance"} | kept
+
+    return bool(json.loads(json.dumps(lasting(one))) == json.loads(json.dumps(lasting(other))))
+
+
+def _same_files(one: Path, other: Path) -> bool:
+    """Whether all files but result.json, which holds the date, are there and equal."""
+    return all(
+        (other / n).is_file() and (one / n).read_bytes() == (other / n).read_bytes() for n in FILES if n != RESULT
+    )
+
+
+def _write_json(path: Path, data: Any) -> None:
+    path.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
