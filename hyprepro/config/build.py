@@ -57,7 +57,7 @@ class Build:
     consumed: set[Key] = field(default_factory=set)
     failure: UserError | None = None
     _depth: int = 0
-    _fallbacks: dict[str, Any] = field(default_factory=dict)
+    _fallbacks: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def make(self, name: str, scope: Sequence[str], values: Mapping[str, Any]) -> Component:
         """Build one component.
@@ -74,8 +74,7 @@ class Build:
         cls = COMPONENTS[name]
         origins = self._origins(name, scope, values)
         self._consume(origins.values())
-        fallbacks, self._fallbacks = self._fallbacks, {}
-        given = {**fallbacks, **values}
+        given = {**self._fallbacks.pop(name, {}), **values}
         self._check_given(cls, given, origins)
         try:
             made = cls(**{**self._component_defaults(cls, given), **given})
@@ -144,7 +143,7 @@ class Build:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise self._fail(_endless(type(default).__name__, ""))
-        self._fallbacks = {name: getattr(default, name) for name in default.model_fields_set}
+        self._fallbacks[type(default).__name__] = {name: getattr(default, name) for name in default.model_fields_set}
         made = self.evaluate(type(default).__name__)
         self._depth -= 1
         return made

@@ -123,3 +123,20 @@ def _describe_tuple(arguments: tuple[Any, ...]) -> str:
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         return f"a tuple, each {describe_type(arguments[0])}"
     return "a tuple of " + ", ".join(describe_type(argument) for argument in arguments)
+
+
+def summary(cls: type[Component]) -> str:
+    """The first sentence of a component's docstring."""
+    text = " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
+    return text.split(". ")[0].rstrip(".")
+
+
+def places_for(cls: type[Component]) -> list[str]:
+    """The fields of other components that take this one: `GenHypRL.generator`, sorted."""
+    found = []
+    for name, other in COMPONENTS.items():
+        for field, info in other.model_fields.items():
+            slot = slot_of(info.annotation)
+            if slot is not None and issubclass(cls, slot):
+                found.append(f"{name}.{field}")
+    return sorted(found)

@@ -7,12 +7,14 @@ The shipped tree is `gin/` at the top of a checkout, or `hyprepro/gin` in an ins
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from hyprepro.errors import UserError, closest_match
 
 SUFFIX = ".gin"
+KINDS = ("recipes", "scales", "variants")
 
 
 def gin_root() -> Path:
@@ -151,3 +153,15 @@ def _closest_file(name: str, roots: list[Path]) -> str:
     whole = closest_match(name, options.values())
     last = closest_match(Path(name).name, options)
     return options[last] if last else whole
+
+
+def purpose(path: Path) -> str:
+    """What a gin file is for: the first line of its header comment."""
+    first = read(path).partition("\n")[0]
+    return first.lstrip("# ").strip() if first.startswith("#") else ""
+
+
+def mentioning(component: str) -> list[Path]:
+    """The shipped gin files that bind or refer to a component, sorted."""
+    word = re.compile(rf"(^|[@/]){re.escape(component)}\b", re.MULTILINE)
+    return sorted(path for path in gin_root().rglob(f"*{SUFFIX}") if word.search(read(path)))

@@ -1,0 +1,71 @@
+"""The arguments that several commands share, declared once so that they read the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _recipes() -> list[str]:
+    from hyprepro.config import files
+
+    return list(files.shipped("recipes"))
+
+
+def _scales() -> list[str]:
+    from hyprepro.config import files
+
+    return list(files.shipped("scales"))
+
+
+def _variants() -> list[str]:
+    from hyprepro.config import files
+
+    return list(files.shipped("variants"))
+
+
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A shipped recipe (table1) or a gin file.", autocompletion=_recipes)
+]
+ScaleOption = Annotated[
+    str, typer.Option("--scale", metavar="NAME", help="smoke, desktop, paper, or a gin file.", autocompletion=_scales)
+]
+VariantOption = Annotated[
+    str | None,
+    typer.Option(
+        "--variant",
+        metavar="NAME",
+        help="How disputed points are settled: ours, paper, released, or a gin file.",
+        autocompletion=_variants,
+        show_default="as in the recipe",
+    ),
+]
+SeedsOption = Annotated[
+    int | None, typer.Option("--seeds", metavar="N", help="Generator seeds to train.", show_default="as the scale says")
+]
+BindingsOption = Annotated[
+    list[str] | None,
+    typer.Option("-b", "--bind", metavar="BINDING", help="One gin binding, 'Component.field=value'. May be repeated."),
+]
+FilesOption = Annotated[
+    list[Path] | None,
+    typer.Option("-g", "--gin", metavar="FILE", help="A gin file applied after the scale. May be repeated."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
+CacheOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache",
+        metavar="DIR",
+        help="Where finished stages are kept.",
+        envvar="HYPREPRO_CACHE",
+        show_default=".hyprepro",
+    ),
+]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", metavar="N", min=0, help="Worker processes; 0 runs in this one.")
+]
+
+DEFAULT_SCALE = "desktop"

@@ -1,0 +1,91 @@
+"""What the command line prints: panels for mistakes, progress for people, plain lines for everything else.
+
+Results go to standard output, everything about the run to standard error, so that a pipe sees results only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterable
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from hyprepro.errors import UserError
+
+PLAIN_WIDTH = 120
+DEBUG = "HYPREPRO_DEBUG"
+
+
+def stdout() -> Console:
+    """The console for results."""
+    return _console(stderr=False)
+
+
+def stderr() -> Console:
+    """The console for panels and progress."""
+    return _console(stderr=True)
+
+
+def _console(stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    # Off a terminal there is no width to obey: lines stay whole, so that they can be searched and copied.
+    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else PLAIN_WIDTH)
+
+
+def show_user_error(error: UserError) -> None:
+    """One panel: what is wrong, where, the closest match, what to do."""
+    _panel(error.what, error.rows(), title="hyprepro cannot do this", style="red")
+
+
+def show_unexpected(error: BaseException) -> None:
+    """One short panel for a mistake of ours; the traceback only where it is asked for."""
+    if os.environ.get(DEBUG):
+        traceback.print_exception(error)
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    where = "".join(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in last)
+    fix = f"Run it again with {DEBUG}=1 for the traceback and report it, with the output of `hyprepro doctor`."
+    rows = [("where", where), ("do", fix)]
+    _panel(f"{type(error).__name__}: {error}", rows, title="this is a mistake in hyprepro", style="magenta")
+
+
+def note(text: str) -> None:
+    """A line about the run."""
+    stderr().print(Text(text), soft_wrap=True)
+
+
+def line(text: str = "", style: str = "") -> None:
+    """A line of the result."""
+    stdout().print(Text(text, style=style), soft_wrap=True)
+
+
+def print_json(data: Any) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(data, indent=2, sort_keys=True) + "\n")
+
+
+def columns(rows: Iterable[Iterable[str]], indent: int = 2) -> None:
+    """Rows of text in aligned columns, the last one of free length."""
+    table = [list(row) for row in rows]
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]) - 1)] if table else []
+    for row in table:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)] + [row[-1]]
+        line((" " * indent + "  ".join(cells)).rstrip())
+
+
+def _panel(what: str, rows: Iterable[tuple[str, str]], title: str, style: str) -> None:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, text in rows:
+        if text:
+            grid.add_row(label, Text(text))
+    body = Group(Text(what, style="bold"), grid) if grid.row_count else Text(what, style="bold")
+    stderr().print(Panel(body, title=title, title_align="left", border_style=style, box=box.ROUNDED))

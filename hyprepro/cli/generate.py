@@ -1,0 +1,154 @@
+"""`hyprepro generate`: the policies that a method writes for a task's test prompts, as a policy store."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hyprepro.cli import console
+from hyprepro.cli.arguments import (
+    DEFAULT_SCALE,
+    BindingsOption,
+    CacheOption,
+    FilesOption,
+    JsonOption,
+    RecipeArgument,
+    ScaleOption,
+    VariantOption,
+    WorkersOption,
+)
+from hyprepro.cli.progress import RunProgress
+from hyprepro.cli.recipes import choose, open_cache
+from hyprepro.errors import UserError, closest_match
+
+if TYPE_CHECKING:
+    from hyprepro.artifacts import ArtifactCache
+    from hyprepro.evaluation.controllers import PolicyControllers
+    from hyprepro.evaluation.records import Record
+    from hyprepro.evaluation.stage import Rollouts
+    from hyprepro.pipeline import Recipe
+
+OutArgument = Annotated[Path, typer.Option("--out", metavar="FILE", help="The policy store to write (HDF5).")]
+MethodOption = Annotated[str, typer.Option("--method", metavar="NAME", help="A row of the recipe's table.")]
+TaskOption = Annotated[
+    list[str] | None, typer.Option("--task", metavar="NAME", help="A task. May be repeated.", show_default="all")
+]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="The generator seed.")]
+
+
+def generate(
+    recipe: RecipeArgument,
+    out: OutArgument,
+    method: MethodOption = "gen-hyprl",
+    task: TaskOption = None,
+    seed: SeedOption = 0,
+    scale: ScaleOption = DEFAULT_SCALE,
+    variant: VariantOption = None,
+    bind: BindingsOption = None,
+    gin: FilesOption = None,
+    workers: WorkersOption = 2,
+    cache: CacheOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write the policies that a method generates from the test prompts, with their measured success.
+
+    What must be trained or evaluated for it is trained and evaluated, and kept for `hyprepro run`.
+    """
+    from hyprepro.execution import execute
+
+    choice = choose(recipe, scale, variant, None, bind, gin)
+    if out.exists():
+        raise UserError(
+            "The file exists already.", where=f"--out {out}", fix="Name another file, or move this one away."
+        )
+    store = open_cache(cache)
+    rollouts = _rollouts(choice.recipe, store, method, task, seed)
+    with RunProgress(quiet=json) as progress:
+        execute(rollouts, store, workers, progress)
+    counts = _write(out, rollouts, store, {"recipe": recipe, "scale": scale, "method": method, "seed": seed})
+    if json:
+        console.print_json({"path": str(out), "policies": counts})
+        return
+    console.columns([(name, f"{count} policies") for name, count in counts.items()], indent=0)
+    console.note(f"Written to {out}")
+
+
+def _rollouts(recipe: Recipe, cache: ArtifactCache, method: str, tasks: list[str] | None, seed: int) -> list[Rollouts]:
+    """The evaluations of the chosen method, tasks and seed."""
+    from hyprepro.pipeline import plan
+
+    _one_of("method", method, [each.label for each in recipe.methods])
+    for name in tasks or ():
+        _one_of("task", name, recipe.all_tasks)
+    found = [
+        stage
+        for stage in plan(recipe, cache).rollouts
+        if stage.method.label == method and stage.task in (tasks or recipe.all_tasks) and stage.seed == seed
+    ]
+    if not found:
+        raise UserError(
+            f"{method} has no generator seed {seed} in this recipe.",
+            where=f"--seed {seed}",
+            fix="Seeds count from 0; a method that is not trained by seed has only seed 0.",
+        )
+    return found
+
+
+def _one_of(what: str, name: str, known: list[str] | tuple[str, ...]) -> None:
+    if name not in known:
+        raise UserError(
+            f"The recipe has no {what} {name!r}.",
+            where=f"--{what} {name}",
+            closest=closest_match(name, known),
+            fix=f"Choose one of: {', '.join(known)}",
+        )
+
+
+def _write(out: Path, rollouts: list[Rollouts], cache: ArtifactCache, source: dict[str, object]) -> dict[str, int]:
+    from hyprepro.stores.policy_store import PolicyStoreWriter
+
+    counts: dict[str, int] = {}
+    writer: PolicyStoreWriter | None = None
+    for stage in rollouts:
+        policies = _policies(stage, cache)
+        if writer is None:
+            route = {"route": "generated", "note": "returns are not recorded and stand as 0", **source}
+            writer = PolicyStoreWriter(out, policies.layout, route, dtype="float32")
+        success, episodes = _scores(stage.load(cache.path_of(stage)), policies.n)
+        writer.append(stage.task, policies.params.numpy(), stage.seed, 0, success, episodes, 0.0, "test")
+        counts[stage.task] = policies.n
+    if writer is not None:
+        writer.close()
+    return counts
+
+
+def _policies(stage: Rollouts, cache: ArtifactCache) -> PolicyControllers:
+    """The policies that an evaluation ran.
+
+    Raises:
+        UserError: if the method yields agents that are not policies of one layout.
+    """
+    from hyprepro.evaluation.controllers import PolicyControllers
+
+    inputs = {name: cache.path_of(source) for name, source in stage.inputs.items()}
+    controllers = stage.deploy(inputs)
+    if not isinstance(controllers, PolicyControllers):
+        raise UserError(
+            f"{stage.method.label} does not write policies.",
+            where="--method",
+            fix="Choose a method that writes weights.",
+        )
+    return controllers
+
+
+def _scores(records: list[Record], policies: int) -> tuple[list[float], list[int]]:
+    """Success rate and episode count of every policy, over the protocols that the table reports."""
+    results: dict[int, list[bool]] = defaultdict(list)
+    for record in records:
+        if record.protocol != "validation":
+            results[record.policy].append(record.success)
+    rates = [sum(results[row]) / max(len(results[row]), 1) for row in range(policies)]
+    return rates, [len(results[row]) for row in range(policies)]

@@ -1,0 +1,70 @@
+"""What the commands that run something share: resolving a recipe, its folders, and running it with progress."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hyprepro.errors import UserError
+
+if TYPE_CHECKING:
+    from hyprepro.artifacts import ArtifactCache
+    from hyprepro.pipeline import Recipe
+
+DEFAULT_CACHE = Path(".hyprepro")
+RESULTS = Path("results")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A recipe as the user asked for it.
+
+    Args:
+        recipe: The resolved recipe.
+        operative_config: Its gin text with every value.
+        is_custom: Whether anything but a shipped recipe at a shipped scale and variant was asked for.
+    """
+
+    recipe: Recipe
+    operative_config: str
+    is_custom: bool
+
+    def folder(self, out: Path | None) -> Path:
+        """Where its result goes: `out`, or a folder of `results/` that no other choice writes to."""
+        from hyprepro.pipeline import results_folder
+
+        return out or results_folder(RESULTS, self.recipe, self.is_custom)
+
+
+def choose(
+    recipe: str,
+    scale: str,
+    variant: str | None,
+    seeds: int | None,
+    bindings: Sequence[str] | None,
+    gin_files: Sequence[Path] | None,
+) -> Choice:
+    """Resolve what the user asked for.
+
+    Raises:
+        UserError: for every mistake in it.
+    """
+    from hyprepro.config import files
+    from hyprepro.pipeline import Recipe
+    from hyprepro.registry import resolve
+
+    resolved = resolve(recipe, scale, variant, bindings or (), gin_files or (), seeds=seeds)
+    if not isinstance(resolved.recipe, Recipe):
+        raise UserError(f"{recipe} does not describe a recipe.", where=recipe, fix="See gin/recipes/ for examples.")
+    named = [recipe, scale, *([variant] if variant else [])]
+    is_custom = bool(bindings or gin_files) or seeds is not None or any(name.endswith(files.SUFFIX) for name in named)
+    return Choice(resolved.recipe, resolved.operative_config, is_custom)
+
+
+def open_cache(folder: Path | None) -> ArtifactCache:
+    """The cache of finished stages: `--cache`, else `.hyprepro` in the working folder."""
+    from hyprepro.artifacts import ArtifactCache
+
+    return ArtifactCache(folder or DEFAULT_CACHE)

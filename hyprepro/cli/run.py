@@ -1,0 +1,95 @@
+"""`hyprepro run`: make a table, from the stores to the printed numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hyprepro.cli import console
+from hyprepro.cli.arguments import (
+    DEFAULT_SCALE,
+    BindingsOption,
+    CacheOption,
+    FilesOption,
+    JsonOption,
+    RecipeArgument,
+    ScaleOption,
+    SeedsOption,
+    VariantOption,
+    WorkersOption,
+)
+from hyprepro.cli.progress import RunProgress, duration
+from hyprepro.cli.recipes import Choice, choose, open_cache
+
+if TYPE_CHECKING:
+    from hyprepro.pipeline import Plan
+
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Where the result goes.",
+        show_default="results/RECIPE/SCALE, or a folder of its own",
+    ),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and stop.")]
+
+
+def run(
+    recipe: RecipeArgument,
+    scale: ScaleOption = DEFAULT_SCALE,
+    variant: VariantOption = None,
+    seeds: SeedsOption = None,
+    bind: BindingsOption = None,
+    gin: FilesOption = None,
+    dry_run: DryRunOption = False,
+    out: OutOption = None,
+    workers: WorkersOption = 2,
+    cache: CacheOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Train, deploy and evaluate what a recipe names, and print its table beside the paper's.
+
+    Finished stages are kept and reused; a run that was interrupted goes on where it was.
+    """
+    choice = choose(recipe, scale, variant, seeds, bind, gin)
+    folder = choice.folder(out)
+    if dry_run:
+        _dry_run(choice, folder, open_cache(cache), workers, json)
+        return
+    from hyprepro.pipeline import run_recipe
+
+    with RunProgress(quiet=json) as progress:
+        result = run_recipe(choice.recipe, folder, open_cache(cache), workers, progress, choice.operative_config)
+    if json:
+        console.print_json(result)
+        return
+    console.line((folder / "table.md").read_text(encoding="utf-8").rstrip())
+    console.note(f"Written to {folder}")
+
+
+def _dry_run(choice: Choice, folder: Path, cache: Any, workers: int, json: bool) -> None:
+    from hyprepro.pipeline import plan
+
+    planned = plan(choice.recipe, cache)
+    seconds = planned.expected_seconds(workers)
+    if json:
+        stages = [{"stage": p.stage.label, "status": p.status, "seconds": round(p.seconds, 1)} for p in planned.stages]
+        summary = {"recipe": choice.recipe.described(), "folder": str(folder), "stages": stages, "seconds": seconds}
+        console.print_json(summary)
+        return
+    _print_plan(planned)
+    console.line()
+    done = len(planned.stages) - len(planned.to_do)
+    console.line(f"{len(planned.to_do)} stages to do, {done} finished or not needed")
+    console.line(f"About {duration(seconds)} on {workers} workers")
+    console.line(f"The result would be written to {folder}")
+
+
+def _print_plan(planned: Plan) -> None:
+    rows = [("status", "time", "stage")]
+    rows += [(p.status, duration(p.seconds), p.stage.label) for p in planned.stages]
+    console.columns(rows, indent=0)
