@@ -1,0 +1,95 @@
+"""The paper's numbers, from `paper_tables/*.yaml`. They are data and never mix with ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hyprepro.errors import UserError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+FOLDERS = (_PACKAGE.parent / "paper_tables", _PACKAGE / "paper_tables")
+"""In the repository, and in an installed wheel."""
+
+SPLIT_TABLES = {"seen": "table1", "unseen": "table3"}
+"""The paper's per-task tables by split; its Table 2 has top-5 and top-10 of both."""
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A per-task table of the paper (Table 1 or 3), success rates as fractions.
+
+    Attributes:
+        number: The table's number.
+        title: What it shows.
+        names: The paper's name of each method, by ours.
+        rates: By method, then by task; the task None is the average as printed.
+        recomputed: By method: the mean of the printed rows.
+        notes: What a reader should know.
+    """
+
+    number: int
+    title: str
+    names: dict[str, str]
+    rates: dict[str, dict[str | None, float]]
+    recomputed: dict[str, float]
+    notes: tuple[str, ...]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks in the paper's order."""
+        return tuple(task for task in next(iter(self.rates.values())) if task is not None)
+
+
+def load(name: str) -> dict[str, Any]:
+    """A file of `paper_tables/` as plain data, by name such as `table1`.
+
+    Raises:
+        UserError: The file is missing or malformed.
+    """
+    for folder in FOLDERS:
+        path = folder / f"{name}.yaml"
+        if path.is_file():
+            try:
+                data = yaml.safe_load(path.read_text(encoding="utf-8"))
+            except yaml.YAMLError as error:
+                raise UserError("A file of the paper's numbers is malformed.", where=f"{path}: {error}") from None
+            if isinstance(data, dict):
+                return data
+            raise UserError("A file of the paper's numbers is malformed.", where=str(path))
+    raise UserError(f"The paper's numbers {name}.yaml are missing.", where=str(FOLDERS[0]), fix="reinstall hyprepro")
+
+
+@cache
+def per_task(split: str) -> PaperTable:
+    """Table 1 (seen) or Table 3 (unseen)."""
+    data = load(SPLIT_TABLES[split])
+    rates: dict[str, dict[str | None, float]] = {}
+    for method in data["methods"]:
+        rates[method] = {task: row[method] / 100 for task, row in data["rows"].items()}
+        rates[method][None] = data["average"][method] / 100
+    recomputed = {method: value / 100 for method, value in data["recomputed"].items()}
+    return PaperTable(data["table"], data["title"], dict(data["methods"]), rates, recomputed, tuple(data["notes"]))
+
+
+@cache
+def averages(split: str) -> dict[tuple[str, str], float]:
+    """Table 2: averages by (method, statistic) as fractions."""
+    return {(row["method"], row["statistic"]): row[split] / 100 for row in load("table2")["rows"]}
+
+
+def rate(split: str, method: str, task: str | None, statistic: str) -> float | None:
+    """The paper's success rate as a fraction, None where it reports none."""
+    if split not in SPLIT_TABLES:
+        return None
+    if statistic == "mean":
+        return _rounded(per_task(split).rates.get(method, {}).get(task))
+    return _rounded(averages(split).get((method, statistic))) if task is None else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

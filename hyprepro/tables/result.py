@@ -1,0 +1,276 @@
+"""From records to the rows of result.json, and reading a result.json that somebody else may have written.
+
+A row's `n_policies` counts policies of one generator seed (of all its tasks, in an average), `n_episodes` all
+episodes behind it. The protocol "validation" has no rows: its records only pick the strict protocol's top-k.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hyprepro.errors import UserError
+from hyprepro.evaluation.records import Record
+from hyprepro.tables import paper
+from hyprepro.tables.statistics import (
+    IQM,
+    MEAN,
+    RESAMPLES,
+    Bootstrap,
+    Estimate,
+    FloatArray,
+    Outcomes,
+    Statistic,
+    difference,
+    estimate,
+    same_design,
+    top,
+)
+
+SCHEMA = 1
+VALIDATION = "validation"
+TOP = (5, 10)
+MAIN = "gen-hyprl"
+BASELINE = "gen-hyprl-wo-hypformer"
+
+Rows = list[dict[str, Any]]
+_Key = tuple[str, str, str]  # method, protocol, task
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The numbers of a run.
+
+    Attributes:
+        rows: DESIGN's rows.
+        comparisons: Paired differences: `method` minus `minus`, per task and on average for HypFormer's gain, on
+            average for the others; the same fields as a row where they apply.
+    """
+
+    rows: Rows
+    comparisons: Rows
+
+
+def result_rows(
+    records: Iterable[Record],
+    *,
+    recipe: str,
+    tasks: Sequence[str],
+    below: Sequence[str] = (),
+    split: str,
+    resamples: int = RESAMPLES,
+) -> Rows:
+    """The rows alone; see `summarise`."""
+    return summarise(records, recipe=recipe, tasks=tasks, below=below, split=split, resamples=resamples).rows
+
+
+def summarise(
+    records: Iterable[Record],
+    *,
+    recipe: str,
+    tasks: Sequence[str],
+    below: Sequence[str] = (),
+    split: str,
+    resamples: int = RESAMPLES,
+) -> Summary:
+    """Every number of a table from its records.
+
+    Args:
+        records: One run's records: one variant, one split; in any order.
+        recipe: The recipe's name, for messages.
+        tasks: Tasks of the average.
+        below: Further tasks, with rows of their own.
+        split: "seen" or "unseen".
+        resamples: Bootstrap resamples.
+
+    Returns:
+        Rows in the order of the methods in the records, then of the protocols, tasks (the average after `tasks`),
+        statistics.
+
+    Raises:
+        UserError: The records of a method are incomplete: a task, seed, policy or goal is missing.
+    """
+    table = _Table(_outcomes(records, recipe), list(tasks), list(below), split, Bootstrap(resamples))
+    table.check(recipe)
+    rows = [row for method, protocol in table.pairs for row in table.rows(method, protocol)]
+    return Summary(rows, table.comparisons())
+
+
+class _Table:
+    """All estimates of a run, computed once each."""
+
+    def __init__(
+        self,
+        found: tuple[str, dict[_Key, Outcomes]],
+        tasks: list[str],
+        below: list[str],
+        split: str,
+        bootstrap: Bootstrap,
+    ) -> None:
+        self.variant, self.outcomes = found
+        self.tasks, self.below, self.split, self.bootstrap = tasks, below, split, bootstrap
+        self.pairs = list(dict.fromkeys((method, protocol) for method, protocol, _ in self.outcomes))
+
+    def check(self, recipe: str) -> None:
+        for method, protocol in self.pairs:
+            absent = [t for t in (*self.tasks, *self.below) if (method, protocol, t) not in self.outcomes]
+            if absent:
+                raise UserError(
+                    f"The records of {recipe} lack {method} on {', '.join(absent)} under the {protocol} protocol.",
+                    fix="run the recipe again",
+                )
+
+    def rows(self, method: str, protocol: str) -> Rows:
+        found = []
+        for task in (*self.tasks, None, *self.below):
+            chosen = self._chosen(method, protocol, task)
+            success = [outcome.success for outcome in chosen.values()]
+            common = {
+                "method": method,
+                "variant": self.variant,
+                "task": task,
+                "split": self.split,
+                "protocol": protocol,
+                "metric": "success_rate",
+            }
+            sizes = {
+                "n_policies": sum(array.shape[1] for array in success),
+                "n_episodes": sum(array.size for array in success),
+                "n_seeds": success[0].shape[0],
+                "n_train": None,
+            }
+            for statistic in _statistics(protocol, chosen):
+                result = estimate(statistic, chosen, self.bootstrap)
+                value = {"statistic": statistic.name, "value": result.value, "ci95": list(result.ci95)}
+                # The paper's numbers are of its own protocol; beside the strict one they would compare unlike things.
+                theirs = paper.rate(self.split, method, task, statistic.name) if protocol == "paper" else None
+                found.append({**common, **value, **sizes, "paper": theirs})
+        return found
+
+    def comparisons(self) -> Rows:
+        found = []
+        others = [
+            (method, protocol) for method, protocol in self.pairs if (MAIN, protocol) in self.pairs and method != MAIN
+        ]
+        for method, protocol in others:
+            for task in (*self.tasks, None, *self.below) if method == BASELINE else (None,):
+                mine, theirs = (self._chosen(name, protocol, task) for name in (MAIN, method))
+                if not same_design(list(mine.values()), list(theirs.values())):
+                    continue
+                gain = self._difference(mine, theirs)
+                row = {"method": MAIN, "minus": method, "task": task, "protocol": protocol, "metric": "success_rate"}
+                found.append({**row, "statistic": MEAN.name, "value": gain.value, "ci95": list(gain.ci95)})
+        return found
+
+    def _difference(self, one: dict[str, Outcomes], other: dict[str, Outcomes]) -> Estimate:
+        return difference(estimate(MEAN, one, self.bootstrap), estimate(MEAN, other, self.bootstrap))
+
+    def _chosen(self, method: str, protocol: str, task: str | None) -> dict[str, Outcomes]:
+        names = self.tasks if task is None else [task]
+        return {name: self.outcomes[method, protocol, name] for name in names}
+
+
+def _statistics(protocol: str, chosen: Mapping[str, Outcomes]) -> list[Statistic]:
+    """What can be computed: top-k from k policies on, under the strict protocol only where validation picks them."""
+    is_paper = protocol == "paper"
+    can_pick = is_paper or all(outcome.validation is not None for outcome in chosen.values())
+    fewest = min(outcome.success.shape[1] for outcome in chosen.values())
+    return [MEAN, IQM, *(top(k, not is_paper) for k in TOP if can_pick and fewest >= k)]
+
+
+def _outcomes(records: Iterable[Record], recipe: str) -> tuple[str, dict[_Key, Outcomes]]:
+    """The variant, and arrays by (method, protocol, task) in the order of the records."""
+    cells: dict[_Key, dict[tuple[int, int], list[float]]] = defaultdict(lambda: defaultdict(list))
+    variants = set()
+    for record in records:
+        variants.add(record.variant)
+        cells[record.method, record.protocol, record.task][record.seed, record.policy].append(float(record.success))
+    if len(variants) > 1:
+        raise UserError(f"The records of {recipe} mix the variants {', '.join(sorted(variants))}.")
+    arrays = {key: _array(key, cell, recipe) for key, cell in cells.items()}
+    found = {}
+    for (method, protocol, task), success in arrays.items():
+        if protocol != VALIDATION:
+            picked = arrays.get((method, VALIDATION, task)) if protocol == "strict" else None
+            found[method, protocol, task] = Outcomes(success, None if picked is None else picked.mean(axis=2))
+    if not found:
+        raise UserError(f"The records of {recipe} are empty.", fix="run the recipe again")
+    return variants.pop(), found
+
+
+def _array(key: _Key, cell: Mapping[tuple[int, int], list[float]], recipe: str) -> FloatArray:
+    """Success `[S, P, G]` of one method, protocol and task."""
+    seeds, policies = sorted({seed for seed, _ in cell}), sorted({policy for _, policy in cell})
+    lengths = {len(cell.get((seed, policy), ())) for seed in seeds for policy in policies}
+    if len(lengths) != 1:
+        method, protocol, task = key
+        raise UserError(
+            f"The records of {recipe} are incomplete: {method} on {task}, {protocol} protocol.",
+            fix="run the recipe again",
+        )
+    return np.array([[cell[seed, policy] for policy in policies] for seed in seeds])
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read a result.json.
+
+    Raises:
+        UserError: It is missing, not JSON, of a newer schema, or malformed.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError("There is no result here.", where=str(path), fix="hyprepro run table1") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError("The result cannot be read.", where=f"{path}: {error}") from None
+    problem = _problem(data)
+    if problem:
+        raise UserError(f"The result is malformed: {problem}.", where=str(path))
+    result: dict[str, Any] = data
+    return result
+
+
+def _problem(data: Any) -> str:
+    if not isinstance(data, dict) or not isinstance(data.get("rows"), list):
+        return "it has no list of rows"
+    if data.get("schema") != SCHEMA:
+        return f"its schema is {data.get('schema')!r}, this version reads {SCHEMA}"
+    if not isinstance(data.get("provenance"), dict):
+        return "it has no provenance"
+    for number, row in enumerate([*data["rows"], *data.get("comparisons", [])]):
+        problem = _row_problem(row)
+        if problem:
+            return f"row {number}: {problem}"
+    return ""
+
+
+def _row_problem(row: Any) -> str:
+    if not isinstance(row, dict):
+        return "not an object"
+    for name in ("method", "protocol", "metric", "statistic"):
+        if not isinstance(row.get(name), str):
+            return f"{name} is not text"
+    if not isinstance(row.get("task"), str | None):
+        return "task is neither text nor null"
+    value, interval = row.get("value"), row.get("ci95")
+    if value is None and interval is None:
+        return ""
+    if (
+        not _is_number(value)
+        or not isinstance(interval, list)
+        or len(interval) != 2
+        or not all(map(_is_number, interval))
+    ):
+        return "value and ci95 are not finite numbers"
+    return "" if interval[0] <= interval[1] else "ci95 is upside down"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,217 @@
+"""Means, interquartile means, top-k and their intervals, from what succeeded.
+
+Notation: S generator seeds, P policies (one a prompt) and G goals a task, B bootstrap resamples, T tasks.
+
+Policies of a task are no independent runs: all come from the same few generators, and policy i of every seed and
+method answers the same prompt on the same goals. So the bootstrap resamples two crossed things: generator seeds,
+jointly for all tasks because one generator serves them all, and prompts within each task. Both draws are the same for
+every method, so differences between methods are paired. Tasks are fixed (stratified). With one generator seed an
+interval speaks of prompts alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+RESAMPLES = 4000
+DIGITS = 6
+"""Decimals that are kept: far below any sampling error, and equal on every platform."""
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What the policies of one method did on one task under one protocol.
+
+    Attributes:
+        success: 0 or 1, `[S, P, G]`.
+        validation: Mean success of each policy on validation goals `[S, P]`, None where there were none.
+    """
+
+    success: FloatArray
+    validation: FloatArray | None = None
+
+    @property
+    def per_policy(self) -> FloatArray:
+        """Mean success over goals `[S, P]`."""
+        mean: FloatArray = self.success.mean(axis=2)
+        return mean
+
+
+def mean_scores(outcomes: Outcomes, counts: FloatArray) -> FloatArray:
+    """Mean success `[B, S]` when policy p occurs `counts[b, p]` times."""
+    scores: FloatArray = counts @ outcomes.per_policy.T / counts.sum(axis=1, keepdims=True)
+    return scores
+
+
+def top_scores_per_goal(outcomes: Outcomes, counts: FloatArray, k: int) -> FloatArray:
+    """Top-k `[B, S]` as Make-An-Agent's code has it: the best k of every goal, sorted goal by goal, averaged.
+
+    An optimistic order statistic: the k policies are picked on the very episodes that score them, and differ between
+    goals.
+    """
+    seeds, _, goals = outcomes.success.shape
+    columns = [
+        [top_k(counts, outcomes.success[s, :, g], outcomes.success[s, :, g], k) for g in range(goals)]
+        for s in range(seeds)
+    ]
+    return np.array([np.mean(column, axis=0) for column in columns]).T
+
+
+def top_scores_validated(outcomes: Outcomes, counts: FloatArray, k: int) -> FloatArray:
+    """Top-k `[B, S]` picked by success on validation goals and scored on others."""
+    if outcomes.validation is None:
+        raise ValueError("there are no validation records")
+    pairs = zip(outcomes.validation, outcomes.per_policy, strict=True)
+    return np.array([top_k(counts, rank, value, k) for rank, value in pairs]).T
+
+
+def top_k(counts: FloatArray, rank: FloatArray, value: FloatArray, k: int) -> FloatArray:
+    """Mean value `[B]` of the k policies of highest rank; ties are shared, as the mean over random orders would be.
+
+    Args:
+        counts: How often each policy occurs `[B, P]`.
+        rank: What is sorted by `[P]`.
+        value: What is averaged `[P]`.
+        k: How many; at least k policies must occur.
+    """
+    left = np.full(len(counts), float(k))
+    total = np.zeros(len(counts))
+    for level in np.unique(rank)[::-1]:
+        members = rank == level
+        present = counts[:, members].sum(axis=1)
+        taken = np.minimum(left, present)
+        average = np.divide(counts[:, members] @ value[members], present, out=np.zeros_like(total), where=present > 0)
+        total += taken * average
+        left -= taken
+    return total / k
+
+
+Score = Callable[[Outcomes, FloatArray], FloatArray]
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A statistic of the scores `[B, S, T]`, which `score` computes task by task as `[B, S]`."""
+
+    name: str
+    score: Score
+    combine: Callable[[FloatArray], FloatArray]
+    at_least: int = 1
+    """The fewest policies it is defined for."""
+
+
+def average(scores: FloatArray) -> FloatArray:
+    """Mean over seeds and tasks: `[B, S, T]` to `[B]`."""
+    mean: FloatArray = scores.mean(axis=(1, 2))
+    return mean
+
+
+def interquartile_mean(scores: FloatArray) -> FloatArray:
+    """Mean of the middle half of the S x T scores: `[B, S, T]` to `[B]`.
+
+    As in rliable: of n scores, the floor(n / 4) lowest and highest are left out; below four scores it is the mean.
+    """
+    flat = np.sort(scores.reshape(len(scores), -1), axis=1)
+    cut = flat.shape[1] // 4
+    mean: FloatArray = flat[:, cut : flat.shape[1] - cut].mean(axis=1)
+    return mean
+
+
+MEAN = Statistic("mean", mean_scores, average)
+IQM = Statistic("iqm", mean_scores, interquartile_mean)
+
+
+def top(k: int, is_validated: bool) -> Statistic:
+    """Top-k, picked on validation goals or, as the paper does, on the episodes that score it."""
+    score = top_scores_validated if is_validated else top_scores_per_goal
+    return Statistic(f"top{k}", partial(score, k=k), average, at_least=k)
+
+
+@dataclass
+class Bootstrap:
+    """Resamples shared by all methods, so that their differences are paired.
+
+    The draws depend on `seed`, the task's name and the numbers of prompts and generator seeds alone: adding a method
+    or a task to a table changes no other interval.
+    """
+
+    resamples: int = RESAMPLES
+    seed: int = 0
+    _counts: dict[tuple[str, int], FloatArray] = field(default_factory=dict)
+
+    def counts(self, task: str, policies: int) -> FloatArray:
+        """How often each prompt of a task occurs `[B, P]`."""
+        key = (task, policies)
+        if key not in self._counts:
+            drawn = self._rng(task, policies).integers(0, policies, (self.resamples, policies))
+            flat = drawn + policies * np.arange(self.resamples)[:, None]
+            counts = np.bincount(flat.ravel(), minlength=self.resamples * policies)
+            self._counts[key] = counts.reshape(self.resamples, policies).astype(np.float64)
+        return self._counts[key]
+
+    def seeds(self, count: int) -> NDArray[np.int64]:
+        """Which generator seeds occur `[B, S]`."""
+        drawn: NDArray[np.int64] = self._rng("generator seeds", count).integers(0, count, (self.resamples, count))
+        return drawn
+
+    def _rng(self, *parts: object) -> np.random.Generator:
+        text = repr((self.seed, *parts)).encode()
+        return np.random.default_rng(int.from_bytes(hashlib.sha256(text).digest()[:8], "little"))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value, its 95% interval, and the values on all resamples `[B]`, for differences."""
+
+    value: float
+    ci95: tuple[float, float]
+    samples: FloatArray = field(repr=False, compare=False)
+
+    @classmethod
+    def of(cls, value: float, samples: FloatArray) -> Estimate:
+        """With the percentile interval of the samples."""
+        low, high = np.percentile(samples, [2.5, 97.5])
+        return cls(_round(value), (_round(low), _round(high)), samples)
+
+
+def estimate(statistic: Statistic, outcomes: Mapping[str, Outcomes], bootstrap: Bootstrap) -> Estimate:
+    """A statistic of one method over some tasks (by name), with its interval.
+
+    Raises:
+        ValueError: The tasks differ in their number of seeds, or have fewer policies than the statistic needs.
+    """
+    seeds = {outcome.success.shape[0] for outcome in outcomes.values()}
+    fewest = min(outcome.success.shape[1] for outcome in outcomes.values())
+    if len(seeds) != 1 or fewest < statistic.at_least:
+        raise ValueError(f"{statistic.name} over {seeds} seeds and {fewest} policies")
+    count = seeds.pop()
+    observed, resampled = [], []
+    for task, outcome in outcomes.items():
+        policies = outcome.success.shape[1]
+        observed.append(statistic.score(outcome, np.ones((1, policies))))
+        resampled.append(statistic.score(outcome, bootstrap.counts(task, policies)))
+    drawn = np.take_along_axis(np.stack(resampled, axis=2), bootstrap.seeds(count)[:, :, None], axis=1)
+    value = float(statistic.combine(np.stack(observed, axis=2))[0])
+    return Estimate.of(value, statistic.combine(drawn))
+
+
+def difference(one: Estimate, other: Estimate) -> Estimate:
+    """One minus other, paired resample by resample."""
+    return Estimate.of(one.value - other.value, one.samples - other.samples)
+
+
+def same_design(one: Sequence[Outcomes], other: Sequence[Outcomes]) -> bool:
+    """Whether two methods can be paired: the same numbers of policies and goals; their seeds may differ in number."""
+    shapes = [[outcome.success.shape[1:] for outcome in side] for side in (one, other)]
+    return shapes[0] == shapes[1]
+
+
+def _round(value: float | np.floating) -> float:
+    return round(float(value), DIGITS) + 0.0  # no negative zero
