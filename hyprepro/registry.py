@@ -122,7 +122,7 @@ def _recipe_statements(recipe: str | Path, scale: str | None, variant: str | Non
 def _header(
     recipe: Any, scale: Any, variant: Any, bindings: Sequence[str], files_: Sequence[Any], seeds: int | None
 ) -> str:
-    parts = [f"hyprepro run {recipe}"]
+    parts = [str(recipe)]
     flags = {"scale": scale, "variant": variant, "seeds": seeds}
     parts += [f"--{name} {value}" for name, value in flags.items() if value is not None]
     parts += [f"-g {name}" for name in files_] + [f'-b "{text}"' for text in bindings]
@@ -188,10 +188,10 @@ def _parse(text: str, source: str, path: Path | None, including: tuple[Path, ...
         place_of_error = Place(source, error.lineno or 0 if path else 0, (error.text or "").rstrip("\n"))
         raise _syntax_error(error.msg, place_of_error) from error
     except tokenize.TokenError as error:
-        line = _open_line(text) or int(error.args[1][0])
-        raise _syntax_error(
-            "a bracket or quote is never closed", Place(source, line if path else 0, text.splitlines()[line - 1])
-        ) from error
+        bracket = _open_line(text)
+        line = bracket or int(error.args[1][0])
+        message = "a bracket is never closed" if bracket else str(error.args[0])
+        raise _syntax_error(message, Place(source, line if path else 0, text.splitlines()[line - 1])) from error
     return found
 
 

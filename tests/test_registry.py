@@ -143,7 +143,7 @@ def test_a_users_module_can_offer_components(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "my_toy_shapes.py").write_text(
         "from hyprepro.recipe import Component, component, setting\n"
         "from typing import ClassVar\n"
-        "@component\nclass MyToyPaint(Component):\n    slot: ClassVar[str] = 'toy-root'\n    coats: int = setting(1, 'n')\n"
+        "@component\nclass MyToyPaint(Component):\n    slot: ClassVar[str] = 'toy'\n    coats: int = setting(1, 'n')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     path = write(tmp_path, "import my_toy_shapes\nMyToyPaint.coats = 3\n")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from hyprepro.cli import diff, doctor, explain, generate, listing, run, store
+from hyprepro.cli import bench, collect, diff, doctor, explain, generate, listing, run, store
 from hyprepro.cli.main import PanelGroup
 
 app = typer.Typer(
@@ -46,8 +46,10 @@ app.command("list")(listing.list_)
 app.command()(explain.explain)
 app.command()(diff.diff)
 app.command()(generate.generate)
+app.command()(collect.collect)
 app.command()(doctor.doctor)
 app.add_typer(store.app, name="store")
+app.add_typer(bench.bench, name="bench")
 
 
 def main() -> None:

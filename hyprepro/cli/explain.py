@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 
 def explain(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A component (UNet1DGenerator), a recipe, or a gin file.")
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A component (UNet1DGenerator), a recipe, a collection.")],
     scale: ScaleOption = DEFAULT_SCALE,
     variant: VariantOption = None,
     bind: BindingsOption = None,
@@ -34,17 +32,20 @@ def explain(
     if name in components:
         _explain_component(components[name], json)
         return
-    recipes = files.shipped("recipes")
-    if name not in recipes and not name.endswith(files.SUFFIX):
+    recipes, collections = files.shipped("recipes"), files.shipped("collections")
+    if name not in recipes and name not in collections and not name.endswith(files.SUFFIX):
         raise UserError(
-            f"There is no component and no recipe named {name!r}.",
+            f"There is no component, recipe or collection named {name!r}.",
             where="hyprepro explain",
-            closest=closest_match(name, [*components, *recipes]),
-            fix="List both with: hyprepro list",
+            closest=closest_match(name, [*components, *recipes, *collections]),
+            fix="List them with: hyprepro list",
         )
     from hyprepro.registry import resolve
 
-    resolved = resolve(name, scale, variant, bind or (), gin or ())
+    if name in collections:
+        resolved = resolve(collections[name], bindings=bind or (), files_=gin or (), root="Collection")
+    else:
+        resolved = resolve(name, scale, variant, bind or (), gin or ())
     if json:
         console.print_json({"recipe": resolved.recipe.described(), "origins": resolved.origins})
         return
@@ -82,7 +83,7 @@ def _explain_component(cls: type[Component], json: bool) -> None:
         console.line(f"      source: {field.source}")
     console.line()
     for use in uses:
-        console.line(f"Use it:  -b '{use}=@{cls.__name__}()'")
+        console.line(f"Use it:  -b '{use}'")
     for path in shipped:
         console.line(f"Bound in {path}")
 

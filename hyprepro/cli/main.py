@@ -19,6 +19,7 @@ from hyprepro.errors import UserError, closest_match
 
 USER_ERROR = 2
 OUR_ERROR = 1
+INTERRUPTED = 130
 
 
 class PanelGroup(TyperGroup):
@@ -49,9 +50,8 @@ class PanelGroup(TyperGroup):
             return USER_ERROR
         except typer.TyperException as error:
             return self._usage_error(error)
-        except (typer.Abort, KeyboardInterrupt):
-            console.note("Interrupted. The same command goes on from here.")
-            return 130
+        except typer.Abort:
+            code = INTERRUPTED
         except BrokenPipeError:
             # The reader of our output left (`hyprepro list | head`); without this, Python complains again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,6 +59,8 @@ class PanelGroup(TyperGroup):
         except Exception as error:
             console.show_unexpected(error)
             return OUR_ERROR
+        if code == INTERRUPTED:  # typer's own group turns Ctrl-C into this code
+            console.note("Interrupted. The same command goes on from here.")
         return code if isinstance(code, int) else 0
 
     def _usage_error(self, error: typer.TyperException) -> int:

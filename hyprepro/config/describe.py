@@ -17,6 +17,7 @@ from hyprepro.recipe import COMPONENTS, Component
 
 _WORDS = {int: "an integer", float: "a number", bool: "True or False", str: "a string in quotes", type(None): "None"}
 _LIMITS = {"gt": "more than {}", "ge": "at least {}", "lt": "less than {}", "le": "at most {}"}
+_PATTERNS = {"pattern": "matching {}"}
 _LENGTHS = {"min_length": "at least {} of them", "max_length": "at most {} of them"}
 
 
@@ -67,7 +68,7 @@ def describe_limits(info: FieldInfo) -> str:
     """The limits of a field in words, empty without any: "at least 1, at most 8"."""
     found: list[str] = []
     for rule in info.metadata:
-        for wording in (_LIMITS, _LENGTHS):
+        for wording in (_LIMITS, _LENGTHS, _PATTERNS):
             found += [
                 text.format(getattr(rule, name))
                 for name, text in wording.items()
@@ -132,11 +133,12 @@ def summary(cls: type[Component]) -> str:
 
 
 def places_for(cls: type[Component]) -> list[str]:
-    """The fields of other components that take this one: `GenHypRL.generator`, sorted."""
+    """The bindings that put this component to use: `HypLatent.generator=@UNet1DGenerator()`, sorted."""
     found = []
     for name, other in COMPONENTS.items():
         for field, info in other.model_fields.items():
             slot = slot_of(info.annotation)
             if slot is not None and issubclass(cls, slot):
-                found.append(f"{name}.{field}")
+                value = f"(@{cls.__name__}(),)" if get_origin(info.annotation) is tuple else f"@{cls.__name__}()"
+                found.append(f"{name}.{field}={value}")
     return sorted(found)

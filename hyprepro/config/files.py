@@ -14,7 +14,7 @@ from pathlib import Path
 from hyprepro.errors import UserError, closest_match
 
 SUFFIX = ".gin"
-KINDS = ("recipes", "scales", "variants")
+KINDS = ("recipes", "scales", "variants", "collections")
 
 
 def gin_root() -> Path:
