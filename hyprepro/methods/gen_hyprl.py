@@ -1,0 +1,93 @@
+"""Gen-HypRL with and without HypFormer: the paper's method as rows of a table."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, ClassVar
+
+from hyprepro.methods.base import Method
+from hyprepro.models.behavior_embedding import BehaviorEmbedding, ContrastiveEmbedding
+from hyprepro.models.hypformer import HypFormer
+from hyprepro.models.hyplatent import HypLatent
+from hyprepro.models.policy_autoencoder import Autoencoder, LinearAutoencoder
+from hyprepro.recipe import component, setting
+from hyprepro.stages.assembled import Assemble
+from hyprepro.stages.autoencoder import TrainAutoencoder
+from hyprepro.stages.behavior_embedding import TrainBehaviorEmbedding
+from hyprepro.stages.hypformer import TrainHypFormer
+from hyprepro.stages.hyplatent import TrainHypLatent
+from hyprepro.stages.latents import EncodePrompts
+
+if TYPE_CHECKING:
+    from hyprepro.evaluation.controllers import Controllers
+    from hyprepro.stages.assembled import PolicyGenerator
+    from hyprepro.stores.files import StoreFiles
+    from hyprepro.stores.prompts import Prompts
+
+
+class LatentMethod(Method):
+    """Base of the methods that turn a behaviour embedding into a latent and decode it.
+
+    The autoencoder and the embedding are trained once, with seed 0; the generator seed belongs to what is trained
+    after them.
+    """
+
+    seeded: ClassVar[bool] = True
+    knows: ClassVar[str] = "prompt"
+
+    autoencoder: Autoencoder = setting(LinearAutoencoder(), "E and D (eq. 1)")
+    embedding: BehaviorEmbedding = setting(ContrastiveEmbedding(), "phi, psi and W (eq. 2)")
+
+    def encoded(self, data: StoreFiles) -> EncodePrompts:
+        """The stage that encodes all training prompts, with its inputs."""
+        return EncodePrompts(
+            TrainAutoencoder(self.autoencoder, data.policies),
+            TrainBehaviorEmbedding(self.embedding, data.policies, data.trajectories),
+        )
+
+    def deploy(self, trained: PolicyGenerator, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
+        """One generated policy a prompt; the noise derives from the seed and the task."""
+        import torch
+
+        from hyprepro.evaluation.controllers import PolicyControllers
+
+        draws = torch.Generator().manual_seed(noise_seed(seed, prompts.task))
+        params = trained.policies(torch.from_numpy(prompts.tau), torch.from_numpy(prompts.tau_hat), draws)
+        with data.open_policies() as store:
+            return PolicyControllers(store.layout, params)
+
+
+@component
+class GenHypRLWithoutHypFormer(LatentMethod):
+    """Stages 1 and 2: one draw of HypLatent's generator a prompt."""
+
+    label: ClassVar[str] = "gen-hyprl-wo-hypformer"
+
+    hyplatent: HypLatent = setting(HypLatent(), "stage 2 (eq. 3 to 5)")
+
+    def training(self, data: StoreFiles, seed: int) -> Assemble:
+        """The assembled autoencoder, embedding and generator."""
+        latents = self.encoded(data)
+        return Assemble(latents.autoencoder, latents.embedding, TrainHypLatent(latents, self.hyplatent, seed))
+
+
+@component
+class GenHypRL(LatentMethod):
+    """All three stages: HypFormer aggregates L draws of HypLatent's generator a prompt."""
+
+    label: ClassVar[str] = "gen-hyprl"
+
+    hyplatent: HypLatent = setting(HypLatent(), "stage 2 (eq. 3 to 5)")
+    hypformer: HypFormer = setting(HypFormer(), "stage 3 (eq. 6 to 9)")
+
+    def training(self, data: StoreFiles, seed: int) -> Assemble:
+        """The assembled autoencoder, embedding, generator and HypFormer."""
+        latents = self.encoded(data)
+        generator = TrainHypLatent(latents, self.hyplatent, seed)
+        hypformer = TrainHypFormer(latents, generator, self.hypformer, seed)
+        return Assemble(latents.autoencoder, latents.embedding, generator, hypformer)
+
+
+def noise_seed(seed: int, task: str) -> int:
+    """The seed of a task's noise at deployment: the same with and without HypFormer, another for each task."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{task}".encode()).digest()[:7], "big")

@@ -1,0 +1,82 @@
+"""HypFormer: one transformer layer that aggregates L generated latents into one (stage 3, eq. 6 to 9).
+
+Paper says: tokens (Z_token, Z-hat_1 .. Z-hat_L, tau_e), self-attention without positional encoding (width 256, 128
+    heads, one layer), a shared MLP, a latent head and a residue head, both averaged over the tokens; the output is
+    their sum. The residue's target is the difference between the true latent and the latent head's prediction.
+Released code does: tau_e is h alone; batch_first is missing, so that attention runs over the *batch* and no candidate
+    sees another; the residue's target is the true latent minus the mean candidate; smooth L1 in place of eq. 7;
+    feed-forward width 2,048.
+We chose: attention over candidates; the latent head predicts a correction to the mean candidate, so that an untrained
+    HypFormer already returns the mean (`latent_skip`); the target of the residue head carries no gradient.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from hyprepro.errors import UserError
+from hyprepro.models.optimiser import Trained
+from hyprepro.models.options import Condition, ResidueLoss, ResidueTarget, Similarity
+from hyprepro.recipe import component, setting
+
+if TYPE_CHECKING:
+    from hyprepro.models.networks.hypformer import Aggregator
+
+
+@component
+class HypFormer(Trained):
+    """Stage 3: soft-weighted aggregation of candidates and its training."""
+
+    slot: ClassVar[str] = "hypformer"
+
+    candidates: int = setting(8, "L, latents generated a prompt", source="paper, stage 3", ge=1)
+    width: int = setting(256, "token width", source="paper, experimental setup", ge=1)
+    heads: int = setting(128, "attention heads; divides width", source="paper, experimental setup", ge=1)
+    feedforward: int = setting(512, "width of the layer's feed-forward part (released code: 2048)", ge=1)
+    dropout: float = setting(0.1, "dropout inside the layer and its MLPs", source="released code", ge=0, lt=1)
+    attention: Literal["candidates", "batch"] = setting(
+        "candidates", "what attends to each other: the tokens of one prompt, or the prompts of a batch (released code)"
+    )
+    condition: Condition = setting("h_and_v", "tau_e's token: h_and_v, or h (released code)", source="paper")
+    residue_target: ResidueTarget = setting(
+        "latent_head",
+        "the residue's base: the latent head's output, or the mean candidate (released code)",
+        source="paper",
+    )
+    residue_loss: ResidueLoss = setting(
+        "squared", "eq. 7 as printed (squared), or smooth_l1 (released code)", source="paper, eq. 7"
+    )
+    similarity: Similarity = setting("cosine", "eq. 6 with the norms' product (cosine), or as printed (paper)")
+    latent_skip: bool = setting(
+        True, "the latent head predicts a correction to the mean candidate (paper, released: False)"
+    )
+    lambda_sim: float = setting(1e3, "weight of eq. 6", source="paper, eq. 9", ge=0)
+    lambda_res: float = setting(1e3, "weight of eq. 7", source="paper, eq. 9", ge=0)
+    lambda_c: float = setting(1e3, "weight of eq. 8", source="paper, eq. 9", ge=0)
+    bank: int = setting(
+        32,
+        "candidates drawn once for each training prompt, of which a step samples L; 0 draws new ones each step",
+        ge=0,
+    )
+
+    steps: int = setting(1000, "training steps", ge=0)
+    batch_size: int = setting(64, "prompts a step (released code: 128)", ge=2)
+    learning_rate: float = setting(3e-4, "Adam's step size (released code: 2e-4)", gt=0, le=1)
+    betas: tuple[float, float] = setting((0.9, 0.999), "Adam's decay rates (released code: 0.5, 0.999)")
+    weight_decay: float = setting(1e-2, "weight decay (released code: 1e-5)", ge=0)
+
+    def build(self, embedding_size: int, latent_size: int) -> Aggregator:
+        """An untrained HypFormer.
+
+        Raises:
+            UserError: The width is not divisible by the number of heads.
+        """
+        if self.width % self.heads:
+            raise UserError(
+                f"HypFormer's width {self.width} is not divisible by its {self.heads} heads.",
+                where="HypFormer.heads",
+                fix="choose heads that divide HypFormer.width",
+            )
+        from hyprepro.models.networks.hypformer import Aggregator
+
+        return Aggregator(self, embedding_size, latent_size)

@@ -1,0 +1,81 @@
+"""The convolutional 1D-UNet generator; choices and sources in `hyprepro.models.unet1d`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, nn
+
+from hyprepro.models.networks.generator import GeneratorNetwork
+
+if TYPE_CHECKING:
+    from hyprepro.models.unet1d import UNet1DGenerator
+
+TOKENS = 2
+
+
+class Block(nn.Module):
+    """Convolution, normalisation, conditioning, activation, convolution, plus the input."""
+
+    def __init__(self, inputs: int, outputs: int, context: int, kernel: int, groups: int, film: bool) -> None:
+        super().__init__()
+        extra = 0 if film else context
+        self.first = nn.Conv1d(inputs + extra, outputs, kernel, padding=kernel // 2)
+        self.norm = nn.GroupNorm(groups, outputs)
+        self.film = nn.Linear(context, 2 * outputs) if film else None
+        self.second = nn.Conv1d(outputs, outputs, kernel, padding=kernel // 2)
+        self.skip = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """Features `[N, outputs, T]` from features `[N, inputs, T]` and the context `[N, context]`."""
+        widened = x if self.film is not None else torch.cat([x, context[:, :, None].expand(-1, -1, x.shape[2])], dim=1)
+        y = self.norm(self.first(widened))
+        if self.film is not None:
+            scale, shift = self.film(context)[:, :, None].chunk(2, dim=1)
+            y = y * (1 + scale) + shift
+        return cast(Tensor, self.second(nn.functional.gelu(y)) + self.skip(x))
+
+
+class UNet1D(GeneratorNetwork):
+    """The network that `UNet1DGenerator` describes. Arguments as there, sizes as in `Generator.build`."""
+
+    def __init__(self, settings: UNet1DGenerator, condition_size: int, noise_size: int, latent_size: int) -> None:
+        super().__init__()
+        widths, film = settings.channels, settings.conditioning == "film"
+        inputs, context = condition_size + noise_size, settings.context
+        self.stem_shape = (TOKENS + widths[0], latent_size)
+        self.context = nn.Sequential(nn.Linear(inputs, context), nn.GELU())
+        self.stem = nn.Linear(inputs, self.stem_shape[0] * latent_size)
+        with torch.no_grad():  # noise starts small beside the condition: the supervised part is learned first
+            self.stem.weight[:, condition_size:] *= settings.noise_gain
+
+        def block(channels_in: int, channels_out: int) -> Block:
+            return Block(channels_in, channels_out, context, settings.kernel, settings.groups, film)
+
+        levels = range(len(widths) - 1)
+        self.down = nn.ModuleList(block(widths[max(i - 1, 0)], widths[i]) for i in range(len(widths) - 1))
+        self.downsample = nn.ModuleList(nn.Conv1d(widths[i], widths[i], 2, stride=2) for i in levels)
+        self.middle = block(widths[-2], widths[-1])
+        self.upsample = nn.ModuleList(
+            nn.ConvTranspose1d(widths[i + 1], widths[i], 2, stride=2) for i in reversed(levels)
+        )
+        self.up = nn.ModuleList(block(2 * widths[i], widths[i]) for i in reversed(levels))
+        self.head = nn.Conv1d(widths[0], TOKENS, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(cast(Tensor, self.head.bias))
+
+    def forward(self, condition: Tensor, noise: Tensor) -> Tensor:
+        """Latents `[N, 2, D]`."""
+        inputs = torch.cat([condition, noise], dim=1)
+        context = self.context(inputs)
+        guess, x = self.stem(inputs).unflatten(1, self.stem_shape).split([TOKENS, self.stem_shape[0] - TOKENS], dim=1)
+        skips = []
+        for down, downsample in zip(self.down, self.downsample, strict=True):
+            x = down(x, context)
+            skips.append(x)
+            x = downsample(x)
+        x = self.middle(x, context)
+        for upsample, up in zip(self.upsample, self.up, strict=True):
+            x = up(torch.cat([upsample(x), skips.pop()], dim=1), context)
+        return cast(Tensor, guess + self.head(x))

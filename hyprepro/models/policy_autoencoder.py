@@ -1,0 +1,119 @@
+"""E and D: the autoencoder that maps policy parameters X to latents Z and back (stage 1, eq. 1).
+
+Paper says: an encoder E_theta and a decoder D_theta trained by eq. 1 on SAC policies; nothing about their form.
+Released code does: it uses Make-An-Agent's published autoencoder and holds none of its own. Make-An-Agent splits a
+    policy into two chunks, the first layer (5,120 numbers) and the rest (17,544), and gives each a bias-free linear
+    encoder to 1,024 numbers, one LayerNorm shared by both, and a linear decoder.
+We chose: the same two tokens and linear maps, but on centred parameters, started from the principal components,
+    without the LayerNorm. Policies of one parent differ by little: a LayerNorm removes the size of the difference
+    from the common mean, which is what tells one policy from another once the parameters are centred.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from hyprepro.models.optimiser import Trained
+from hyprepro.models.options import Scale, Schedule
+from hyprepro.recipe import component, setting
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hyprepro.models.networks.policy_autoencoder import PolicyAutoencoder, Sizes
+
+
+class Autoencoder(Trained):
+    """Slot of E and D. Every autoencoder makes latents of 2 tokens x `latent_size`."""
+
+    slot: ClassVar[str] = "autoencoder"
+
+    latent_size: int = setting(256, "D, numbers a token (1,024 in Make-An-Agent)", ge=2)
+    scale: float = setting(1e3, "lambda of eq. 1", source="paper, eq. 1", gt=0)
+    parameter_scaling: Scale = setting(
+        "common", "how parameters are scaled before the encoders: none (Make-An-Agent), common or standard"
+    )
+    input_noise: float = setting(0.0, "deviation of noise on scaled parameters in training", ge=0)
+    latent_noise: float = setting(0.0, "deviation of noise on latents in training", ge=0)
+    latent_clamp: float = setting(0.0, "latents are clamped to +-this in training; 0 switches it off", ge=0)
+    validation_share: float = setting(0.05, "share of the training policies held out for validation", ge=0, lt=1)
+
+    @abstractmethod
+    def build(self, sizes: Sizes) -> PolicyAutoencoder:
+        """An untrained autoencoder for chunks of these lengths."""
+
+    def start(self, model: PolicyAutoencoder, params: Tensor) -> None:
+        """Fit what is computed from training parameters `[N, P]` in closed form, before the first step."""
+        model.scaling.fit(params, self.parameter_scaling)
+
+
+@component
+class LinearAutoencoder(Autoencoder):
+    """Make-An-Agent's shape: two bias-free linear encoders and decoders (46.4 million weights at D = 1,024)."""
+
+    steps: int = setting(300, "training steps", ge=0)
+    batch_size: int = setting(32, "policies a step", source="Make-An-Agent", ge=2)
+    learning_rate: float = setting(1e-5, "Adam's step size; Make-An-Agent uses 1e-3 from a random start", gt=0, le=1)
+    weight_decay: float = setting(0.0, "weight decay (Make-An-Agent: 5e-3)", ge=0)
+    schedule: Schedule = setting("cosine", "learning rate over time (Make-An-Agent: warm_restarts)")
+    initialisation: Literal["random", "pca"] = setting(
+        "pca", "start from the principal components of the training policies, or from random weights (Make-An-Agent)"
+    )
+    latent_norm: Literal["layer", "none"] = setting(
+        "none", "LayerNorm shared by both tokens (Make-An-Agent: layer), or none"
+    )
+
+    def build(self, sizes: Sizes) -> PolicyAutoencoder:
+        """Untrained E and D with random weights."""
+        from hyprepro.models.networks.policy_autoencoder import linear_autoencoder
+
+        return linear_autoencoder(sizes, self.latent_size, self.latent_norm == "layer")
+
+    def start(self, model: PolicyAutoencoder, params: Tensor) -> None:
+        """Fit the parameter scaling and, if asked for, put the principal components into E and D."""
+        super().start(model, params)
+        if self.initialisation == "pca":
+            from hyprepro.models.networks.policy_autoencoder import start_from_principal_directions
+
+            start_from_principal_directions(model, params)
+
+
+@component
+class PCAAutoencoder(Autoencoder):
+    """E and D in closed form: the first D principal components of each chunk. Nothing is trained.
+
+    The best linear autoencoder for eq. 1 on centred parameters. Components beyond the number of training policies are
+    zero.
+    """
+
+    steps: int = setting(0, "no training steps: the solution is exact", ge=0, le=0)
+
+    def build(self, sizes: Sizes) -> PolicyAutoencoder:
+        """E and D before `start`."""
+        from hyprepro.models.networks.policy_autoencoder import linear_autoencoder
+
+        return linear_autoencoder(sizes, self.latent_size, layer_norm=False)
+
+    def start(self, model: PolicyAutoencoder, params: Tensor) -> None:
+        """Compute the principal components of training parameters `[N, P]`."""
+        from hyprepro.models.networks.policy_autoencoder import start_from_principal_directions
+
+        super().start(model, params)
+        start_from_principal_directions(model, params)
+
+
+@component
+class DeepAutoencoder(Autoencoder):
+    """An MLP encoder and decoder a chunk, for policies that no linear map compresses."""
+
+    steps: int = setting(600, "training steps", ge=0)
+    batch_size: int = setting(32, "policies a step", ge=2)
+    learning_rate: float = setting(5e-4, "Adam's step size", gt=0, le=1)
+    hidden: tuple[int, ...] = setting((256,), "widths of the hidden layers, from the parameters to the latent")
+
+    def build(self, sizes: Sizes) -> PolicyAutoencoder:
+        """Untrained E and D with random weights."""
+        from hyprepro.models.networks.policy_autoencoder import deep_autoencoder
+
+        return deep_autoencoder(sizes, self.latent_size, self.hidden)

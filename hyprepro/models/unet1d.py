@@ -1,0 +1,57 @@
+"""G as the paper names it: a convolutional 1D-UNet over the latent axis, with the two tokens as channels.
+
+Paper says: "a 1D UNet architecture (Ronneberger et al. 2015) for the generator"; no sizes, no word on
+    how tau_e and n enter.
+Released code does: an MLP with U-shaped widths and no convolution; see `mlp_unet.py`.
+We chose: a linear stem lays (tau_e, n) out along the D axis, since G has no input signal; two residual convolutions a
+    resolution, halving and doubling with skip connections; tau_e and n also enter every block by FiLM (or as constant
+    channels); and the stem's two-token part is added to the output, so that the convolutions refine a linear guess.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from hyprepro.errors import UserError
+from hyprepro.models.generator import Generator
+from hyprepro.recipe import component, setting
+
+if TYPE_CHECKING:
+    from hyprepro.models.networks.unet1d import UNet1D
+
+
+@component
+class UNet1DGenerator(Generator):
+    """Convolutional 1D-UNet over the D axis; the paper's G."""
+
+    channels: tuple[int, ...] = setting((8, 16, 32), "channels at each resolution, finest first", min_length=2)
+    kernel: int = setting(3, "convolution width (odd)", ge=1, le=15)
+    groups: int = setting(4, "groups of each GroupNorm; divides every entry of channels", ge=1)
+    context: int = setting(128, "size of the shared code of (tau_e, n) that conditions every block", ge=1)
+    conditioning: Literal["film", "concat"] = setting(
+        "film", "how that code enters a block: scale and shift, or channels"
+    )
+    noise_gain: float = setting(0.1, "initial weight of the noise in the stem, as a share of the usual one", ge=0, le=1)
+
+    def build(self, condition_size: int, noise_size: int, latent_size: int) -> UNet1D:
+        """An untrained 1D-UNet.
+
+        Raises:
+            UserError: D cannot be halved often enough, a width is not divisible by `groups`, or the kernel is even.
+        """
+        halvings = len(self.channels) - 1
+        if latent_size % 2**halvings:
+            raise UserError(
+                f"The 1D-UNet halves the latent {halvings} times; D = {latent_size} is not divisible by {2**halvings}.",
+                where="UNet1DGenerator.channels",
+                fix="use fewer entries in UNet1DGenerator.channels or another latent_size",
+            )
+        if any(width % self.groups for width in self.channels) or self.kernel % 2 == 0:
+            raise UserError(
+                f"channels {self.channels} must be multiples of groups = {self.groups}, kernel = {self.kernel} odd.",
+                where="UNet1DGenerator",
+                fix="hyprepro explain UNet1DGenerator",
+            )
+        from hyprepro.models.networks.unet1d import UNet1D
+
+        return UNet1D(self, condition_size, noise_size, latent_size)

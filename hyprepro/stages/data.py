@@ -1,0 +1,121 @@
+"""What the training stages read from the stores: training policies and prompts, with a held-out share for validation.
+
+The training tasks are those with training policies in the policy store. The test split is never read here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyprepro.artifacts import StoreFile
+from hyprepro.errors import UserError
+from hyprepro.policies.layout import PolicyLayout
+from hyprepro.stores.files import StoreFiles
+from hyprepro.stores.policy_store import PolicyStore
+from hyprepro.stores.prompts import Prompts, read_prompts
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """Prompts of several tasks.
+
+    Attributes:
+        tau: `[N, 1020]`.
+        tau_hat: `[N, 117]`.
+        task: Number of each prompt's task in `training_tasks` `[N]`.
+        policy_row: Row of each prompt's source policy among its task's policies `[N]`.
+    """
+
+    tau: Tensor
+    tau_hat: Tensor
+    task: Tensor
+    policy_row: Tensor
+
+    def __len__(self) -> int:
+        return len(self.tau)
+
+
+def chunk_sizes(layout: PolicyLayout) -> tuple[int, int]:
+    """Lengths of the autoencoder's two chunks: the first layer, and the rest."""
+    return layout.first_layer_size, layout.size - layout.first_layer_size
+
+
+def training_tasks(store: PolicyStore) -> list[str]:
+    """The tasks with training policies, in the store's order.
+
+    Raises:
+        UserError: There is none.
+    """
+    tasks = [task for task in store.tasks if store.count(task, "train")]
+    if not tasks:
+        raise UserError("The policy store has no training policies.", where=store.where, fix="hyprepro store info PATH")
+    return tasks
+
+
+def training_policies(file: StoreFile) -> tuple[Tensor, PolicyLayout]:
+    """All training policies `[N, P]` float32, task by task, and their layout."""
+    with PolicyStore.open(file.path) as store:
+        parts = [store.read(task, store.rows(task, "train")) for task in training_tasks(store)]
+        return torch.from_numpy(np.concatenate(parts)), store.layout
+
+
+def training_prompts(data: StoreFiles, share: float) -> tuple[PromptSet, PromptSet]:
+    """Training prompts and validation prompts, all of training policies.
+
+    Validation prompts are those of the store's validation split; for a task without any, the last `share` of its
+    training prompts (at least one) is held out instead.
+
+    Raises:
+        UserError: A training task has fewer than two training prompts.
+    """
+    training: list[Prompts] = []
+    validation: list[Prompts] = []
+    with data.open_policies() as policies, data.open_trajectories() as store:
+        for task in training_tasks(policies):
+            rows = policies.rows(task, "train")
+            prompts = _of_policies(read_prompts(store, task, "train"), rows)
+            if store.count(task, "validation"):
+                held_out = _of_policies(read_prompts(store, task, "validation"), rows)
+            else:
+                held_out = prompts.subset([])
+            if not len(held_out) and len(prompts) > 1:
+                first = len(prompts) - max(1, round(share * len(prompts)))
+                held_out, prompts = prompts.subset(range(first, len(prompts))), prompts.subset(range(first))
+            if not len(prompts) or not len(held_out):
+                raise UserError(
+                    f"{task} has {len(prompts)} training prompts of stored training policies; at least 2 are needed.",
+                    where=data.trajectories.path,
+                    fix="hyprepro store info PATH shows what both stores have",
+                )
+            training.append(prompts)
+            validation.append(held_out)
+    return _joined(training), _joined(validation)
+
+
+def held_out_rows(count: int, share: float) -> tuple[Tensor, Tensor]:
+    """Row numbers of the training and of the held-out part of `count` rows, the latter evenly spread.
+
+    With a share above zero and at least two rows, both parts have at least one row.
+    """
+    wanted = min(max(round(share * count), 1), count - 1) if share else 0
+    held_out = torch.linspace(0, count - 1, wanted + 2)[1:-1].round().long()
+    keep = torch.ones(count, dtype=torch.bool)
+    keep[held_out] = False
+    return keep.nonzero().squeeze(1), held_out
+
+
+def _of_policies(prompts: Prompts, rows: np.ndarray) -> Prompts:
+    return prompts.subset(np.flatnonzero(np.isin(prompts.policy_rows, rows)))
+
+
+def _joined(parts: list[Prompts]) -> PromptSet:
+    return PromptSet(
+        torch.from_numpy(np.concatenate([part.tau for part in parts])),
+        torch.from_numpy(np.concatenate([part.tau_hat for part in parts])),
+        torch.from_numpy(np.repeat(np.arange(len(parts)), [len(part) for part in parts])),
+        torch.from_numpy(np.concatenate([part.policy_rows for part in parts])),
+    )

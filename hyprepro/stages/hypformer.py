@@ -1,0 +1,77 @@
+"""Stage 3: train HypFormer on the frozen generator's candidates (eq. 6 to 9)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from hyprepro.artifacts import Report, Stage
+from hyprepro.models.hypformer import HypFormer
+from hyprepro.stages.hyplatent import TrainHypLatent
+from hyprepro.stages.latents import EncodePrompts
+
+if TYPE_CHECKING:
+    from hyprepro.models.networks.hypformer import Aggregator
+
+WEIGHTS = "hypformer.safetensors"
+
+
+@dataclass(frozen=True)
+class TrainHypFormer(Stage):
+    """Trains HypFormer; G stays as it is.
+
+    Attributes:
+        latents: The encoded prompts.
+        hyplatent: The trained generator.
+        hypformer: The network and how it is trained.
+        seed: The generator seed.
+
+    Metrics: `loss` (eq. 9) and `similarity_loss`, `residue_loss`, `consistency_loss` (eq. 6, 7, 8). On held-out
+    prompts: `validation_error` (mean squared error over the variance of true latents) and
+        `validation_error_of_mean_candidate`.
+    """
+
+    kind: ClassVar[str] = "hypformer"
+    version: ClassVar[int] = 1
+
+    latents: EncodePrompts
+    hyplatent: TrainHypLatent
+    hypformer: HypFormer
+    seed: int = 0
+
+    @property
+    def label(self) -> str:
+        """For progress lines."""
+        return f"HypFormer, seed {self.seed} (eq. 6-9)"
+
+    @property
+    def cost(self) -> float:
+        """Seconds on one slow core."""
+        return 10 + 5e-4 * self.hypformer.batch_size * self.hypformer.steps
+
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Train and write the weights."""
+        from hyprepro.stages import training
+        from hyprepro.stages.hypformer_job import HypFormerJob
+
+        prompts, held_out = self.latents.load(inputs["latents"])
+        generator = self.hyplatent.load(inputs["hyplatent"])
+        job = training.train(
+            lambda: HypFormerJob(self.hypformer, generator, prompts, held_out, self.seed),
+            self.hypformer.steps,
+            work,
+            report,
+            self.seed,
+        )
+        training.save_weights(job.modules["hypformer"], work / WEIGHTS)
+        training.write_sizes(work, prompts.sizes)
+
+    def load(self, path: Path) -> Aggregator:
+        """The trained HypFormer, frozen: `aggregate(candidates [N, L, 2, D], h, v) -> Z [N, 2, D]`."""
+        from hyprepro.models.networks.blocks import frozen
+        from hyprepro.stages.training import load_weights, sizes_in
+
+        model = self.hypformer.build(*sizes_in(path))
+        load_weights(model, path / WEIGHTS)
+        return frozen(model)

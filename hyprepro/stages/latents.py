@@ -1,0 +1,128 @@
+"""Between stages 1 and 2: every training prompt's behaviour embedding and its policy's latent, computed once.
+
+Make-An-Agent publishes the same thing as `process_data.pt`. HypLatent, HypFormer and the regressor all train on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from hyprepro.artifacts import Report, Stage, StoreFile
+from hyprepro.stages.autoencoder import TrainAutoencoder
+from hyprepro.stages.behavior_embedding import TrainBehaviorEmbedding
+from hyprepro.stores.files import StoreFiles
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from hyprepro.models.networks.policy_autoencoder import PolicyAutoencoder
+    from hyprepro.stages.data import PromptSet
+
+FILE = "latents.safetensors"
+ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class PromptLatents:
+    """Prompts as stages 2 and 3 see them.
+
+    Attributes:
+        h: `[N, E]`.
+        v: `[N, E]`.
+        policy: Which of `latents` is each prompt's true latent `[N]`.
+        latents: Z of every policy that some prompt comes from `[U, 2, D]`.
+        task: Task number of each prompt `[N]`.
+    """
+
+    h: Tensor
+    v: Tensor
+    policy: Tensor
+    latents: Tensor
+    task: Tensor
+
+    def __len__(self) -> int:
+        return len(self.h)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """E and D."""
+        return int(self.h.shape[1]), int(self.latents.shape[2])
+
+    def to(self, device: torch.device) -> PromptLatents:
+        """The same on a device."""
+        return PromptLatents(*(part.to(device) for part in (self.h, self.v, self.policy, self.latents, self.task)))
+
+    def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """h, v `[k, E]` and true latents `[k, 2, D]` of some prompts."""
+        return self.h[rows], self.v[rows], self.latents[self.policy[rows]]
+
+
+@dataclass(frozen=True)
+class EncodePrompts(Stage):
+    """Encodes training and validation prompts.
+
+    Attributes:
+        autoencoder: The trained E and D.
+        embedding: The trained phi and psi.
+    """
+
+    kind: ClassVar[str] = "latents"
+    version: ClassVar[int] = 1
+
+    autoencoder: TrainAutoencoder
+    embedding: TrainBehaviorEmbedding
+
+    @property
+    def cost(self) -> float:
+        """Seconds on one slow core."""
+        return 8.0
+
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Write embeddings and latents of both splits."""
+        from safetensors.torch import save_file
+
+        from hyprepro.stages.data import training_prompts
+
+        encoder = self.autoencoder.load(inputs["autoencoder"])
+        embedding = self.embedding.load(inputs["embedding"])
+        data = StoreFiles(self.embedding.policies, self.embedding.trajectories)
+        splits = training_prompts(data, self.embedding.embedding.validation_share)
+        tensors: dict[str, Tensor] = {}
+        for name, prompts in zip(("train", "validation"), splits, strict=True):
+            h, v = embedding.embed(prompts.tau, prompts.tau_hat)
+            latents, policy = _latents(encoder, prompts, self.autoencoder.policies)
+            parts = {"h": h, "v": v, "policy": policy, "latents": latents, "task": prompts.task}
+            tensors |= {f"{name}.{part}": value.contiguous() for part, value in parts.items()}
+        save_file(tensors, work / FILE)
+
+    def load(self, path: Path) -> tuple[PromptLatents, PromptLatents]:
+        """Training and validation prompts."""
+        from safetensors.torch import load_file
+
+        tensors = load_file(path / FILE)
+        names = ("h", "v", "policy", "latents", "task")
+        train, validation = (
+            PromptLatents(*(tensors[f"{split}.{name}"] for name in names)) for split in ("train", "validation")
+        )
+        return train, validation
+
+
+def _latents(encoder: PolicyAutoencoder, prompts: PromptSet, file: StoreFile) -> tuple[Tensor, Tensor]:
+    """Latents `[U, 2, D]` of all policies that the prompts come from, and which of them is each prompt's `[N]`."""
+    import torch
+
+    from hyprepro.stages.data import training_tasks
+    from hyprepro.stores.policy_store import PolicyStore
+
+    pairs, index = torch.stack([prompts.task, prompts.policy_row], dim=1).unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+    parts = []
+    with PolicyStore.open(file.path) as store:
+        for number, task in enumerate(training_tasks(store)):
+            rows = pairs[pairs[:, 0] == number, 1].numpy()
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                params = store.read(task, rows[start : start + ROWS_AT_ONCE])
+                parts.append(encoder.encode(torch.from_numpy(params)))
+    return torch.cat(parts), index
