@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
-RESAMPLES = 4000
+RESAMPLES = 2000
 DIGITS = 6
 """Decimals that are kept: far below any sampling error, and equal on every platform."""
 
@@ -81,16 +81,14 @@ def top_k(counts: FloatArray, rank: FloatArray, value: FloatArray, k: int) -> Fl
         value: What is averaged `[P]`.
         k: How many; at least k policies must occur.
     """
-    left = np.full(len(counts), float(k))
-    total = np.zeros(len(counts))
-    for level in np.unique(rank)[::-1]:
-        members = rank == level
-        present = counts[:, members].sum(axis=1)
-        taken = np.minimum(left, present)
-        average = np.divide(counts[:, members] @ value[members], present, out=np.zeros_like(total), where=present > 0)
-        total += taken * average
-        left -= taken
-    return total / k
+    levels = np.unique(rank)[::-1]
+    members = (rank[:, None] == levels).astype(np.float64)  # [P, levels], the highest first
+    product = counts @ np.concatenate([members, members * value[:, None]], axis=1)
+    present, won = np.hsplit(product, 2)
+    taken = np.clip(k - (np.cumsum(present, axis=1) - present), 0, present)
+    share = np.divide(taken, present, out=np.zeros_like(present), where=present > 0)
+    mean: FloatArray = (share * won).sum(axis=1) / k
+    return mean
 
 
 Score = Callable[[Outcomes, FloatArray], FloatArray]
@@ -105,6 +103,8 @@ class Statistic:
     combine: Callable[[FloatArray], FloatArray]
     at_least: int = 1
     """The fewest policies it is defined for."""
+    key: str = "mean"
+    """Statistics of one key share their scores."""
 
 
 def average(scores: FloatArray) -> FloatArray:
@@ -131,7 +131,7 @@ IQM = Statistic("iqm", mean_scores, interquartile_mean)
 def top(k: int, is_validated: bool) -> Statistic:
     """Top-k, picked on validation goals or, as the paper does, on the episodes that score it."""
     score = top_scores_validated if is_validated else top_scores_per_goal
-    return Statistic(f"top{k}", partial(score, k=k), average, at_least=k)
+    return Statistic(f"top{k}", partial(score, k=k), average, at_least=k, key=f"top{k}-{is_validated}")
 
 
 @dataclass
@@ -145,6 +145,7 @@ class Bootstrap:
     resamples: int = RESAMPLES
     seed: int = 0
     _counts: dict[tuple[str, int], FloatArray] = field(default_factory=dict)
+    _scores: dict[tuple[object, ...], tuple[Outcomes, FloatArray]] = field(default_factory=dict)
 
     def counts(self, task: str, policies: int) -> FloatArray:
         """How often each prompt of a task occurs `[B, P]`."""
@@ -155,6 +156,14 @@ class Bootstrap:
             counts = np.bincount(flat.ravel(), minlength=self.resamples * policies)
             self._counts[key] = counts.reshape(self.resamples, policies).astype(np.float64)
         return self._counts[key]
+
+    def scores(self, statistic: Statistic, task: str, outcomes: Outcomes) -> FloatArray:
+        """The statistic's scores `[B, S]` on the resampled prompts of a task, computed once."""
+        key = (statistic.key, task, id(outcomes))  # the outcomes are kept below, so that the id stays theirs
+        if key not in self._scores:
+            counts = self.counts(task, outcomes.success.shape[1])
+            self._scores[key] = (outcomes, statistic.score(outcomes, counts))
+        return self._scores[key][1]
 
     def seeds(self, count: int) -> NDArray[np.int64]:
         """Which generator seeds occur `[B, S]`."""
@@ -196,7 +205,7 @@ def estimate(statistic: Statistic, outcomes: Mapping[str, Outcomes], bootstrap: 
     for task, outcome in outcomes.items():
         policies = outcome.success.shape[1]
         observed.append(statistic.score(outcome, np.ones((1, policies))))
-        resampled.append(statistic.score(outcome, bootstrap.counts(task, policies)))
+        resampled.append(bootstrap.scores(statistic, task, outcome))
     drawn = np.take_along_axis(np.stack(resampled, axis=2), bootstrap.seeds(count)[:, :, None], axis=1)
     value = float(statistic.combine(np.stack(observed, axis=2))[0])
     return Estimate.of(value, statistic.combine(drawn))

@@ -1,0 +1,64 @@
+"""Markdown that is also readable as plain text: aligned columns, at most 120 characters a line."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+WIDTH = 120
+NONE = "-"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, the first column to the left and the others to the right, padded to equal widths."""
+    cells = [list(header), *map(list, rows)]
+    widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(header))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join(_line(row, widths) for row in [cells[0], rule, *cells[1:]])
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    first, *rest = row
+    padded = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
+    return f"| {' | '.join(padded)} |"
+
+
+def bullets(texts: Sequence[str]) -> str:
+    """A list, wrapped."""
+    return "\n".join(textwrap.fill(f"- {text}", WIDTH, subsequent_indent="  ", **_WRAP) for text in texts)
+
+
+def paragraph(text: str) -> str:
+    """Wrapped text."""
+    return textwrap.fill(text, WIDTH, **_WRAP)
+
+
+_WRAP: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+
+
+def percent(rate: float | None) -> str:
+    """A fraction as percent with one decimal, 0 and 100 without."""
+    if rate is None:
+        return NONE
+    text = f"{100 * rate:.1f}"
+    return text.removesuffix(".0") if text in ("0.0", "-0.0", "100.0", "-100.0") else text
+
+
+def printed(rate: float | None) -> str:
+    """A number of the paper in percent, with the digits that it prints."""
+    return NONE if rate is None else f"{round(100 * rate, 4):g}"
+
+
+def with_interval(row: Mapping[str, Any] | None, sign: str = "") -> str:
+    """Value and 95% interval of a row, in percent: `91.2 [88.0, 94.1]`."""
+    if row is None or row.get("value") is None:
+        return NONE
+    value = percent(row["value"])
+    plus = sign if row["value"] > 0 else ""
+    return f"{plus}{value} [{', '.join(map(percent, row['ci95']))}]"
+
+
+def point(row: Mapping[str, Any] | None) -> str:
+    """Value of a row, in percent."""
+    return NONE if row is None else percent(row.get("value"))
