@@ -27,6 +27,8 @@ from hyprepro.recipe import Component, component, fingerprint, setting
 from hyprepro.results import Run, stores_provenance, write_result
 from hyprepro.stores.bundle import DataSource
 from hyprepro.stores.files import StoreFiles
+from hyprepro.tables.result import summarise
+from hyprepro.tables.table1 import table_markdown
 
 
 @component
@@ -230,13 +232,20 @@ def run_recipe(
             "stages": len(planned.stages),
             "stages_made": len(planned.to_do),
         }
-        from hyprepro.tables.result import result_rows
-
         records = read_all(planned, cache)
-        rows = result_rows(records, recipe=recipe.name, tasks=recipe.tasks, below=recipe.below, split=recipe.split)
-        run = Run(recipe.described(), stores_provenance(planned.files), records, rows, "", operative_config, cost)
+        summary = summarise(records, recipe=recipe.name, tasks=recipe.tasks, below=recipe.below, split=recipe.split)
+        run = Run(
+            config=recipe.described(),
+            stores=stores_provenance(planned.files),
+            records=records,
+            rows=summary.rows,
+            comparisons=summary.comparisons,
+            methods={method.label: {"knows": method.knows} for method in recipe.methods},
+            operative_config=operative_config,
+            cost=cost,
+        )
         with cache.lock(f"results-{fingerprint(str(out_dir.resolve()))[:16]}"):
-            return write_result(run, out_dir, keep_equal=not planned.to_do)
+            return write_result(run, out_dir, table_markdown, keep_equal=not planned.to_do)
     except OSError as error:
         raise explain_os_error(error, out_dir) or error from error
     finally:

@@ -1,6 +1,6 @@
 """The folder of a result: what goes into each file, and how it replaces an earlier one.
 
-    result.json            rows (DESIGN's schema), provenance, digest
+    result.json            rows, comparisons, provenance, digest
     records.csv.gz         one row a rollout, from which every row is computed
     table.md               the table as printed
     operative_config.gin   every binding; resolves to the same recipe
@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +42,8 @@ class Run:
         stores: Digests of the stores and the route by which their policies were made.
         records: All rollouts in the order of the plan.
         rows: The numbers, in result.json's schema.
-        table: The table in Markdown.
+        comparisons: Paired differences between methods.
+        methods: What each method knows at test time, by its name in the rows.
         operative_config: The gin text that resolves to the recipe.
         cost: Wall time, work time, memory and stage counts; they differ from run to run.
     """
@@ -51,15 +52,16 @@ class Run:
     stores: dict[str, Any]
     records: Sequence[Record]
     rows: Sequence[Mapping[str, Any]]
-    table: str
+    comparisons: Sequence[Mapping[str, Any]]
+    methods: Mapping[str, Mapping[str, Any]]
     operative_config: str
     cost: dict[str, Any]
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the rows and the records."""
+        """SHA-256 over the rows, the comparisons and the records."""
         text = "\n".join(",".join(map(str, record)) for record in self.records)
-        return fingerprint([list(self.rows), hashlib.sha256(text.encode()).hexdigest()])
+        return fingerprint([list(self.rows), list(self.comparisons), hashlib.sha256(text.encode()).hexdigest()])
 
     def result(self) -> dict[str, Any]:
         """The content of result.json."""
@@ -78,16 +80,21 @@ class Run:
                 "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 **self.cost,
             },
+            "methods": {name: dict(method) for name, method in self.methods.items()},
             "rows": list(self.rows),
+            "comparisons": list(self.comparisons),
         }
 
 
-def write_result(run: Run, folder: Path, keep_equal: bool) -> dict[str, Any]:
+def write_result(
+    run: Run, folder: Path, render: Callable[[Mapping[str, Any]], str], keep_equal: bool
+) -> dict[str, Any]:
     """Write all files of a result into `folder`, result.json last; a reader that sees the new one sees all new files.
 
     Args:
         run: The result.
         folder: An existing folder.
+        render: Makes the Markdown table from the content of result.json.
         keep_equal: Leave an earlier result alone if it differs in date, hardware and cost only.
 
     Returns:
@@ -97,7 +104,7 @@ def write_result(run: Run, folder: Path, keep_equal: bool) -> dict[str, Any]:
     staging = Path(tempfile.mkdtemp(prefix=".writing-", suffix=".partial", dir=folder))
     try:
         write_records(staging / "records.csv.gz", run.records)
-        (staging / "table.md").write_text(run.table, encoding="utf-8")
+        (staging / "table.md").write_text(render(result), encoding="utf-8")
         (staging / "operative_config.gin").write_text(run.operative_config, encoding="utf-8")
         _write_json(staging / "config.json", run.config)
         _write_json(staging / RESULT, result)

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hyprepro import results
+from hyprepro.evaluation.records import Record, read_records
+from hyprepro.results import FILES, Run, read_result, write_result
+
+RECORDS = [
+    Record("expert", "ours", 0, "seen", "reach", "paper", policy, "paper-720", policy != 1, 40 + policy)
+    for policy in range(3)
+]
+
+
+@pytest.fixture
+def run() -> Run:
+    return Run(
+        config={"name": "table1", "scale": "smoke", "variant": "ours", "seeds": 2},
+        stores={"policies": "p", "trajectories": "t", "route": {"route": "synthetic"}},
+        records=RECORDS,
+        rows=[{"method": "expert", "task": "reach", "value": 2 / 3, "ci95": [0.1, 0.9]}],
+        comparisons=[{"method": "gen-hyprl", "minus": "expert", "value": 0.1}],
+        methods={"expert": {"knows": "the policy"}},
+        operative_config="Recipe.seeds = 2\n",
+        cost={"wall_seconds": 12.5, "peak_memory_mb": 900},
+    )
+
+
+def render(result: Mapping[str, Any]) -> str:
+    return "".join(f"| {row['value']} |\n" for row in result["rows"])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_all_files_are_written(run: Run, tmp_path: Path) -> None:
+    result = write_result(run, tmp_path, render, keep_equal=True)
+    assert set(contents(tmp_path)) == set(FILES)
+    assert read_result(tmp_path) == json.loads(json.dumps(result))
+    assert read_records(tmp_path / "records.csv.gz") == RECORDS
+    assert json.loads((tmp_path / "config.json").read_text()) == run.config
+    assert (tmp_path / "table.md").read_text() == render(run.result())
+    assert (tmp_path / "operative_config.gin").read_text() == run.operative_config
+
+
+def test_the_result_says_what_it_was_made_with(run: Run) -> None:
+    result = run.result()
+    provenance = result["provenance"]
+    assert (result["schema"], result["recipe"], result["scale"], result["variant"]) == (1, "table1", "smoke", "ours")
+    assert provenance["config"] == run.config
+    assert provenance["seeds"] == [0, 1]
+    assert provenance["stores"] == run.stores
+    assert {"metaworld", "mujoco", "gymnasium", "torch", "hyprepro"} <= set(provenance["versions"])
+    assert provenance["hardware"]["cores"] >= 1
+    assert provenance["hardware"]["cpu"]
+    assert provenance["date"].endswith("Z")
+    assert (provenance["wall_seconds"], provenance["peak_memory_mb"]) == (12.5, 900)
+
+
+def test_the_digest_depends_on_rows_and_records_only(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed = [
+        replace(run, records=RECORDS[:2]),
+        replace(run, records=[RECORDS[0]._replace(steps=41), *RECORDS[1:]]),
+        replace(run, rows=[{**run.rows[0], "value": 0.5}]),
+        replace(run, comparisons=[]),
+    ]
+    assert len({run.digest, *(other.digest for other in changed)}) == 5
+    monkeypatch.setattr(results, "hardware", lambda: {"cpu": "another", "cores": 64, "memory_gb": 1.0})
+    same = replace(run, cost={"wall_seconds": 1.0}, config={**run.config, "seeds": 3})
+    assert same.result()["digest"] == run.digest
+
+
+def test_an_equal_result_is_left_as_it_is(run: Run, tmp_path: Path) -> None:
+    write_result(run, tmp_path, render, keep_equal=True)
+    before = contents(tmp_path)
+    assert write_result(replace(run, cost={"wall_seconds": 0.1}), tmp_path, render, keep_equal=True) == read_result(
+        tmp_path
+    )
+    assert contents(tmp_path) == before
+    write_result(replace(run, cost={"wall_seconds": 0.1}), tmp_path, render, keep_equal=False)
+    assert read_result(tmp_path)["provenance"]["wall_seconds"] == 0.1  # type: ignore[index]
+
+
+@pytest.mark.parametrize("damage", ["missing", "changed", "unreadable", "not a result"])
+def test_an_incomplete_result_is_written_anew(run: Run, tmp_path: Path, damage: str) -> None:
+    write_result(run, tmp_path, render, keep_equal=True)
+    if damage == "missing":
+        (tmp_path / "table.md").unlink()
+    elif damage == "changed":
+        (tmp_path / "records.csv.gz").write_bytes(b"records of another run")
+    elif damage == "unreadable":
+        (tmp_path / "result.json").write_text('{"schema": ')
+    else:
+        (tmp_path / "result.json").write_text("[]")
+    write_result(run, tmp_path, render, keep_equal=True)
+    assert read_records(tmp_path / "records.csv.gz") == RECORDS
+    assert (tmp_path / "table.md").read_text() == render(run.result())
+    assert read_result(tmp_path)["digest"] == run.digest  # type: ignore[index]
+
+
+def test_a_disk_that_fills_up_leaves_the_earlier_result(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_result(run, tmp_path, render, keep_equal=True)
+    before = contents(tmp_path)
+    written = results.write_records
+
+    def full(path: Path, records: Any) -> None:
+        written(path, records)
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(results, "write_records", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_result(replace(run, rows=[]), tmp_path, render, keep_equal=True)
+    assert contents(tmp_path) == before
+
+
+def test_result_json_is_replaced_last(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replaced: list[str] = []
+    original = os.replace
+
+    def note(source: Path, target: Path) -> None:
+        replaced.append(Path(target).name)
+        original(source, target)
+
+    monkeypatch.setattr(os, "replace", note)
+    write_result(run, tmp_path, render, keep_equal=True)
+    assert replaced[-1] == "result.json"
+    assert len(replaced) == len(FILES)
