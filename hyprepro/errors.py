@@ -1,7 +1,7 @@
 """The one exception a user can cause, and the closest-match helper that makes it useful.
 
-Everything that can go wrong with what a user typed, edited or supplied raises `UserError`. The command line turns it into
-one panel (what, where, closest match, what to do) and exit code 2; nothing else in the package catches it.
+Everything that can go wrong with what a user typed, edited or supplied raises `UserError`. The command line turns it
+into one panel (what, where, closest match, what to do) and exit code 2; nothing else in the package catches it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Components: the frozen, validated settings objects that a gin file resolves into.
 
-A component is a pydantic model that describes one swappable part (a generator, an optimiser, a protocol, a method). It knows
-its *slot* (what it can be swapped for), validates every field by type and range, and knows how to `build` the real thing. It
-is plain data: hashable by content, picklable, usable without gin. `registry.py` is the only module that knows gin.
+A component is a pydantic model that describes one swappable part (a generator, an optimiser, a protocol, a method).
+It knows its *slot* (what it can be swapped for), validates every field by type and range, and knows how to `build`
+the real thing. It is plain data: hashable by content, picklable, usable without gin. `registry.py` is the only module
+that knows gin.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""How expert policies come into being: scripted experts, DAgger clones, batched SAC, and stable-baselines3 as the reference."""
+"""Where expert policies come from: scripted experts, DAgger clones, batched SAC, stable-baselines3 as the reference."""

@@ -1,8 +1,9 @@
 """Meta-World tasks with an observable goal, reset to a goal that one number identifies.
 
-Make-An-Agent's split: ten seen tasks (their policies are the training data) and eight unseen ones. An episode lasts 500 steps
-and succeeds when metaworld's success flag is true at any step. Observations are metaworld's 39 numbers in metres: 18 of the
-current frame, 18 of the previous one, the goal; actions are 4 numbers in [-1, 1] (hand displacement x, y, z; gripper).
+Make-An-Agent's split: ten seen tasks (their policies are the training data) and eight unseen ones. An episode lasts
+500 steps and succeeds when metaworld's success flag is true at any step. Observations are metaworld's 39 numbers in
+metres: 18 of the current frame, 18 of the previous one, the goal; actions are 4 numbers in [-1, 1] (hand displacement
+x, y, z; gripper).
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ TABLE1_TASKS = (
     "handle-press",
     "faucet-close",
 )
-"""The eight seen tasks that the paper's Table 1 lists, in its order; door-unlock and reach are trained on and left out."""
+"""The eight seen tasks of the paper's Table 1, in its order; door-unlock and reach are trained on and left out."""
 
 TABLE3_TASKS = (
     "drawer-close",
@@ -76,8 +77,8 @@ class Goal:
     """An initial condition of a task (object position, target), identified by how it is drawn and from which seed.
 
     Attributes:
-        kind: "paper": the one goal that metaworld's own goal-observable environment freezes when built with this seed, as in
-            Make-An-Agent's test code; "fresh": a goal drawn from the task's reset space with a generator of this seed.
+        kind: "paper": the one goal that metaworld's own goal-observable environment freezes when built with this
+            seed, as in Make-An-Agent's test code; "fresh": a goal drawn from the task's reset space with a generator of this seed.
         seed: The seed.
     """
 
@@ -111,8 +112,8 @@ def check_task(task: str) -> str:
 class MetaWorldEnv:
     """One metaworld environment, built once and reset to any goal of its task.
 
-    The simulator, its reset and its success flag are metaworld's own; this class only chooses the goal. An episode depends on
-    the goal and the actions alone, not on earlier episodes.
+    The simulator, its reset and its success flag are metaworld's own; this class only chooses the goal. An episode
+    depends on the goal and the actions alone, not on earlier episodes.
 
     Raises:
         UserError: Unknown task.
@@ -140,7 +141,7 @@ class MetaWorldEnv:
         return observation
 
     def step(self, action: NDArray[Any]) -> tuple[NDArray[np.float64], float, bool]:
-        """One control step of 0.0125 s; returns the observation `[39]`, the dense reward (0 to 10) and the success flag."""
+        """One control step of 0.0125 s; returns observation `[39]`, dense reward (0 to 10) and success flag."""
         observation, reward, _, _, info = self._env.step(action)
         return observation, float(reward), bool(info["success"])
 

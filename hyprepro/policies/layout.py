@@ -1,8 +1,9 @@
 """The flat parameter layout of a policy network: which numbers of a parameter vector are which weights.
 
-Make-An-Agent's Meta-World policy is an MLP 39 -> 128 -> 128 with a mean and a log-std head of 4 each: 22,664 numbers in the
-order linear1, linear2, mean, log_std, weight before bias (`display/` of its repository). The layout, activations included,
-belongs to a store and not to the code: a store of ELU/ReLU policies is read with the same classes.
+Make-An-Agent's Meta-World policy is an MLP 39 -> 128 -> 128 with a mean and a log-std head of 4 each: 22,664 numbers
+in the order linear1, linear2, mean, log_std, weight before bias (`display/` of its repository). The layout,
+activations included, belongs to a store and not to the code: a store of ELU/ReLU policies is read with the same
+classes.
 """
 
 from __future__ import annotations
@@ -135,10 +136,14 @@ class PolicyLayout:
             raise UserError("The layout table of the store is malformed.", where=str(error)) from None
         for name in (first, second):
             if name not in ACTIVATIONS:
-                raise UserError(f"Unknown activation {name!r} in a policy layout.", fix=f"one of {', '.join(ACTIVATIONS)}")
+                raise UserError(
+                    f"Unknown activation {name!r} in a policy layout.", fix=f"one of {', '.join(ACTIVATIONS)}"
+                )
         layout = cls(layers, (cast(Activation, first), cast(Activation, second)))
         if not 0 < hidden <= 4096 or layout != cls.mlp(observation_size, hidden, action_size, layout.activations):
-            raise UserError("The layout table is not that of a policy with two hidden layers, a mean and a log-std head.")
+            raise UserError(
+                "The layout table is not that of a policy with two hidden layers, a mean and a log-std head."
+            )
         return layout
 
 

@@ -1,0 +1,204 @@
+"""The stage that trains a stack of SAC agents and keeps their policies at fixed numbers of updates."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from hyprepro.artifacts import Report, Stage
+from hyprepro.collectors.clones import CloneExperts, Clones
+from hyprepro.collectors.collection import Agent, SACTraining, training_goal
+from hyprepro.collectors.networks import Parameters, to_flat
+from hyprepro.collectors.sac import Replay, StackedSAC
+from hyprepro.collectors.scripted import expert_action
+from hyprepro.envs.metaworld import SEEN_TASKS, UNSEEN_TASKS, MetaWorldEnv
+from hyprepro.policies.layout import METAWORLD_LAYOUT
+
+SECONDS_BETWEEN_CHECKPOINTS = 60.0
+
+
+@dataclass(frozen=True)
+class TrainSAC(Stage):
+    """SAC for some of a collection's agents, all stepped and updated together.
+
+    Attributes:
+        clones: Where observations' normalisation and, on the route "clones", the initial actors come from.
+        training: Hyperparameters and schedule.
+        tasks: The task of each agent.
+        seeds: The SAC seed of each agent.
+    """
+
+    kind: ClassVar[str] = "sac"
+    clones: CloneExperts
+    training: SACTraining
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def agents(self) -> tuple[Agent, ...]:
+        """The agents in the order in which they are stacked."""
+        return tuple(Agent(task, seed) for task, seed in zip(self.tasks, self.seeds, strict=True))
+
+    @property
+    def label(self) -> str:
+        """How many agents of which tasks."""
+        return f"{len(self.agents)} SAC agents, {self.tasks[0]} to {self.tasks[-1]}"
+
+    @property
+    def cost(self) -> float:
+        """At about 250 agent-updates a second."""
+        return len(self.agents) * self.training.updates / 250.0
+
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Write policies.safetensors: `params` [checkpoints, agents, P] float32 and `updates` [checkpoints]."""
+        clones = self.clones.load(inputs["clones"])
+        if self.training.trainer == "stable-baselines3":
+            from hyprepro.collectors.reference import train_reference
+
+            params, updates = train_reference(self, clones, report)
+        else:
+            params, updates = _Run(self, clones, work, report).run()
+        save_file({"params": params, "updates": updates}, work / "policies.safetensors")
+
+    def load(self, path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Flat parameters `[checkpoints, agents, P]`, and each checkpoint's number of updates."""
+        arrays = load_file(path / "policies.safetensors")
+        return arrays["params"], arrays["updates"]
+
+
+def start_actors(stage: TrainSAC, clones: Clones) -> Parameters | None:
+    """The agents' initial actors: their task's clone, or None on the route "scratch"."""
+    if stage.clones.route == "scratch":
+        return None
+    tasks = stage.clones.seen_tasks + stage.clones.unseen_tasks
+    rows = torch.tensor([tasks.index(agent.task) for agent in stage.agents])
+    return {name: tensor[rows] for name, tensor in clones.actors.items()}
+
+
+def agent_seeds(stage: TrainSAC) -> list[int]:
+    """Two seeds for all randomness of this stack, from the collection's seed and every agent's task and seed."""
+    agents = [(SEEN_TASKS + UNSEEN_TASKS).index(task) * 1000 + seed for task, seed in stage.agents]
+    return np.random.SeedSequence([stage.clones.seed, *agents]).generate_state(2).tolist()
+
+
+class _Run:
+    """Lockstep episodes and updates of one stack; a checkpoint at an episode's end holds the whole state."""
+
+    def __init__(self, stage: TrainSAC, clones: Clones, work: Path, report: Report) -> None:
+        self.agents, self.settings, self.route = stage.agents, stage.training, stage.clones.route
+        self.normaliser, self.work, self.report = clones.normaliser, work, report
+        seeds = agent_seeds(stage)
+        self.generator = torch.Generator().manual_seed(int(seeds[0]))
+        self.rng = np.random.default_rng(int(seeds[1]))
+        layout, count = METAWORLD_LAYOUT, len(self.agents)
+        start = start_actors(stage, clones)
+        self.sac = StackedSAC(self.settings.sac, layout, count, self.generator, start)
+        self.replay = Replay(count, self.settings.replay, layout.observation_size, layout.action_size)
+        self.envs = [MetaWorldEnv(task) for task, _ in self.agents]
+        self.kept: list[NDArray[np.float32]] = []
+        self.episode = self.steps = self.updates = 0
+
+    def run(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Train to the end; the policies at each kept number of updates."""
+        self._restore()
+        if not self.kept and self.settings.critic_updates == 0:
+            self._keep()  # the first kept policy is always the one that the actor starts from
+        saved = time.monotonic()
+        while self.updates < self.settings.updates:
+            success, returns = self._episode()
+            self.report.progress(
+                self.updates, self.settings.updates, success=float(success.mean()), episode_return=float(returns.mean())
+            )
+            if time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                self._checkpoint()
+                saved = time.monotonic()
+        first, every = self.settings.critic_updates, self.settings.checkpoint_every
+        updates = first + every * np.arange(len(self.kept), dtype=np.int64)
+        return np.stack(self.kept), updates
+
+    def _episode(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """One episode of every agent, with the updates that fall into it; success and return `[A]`."""
+        goals = [training_goal(agent, self.episode) for agent in self.agents]
+        raw = np.stack([env.reset(goal) for env, goal in zip(self.envs, goals, strict=True)])
+        success, returns = np.zeros(len(raw), dtype=bool), np.zeros(len(raw))
+        for _ in range(self.settings.episode_steps):
+            observations = self.normaliser.apply(raw)
+            actions = self._act(observations)
+            labels = self._labels(raw)
+            outcomes = [env.step(action) for env, action in zip(self.envs, actions, strict=True)]
+            raw = np.stack([outcome[0] for outcome in outcomes])
+            rewards = np.array([outcome[1] for outcome in outcomes])
+            success |= np.array([outcome[2] for outcome in outcomes])
+            returns += rewards
+            self.replay.add(
+                observations=observations,
+                actions=actions,
+                rewards=rewards,
+                next_observations=self.normaliser.apply(raw),
+                dones=np.zeros(len(raw)),  # a time limit is no terminal state
+                expert_actions=labels,
+            )
+            self.steps += 1
+            due = (self.steps - self.settings.first_steps) * self.settings.updates_per_step
+            while self.updates < min(due, self.settings.updates):
+                self._update()
+        self.episode += 1
+        return success, returns
+
+    def _act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        shape = (len(self.agents), METAWORLD_LAYOUT.action_size)
+        if self.route == "scratch" and self.steps < self.settings.first_steps:
+            return self.rng.uniform(-1.0, 1.0, shape).astype(np.float32)
+        return self.sac.act(torch.from_numpy(observations), torch.randn(shape, generator=self.generator))
+
+    def _labels(self, raw: NDArray[np.float64]) -> NDArray[np.float32]:
+        if not self.settings.sac.cloning_weight:
+            return np.zeros((len(raw), METAWORLD_LAYOUT.action_size), dtype=np.float32)
+        return np.stack([expert_action(task, o) for (task, _), o in zip(self.agents, raw, strict=True)])
+
+    def _update(self) -> None:
+        settings, shape = self.settings, (len(self.agents), self.settings.sac.batch_size, METAWORLD_LAYOUT.action_size)
+        noise = torch.randn((2, *shape), generator=self.generator)
+        batch = self.replay.sample(settings.sac.batch_size, self.rng)
+        self.sac.update(batch, noise[0], noise[1], train_actor=self.updates >= settings.critic_updates)
+        self.updates += 1
+        after = self.updates - settings.critic_updates
+        if after >= 0 and after % settings.checkpoint_every == 0:
+            self._keep()
+
+    def _keep(self) -> None:
+        self.kept.append(to_flat(self.sac.actor, METAWORLD_LAYOUT, self.normaliser))
+
+    def _checkpoint(self) -> None:
+        state: dict[str, Any] = {
+            "sac": self.sac.state(),
+            "replay": self.replay.state(),
+            "added": self.replay.added,
+            "kept": [torch.from_numpy(k) for k in self.kept],
+            "counts": [self.episode, self.steps, self.updates],
+            "generator": self.generator.get_state(),
+            "rng": json.dumps(self.rng.bit_generator.state),
+        }
+        partial = self.work / "checkpoint.partial"
+        torch.save(state, partial)
+        partial.replace(self.work / "checkpoint.pt")
+
+    def _restore(self) -> None:
+        path = self.work / "checkpoint.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        self.sac.restore(state["sac"])
+        self.replay.restore(state["replay"], state["added"])
+        self.kept = [k.numpy() for k in state["kept"]]
+        self.episode, self.steps, self.updates = state["counts"]
+        self.generator.set_state(state["generator"])
+        self.rng.bit_generator.state = json.loads(state["rng"])
