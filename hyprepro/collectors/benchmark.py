@@ -108,7 +108,7 @@ def _reference(settings: SACSettings) -> Callable[[], None]:
     buffer, rng = model.replay_buffer, np.random.default_rng(0)
     assert buffer is not None
     for array in (buffer.observations, buffer.next_observations, buffer.actions, buffer.rewards):
-        array[:] = rng.uniform(-1.0, 1.0, array.shape)  # type: ignore[attr-defined]
+        array[:] = rng.uniform(-1.0, 1.0, array.shape)
     buffer.full = True
     return lambda: model.train(1, settings.batch_size)
 

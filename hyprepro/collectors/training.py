@@ -86,7 +86,7 @@ def start_actors(stage: TrainSAC, clones: Clones) -> Parameters | None:
 def agent_seeds(stage: TrainSAC) -> list[int]:
     """Two seeds for all randomness of this stack, from the collection's seed and every agent's task and seed."""
     agents = [(SEEN_TASKS + UNSEEN_TASKS).index(task) * 1000 + seed for task, seed in stage.agents]
-    return np.random.SeedSequence([stage.clones.seed, *agents]).generate_state(2).tolist()
+    return [int(word) for word in np.random.SeedSequence([stage.clones.seed, *agents]).generate_state(2)]
 
 
 class _Run:

@@ -1,0 +1,20 @@
+"""`hyprepro bench`: one object for programs, consistent in itself."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_the_collector_bench_prints_one_consistent_object(hyprepro):
+    done = hyprepro("bench", "collector", "--json", "--agents", 2, "--batch", 16, "--rounds", 2, "--seconds", 0.05)
+    assert done.code == 0, done.stderr
+    found = done.json
+    assert found["ratio"] == pytest.approx(found["ours"] / found["peer"], rel=0.01)
+    assert found["bound_share"] == pytest.approx(found["ours"] / found["bound"], rel=0.01)
+    assert 0 < found["bound_share"] < 1
+    assert (found["agents"], found["batch_size"], found["hidden"]) == (2, 16, 128)
+    assert {name: len(values) for name, values in found["rounds"].items()} == {"ours": 2, "peer": 2, "bound": 2}
+
+
+def test_an_impossible_number_of_agents_is_one_panel(hyprepro):
+    hyprepro("bench", "collector", "--agents", 0).assert_one_panel()
