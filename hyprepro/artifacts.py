@@ -37,7 +37,7 @@ from hyprepro.errors import UserError
 from hyprepro.recipe import Component, fingerprint
 from hyprepro.source import source_digest
 
-LIBRARIES = ("hyprepro", "torch", "numpy", "metaworld", "mujoco")
+LIBRARIES = ("hyprepro", "torch", "numpy", "metaworld", "mujoco", "gymnasium")
 """Part of every key: another version of one of these may compute another result."""
 
 MANIFEST = "manifest.json"

@@ -245,7 +245,7 @@ def run_recipe(
             cost=cost,
         )
         with cache.lock(f"results-{fingerprint(str(out_dir.resolve()))[:16]}"):
-            return write_result(run, out_dir, table_markdown, keep_equal=not planned.to_do)
+            return write_result(run, out_dir, table_markdown, is_new=bool(planned.to_do))
     except OSError as error:
         raise explain_os_error(error, out_dir) or error from error
     finally:

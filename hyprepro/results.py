@@ -87,7 +87,7 @@ class Run:
 
 
 def write_result(
-    run: Run, folder: Path, render: Callable[[Mapping[str, Any]], str], keep_equal: bool
+    run: Run, folder: Path, render: Callable[[Mapping[str, Any]], str], is_new: bool = True
 ) -> dict[str, Any]:
     """Write all files of a result into `folder`, result.json last; a reader that sees the new one sees all new files.
 
@@ -95,7 +95,8 @@ def write_result(
         run: The result.
         folder: An existing folder.
         render: Makes the Markdown table from the content of result.json.
-        keep_equal: Leave an earlier result alone if it differs in date, hardware and cost only.
+        is_new: Whether this run made anything. If not, and the folder holds the same records, the date, hardware,
+            versions and cost of the run that made them stay; files that would not change are not touched at all.
 
     Returns:
         The content of result.json as it is now in the folder.
@@ -104,15 +105,17 @@ def write_result(
     staging = Path(tempfile.mkdtemp(prefix=".writing-", suffix=".partial", dir=folder))
     try:
         write_records(staging / "records.csv.gz", run.records)
+        if not is_new and _equal(staging, folder, "records.csv.gz"):
+            earlier = (read_result(folder) or {}).get("provenance", {})
+            kept = {name: earlier[name] for name in ("versions", "hardware", "date", *run.cost) if name in earlier}
+            result["provenance"] |= kept
         (staging / "table.md").write_text(render(result), encoding="utf-8")
         (staging / "operative_config.gin").write_text(run.operative_config, encoding="utf-8")
         _write_json(staging / "config.json", run.config)
         _write_json(staging / RESULT, result)
-        earlier = read_result(folder)
-        if keep_equal and earlier is not None and _same(earlier, result) and _same_files(staging, folder):
-            return earlier
         for name in FILES:
-            os.replace(staging / name, folder / name)
+            if not _equal(staging, folder, name):
+                os.replace(staging / name, folder / name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return result
@@ -134,20 +137,9 @@ def stores_provenance(files: StoreFiles) -> dict[str, Any]:
     return {"policies": files.policies.digest, "trajectories": files.trajectories.digest, "route": route}
 
 
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    def lasting(result: Mapping[str, Any]) -> Any:
-        provenance = result.get("provenance", {})
-        kept = {name: provenance.get(name) for name in ("config", "seeds", "stores", "versions")}
-        return {name: value for name, value in result.items() if name != "provenance"} | kept
-
-    return bool(json.loads(json.dumps(lasting(one))) == json.loads(json.dumps(lasting(other))))
-
-
-def _same_files(one: Path, other: Path) -> bool:
-    """Whether all files but result.json, which holds the date, are there and equal."""
-    return all(
-        (other / n).is_file() and (one / n).read_bytes() == (other / n).read_bytes() for n in FILES if n != RESULT
-    )
+def _equal(one: Path, other: Path, name: str) -> bool:
+    """Whether two folders hold the same file."""
+    return (other / name).is_file() and (one / name).read_bytes() == (other / name).read_bytes()
 
 
 def _write_json(path: Path, data: Any) -> None:

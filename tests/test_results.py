@@ -43,7 +43,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_all_files_are_written(run: Run, tmp_path: Path) -> None:
-    result = write_result(run, tmp_path, render, keep_equal=True)
+    result = write_result(run, tmp_path, render)
     assert set(contents(tmp_path)) == set(FILES)
     assert read_result(tmp_path) == json.loads(json.dumps(result))
     assert read_records(tmp_path / "records.csv.gz") == RECORDS
@@ -80,19 +80,39 @@ def test_the_digest_depends_on_rows_and_records_only(run: Run, monkeypatch: pyte
 
 
 def test_an_equal_result_is_left_as_it_is(run: Run, tmp_path: Path) -> None:
-    write_result(run, tmp_path, render, keep_equal=True)
+    write_result(run, tmp_path, render)
     before = contents(tmp_path)
-    assert write_result(replace(run, cost={"wall_seconds": 0.1}), tmp_path, render, keep_equal=True) == read_result(
-        tmp_path
-    )
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    again = write_result(replace(run, cost={"wall_seconds": 0.1, "peak_memory_mb": 1}), tmp_path, render, is_new=False)
+    assert again == read_result(tmp_path)
     assert contents(tmp_path) == before
-    write_result(replace(run, cost={"wall_seconds": 0.1}), tmp_path, render, keep_equal=False)
-    assert read_result(tmp_path)["provenance"]["wall_seconds"] == 0.1  # type: ignore[index]
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == times
+
+
+def test_a_run_that_made_something_replaces_an_equal_result(run: Run, tmp_path: Path) -> None:
+    write_result(run, tmp_path, render)
+    assert write_result(replace(run, cost={"wall_seconds": 0.1}), tmp_path, render)["provenance"]["wall_seconds"] == 0.1
+
+
+def test_a_new_table_of_old_records_keeps_the_cost_of_the_run_that_made_them(run: Run, tmp_path: Path) -> None:
+    write_result(run, tmp_path, render)
+    later = replace(run, rows=[{**run.rows[0], "value": 0.7}], cost={"wall_seconds": 0.1, "peak_memory_mb": 1})
+    result = write_result(later, tmp_path, render, is_new=False)
+    assert result["rows"][0]["value"] == 0.7
+    assert result["digest"] != run.digest
+    assert (result["provenance"]["wall_seconds"], result["provenance"]["peak_memory_mb"]) == (12.5, 900)
+    assert (tmp_path / "table.md").read_text() == "| 0.7 |\n"
+
+
+def test_the_cost_of_other_records_is_not_taken_over(run: Run, tmp_path: Path) -> None:
+    write_result(run, tmp_path, render)
+    later = replace(run, records=RECORDS[:2], cost={"wall_seconds": 0.1, "peak_memory_mb": 1})
+    assert write_result(later, tmp_path, render, is_new=False)["provenance"]["wall_seconds"] == 0.1
 
 
 @pytest.mark.parametrize("damage", ["missing", "changed", "unreadable", "not a result"])
 def test_an_incomplete_result_is_written_anew(run: Run, tmp_path: Path, damage: str) -> None:
-    write_result(run, tmp_path, render, keep_equal=True)
+    write_result(run, tmp_path, render)
     if damage == "missing":
         (tmp_path / "table.md").unlink()
     elif damage == "changed":
@@ -101,7 +121,7 @@ def test_an_incomplete_result_is_written_anew(run: Run, tmp_path: Path, damage: 
         (tmp_path / "result.json").write_text('{"schema": ')
     else:
         (tmp_path / "result.json").write_text("[]")
-    write_result(run, tmp_path, render, keep_equal=True)
+    write_result(run, tmp_path, render, is_new=False)
     assert read_records(tmp_path / "records.csv.gz") == RECORDS
     assert (tmp_path / "table.md").read_text() == render(run.result())
     assert read_result(tmp_path)["digest"] == run.digest  # type: ignore[index]
@@ -110,7 +130,7 @@ def test_an_incomplete_result_is_written_anew(run: Run, tmp_path: Path, damage: 
 def test_a_disk_that_fills_up_leaves_the_earlier_result(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_result(run, tmp_path, render, keep_equal=True)
+    write_result(run, tmp_path, render)
     before = contents(tmp_path)
     written = results.write_records
 
@@ -120,7 +140,7 @@ def test_a_disk_that_fills_up_leaves_the_earlier_result(
 
     monkeypatch.setattr(results, "write_records", full)
     with pytest.raises(OSError, match="No space left"):
-        write_result(replace(run, rows=[]), tmp_path, render, keep_equal=True)
+        write_result(replace(run, rows=[]), tmp_path, render)
     assert contents(tmp_path) == before
 
 
@@ -133,6 +153,6 @@ def test_result_json_is_replaced_last(run: Run, tmp_path: Path, monkeypatch: pyt
         original(source, target)
 
     monkeypatch.setattr(os, "replace", note)
-    write_result(run, tmp_path, render, keep_equal=True)
+    write_result(run, tmp_path, render)
     assert replaced[-1] == "result.json"
     assert len(replaced) == len(FILES)
