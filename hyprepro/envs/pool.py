@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from hyprepro.envs.metaworld import Goal, MetaWorldEnv
 
 SLOTS = 4
-"""Environments of one task in a process, and so the episodes that share a forward pass. More save nothing: with four, the
-forward pass takes 1 % of the simulator's time, and each environment takes 40 MB."""
+"""Environments of one task in a process, and so the episodes that share a forward pass. More save nothing: with four,
+the forward pass takes 1 % of the simulator's time, and each environment takes 40 MB."""
 
 
 class Environment(Protocol):

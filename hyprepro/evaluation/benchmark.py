@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.envs.metaworld import Goal, MetaWorldEnv
-from hyprepro.envs.pool import Environment, EnvironmentPool
+from hyprepro.envs.pool import SLOTS, Environment, EnvironmentPool
 from hyprepro.evaluation.controllers import PolicyControllers
 from hyprepro.evaluation.rollouts import Episode, run_episodes
 
@@ -18,6 +18,8 @@ from hyprepro.evaluation.rollouts import Episode, run_episodes
 @dataclass(frozen=True)
 class EvaluationSpeed:
     """Environment steps per second of the evaluation and of bare `env.step` calls, measured in turn in one run.
+
+    Seconds are those of this process on its core, so that other load on the machine counts as little as possible.
 
     Attributes:
         ours: Steps per second of `run_episodes`, resets not counted as time.
@@ -46,9 +48,9 @@ class _Recorded:
     reset_seconds: float = 0.0
 
     def reset(self, goal: Goal) -> NDArray[np.float64]:
-        started = time.perf_counter()
+        started = time.process_time()
         observation = self.inner.reset(goal)
-        self.reset_seconds += time.perf_counter() - started
+        self.reset_seconds += time.process_time() - started
         self.episodes.append((goal, []))
         return observation
 
@@ -58,7 +60,7 @@ class _Recorded:
 
 
 def measure(
-    task: str, controllers: PolicyControllers, goals: Sequence[Goal], rounds: int = 3, slots: int = 8
+    task: str, controllers: PolicyControllers, goals: Sequence[Goal], rounds: int = 3, slots: int = SLOTS
 ) -> EvaluationSpeed:
     """Run every controller on one goal each, `rounds` times in turn with a bare replay of the same steps.
 
@@ -72,9 +74,9 @@ def measure(
         recorded = [env for env in pool.take(task, slots) if isinstance(env, _Recorded)]
         for env in recorded:
             env.episodes, env.reset_seconds = [], 0.0
-        started = time.perf_counter()
+        started = time.process_time()
         run_episodes(task, controllers, episodes, pool)
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
         in_resets = sum(env.reset_seconds for env in recorded)
         steps = sum(len(actions) for env in recorded for _, actions in env.episodes)
         ours.append(steps / (seconds - in_resets))
@@ -89,8 +91,8 @@ def _replay_seconds(recorded: Sequence[_Recorded]) -> float:
     for env in recorded:
         for goal, actions in env.episodes:
             env.inner.reset(goal)
-            started = time.perf_counter()
+            started = time.process_time()
             for action in actions:
                 env.inner.step(action)
-            seconds += time.perf_counter() - started
+            seconds += time.process_time() - started
     return seconds

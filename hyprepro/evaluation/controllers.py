@@ -6,17 +6,17 @@ agent with memory (a Decision Transformer) is another, whose session keeps one m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from hyprepro.policies.layout import PolicyLayout
-from hyprepro.policies.stacked import StackedPolicies
+from hyprepro.policies.layout import Activation, PolicyLayout
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hyprepro.artifacts import Stage
     from hyprepro.stores.files import StoreFiles
     from hyprepro.stores.prompts import Prompts
@@ -67,23 +67,25 @@ class PolicyControllers:
 
     Args:
         layout: The layout of every policy.
-        params: Flat parameters `[n, P]`.
+        params: Flat parameters `[n, P]`, an array or a tensor; kept as float32.
     """
 
     def __init__(self, layout: PolicyLayout, params: Tensor | NDArray[np.floating[Any]]) -> None:
+        array = params if isinstance(params, np.ndarray) else params.detach().cpu().numpy()
         self.layout = layout
-        self.params = torch.as_tensor(params, dtype=torch.float32).detach().cpu().contiguous()
+        self.params: NDArray[np.float32] = np.ascontiguousarray(array, dtype=np.float32)
         if self.params.ndim != 2 or self.params.shape[1] != layout.size:
-            raise ValueError(f"params must be [n, {layout.size}], got {tuple(self.params.shape)}")
+            raise ValueError(f"params must be [n, {layout.size}], got {self.params.shape}")
 
     @property
     def n(self) -> int:
         """Number of policies."""
-        return int(self.params.shape[0])
+        return len(self.params)
 
     def representatives(self) -> NDArray[np.int64]:
         """For each policy the index of the first bit-identical one `[n]`."""
-        return StackedPolicies(self.layout, self.params).representatives()
+        first: dict[bytes, int] = {}
+        return np.array([first.setdefault(row.tobytes(), i) for i, row in enumerate(self.params)], dtype=np.int64)
 
     def session(self, slots: int) -> Session:
         """A session without memory; one stacked forward pass a step serves all slots."""
@@ -91,21 +93,49 @@ class PolicyControllers:
 
 
 class _PolicySession:
-    def __init__(self, layout: PolicyLayout, params: Tensor, slots: int) -> None:
-        self._layout = layout
-        self._params = params
-        self._rows = torch.zeros(slots, dtype=torch.int64)
-        self._stack: StackedPolicies | None = None
+    """The policies of all slots as stacked arrays.
+
+    In NumPy, not torch: for a handful of policies and one observation each, calls cost more than arithmetic, torch's
+    most of all. Each slot's products are computed for themselves, so an action does not depend on other slots.
+    """
+
+    def __init__(self, layout: PolicyLayout, params: NDArray[np.float32], slots: int) -> None:
+        self._parts = layout.split(params)
+        self._stack = {
+            name: np.zeros((slots, *part.shape[1:]), dtype=np.float32)
+            for name, part in self._parts.items()
+            if not name.startswith("log_std")
+        }
+        self._first, self._second = (_ACTIVATIONS[name] for name in layout.activations)
+        self._h1, self._h2 = (np.zeros((slots, layout.hidden, 1), dtype=np.float32) for _ in range(2))
 
     def assign(self, slot: int, row: int) -> None:
-        self._rows[slot] = row
-        self._stack = None
+        for name, stacked in self._stack.items():
+            stacked[slot] = self._parts[name][row]
 
     def act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            if self._stack is None:
-                # Gathering the weights costs as much as six forward passes: done once an episode, not once a step.
-                self._stack = StackedPolicies(self._layout, self._params[self._rows])
-            means = self._stack.means(torch.from_numpy(observations).unsqueeze(1))
-        actions: NDArray[np.float32] = means.squeeze(1).numpy()
-        return actions
+        stack, h1, h2 = self._stack, self._h1, self._h2
+        np.matmul(stack["linear1.weight"], observations[:, :, None], out=h1)
+        h1 += stack["linear1.bias"][:, :, None]
+        self._first(h1)
+        np.matmul(stack["linear2.weight"], h1, out=h2)
+        h2 += stack["linear2.bias"][:, :, None]
+        self._second(h2)
+        mean: NDArray[np.float32] = np.matmul(stack["mean.weight"], h2)[:, :, 0]
+        mean += stack["mean.bias"]
+        return np.tanh(mean, out=mean)
+
+
+def _relu(x: NDArray[np.float32]) -> None:
+    np.maximum(x, 0, out=x)
+
+
+def _elu(x: NDArray[np.float32]) -> None:
+    np.copyto(x, np.expm1(np.minimum(x, 0)), where=x <= 0)
+
+
+def _tanh(x: NDArray[np.float32]) -> None:
+    np.tanh(x, out=x)
+
+
+_ACTIVATIONS: dict[Activation, Callable[[NDArray[np.float32]], None]] = {"relu": _relu, "elu": _elu, "tanh": _tanh}

@@ -85,7 +85,7 @@ class Rollouts(Stage):
         """Deploy, run all trials at once, write the records in the order of the protocols' trials."""
         from hyprepro.envs.pool import process_pool  # lazily, here and below: a run with nothing to do never gets here
 
-        controllers = self._deploy(inputs)
+        controllers = self.deploy(inputs)
         trials = self._trials(controllers.n)
         outcomes = run_episodes(
             self.task,
@@ -110,7 +110,8 @@ class Rollouts(Stage):
     def _trials(self, policies: int) -> list[Trial]:
         return [trial for protocol in self.protocols for trial in protocol.trials(self.task, policies)]
 
-    def _deploy(self, inputs: dict[str, Path]) -> Controllers:
+    def deploy(self, inputs: dict[str, Path]) -> Controllers:
+        """The controllers that this evaluation runs, from the finished folders of its inputs."""
         from hyprepro.stores.prompts import read_prompts
 
         data = StoreFiles(self.policies, self.trajectories)

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hyprepro.envs.metaworld import Goal
+from hyprepro.evaluation.benchmark import measure
+from hyprepro.evaluation.controllers import PolicyControllers
+from hyprepro.policies.layout import METAWORLD_LAYOUT
+
+
+@pytest.mark.sim
+def test_an_evaluation_costs_little_more_than_its_simulation() -> None:
+    params = np.random.default_rng(0).normal(0, 0.08, (2, METAWORLD_LAYOUT.size))
+    goals = [Goal("fresh", 4_000_000), Goal("fresh", 4_000_001)]
+    speed = measure("reach", PolicyControllers(METAWORLD_LAYOUT, params), goals, rounds=1, slots=2)
+    assert 2 <= speed.steps <= 1000
+    assert 0 < speed.resets < 1
+    assert speed.ratio > 0.6  # 0.93 on a quiet machine
