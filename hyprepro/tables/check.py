@@ -1,8 +1,8 @@
 """Does a fresh run reproduce the committed numbers?
 
-Every fresh value must lie in the committed 95% interval widened by the fresh value's own sampling error: the larger half
-of its own interval, and never less than 3 in n policies, as a bootstrap cannot see errors that did not happen. Results
-of different simulators, stores or settings are not compared at all: that is refused, never passed over.
+Every fresh value must lie in the committed 95% interval widened by the fresh value's own sampling error: the larger
+half of its own interval, and never less than 3 in n policies, as a bootstrap cannot see errors that did not happen.
+Results of different simulators, stores or settings are not compared at all: that is refused, never passed over.
 """
 
 from __future__ import annotations

@@ -42,6 +42,8 @@ BASELINE = "gen-hyprl-wo-hypformer"
 
 Rows = list[dict[str, Any]]
 _Key = tuple[str, str, str]  # method, protocol, task
+_Cell = dict[tuple[int, int], dict[str, float]]  # success by (seed, policy), then by goal
+_Found = dict[_Key, Outcomes]
 
 
 @dataclass(frozen=True)
@@ -185,13 +187,17 @@ def _statistics(protocol: str, chosen: Mapping[str, Outcomes]) -> list[Statistic
     return [MEAN, IQM, *(top(k, not is_paper) for k in TOP if can_pick and fewest >= k)]
 
 
-def _outcomes(records: Iterable[Record], recipe: str) -> tuple[str, dict[_Key, Outcomes]]:
+def _outcomes(records: Iterable[Record], recipe: str) -> tuple[str, _Found]:
     """The variant, and arrays by (method, protocol, task) in the order of the records."""
-    cells: dict[_Key, dict[tuple[int, int], list[float]]] = defaultdict(lambda: defaultdict(list))
+    cells: dict[_Key, _Cell] = defaultdict(lambda: defaultdict(dict))
     variants = set()
     for record in records:
         variants.add(record.variant)
-        cells[record.method, record.protocol, record.task][record.seed, record.policy].append(float(record.success))
+        key = (record.method, record.protocol, record.task)
+        goals = cells[key][record.seed, record.policy]
+        if record.goal in goals:
+            raise _unsound(key, recipe, f"policy {record.policy} meets {record.goal} twice")
+        goals[record.goal] = float(record.success)
     if len(variants) > 1:
         raise UserError(f"The records of {recipe} mix the variants {', '.join(sorted(variants))}.")
     arrays = {key: _array(key, cell, recipe) for key, cell in cells.items()}
@@ -199,23 +205,30 @@ def _outcomes(records: Iterable[Record], recipe: str) -> tuple[str, dict[_Key, O
     for (method, protocol, task), success in arrays.items():
         if protocol != VALIDATION:
             picked = arrays.get((method, VALIDATION, task)) if protocol == "strict" else None
+            if picked is not None and picked.shape[:2] != success.shape[:2]:
+                raise _unsound((method, VALIDATION, task), recipe, "not every policy was validated")
             found[method, protocol, task] = Outcomes(success, None if picked is None else picked.mean(axis=2))
     if not found:
         raise UserError(f"The records of {recipe} are empty.", fix="run the recipe again")
     return variants.pop(), found
 
 
-def _array(key: _Key, cell: Mapping[tuple[int, int], list[float]], recipe: str) -> FloatArray:
-    """Success `[S, P, G]` of one method, protocol and task."""
+def _array(key: _Key, cell: _Cell, recipe: str) -> FloatArray:
+    """Success `[S, P, G]` of one method, protocol and task; goals sorted by label."""
     seeds, policies = sorted({seed for seed, _ in cell}), sorted({policy for _, policy in cell})
-    lengths = {len(cell.get((seed, policy), ())) for seed in seeds for policy in policies}
-    if len(lengths) != 1:
-        method, protocol, task = key
-        raise UserError(
-            f"The records of {recipe} are incomplete: {method} on {task}, {protocol} protocol.",
-            fix="run the recipe again",
-        )
-    return np.array([[cell[seed, policy] for policy in policies] for seed in seeds])
+    table = [[cell.get((seed, policy), {}) for policy in policies] for seed in seeds]
+    goals = {tuple(sorted(goals)) for row in table for goals in row}
+    if len({len(labels) for labels in goals}) != 1:
+        raise _unsound(key, recipe, "episodes are missing")
+    if key[1] == "paper" and len(goals) != 1:
+        raise _unsound(key, recipe, "policies met different goals")
+    return np.array([[[goals[label] for label in sorted(goals)] for goals in row] for row in table])
+
+
+def _unsound(key: _Key, recipe: str, reason: str) -> UserError:
+    method, protocol, task = key
+    what = f"The records of {recipe} are incomplete: {method} on {task}, {protocol} protocol: {reason}."
+    return UserError(what, fix="run the recipe again")
 
 
 def read_result(path: Path) -> dict[str, Any]:
