@@ -194,8 +194,8 @@ def _tops(numbers: Numbers) -> list[str]:
             rows.append([statistic.replace("top", "top-"), *theirs, *cells])
     if not rows:
         return []
-    heads = [f"{side}, {protocol}" for protocol in numbers.protocols for side in ("w/o HF", "w/ HF")]
-    return ["## Top-k, average of the tasks above", table(["", "the paper w/o", "the paper w/", *heads], rows)]
+    heads = [f"ours {side}, {protocol}" for protocol in numbers.protocols for side in ("w/o", "w/")]
+    return ["## Top-k, average of the tasks above", table(["", "paper w/o", "paper w/", *heads], rows)]
 
 
 def main(arguments: list[str]) -> str:
