@@ -2,8 +2,8 @@
 
 A *stage* is a frozen description of one piece of work (train the autoencoder with these settings on this store).
 Its *key* is a hash of everything that can change its result: kind, version, settings, the keys of the stages it reads,
-the digests of the stores it reads, the code behind it (see `source`), and the versions of the libraries that compute
-it. Its *artifact* is the folder of files that it writes.
+the digests of the stores it reads, the code behind it (see `source`), the versions of the libraries that compute it,
+and the device. Its *artifact* is the folder of files that it writes.
 
     cache/autoencoder-0f3a.../         a finished artifact: its files and manifest.json
     cache/hyplatent-77b1....partial/   one in the making, or whose run died: checkpoint files and metrics.jsonl stay
@@ -40,6 +40,7 @@ from hyprepro.source import source_digest
 LIBRARIES = ("hyprepro", "torch", "numpy", "metaworld", "mujoco", "gymnasium")
 """Part of every key: another version of one of these may compute another result."""
 
+DEVICE_VARIABLE = "HYPREPRO_DEVICE"
 MANIFEST = "manifest.json"
 METRICS = "metrics.jsonl"
 
@@ -122,7 +123,7 @@ class Stage(ABC):
         inputs = {name: stage.key for name, stage in self.inputs.items()}
         values = [getattr(self, field.name) for field in dataclasses.fields(self)]
         code = source_digest({type(self).__module__, *_modules(values)})
-        return fingerprint([self.kind, self.version, self.settings, inputs, code, library_versions()])
+        return fingerprint([self.kind, self.version, self.settings, inputs, code, library_versions(), device()])
 
 
 def _is_input(value: Any) -> bool:
@@ -159,6 +160,11 @@ def _described(value: Any, name: str) -> Any:
 def library_versions() -> dict[str, str]:
     """The installed versions of `LIBRARIES`, without importing them and without build suffixes such as +cpu."""
     return {name: importlib.metadata.version(name).split("+")[0] for name in LIBRARIES}
+
+
+def device() -> str:
+    """Where stages compute, "cpu" or "cuda": `HYPREPRO_DEVICE`. Part of every key: sums differ in their last bits."""
+    return os.environ.get(DEVICE_VARIABLE, "cpu")
 
 
 class Report:

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from hyprepro.artifacts import ArtifactCache, Stage, explain_os_error
+from hyprepro.artifacts import ArtifactCache, Stage, device, explain_os_error
 from hyprepro.errors import UserError, closest_match
 from hyprepro.evaluation.protocols import Protocol
 from hyprepro.evaluation.records import Record, with_variant
@@ -110,8 +110,10 @@ def plan(recipe: Recipe, cache: ArtifactCache) -> Plan:
     """Everything that a run of the recipe consists of, and what of it is finished. Computes nothing.
 
     Raises:
-        UserError: If a store is missing or unfit, or lacks a task or test prompts.
+        UserError: If a store is missing or unfit, or lacks a task or test prompts, or a task or method stands twice.
     """
+    _check_unique("methods", [method.label for method in recipe.methods])
+    _check_unique("tasks", recipe.all_tasks)
     files = recipe.data.files()
     _check_prompts(recipe, files)
     rollouts = tuple(
@@ -154,6 +156,16 @@ def _planned(stage: Stage, is_to_do: bool, cache: ArtifactCache) -> PlannedStage
     if cache.is_finished(stage):
         return PlannedStage(stage, "finished", float(cache.manifest(stage)["seconds"]))
     return PlannedStage(stage, "not needed", 0.0)
+
+
+def _check_unique(field: str, names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(
+                f"{name} stands twice among the recipe's {field}; its records could not be told apart.",
+                where=f"Recipe.{field}" + (" and Recipe.below" if field == "tasks" else ""),
+                fix="name each once; to compare settings of one method, run the recipe once for each",
+            )
 
 
 def _check_prompts(recipe: Recipe, files: StoreFiles) -> None:
@@ -229,6 +241,7 @@ def run_recipe(
             "work_seconds": round(sum(done.seconds for done in plan(recipe, cache).stages), 1),
             "peak_memory_mb": round(memory.megabytes),
             "workers": workers,
+            "device": device(),
             "stages": len(planned.stages),
             "stages_made": len(planned.to_do),
         }

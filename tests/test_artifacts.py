@@ -59,12 +59,16 @@ def test_the_key_is_the_same_for_the_same_content() -> None:
     assert Configured().key == Configured(store=StoreFile("moved.h5", "d1")).key
 
 
-def test_the_key_depends_on_the_version_of_the_stage_and_of_the_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_depends_on_the_versions_of_stage_and_libraries_and_on_the_device(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     before = Toy().key
     monkeypatch.setattr(Toy, "version", 2)
     raised = Toy().key
     monkeypatch.setattr(artifacts, "library_versions", lambda: {"mujoco": "9.9"})
-    assert len({before, raised, Toy().key}) == 3
+    other = Toy().key
+    monkeypatch.setenv("HYPREPRO_DEVICE", "cuda")
+    assert len({before, raised, other, Toy().key}) == 4
 
 
 @pytest.mark.parametrize("value", [float("nan"), object(), {"a": 1}, (1, Toy())])

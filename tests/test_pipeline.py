@@ -156,6 +156,14 @@ def test_a_task_without_prompts_is_named_with_the_closest(recipe: Recipe, cache:
     assert caught.value.closest == "door-open"
 
 
+@pytest.mark.parametrize(
+    "values", [{"below": ("door-open",)}, {"tasks": ("reach", "reach")}, {"methods": (Shifted(), Shifted(scale=0.1))}]
+)
+def test_what_stands_twice_is_refused(recipe: Recipe, cache: ArtifactCache, values: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="stands twice"):
+        plan(recipe.model_copy(update=values), cache)
+
+
 def test_too_many_prompts_are_refused_before_any_work(recipe: Recipe, cache: ArtifactCache, tmp_path: Path) -> None:
     greedy = recipe.model_copy(update={"prompts_per_task": 50})
     with pytest.raises(UserError, match="5 test prompts of door-open") as caught:
