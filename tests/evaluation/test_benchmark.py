@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hyprepro.envs.metaworld import Goal
-from hyprepro.evaluation.benchmark import measure
+from hyprepro.evaluation.benchmark import measure, measure_evaluation
 from hyprepro.evaluation.controllers import PolicyControllers
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
@@ -17,3 +17,9 @@ def test_an_evaluation_costs_little_more_than_its_simulation() -> None:
     assert 2 <= speed.steps <= 1000
     assert 0 < speed.resets < 1
     assert speed.ratio > 0.6  # 0.93 on a quiet machine
+
+
+@pytest.mark.sim
+def test_the_printed_object_agrees_with_itself() -> None:
+    found = measure_evaluation(episodes=1, rounds=1)
+    assert found["ratio"] == found["bound_share"] == pytest.approx(found["ours"] / found["peer"], rel=1e-3)
