@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import importlib.util  # gin 0.5.0 uses importlib.util without importing it, which fails on Python 3.12 and later
 import io
-import re
 import threading
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,11 +26,12 @@ from typing import Any
 import gin as _gin
 
 from hyprepro.config import files
-from hyprepro.config.build import Build, Key, Node, key_of
+from hyprepro.config.build import Build, Key, Node, key_of, macro_of
 from hyprepro.config.catalogue import load_components
-from hyprepro.config.describe import gin_text, takes_text
+from hyprepro.config.describe import gin_text
 from hyprepro.config.lint import MacroUse, Place, Reference, Statement, lint, nothing_consumes, unknown_component
 from hyprepro.config.operative import operative_config, origins
+from hyprepro.config.syntax import open_bracket_line, syntax_error
 from hyprepro.errors import UserError, closest_match
 from hyprepro.recipe import COMPONENTS, Component
 
@@ -186,27 +186,13 @@ def _parse(text: str, source: str, path: Path | None, including: tuple[Path, ...
                 raise unknown_component(parsed.selector, str(where))
     except SyntaxError as error:
         place_of_error = Place(source, error.lineno or 0 if path else 0, (error.text or "").rstrip("\n"))
-        raise _syntax_error(error.msg, place_of_error) from error
+        raise syntax_error(error.msg, place_of_error) from error
     except tokenize.TokenError as error:
-        bracket = _open_line(text)
+        bracket = open_bracket_line(text)
         line = bracket or int(error.args[1][0])
         message = "a bracket is never closed" if bracket else str(error.args[0])
-        raise _syntax_error(message, Place(source, line if path else 0, text.splitlines()[line - 1])) from error
+        raise syntax_error(message, Place(source, line if path else 0, text.splitlines()[line - 1])) from error
     return found
-
-
-def _open_line(text: str) -> int:
-    """The line of the innermost bracket that is never closed; 0 if there is none."""
-    open_lines: list[int] = []
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            if token.string in "([{" and token.type == tokenize.OP:
-                open_lines.append(token.start[0])
-            elif token.string in ")]}" and token.type == tokenize.OP and open_lines:
-                open_lines.pop()
-    except tokenize.TokenError:
-        return open_lines[-1] if open_lines else 0
-    return 0
 
 
 def _import(statement: Any, where: Place) -> None:
@@ -228,39 +214,6 @@ def _import(statement: Any, where: Place) -> None:
     importlib.import_module(statement.module)
 
 
-def _syntax_error(message: str, place: Place) -> UserError:
-    bare = re.search(r"Failed to parse token '(.*)'", message, re.DOTALL)
-    if bare and "=" in place.text:
-        return _bare_word(place)
-    detail = message.splitlines()[0].rstrip(".") if message else "it cannot be parsed"
-    return UserError(
-        f"This is not a gin statement: {detail[0].lower()}{detail[1:]}.",
-        where=str(place),
-        fix="A binding reads `Component.field = value`; values are 1.5, 'text', (1, 2), True, None or @Component().",
-    )
-
-
-def _bare_word(place: Place) -> UserError:
-    """The error for a value that is neither a literal nor a reference, with the line as it was probably meant."""
-    target, _, value = (part.strip() for part in place.text.partition("="))
-    value = value.split("#")[0].strip()
-    name = value.removesuffix("()")
-    python = {"true": "True", "false": "False", "none": "None", "null": "None"}.get(value.lower())
-    selector, _, field = target.rpartition("/")[2].rpartition(".")
-    info = COMPONENTS[selector].model_fields.get(field) if selector in COMPONENTS else None
-    if name in COMPONENTS:
-        meant, advice = f"@{name}()", "A component is written as a reference"
-    elif python:
-        meant, advice = python, "Python's spelling is asked for"
-    elif re.fullmatch(r"[\w./ -]+", value) and (info is None or takes_text(info.annotation)):
-        meant, advice = f"'{value}'", "Strings need quotes"
-    else:
-        meant, advice = "", "Values are literals: a number, a 'string', a tuple, True, None or @Component()"
-    line = f'-b "{target}={meant}"' if place.source.startswith("-b") else f"{target} = {meant}"
-    example = f": write {line}" if meant else "."
-    return UserError(f"The value {value} is not a literal.", where=str(place), closest=meant, fix=advice + example)
-
-
 # Evaluation: gin builds the tree.
 
 
@@ -278,8 +231,9 @@ def _evaluate(statements: Sequence[Statement], root: str) -> Build:
     build = Build(table, gin.REQUIRED, lambda name: gin.get_configurable(name)())
     with _isolated_gin():
         _register()
-        for statement in table.values():
-            _bind(statement)
+        for (scope, selector, field), statement in table.items():
+            if field:
+                gin.bind_parameter((scope, f"hyprepro.{selector}", field), _gin_value(statement.value, table))
         _BUILDS.append(build)
         try:
             gin.get_configurable(root)()
@@ -310,25 +264,23 @@ def _factory(name: str) -> Any:
     return make
 
 
-def _bind(statement: Statement) -> None:
-    value = _gin_value(statement.value, gin.config.ParserDelegate())
-    if statement.is_macro:
-        gin.bind_parameter((statement.target, "gin.macro", "value"), value)
-    else:
-        gin.bind_parameter((statement.scope, f"hyprepro.{statement.selector}", statement.field), value)
+def _gin_value(value: Any, table: Mapping[Key, Statement]) -> Any:
+    """A parsed value with references as gin's own objects.
 
-
-def _gin_value(value: Any, delegate: Any) -> Any:
-    """A parsed value with references and macro uses as gin's own objects."""
+    Macros are replaced by their final values here: gin would build what they hold in a scope of the macro's name, and
+    report an undefined one without a place.
+    """
+    delegate = gin.config.ParserDelegate()
     if isinstance(value, Reference):
         scope = f"{value.scope}/" if value.scope else ""
         return delegate.configurable_reference(f"{scope}hyprepro.{value.name}", value.evaluated)
     if isinstance(value, MacroUse):
-        return delegate.macro(value.name)
+        macro = macro_of(value, table)
+        return _gin_value(macro.value, table) if macro else delegate.macro(value.name)
     if isinstance(value, dict):
-        return {_gin_value(key, delegate): _gin_value(item, delegate) for key, item in value.items()}
+        return {_gin_value(key, table): _gin_value(item, table) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_gin_value(item, delegate) for item in value)
+        return type(value)(_gin_value(item, table) for item in value)
     return value
 
 

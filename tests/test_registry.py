@@ -121,6 +121,40 @@ def test_macros_hold_numbers_and_components(tmp_path: Path) -> None:
     assert recipe.inner == ToyBox()
 
 
+def test_a_value_set_by_a_macro_comes_from_where_the_macro_is_set(tmp_path: Path) -> None:
+    path = write(tmp_path, BASE + "SIZE = 4.0\nToyBall.radius = %SIZE\n")
+    assert resolve(path, root="ToyRecipe").origins["shapes[0].radius"].endswith("recipe.gin:4")
+    assert resolve(path, bindings=["SIZE=5.0"], root="ToyRecipe").origins["shapes[0].radius"] == "-b #1"
+
+
+def test_a_component_in_a_macro_has_no_scope_of_its_own(tmp_path: Path) -> None:
+    text = BASE + "SHAPE = @ToyBall()\nToyRecipe.inner = %SHAPE\n"
+    assert "SHAPE/" not in resolve(write(tmp_path, text), root="ToyRecipe").operative_config
+    assert "'SHAPE'" in refused(tmp_path, text, "SHAPE/ToyBall.radius=2.0").what
+
+
+def test_default_components_keep_their_own_values_and_what_is_bound_inside(tmp_path: Path) -> None:
+    class ToyPot(Component):
+        slot: ClassVar[str] = "pot"
+        size: int = setting(1, "Size.")
+        paint: ToyPaint = setting(ToyPaint(coats=4), "Paint.")
+
+    class ToyShelf(Component):
+        slot: ClassVar[str] = "shelf"
+        pot: ToyPot = setting(ToyPot(size=5), "A pot.")
+        pots: tuple[ToyPot, ...] = setting((ToyPot(size=6), ToyPot(size=7)), "Pots.")
+        width: int = setting(1, "Width.")
+
+    component(ToyPot)
+    component(ToyShelf)
+    path = write(tmp_path, "ToyShelf.width = 3\nToyPot.paint = @ToyPaint()\nToyPaint.coats = 3\n")
+    paint = ToyPaint(coats=3)
+    pots = (ToyPot(size=6, paint=paint), ToyPot(size=7, paint=paint))
+    assert resolve(path, root="ToyShelf").recipe == ToyShelf(pot=ToyPot(size=5, paint=paint), pots=pots, width=3)
+    again = write(tmp_path, resolve(path, root="ToyShelf").operative_config, "again.gin")
+    assert resolve(again, root="ToyShelf").recipe == resolve(path, root="ToyShelf").recipe
+
+
 def test_bindings_reach_components_that_are_only_defaults(tmp_path: Path) -> None:
     assert toy(tmp_path).paint == ToyPaint(coats=2)
     assert toy(tmp_path, BASE, "ToyPaint.coats=3").paint == ToyPaint(coats=3)
@@ -345,6 +379,8 @@ def test_include_circle(tmp_path: Path) -> None:
     [
         ("ToyBall.colour = blue", "'blue'"),
         ("ToyBox.label = two words", "'two words'"),
+        ("ToyBox.label = /a/path.h5", "'/a/path.h5'"),
+        ("ToyBox.label = 3-balls", "'3-balls'"),
         ("ToyRecipe.inner = ToyBox", "@ToyBox()"),
         ("ToyBox.label = none", "None"),
         ("ToyBall.radius = 2*3", ""),

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from hyprepro.cli import bench, collect, diff, doctor, explain, generate, listing, run, store
+from hyprepro.cli import bench, check, collect, diff, doctor, explain, generate, listing, run, store
 from hyprepro.cli.main import PanelGroup
 
 app = typer.Typer(
@@ -45,6 +45,7 @@ app.command()(run.run)
 app.command("list")(listing.list_)
 app.command()(explain.explain)
 app.command()(diff.diff)
+app.command()(check.check)
 app.command()(generate.generate)
 app.command()(collect.collect)
 app.command()(doctor.doctor)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from hyprepro.cli import console
@@ -118,7 +119,7 @@ def _write(out: Path, rollouts: list[Rollouts], cache: ArtifactCache, source: di
             route = {"route": "generated", "note": "returns are not recorded and stand as 0", **source}
             writer = PolicyStoreWriter(out, policies.layout, route, dtype="float32")
         success, episodes = _scores(stage.load(cache.path_of(stage)), policies.n)
-        writer.append(stage.task, policies.params.numpy(), stage.seed, 0, success, episodes, 0.0, "test")
+        writer.append(stage.task, np.asarray(policies.params), stage.seed, 0, success, episodes, 0.0, "test")
         counts[stage.task] = policies.n
     if writer is not None:
         writer.close()

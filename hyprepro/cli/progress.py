@@ -63,24 +63,24 @@ class RunProgress:
             self._print_line(event)
 
     def _show_bar(self, bars: Progress, event: Event) -> None:
-        overall = self._task(bars, "all stages", event.total)
+        overall = self._task(bars, "", "all stages", event.total)
         bars.update(overall, completed=event.finished, total=event.total)
-        label = event.stage.label
+        key, label = event.stage.key, event.stage.label
         if event.kind == "finished":
-            if label in self._tasks:
-                bars.remove_task(self._tasks.pop(label))
+            if key in self._tasks:
+                bars.remove_task(self._tasks.pop(key))
             bars.console.print(f"[green]done[/] {escape(label)}")
             return
-        task = self._task(bars, label, event.steps or None)
+        task = self._task(bars, key, label, event.steps or None)
         if event.kind == "progress":
             bars.update(task, completed=event.step, total=event.steps, metrics=_metrics(event))
         elif event.kind == "waiting":
             bars.update(task, metrics="another run is making it")
 
-    def _task(self, bars: Progress, label: str, total: int | None) -> TaskID:
-        if label not in self._tasks:
-            self._tasks[label] = bars.add_task(escape(label), total=total, metrics="")
-        return self._tasks[label]
+    def _task(self, bars: Progress, key: str, label: str, total: int | None) -> TaskID:
+        if key not in self._tasks:
+            self._tasks[key] = bars.add_task(escape(label), total=total, metrics="")
+        return self._tasks[key]
 
     def _print_line(self, event: Event) -> None:
         from hyprepro.pipeline import plain_line

@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
-from hyprepro.config.describe import describe_limits, describe_type, fitting, gin_text, slot_of
+from hyprepro.config.complaints import takes, validation_error
 from hyprepro.config.lint import MacroUse, Place, Reference, Statement, walk
 from hyprepro.errors import UserError
 from hyprepro.recipe import COMPONENTS, Component
@@ -30,9 +28,20 @@ def key_of(statement: Statement) -> Key:
     return statement.scope, statement.selector, statement.field
 
 
+def macro_of(used: Reference | MacroUse, table: Mapping[Key, Statement]) -> Statement | None:
+    """The statement that defines a macro; None for a reference, and for gin's own constants."""
+    if not isinstance(used, MacroUse):
+        return None
+    scope, _, name = used.name.rpartition("/")
+    return table.get((scope, name, ""))
+
+
 @dataclass(frozen=True)
 class Node:
-    """A built component with its scope and the statement behind each of its fields (absent for defaults)."""
+    """A built component with its scope and the statement behind each of its fields (absent for defaults).
+
+    Where a field's value is a macro, the statement is the macro's.
+    """
 
     component: Component
     scope: str
@@ -79,8 +88,10 @@ class Build:
         try:
             made = cls(**{**self._component_defaults(cls, given), **given})
         except ValidationError as error:
-            raise self._fail(_validation_error(cls, error, origins, self._place_of(name))) from error
-        self.nodes[id(made)] = Node(made, "/".join(scope), origins)
+            places = {field: self._place(statement) for field, statement in origins.items()}
+            raise self._fail(validation_error(cls, error, places, str(self._place_of(name)))) from error
+        followed = {field: self._followed(statement) for field, statement in origins.items()}
+        self.nodes[id(made)] = Node(made, "/".join(scope), followed)
         return made
 
     def _origins(self, name: str, scope: Sequence[str], values: Mapping[str, Any]) -> dict[str, Statement]:
@@ -100,27 +111,31 @@ class Build:
             statement = frontier.pop()
             self.consumed.add(key_of(statement))
             for used in walk(statement.value):
-                macro = self._macro(used)
+                macro = macro_of(used, self.table)
                 if macro is not None and key_of(macro) not in self.consumed:
                     frontier.append(macro)
 
-    def _macro(self, used: Reference | MacroUse) -> Statement | None:
-        if not isinstance(used, MacroUse):
-            return None
-        scope, _, name = used.name.rpartition("/")
-        return self.table.get((scope, name, ""))
+    def _followed(self, statement: Statement) -> Statement:
+        """The statement that holds the value: the macro's where the value is a macro."""
+        macro = macro_of(statement.value, self.table)
+        return self._followed(macro) if macro else statement
+
+    def _place(self, statement: Statement) -> str:
+        """The place of a binding, and that of the macro which it uses."""
+        followed = self._followed(statement)
+        return str(statement.place) if followed is statement else f"{statement.place}\n{followed.place}"
 
     def _check_given(self, cls: type[Component], given: Mapping[str, Any], origins: Mapping[str, Statement]) -> None:
         for name, info in cls.model_fields.items():
             missing = name not in given and info.is_required()
             if not missing and given.get(name) is not self.required:
                 continue
-            where = origins[name].place if name in origins else self._place_of(cls.__name__)
+            where = self._place(origins[name]) if name in origins else self._place_of(cls.__name__)
             raise self._fail(
                 UserError(
                     f"{cls.__name__}.{name} must be set: {info.description or 'it has no default'}",
                     where=str(where),
-                    fix=f"Add a line `{cls.__name__}.{name} = VALUE`, or -b; it takes {_takes(info)}.",
+                    fix=f"Add a line `{cls.__name__}.{name} = VALUE`, or -b; it takes {takes(info)}.",
                 )
             )
 
@@ -170,66 +185,3 @@ class Build:
 
 def _endless(name: str, where: str) -> UserError:
     return UserError(f"{name} contains itself.", where=where, fix="Refer to another component.")
-
-
-def _takes(info: FieldInfo) -> str:
-    limits = describe_limits(info)
-    slot = slot_of(info.annotation)
-    choices = f": {', '.join(f'@{name}()' for name in fitting(slot))}" if slot else ""
-    return describe_type(info.annotation) + (f", {limits}" if limits else "") + choices
-
-
-def _validation_error(
-    cls: type[Component], error: ValidationError, origins: Mapping[str, Statement], place: Place
-) -> UserError:
-    """The first complaint of pydantic as one error at the statement that caused it."""
-    details = error.errors(include_url=False)
-    first = details[0]
-    name = str(first["loc"][0]) if first["loc"] else ""
-    if name not in cls.model_fields:
-        where = "\n".join(str(statement.place) for statement in origins.values()) or str(place)
-        return UserError(
-            f"{cls.__name__}: {_own_words(first)}",
-            where=where,
-            fix=f"See its fields with: hyprepro explain {cls.__name__}",
-        )
-    where = str(origins[name].place if name in origins else place)
-    more = f" ({len(details) - 1} more after this one)" if len(details) > 1 else ""
-    info = cls.model_fields[name]
-    closest, hint = _hint(first, info)
-    return UserError(
-        f"{cls.__name__}.{name} {_complaint(first, info)}.{more}",
-        where=where,
-        closest=closest,
-        fix=f"{hint}See it with: hyprepro explain {cls.__name__}",
-    )
-
-
-def _own_words(detail: ErrorDetails) -> str:
-    return detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").rstrip(".")
-
-
-def _complaint(detail: ErrorDetails, info: FieldInfo) -> str:
-    value = detail["input"]
-    if detail["type"] in ("value_error", "assertion_error"):
-        return f"= {gin_text(value)}: {_own_words(detail)}"
-    if isinstance(value, Component):
-        return (
-            f"takes {describe_type(info.annotation)}, and @{type(value).__name__}() is of the slot {type(value).slot}"
-        )
-    return f"takes {_takes(info)}, not {gin_text(value)}"
-
-
-def _hint(detail: ErrorDetails, info: FieldInfo) -> tuple[str, str]:
-    """A corrected value where it can be guessed, and a sentence on it."""
-    value, kind = detail["input"], detail["type"]
-    slot = slot_of(info.annotation)
-    if slot is not None and isinstance(value, str) and value in COMPONENTS:
-        return f"@{value}()", "A component is written as a reference. "
-    if kind == "tuple_type" and isinstance(value, list):
-        return gin_text(tuple(value)), "Tuples are written in round brackets. "
-    if kind == "tuple_type":
-        return gin_text((value,)), "A tuple of one needs a comma. "
-    if kind.startswith("int") and isinstance(value, float) and value.is_integer():
-        return repr(int(value)), "Integers are written without a point or exponent. "
-    return "", ""

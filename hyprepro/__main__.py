@@ -1,0 +1,5 @@
+"""`python -m hyprepro` is `hyprepro`."""
+
+from hyprepro.cli import main
+
+main()

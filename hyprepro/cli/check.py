@@ -1,0 +1,103 @@
+"""`hyprepro check`: hold a fresh result against the committed one."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hyprepro.cli import console
+from hyprepro.cli.arguments import (
+    DEFAULT_SCALE,
+    CacheOption,
+    JsonOption,
+    RecipeArgument,
+    ScaleOption,
+    VariantOption,
+    WorkersOption,
+)
+from hyprepro.cli.progress import RunProgress
+from hyprepro.cli.recipes import Choice, choose, open_cache
+from hyprepro.errors import UserError
+
+if TYPE_CHECKING:
+    from hyprepro.artifacts import ArtifactCache
+
+FreshOption = Annotated[
+    Path | None,
+    typer.Option("--result", metavar="FILE", help="The fresh result.json.", show_default="run the recipe now"),
+]
+CommittedOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--committed", metavar="FILE", help="The result.json to hold it against.", show_default="results/RECIPE/SCALE"
+    ),
+]
+
+
+def check(
+    recipe: RecipeArgument,
+    scale: ScaleOption = DEFAULT_SCALE,
+    variant: VariantOption = None,
+    fresh: FreshOption = None,
+    committed: CommittedOption = None,
+    workers: WorkersOption = 2,
+    cache: CacheOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Check that every reproduced number lies in the committed interval; exit code 1 if one does not.
+
+    Without --result the recipe runs now. It reuses finished stages; name an empty folder by --cache to make all anew.
+    """
+    from hyprepro.tables.check import check_files
+    from hyprepro.tables.result import read_result
+
+    choice = choose(recipe, scale, variant, None, None, None)
+    reference = committed or _committed(choice)
+    if fresh is not None:
+        violations = check_files(reference, fresh)
+    else:
+        read_result(reference)  # refuse a damaged file before the work, not after it
+        with tempfile.TemporaryDirectory(prefix="hyprepro-check-") as folder:
+            _run(choice, Path(folder), open_cache(cache), workers, quiet=json)
+            violations = check_files(reference, Path(folder) / "result.json")
+    numbers = len(read_result(reference)["rows"])
+    if json:
+        console.print_json({"committed": str(reference), "numbers": numbers, "violations": violations})
+    elif violations:
+        console.line(f"{len(violations)} differences from {reference}:", style="red")
+        for violation in violations:
+            console.line(f"  {violation}")
+    else:
+        console.line(f"Reproduced: all {numbers} numbers of {reference}.")
+    if violations:
+        raise typer.Exit(1)
+
+
+def _run(choice: Choice, folder: Path, cache: ArtifactCache, workers: int, quiet: bool) -> None:
+    from hyprepro.pipeline import run_recipe
+
+    with RunProgress(quiet=quiet) as progress:
+        run_recipe(choice.recipe, folder, cache, workers, progress, choice.operative_config)
+
+
+def _committed(choice: Choice) -> Path:
+    """The committed result of a recipe: under the working folder, else in the checkout.
+
+    Raises:
+        UserError: if there is none.
+    """
+    from hyprepro.results import RESULT
+
+    checkout = Path(__file__).resolve().parents[2]
+    places = [root / choice.folder(None) / RESULT for root in (Path.cwd(), checkout)]
+    found = next((path for path in places if path.is_file()), None)
+    if found is None:
+        raise UserError(
+            "There is no committed result to check against.",
+            where="looked for " + ", ".join(str(path) for path in dict.fromkeys(places)),
+            fix=f"Name one with --committed, or make one with: hyprepro run {choice.recipe.name}",
+        )
+    return found

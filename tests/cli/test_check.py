@@ -1,0 +1,103 @@
+"""`hyprepro check` passes on the committed numbers, fails when one moves, and refuses what must not be compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.sim
+
+RECIPE = """\
+include 'recipes/table1.gin'
+Recipe.name = 'tiny'
+Recipe.tasks = ('door-open',)
+Recipe.below = ()
+Recipe.prompts_per_task = 2
+Recipe.methods = (@Expert(), @MeanPolicy())
+Recipe.protocols = (@StrictProtocol(),)
+DataSource.policies = '{policies}'
+DataSource.trajectories = '{trajectories}'
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_stores, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small recipe and, in time, its cache and its committed result."""
+    folder = tmp_path_factory.mktemp("check")
+    text = RECIPE.format(policies=tiny_stores.policies, trajectories=tiny_stores.trajectories)
+    (folder / "tiny.gin").write_text(text)
+    (folder / "scale.gin").write_text("# A scale that changes nothing.\n")
+    return folder
+
+
+@pytest.fixture
+def check(hyprepro, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """Checks the small recipe against its committed result, which is made first."""
+    monkeypatch.chdir(folder)
+    common = ["tiny.gin", "--scale", "scale.gin", "--workers", 0, "--cache", folder / "cache"]
+    if not (folder / "committed").exists():
+        assert hyprepro("run", *common, "--out", folder / "committed").code == 0
+
+    def invoke(*arguments: object, committed: Path = folder / "committed" / "result.json"):
+        return hyprepro("check", *common, "--committed", committed, *arguments)
+
+    return invoke
+
+
+def edited(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """The committed result with a change, in a file of its own."""
+    data = json.loads((folder / "committed" / "result.json").read_text())
+    change(data)
+    path = folder / "edited.json"
+    path.write_text(json.dumps(data))
+    return path
+
+
+def test_a_fresh_run_reproduces_the_committed_numbers(check) -> None:
+    outcome = check()
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.stdout.startswith("Reproduced: all ")
+
+
+def test_a_result_file_can_stand_for_the_run(check, folder: Path) -> None:
+    assert check("--result", folder / "committed" / "result.json", "--json").json["violations"] == []
+
+
+def test_a_number_that_moved_fails_the_check(check, folder: Path) -> None:
+    def all_succeed(data: dict[str, Any]) -> None:
+        for row in data["rows"]:
+            row.update(value=1.0, ci95=[1.0, 1.0], n_policies=1000)
+
+    def many_policies(data: dict[str, Any]) -> None:
+        for row in data["rows"]:
+            row.update(n_policies=1000)
+
+    (folder / "many.json").write_text(edited(folder, many_policies).read_text())
+    outcome = check("--result", folder / "many.json", committed=edited(folder, all_succeed))
+    assert outcome.code == 1
+    assert "expert, door-open, strict protocol, mean: 0.0% now, committed 100.0%" in outcome.stdout
+    assert "Traceback" not in outcome.stderr
+
+
+def test_results_of_another_simulator_are_not_compared(check, folder: Path) -> None:
+    def other(data: dict[str, Any]) -> None:
+        data["provenance"]["versions"]["mujoco"] = "3.5.0"
+
+    words = check(committed=edited(folder, other)).assert_one_panel().words
+    assert "mujoco 3.5.0 committed" in words
+
+
+@pytest.mark.parametrize("content", ["", "{}", "no json"])
+def test_a_damaged_committed_result_is_refused_before_the_work(check, folder: Path, content: str) -> None:
+    (folder / "damaged.json").write_text(content)
+    assert "damaged.json" in check(committed=folder / "damaged.json").assert_one_panel().words
+
+
+def test_nothing_to_check_against(hyprepro, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = hyprepro("check", folder / "tiny.gin", "--scale", folder / "scale.gin").assert_one_panel().words
+    assert "no committed result" in words

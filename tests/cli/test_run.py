@@ -1,0 +1,175 @@
+"""`hyprepro run` on tiny stores: what it prints and writes, and every mistake that it refuses."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from hyprepro.stores.provenance import versions
+from tests.conftest import build_tiny_stores
+
+Stores = tuple[Path, Path]
+
+
+@pytest.fixture
+def stores(tiny_stores, tmp_path: Path) -> Stores:
+    """Copies of the tiny stores that a test may spoil."""
+    return tuple(Path(shutil.copy(path, tmp_path)) for path in (tiny_stores.policies, tiny_stores.trajectories))
+
+
+@pytest.fixture
+def run(hyprepro, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """Runs Table 1 with the experts alone: one task, one prompt, one goal, nothing to train."""
+    monkeypatch.chdir(tmp_path)
+    bindings = [
+        f"DataSource.policies='{stores[0]}'",
+        f"DataSource.trajectories='{stores[1]}'",
+        "Recipe.methods=(@Expert(),)",
+        "Recipe.protocols=(@StrictProtocol(),)",
+        "Recipe.below=()",
+        "Recipe.prompts_per_task=1",
+    ]
+    options = [part for binding in bindings for part in ("-b", binding)]
+
+    def invoke(*arguments: object):
+        return hyprepro("run", "table1", "--scale", "smoke", "--workers", 0, *options, *arguments)
+
+    return invoke
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def test_a_dry_run_shows_the_plan_and_touches_nothing(run, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    shown = run("--dry-run", "--out", tmp_path / "out").stdout
+    assert "rollouts expert door-open" in shown
+    assert "1 stages to do" in shown
+    assert str(tmp_path / "out") in shown
+    assert sorted(tmp_path.iterdir()) == before
+    assert run("--dry-run", "--json").json["stages"][0]["status"] == "to do"
+
+
+@pytest.mark.sim
+def test_a_run_writes_all_files_prints_the_table_and_has_nothing_to_do_again(run, tmp_path: Path) -> None:
+    first = run("--out", tmp_path / "out")
+    assert first.code == 0, first.stderr
+    assert "expert" in first.stdout
+    assert max(map(len, first.stdout.splitlines())) <= 120
+    written = snapshot(tmp_path / "out")
+    assert set(written) == {"result.json", "records.csv.gz", "table.md", "operative_config.gin", "config.json"}
+    again = run("--out", tmp_path / "out")
+    assert again.stdout == first.stdout
+    assert "started" not in again.stderr
+    assert snapshot(tmp_path / "out") == written
+    assert {row["method"] for row in run("--json").json["rows"]} == {"expert"}
+
+
+@pytest.mark.sim
+def test_a_changed_recipe_never_writes_over_the_plain_one(run, tmp_path: Path) -> None:
+    first = run()
+    second = run("-b", "StrictProtocol.base_seed=5")
+    folders = sorted((tmp_path / "results" / "table1").iterdir())
+    assert len(folders) == 2
+    assert all(folder.name.startswith("smoke-custom-") for folder in folders)
+    assert all(str(Path("results") / "table1" / "smoke-custom-") in each.stderr for each in (first, second))
+
+
+def spoil_missing(stores: Stores) -> None:
+    stores[0].unlink()
+
+
+def spoil_truncated(stores: Stores) -> None:
+    with stores[1].open("r+b") as file:
+        file.truncate(stores[1].stat().st_size // 2)
+
+
+def spoil_not_a_store(stores: Stores) -> None:
+    stores[0].write_text("no store")
+
+
+def spoil_nan(stores: Stores) -> None:
+    with h5py.File(stores[0], "r+") as file:
+        file["policies/door-open/params"][:] = np.nan
+
+
+def spoil_kind(stores: Stores) -> None:
+    shutil.copy(stores[1], stores[0])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (spoil_missing, "no store"),
+        (spoil_truncated, "trajectories.h5"),
+        (spoil_not_a_store, "policies.h5"),
+        (spoil_nan, "door-open"),
+        (spoil_kind, "policies.h5"),
+    ],
+)
+def test_a_bad_store_is_one_panel_and_leaves_earlier_results(run, stores: Stores, tmp_path: Path, spoil, says) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "result.json").write_text("earlier")
+    spoil(stores)
+    assert says in run("--out", out).assert_one_panel().words.replace(" ", "") + run("--out", out).words
+    assert snapshot(out) == {"result.json": b"earlier"}
+
+
+def test_stores_of_another_simulator(run, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = build_tiny_stores(tmp_path / "other", versions={**versions(), "mujoco": "3.5.0"})
+    words = run("-b", f"DataSource.policies='{other.policies}'").assert_one_panel().words
+    assert "mujoco 3.5.0 in the store" in words
+
+
+def test_an_unwritable_results_folder(run) -> None:
+    assert "cannot be written" in run("--out", "/sys/hyprepro").assert_one_panel().words  # not even root may
+
+
+def test_a_file_in_the_place_of_the_results_folder(run, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    assert "file stands" in run("--out", tmp_path / "out").assert_one_panel().words
+    assert (tmp_path / "out").read_text() == "a file"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["-b", "Recipe.tasks=('door-opne',)"], "closest door-open"),
+        (["-b", "Recipe.prompts_per_task=50"], "Recipe.prompts_per_task=5"),
+        (["-b", "StrictProtocl.base_seed=1"], "closest StrictProtocol"),
+        (["-b", "StrictProtocol.base_sed=1"], "closest base_seed"),
+        (["-b", "big/StrictProtocol.base_seed=1"], "scope 'big'"),
+        (["-b", "StrictProtocol.base_seed=%SEED"], "%SEED"),
+        (["-b", "StrictProtocol.base_seed='one'"], "an integer, at least 0, not 'one'"),
+        (["-b", "StrictProtocol.base_seed=-1"], "an integer, at least 0, not -1"),
+        (["-b", "HypFormer.attention='batch'"], "Nothing consumes the binding of HypFormer.attention"),
+        (["-b", "Recipe.title=Mine"], "Recipe.title='Mine'"),
+        (["-b", "Recipe.methods=(@Expert(),"], "never closed"),
+        (["-b", "Recipe.methods=(@Exprt(),)"], "closest @Expert()"),
+        (["-b", "Recipe.seeds"], "not a binding"),
+        (["--seeds", "0"], "Recipe.seeds takes an integer, at least 1"),
+        (["-g", "missing.gin"], "does not exist"),
+        (["--variant", "ous"], "closest ours"),
+        (["--scale", "smokey"], "closest smoke"),
+        (["--sclae", "smoke"], "closest --scale"),
+    ],
+)
+def test_mistakes_in_the_recipe_are_one_panel(run, tmp_path: Path, arguments: list[str], says: str) -> None:
+    assert says in run(*arguments).assert_one_panel().words
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".h5"]
+
+
+def test_a_users_recipe_with_a_missing_include(hyprepro, tmp_path: Path) -> None:
+    path = tmp_path / "mine.gin"
+    path.write_text("include 'recipes/table1.gin'\ninclude 'components/generator/unet.gin'\n")
+    words = hyprepro("run", path).assert_one_panel().words
+    assert "mine.gin:2: include 'components/generator/unet.gin'" in words
+    assert "closest components/generator/unet1d.gin" in words

@@ -1,0 +1,71 @@
+"""Every gin file that is shipped resolves and takes effect; the swaps themselves are run in test_swaps.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hyprepro.config import files
+from hyprepro.config.catalogue import load_components
+from hyprepro.pipeline import Recipe
+from hyprepro.registry import resolve
+
+RECIPES = sorted(files.shipped("recipes"))
+SCALES = sorted(files.shipped("scales"))
+VARIANTS = sorted(files.shipped("variants"))
+COLLECTIONS = sorted(files.shipped("collections"))
+COMPONENT_FILES = [path for paths in files.shipped_components().values() for path in paths]
+
+
+def name_of(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_recipe_at_every_scale_and_variant(recipe: str, scale: str, variant: str, tmp_path: Path) -> None:
+    resolved = resolve(recipe, scale, variant)
+    found = resolved.recipe
+    assert isinstance(found, Recipe)
+    assert (found.name, found.scale, found.variant) == (recipe, scale, variant)
+    (tmp_path / "operative.gin").write_text(resolved.operative_config)
+    assert resolve(tmp_path / "operative.gin").recipe == found
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_defaults_are_our_variant(recipe: str) -> None:
+    assert resolve(recipe, "desktop").recipe == resolve(recipe, "desktop", "ours").recipe
+
+
+def test_the_variants_differ_in_their_methods() -> None:
+    methods = [str(resolve("table1", "desktop", name).recipe.described()["methods"]) for name in VARIANTS]
+    assert len(set(methods)) == len(VARIANTS) == 3
+
+
+@pytest.mark.parametrize("path", COMPONENT_FILES, ids=name_of)
+def test_every_component_file_takes_effect(path: Path) -> None:
+    # A file of which nothing is consumed is refused.
+    assert resolve("table1", "smoke", files_=[path]).recipe.described()["name"] == "table1"
+
+
+@pytest.mark.parametrize("path", COMPONENT_FILES, ids=name_of)
+def test_every_component_file_has_a_header(path: Path) -> None:
+    header = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    assert any(line.startswith("# Source:") for line in header)
+    assert any(line.startswith("# Common overrides:") for line in header)
+
+
+@pytest.mark.parametrize("slot", sorted(files.shipped_components()))
+def test_every_component_of_a_shipped_slot_has_a_file(slot: str) -> None:
+    text = "".join(path.read_text() for path in files.shipped_components()[slot]) + resolve("table1").operative_config
+    for name, cls in load_components().items():
+        if cls.slot == slot and cls.__module__.startswith("hyprepro."):
+            assert f"@{name}()" in text, f"gin/components/{slot}/ has no file for {name}"
+
+
+@pytest.mark.parametrize("collection", COLLECTIONS)
+def test_every_collection(collection: str) -> None:
+    found = resolve(files.named_file("collections", collection), root="Collection").recipe
+    assert type(found).__name__ == "Collection"

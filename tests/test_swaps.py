@@ -1,0 +1,111 @@
+"""Swapping by gin: a user replaces a part by a file or a binding, and gets a table for it, real rollouts included.
+
+All swaps share one cache, so that each makes only what it changes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from hyprepro.cli import app
+from hyprepro.config import files
+
+pytestmark = pytest.mark.sim
+
+COMPONENT_FILES = [path for paths in files.shipped_components().values() for path in paths]
+VARIANTS = sorted(files.shipped("variants"))
+TINY = ["Recipe.below=()", "Recipe.prompts_per_task=1", "Recipe.protocols=(@StrictProtocol(),)"]
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def run(tiny_stores, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs Table 1 at smoke scale on the tiny stores, one task and one prompt, and returns its result."""
+    folder = tmp_path_factory.mktemp("swaps")
+    bindings = [*TINY, f"DataSource.policies='{tiny_stores.policies}'"]
+    bindings += [f"DataSource.trajectories='{tiny_stores.trajectories}'"]
+    counter = iter(range(1000))
+
+    def invoke(*arguments: object, recipe: object = "table1") -> dict[str, Any]:
+        out = folder / f"out-{next(counter)}"
+        line = ["run", recipe, "--scale", "smoke", "--workers", 0, "--cache", folder / "cache", "--out", out]
+        line += [part for binding in bindings for part in ("-b", binding)]
+        outcome = CliRunner().invoke(app, [str(part) for part in (*line, *arguments)])
+        assert outcome.exit_code == 0, outcome.output
+        assert outcome.stdout.strip() == (out / "table.md").read_text().strip()
+        result: dict[str, Any] = json.loads((out / "result.json").read_text())
+        return result
+
+    return invoke
+
+
+@pytest.fixture(scope="module")
+def base(run: Run) -> dict[str, Any]:
+    """The recipe as it is shipped."""
+    return run()
+
+
+def methods_of(result: dict[str, Any]) -> list[Any]:
+    methods: list[Any] = result["provenance"]["config"]["methods"]
+    return methods
+
+
+def assert_table(result: dict[str, Any], base: dict[str, Any]) -> None:
+    """A whole table, made anew exactly where the methods changed."""
+    rows = {row["method"]: row for row in result["rows"] if row["task"] == "door-open" and row["statistic"] == "mean"}
+    assert set(rows) == {row["method"] for row in base["rows"]}
+    assert all(0.0 <= row["value"] <= 1.0 for row in rows.values())
+    changed = methods_of(result) != methods_of(base)
+    made = result["provenance"]["stages_made"]
+    assert made < base["provenance"]["stages"]
+    assert bool(made) == changed
+
+
+def test_the_recipe_as_it_is(base: dict[str, Any]) -> None:
+    assert {row["method"] for row in base["rows"]} >= {"gen-hyprl", "gen-hyprl-wo-hypformer", "expert", "autoencoder"}
+    assert base["provenance"]["stages_made"] == base["provenance"]["stages"]
+
+
+@pytest.mark.parametrize("path", COMPONENT_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_component_file(run: Run, base: dict[str, Any], path: Path) -> None:
+    assert_table(run("-g", path), base)
+
+
+@pytest.mark.parametrize(
+    ("binding", "path", "value"),
+    [
+        ("HypLatent.generator=@MLPUNetGenerator()", ("hyplatent", "generator", "component"), "MLPUNetGenerator"),
+        ("AUTOENCODER=@PCAAutoencoder()", ("autoencoder", "component"), "PCAAutoencoder"),
+        ("HypFormer.attention='batch'", ("hypformer", "attention"), "batch"),
+        ("HypLatent.supervised_weight=0.0", ("hyplatent", "supervised_weight"), 0.0),
+        ("HypLatent.aux_head=@LinearAuxHead()", ("hyplatent", "aux_head", "component"), "LinearAuxHead"),
+    ],
+)
+def test_a_binding(run: Run, base: dict[str, Any], binding: str, path: tuple[str, ...], value: object) -> None:
+    result = run("-b", binding)
+    assert_table(result, base)
+    found: Any = next(method for method in methods_of(result) if method["component"] == "GenHypRL")
+    for key in path:
+        found = found[key]
+    assert found == value
+    assert methods_of(result) != methods_of(base)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant(run: Run, base: dict[str, Any], variant: str) -> None:
+    result = run("--variant", variant)
+    assert {row["variant"] for row in result["rows"]} == {variant}
+    assert (methods_of(result) == methods_of(base)) == (variant == "ours")
+
+
+def test_a_users_own_recipe_file(run: Run, base: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "mine.gin"
+    path.write_text("include 'recipes/table1.gin'\nHypLatent.lambda_reg = 2.0\n")
+    assert_table(run(recipe=path), base)
