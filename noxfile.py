@@ -44,6 +44,7 @@ def reproduce(session: nox.Session) -> None:
     fresh = Path(session.create_tmp()) / "table1"
     session.run("hyprepro", "run", "table1", "--out", str(fresh), *session.posargs)
     session.run("hyprepro", "check", "table1", "--result", str(fresh / "result.json"))
+    session.run("pytest", "tests/regression", env={**ONE_THREAD, "HYPREPRO_FRESH": str(fresh / "result.json")})
 
 
 @nox.session(default=False)

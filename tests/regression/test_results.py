@@ -1,0 +1,107 @@
+"""The committed results: they follow from their records, and a fresh run must not leave their intervals.
+
+`HYPREPRO_FRESH=path/result.json pytest tests/regression` holds a fresh result against the committed one of its recipe
+and scale; `nox -s reproduce` does so after a run. Without it the committed numbers are held against the reference that
+pytest-regressions keeps in `test_results/`, so that a changed number shows up in a review. After a result was replaced
+on purpose: `pytest tests/regression --force-regen`.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_regressions.num_regression import NumericRegressionFixture
+
+from hyprepro.evaluation.records import read_records
+from hyprepro.stores.bundle import DataSource
+from hyprepro.tables.check import check, tolerance
+from hyprepro.tables.result import read_result, summarise
+from hyprepro.tables.table1 import side_by_side, table_markdown
+
+ROOT = Path(__file__).resolve().parents[2]
+PATHS = sorted((ROOT / "results").glob("*/*/result.json"))
+NAMES = [f"{path.parent.parent.name}-{path.parent.name}" for path in PATHS]
+
+each_result = pytest.mark.parametrize("path", PATHS, ids=NAMES)
+
+
+def fresh_result(committed: dict[str, Any]) -> dict[str, Any]:
+    """The fresh result that the environment names if it is of the same recipe and scale, else the committed one."""
+    given = os.environ.get("HYPREPRO_FRESH")
+    if not given:
+        return committed
+    fresh = read_result(Path(given))
+    is_same = all(fresh.get(name) == committed.get(name) for name in ("recipe", "scale", "variant"))
+    return fresh if is_same else committed
+
+
+def averages(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The rows of averages by name."""
+    rows = [row for row in result["rows"] if row["task"] is None]
+    return {f"{row['method']} {row['protocol']} {row['statistic']}": row for row in rows}
+
+
+def test_there_are_committed_results() -> None:
+    assert PATHS, "no result.json under results/: run the recipe and commit what it writes"
+
+
+@each_result
+def test_the_rows_follow_from_the_records(path: Path) -> None:
+    result = read_result(path)
+    config = result["provenance"]["config"]
+    tasks = {"tasks": config["tasks"], "below": config["below"], "split": config["split"]}
+    summary = summarise(read_records(path.parent / "records.csv.gz"), recipe=result["recipe"], **tasks)
+    assert summary.rows == result["rows"]
+    assert summary.comparisons == result["comparisons"]
+
+
+@each_result
+def test_the_table_follows_from_the_result(path: Path) -> None:
+    assert (path.parent / "table.md").read_text(encoding="utf-8") == table_markdown(read_result(path))
+
+
+@each_result
+def test_the_result_is_of_the_bundled_stores(path: Path) -> None:
+    stores = read_result(path)["provenance"]["stores"]
+    assert {name: stores[name] for name in ("policies", "trajectories")} == DataSource().digests
+
+
+@each_result
+def test_every_number_is_reproduced(path: Path) -> None:
+    committed = read_result(path)
+    assert check(committed, fresh_result(committed)) == []
+
+
+@each_result
+def test_the_check_fails_when_a_number_moves(path: Path) -> None:
+    committed = read_result(path)
+    moved = copy.deepcopy(committed)
+    for row in moved["rows"]:
+        if row["method"] == "gen-hyprl" and row["task"] is None:
+            row["value"] -= 0.5
+            row["ci95"] = [end - 0.5 for end in row["ci95"]]
+    assert any(line.startswith("gen-hyprl, average, paper protocol, mean") for line in check(committed, moved))
+
+
+@each_result
+def test_averages_stay_within_their_intervals(path: Path, num_regression: NumericRegressionFixture) -> None:
+    committed = read_result(path)
+    rows, fresh = averages(committed), averages(fresh_result(committed))
+    allowed = {}
+    for name, row in rows.items():
+        low, high = row["ci95"]
+        slack = tolerance(row, fresh[name]) if name in fresh else 0.0
+        allowed[name] = {"atol": max(row["value"] - low, high - row["value"]) + slack, "rtol": 0.0}
+    values = {name: [row["value"]] for name, row in fresh.items()}
+    if fresh == rows:
+        allowed = {name: {"atol": 1e-6, "rtol": 0.0} for name in rows}
+    num_regression.check(values, basename=f"{path.parent.parent.name}-{path.parent.name}", tolerances=allowed)
+
+
+def test_the_papers_table_1_beside_ours_is_that_of_the_committed_result() -> None:
+    result = read_result(ROOT / "results" / "table1" / "desktop" / "result.json")
+    assert (ROOT / "paper_tables" / "table1.md").read_text(encoding="utf-8") == side_by_side(result)
