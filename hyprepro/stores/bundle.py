@@ -29,8 +29,8 @@ class DataSource(Component):
 
     slot: ClassVar[str] = "data"
 
-    policies: str = setting("stores/metaworld-policies.h5", "path of the policy store")
-    trajectories: str = setting("stores/metaworld-trajectories.h5", "path of the trajectory store")
+    policies: str = setting("stores/metaworld.policies.h5", "path of the policy store")
+    trajectories: str = setting("stores/metaworld.trajectories.h5", "path of the trajectory store")
 
     @property
     def policies_path(self) -> Path:
