@@ -3,9 +3,10 @@
 Paper says: "a 1D UNet architecture (Ronneberger et al. 2015) for the generator"; no sizes, no word on
     how tau_e and n enter.
 Released code does: an MLP with U-shaped widths and no convolution; see `mlp_unet.py`.
-We chose: a linear stem lays (tau_e, n) out along the D axis, since G has no input signal; two residual convolutions a
-    resolution, halving and doubling with skip connections; tau_e and n also enter every block by FiLM (or as constant
-    channels); and the stem's two-token part is added to the output, so that the convolutions refine a linear guess.
+We chose: an MLP turns (tau_e, n) into a context; a linear stem lays the context out along the D axis, since G has no
+    input signal, `patch` latent numbers a position; blocks of two convolutions a resolution, halving and doubling with
+    skip connections, each conditioned on the context by FiLM (or by constant channels); a linear guess from the context
+    is added to the output, so that the convolutions refine it.
 """
 
 from __future__ import annotations
@@ -24,27 +25,29 @@ if TYPE_CHECKING:
 class UNet1DGenerator(Generator):
     """Convolutional 1D-UNet over the D axis; the paper's G."""
 
-    channels: tuple[int, ...] = setting((8, 16, 32), "channels at each resolution, finest first", min_length=2)
+    channels: tuple[int, ...] = setting((16, 32, 64), "channels at each resolution, finest first", min_length=2)
+    patch: int = setting(4, "latent numbers a token at each position of the finest resolution", ge=1)
     kernel: int = setting(3, "convolution width (odd)", ge=1, le=15)
     groups: int = setting(4, "groups of each GroupNorm; divides every entry of channels", ge=1)
-    context: int = setting(128, "size of the shared code of (tau_e, n) that conditions every block", ge=1)
+    context: int = setting(256, "size of the shared code of (tau_e, n) that conditions every block", ge=1)
     conditioning: Literal["film", "concat"] = setting(
         "film", "how that code enters a block: scale and shift, or channels"
     )
-    noise_gain: float = setting(0.1, "initial weight of the noise in the stem, as a share of the usual one", ge=0, le=1)
+    noise_gain: float = setting(0.1, "initial weight of the noise, as a share of the usual one", ge=0, le=1)
 
     def build(self, condition_size: int, noise_size: int, latent_size: int) -> UNet1D:
         """An untrained 1D-UNet.
 
         Raises:
-            UserError: D cannot be halved often enough, a width is not divisible by `groups`, or the kernel is even.
+            UserError: D is not divisible by the coarsest position's length, or a width by `groups`; or the kernel is
+                even.
         """
-        halvings = len(self.channels) - 1
-        if latent_size % 2**halvings:
+        coarsest = self.patch * 2 ** (len(self.channels) - 1)
+        if latent_size % coarsest:
             raise UserError(
-                f"The 1D-UNet halves the latent {halvings} times; D = {latent_size} is not divisible by {2**halvings}.",
-                where="UNet1DGenerator.channels",
-                fix="use fewer entries in UNet1DGenerator.channels or another latent_size",
+                f"The 1D-UNet's coarsest position covers {coarsest} numbers, which does not divide D = {latent_size}.",
+                where="UNet1DGenerator.channels, UNet1DGenerator.patch",
+                fix="use fewer entries in UNet1DGenerator.channels, a smaller patch or another latent_size",
             )
         if any(width % self.groups for width in self.channels) or self.kernel % 2 == 0:
             raise UserError(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor, nn
 
+from hyprepro.models.networks.blocks import as_tokens, mlp
 from hyprepro.models.networks.generator import GeneratorNetwork
 
 if TYPE_CHECKING:
@@ -42,13 +43,13 @@ class UNet1D(GeneratorNetwork):
 
     def __init__(self, settings: UNet1DGenerator, condition_size: int, noise_size: int, latent_size: int) -> None:
         super().__init__()
-        widths, film = settings.channels, settings.conditioning == "film"
-        inputs, context = condition_size + noise_size, settings.context
-        self.stem_shape = (TOKENS + widths[0], latent_size)
-        self.context = nn.Sequential(nn.Linear(inputs, context), nn.GELU())
-        self.stem = nn.Linear(inputs, self.stem_shape[0] * latent_size)
-        with torch.no_grad():  # noise starts small beside the condition: the supervised part is learned first
-            self.stem.weight[:, condition_size:] *= settings.noise_gain
+        widths, film, context = settings.channels, settings.conditioning == "film", settings.context
+        self.latent_size, self.coarse_size = latent_size, latent_size // settings.patch
+        self.context = mlp((condition_size + noise_size, 2 * context, context), last=True)
+        with torch.no_grad():  # noise starts small beside the condition: what the prompt determines is learned first
+            cast(nn.Linear, self.context[0]).weight[:, condition_size:] *= settings.noise_gain
+        self.guess = nn.Linear(context, TOKENS * latent_size)
+        self.stem = nn.Linear(context, widths[0] * self.coarse_size)
 
         def block(channels_in: int, channels_out: int) -> Block:
             return Block(channels_in, channels_out, context, settings.kernel, settings.groups, film)
@@ -61,15 +62,14 @@ class UNet1D(GeneratorNetwork):
             nn.ConvTranspose1d(widths[i + 1], widths[i], 2, stride=2) for i in reversed(levels)
         )
         self.up = nn.ModuleList(block(2 * widths[i], widths[i]) for i in reversed(levels))
-        self.head = nn.Conv1d(widths[0], TOKENS, 1)
+        self.head = nn.ConvTranspose1d(widths[0], TOKENS, settings.patch, stride=settings.patch)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(cast(Tensor, self.head.bias))
 
     def forward(self, condition: Tensor, noise: Tensor) -> Tensor:
         """Latents `[N, 2, D]`."""
-        inputs = torch.cat([condition, noise], dim=1)
-        context = self.context(inputs)
-        guess, x = self.stem(inputs).unflatten(1, self.stem_shape).split([TOKENS, self.stem_shape[0] - TOKENS], dim=1)
+        context = self.context(torch.cat([condition, noise], dim=1))
+        x = self.stem(context).reshape(len(context), -1, self.coarse_size)
         skips = []
         for down, downsample in zip(self.down, self.downsample, strict=True):
             x = down(x, context)
@@ -78,4 +78,4 @@ class UNet1D(GeneratorNetwork):
         x = self.middle(x, context)
         for upsample, up in zip(self.upsample, self.up, strict=True):
             x = up(torch.cat([upsample(x), skips.pop()], dim=1), context)
-        return cast(Tensor, guess + self.head(x))
+        return as_tokens(self.guess(context)) + cast(Tensor, self.head(x))
