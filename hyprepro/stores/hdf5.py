@@ -49,8 +49,8 @@ def read_text(holder: Any, name: str, where: str) -> str:
     """Read a text attribute, refusing missing ones, other types and oversized values (`UserError`)."""
     if name not in holder.attrs:
         raise UserError(f"The store lacks the attribute {name!r}.", where=where)
-    kind = holder.attrs.get_id(name).dtype
-    if kind.kind != "S" or kind.itemsize > MAX_TEXT:
+    stored = holder.attrs.get_id(name)
+    if stored.dtype.kind != "S" or stored.dtype.itemsize > MAX_TEXT or stored.shape != ():
         raise UserError(f"The attribute {name!r} is not text of at most {MAX_TEXT} bytes.", where=where)
     try:
         value = holder.attrs[name]
@@ -113,9 +113,10 @@ def _check_header(file: h5py.File, path: Path, kind: str, schema: int) -> None:
             where=str(path),
             fix="swap the two paths bound to DataSource",
         )
-    number = file.attrs.get("schema")
-    if not isinstance(number, np.integer):
+    stored = file.attrs.get_id("schema") if "schema" in file.attrs else None
+    if stored is None or stored.dtype.kind not in "iu" or stored.shape != ():
         raise UserError("The store does not state its schema number.", where=str(path))
+    number = int(file.attrs["schema"])
     if number != schema:
         age = "a newer hyprepro" if number > schema else "an older hyprepro"
         raise UserError(

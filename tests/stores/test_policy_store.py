@@ -278,6 +278,8 @@ BAD: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "newer schema": (lambda f: f.attrs.modify("schema", np.int64(2)), "newer hyprepro: schema 2"),
     "older schema": (lambda f: f.attrs.modify("schema", np.int64(0)), "older hyprepro"),
     "no schema": (lambda f: f.attrs.__delitem__("schema"), "does not state its schema"),
+    "many schemas": (lambda f: f.attrs.create("schema", np.ones(1000, int)), "does not state its schema"),
+    "many kinds": (lambda f: f.attrs.create("kind", np.array([b"policy"] * 9)), "not text"),
     "no kind": (lambda f: f.attrs.__delitem__("kind"), "lacks the attribute 'kind'"),
     "no digest": (lambda f: f.attrs.__delitem__("digest"), "lacks the attribute 'digest'"),
     "wrong kind": (set_text("kind", "trajectory"), "is a trajectory store, not a policy store"),
