@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -82,9 +83,12 @@ def averages(split: str) -> dict[tuple[str, str], float]:
     return {(row["method"], row["statistic"]): row[split] / 100 for row in load("table2")["rows"]}
 
 
-def rate(split: str, method: str, task: str | None, statistic: str) -> float | None:
-    """The paper's success rate as a fraction, None where it reports none."""
-    if split not in SPLIT_TABLES:
+def rate(split: str, method: str, task: str | None, statistic: str, tasks: Collection[str]) -> float | None:
+    """The paper's success rate as a fraction, None where it reports none.
+
+    Its averages (`task` None) are of all its tasks: None unless those are the `tasks` that ours is the average of.
+    """
+    if split not in SPLIT_TABLES or (task is None and set(tasks) != set(per_task(split).tasks)):
         return None
     if statistic == "mean":
         return _rounded(per_task(split).rates.get(method, {}).get(task))

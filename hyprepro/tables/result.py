@@ -152,9 +152,12 @@ class _Table:
                 result = estimate(statistic, chosen, self.bootstrap)
                 value = {"statistic": statistic.name, "value": result.value, "ci95": list(result.ci95)}
                 # The paper's numbers are of its own protocol; beside the strict one they would compare unlike things.
-                theirs = paper.rate(self.split, method, task, statistic.name) if protocol == "paper" else None
+                theirs = self._paper(method, task, statistic) if protocol == "paper" else None
                 found.append({**common, **value, **sizes, "paper": theirs})
         return found
+
+    def _paper(self, method: str, task: str | None, statistic: Statistic) -> float | None:
+        return paper.rate(self.split, method, task, statistic.name, self.tasks)
 
     def comparisons(self) -> Rows:
         found = []

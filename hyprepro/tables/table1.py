@@ -81,6 +81,10 @@ class Numbers:
         found = dict.fromkeys(row["task"] for row in self.result["rows"])
         return [task for task in found if task is not None and task not in self.tasks]
 
+    def paper(self, method: str, task: str | None, statistic: str) -> float | None:
+        """The paper's number, None where it has none."""
+        return paper.rate(self.split, method, task, statistic, self.tasks)
+
     def name(self, task: str | None) -> str:
         """A row's name."""
         if task is None:
@@ -143,7 +147,7 @@ def _main_table(numbers: Numbers, protocol: str) -> str:
     theirs = ("make-an-agent", BASELINE, MAIN) if is_paper else ()
     rows = []
     for task in (*numbers.tasks, None, *numbers.below):
-        printed_cells = [printed(paper.rate(numbers.split, method, task, "mean")) for method in theirs]
+        printed_cells = [printed(numbers.paper(method, task, "mean")) for method in theirs]
         ours = [with_interval(numbers.row(method, protocol, task)) for method in (BASELINE, MAIN)]
         gain = with_interval(numbers.gain(BASELINE, protocol, task), "+")
         rows.append([numbers.name(task), *printed_cells, *ours, gain])
@@ -190,7 +194,7 @@ def _tops(numbers: Numbers) -> list[str]:
     for statistic in ("top5", "top10"):
         cells = [with_interval(numbers.row(m, p, None, statistic)) for p in numbers.protocols for m in (BASELINE, MAIN)]
         if any(cell != "-" for cell in cells):
-            theirs = [printed(paper.rate(numbers.split, method, None, statistic)) for method in (BASELINE, MAIN)]
+            theirs = [printed(numbers.paper(method, None, statistic)) for method in (BASELINE, MAIN)]
             rows.append([statistic.replace("top", "top-"), *theirs, *cells])
     if not rows:
         return []

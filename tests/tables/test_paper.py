@@ -51,7 +51,15 @@ def test_tables_1_and_3_agree_with_table_2() -> None:
     ],
 )
 def test_a_rate_is_the_papers_or_none(question: tuple[str, str, str | None, str], rate: float | None) -> None:
-    assert paper.rate(*question) == rate
+    split, method, task, statistic = question
+    tasks = TABLE3_TASKS if split == "unseen" else TABLE1_TASKS
+    assert paper.rate(split, method, task, statistic, tasks) == rate
+
+
+def test_the_papers_average_stands_only_beside_an_average_of_the_same_tasks() -> None:
+    assert paper.rate("seen", "gen-hyprl", None, "mean", TABLE1_TASKS[::-1]) == 0.703
+    assert paper.rate("seen", "gen-hyprl", None, "mean", TABLE1_TASKS[:7]) is None
+    assert paper.rate("seen", "gen-hyprl", "door-open", "mean", TABLE1_TASKS[:2]) == 0.62
 
 
 def test_table_4_is_there() -> None:

@@ -99,6 +99,7 @@ def test_the_notes_state(fact: str, text: str, result: dict[str, Any]) -> None:
 def test_a_recipe_without_gen_hyprl_or_of_two_tasks_still_has_a_table() -> None:
     text = table_markdown(make_result(make_records({"expert": 1.0}, tasks=("reach", "door-open"), policies=3)))
     assert cells(text, "## Paper protocol", "door-open") == ["door-open", "27", "35", "62", "-", "-", "-"]
+    assert cells(text, "## Paper protocol", r"**average of 1**")[1:4] == ["-", "-", "-"]
     assert "## Top-k" not in text
     assert "100 [100, 100]" in text
 
