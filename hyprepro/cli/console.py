@@ -21,6 +21,7 @@ from rich.text import Text
 from hyprepro.errors import UserError
 
 PLAIN_WIDTH = 120
+WIDEST = 64
 DEBUG = "HYPREPRO_DEBUG"
 
 
@@ -72,9 +73,9 @@ def print_json(data: Any) -> None:
 
 
 def columns(rows: Iterable[Iterable[str]], indent: int = 2) -> None:
-    """Rows of text in aligned columns, the last one of free length."""
+    """Rows of text in aligned columns, the last one of free length; a cell that is too long moves its own row only."""
     table = [list(row) for row in rows]
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]) - 1)] if table else []
+    widths = [min(WIDEST, max(len(row[i]) for row in table)) for i in range(len(table[0]) - 1)] if table else []
     for row in table:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)] + [row[-1]]
         line((" " * indent + "  ".join(cells)).rstrip())
