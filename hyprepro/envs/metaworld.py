@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hyprepro.envs.starts import LARGEST_NUMBER_OF_STARTS, Start, put_start, take_start
 from hyprepro.errors import UserError, closest_match
 
 SEEN_TASKS = (
@@ -78,7 +79,8 @@ class Goal:
 
     Attributes:
         kind: "paper": the one goal that metaworld's own goal-observable environment freezes when built with this
-            seed, as in Make-An-Agent's test code; "fresh": a goal drawn from the task's reset space with a generator of this seed.
+            seed, as in Make-An-Agent's test code; "fresh": a goal drawn from the task's reset space with a generator of
+            this seed.
         seed: The seed.
     """
 
@@ -115,11 +117,15 @@ class MetaWorldEnv:
     The simulator, its reset and its success flag are metaworld's own; this class only chooses the goal. An episode
     depends on the goal and the actions alone, not on earlier episodes.
 
+    Args:
+        task: The task.
+        starts: Starts of episodes that environments of this task share; with it, a goal is reset the slow way once.
+
     Raises:
         UserError: Unknown task.
     """
 
-    def __init__(self, task: str) -> None:
+    def __init__(self, task: str, starts: dict[Goal, Start] | None = None) -> None:
         from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
         self.task = check_task(task)
@@ -129,9 +135,22 @@ class MetaWorldEnv:
         env.__dict__.pop("sawyer_observation_space", None)  # cached for the hidden goal
         self._env = env
         self._vectors: dict[Goal, NDArray[np.float64]] = {}
+        self._starts = starts
+        self._was_reset = False
 
     def reset(self, goal: Goal) -> NDArray[np.float64]:
         """Start an episode at `goal`; returns the first observation `[39]`."""
+        if self._starts is None:
+            return self._reset(goal)
+        if self._was_reset and goal in self._starts:
+            return put_start(self._env, self._starts[goal])
+        observation = self._reset(goal)
+        self._was_reset = True
+        if len(self._starts) < LARGEST_NUMBER_OF_STARTS:
+            self._starts[goal] = take_start(self._env, observation)
+        return observation
+
+    def _reset(self, goal: Goal) -> NDArray[np.float64]:
         env = self._env
         if goal not in self._vectors:
             self._vectors[goal] = self._draw(goal)
@@ -177,5 +196,6 @@ def scripted_action(task: str, observation: NDArray[np.floating[Any]]) -> NDArra
 def _scripted(task: str) -> _ScriptedPolicy:
     from metaworld.policies import ENV_POLICY_MAP
 
-    policy: _ScriptedPolicy = ENV_POLICY_MAP[f"{check_task(task)}-v3"]()
+    policies: dict[str, Any] = ENV_POLICY_MAP  # typed as a map of abstract classes
+    policy: _ScriptedPolicy = policies[f"{check_task(task)}-v3"]()
     return policy

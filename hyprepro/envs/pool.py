@@ -1,7 +1,8 @@
 """Environments built once and reused: a process keeps a few per task and drops the task that it used longest ago.
 
-Building a Meta-World environment takes 0.1 to 0.2 s and about 40 MB, a reset 10 ms. An episode depends on its goal and
-its actions alone (`MetaWorldEnv`), so which environment of the pool runs it, and what ran there before, has no effect.
+Building a Meta-World environment takes 0.1 to 0.2 s and about 40 MB; a reset takes 10 ms unless its start is known. An
+episode depends on its goal and its actions alone (`MetaWorldEnv`), so which environment of the pool runs it, and what
+ran there before, has no effect.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.envs.metaworld import Goal, MetaWorldEnv
+from hyprepro.envs.starts import Start
 
 SLOTS = 4
 """Environments of one task in a process, and so the episodes that share a forward pass. More save nothing: with four,
@@ -32,22 +34,26 @@ class Environment(Protocol):
         """One step; returns the observation `[obs]`, the reward and the success flag."""
 
 
+Builder = Callable[[str, dict[Goal, Start]], Environment]
+"""Makes an environment of a task that shares the starts of episodes."""
+
+
 class EnvironmentPool:
     """At most `slots` environments for each of the `tasks` most recently used tasks.
 
     Args:
         slots: The largest number of environments of one task.
-        tasks: How many tasks keep their environments.
-        build: Makes an environment of a task.
+        tasks: How many tasks keep their environments, and the starts of the episodes that these ran.
+        build: Makes an environment of a task; environments of one task get one and the same dictionary of starts.
     """
 
-    def __init__(self, slots: int = SLOTS, tasks: int = 2, build: Callable[[str], Environment] = MetaWorldEnv) -> None:
+    def __init__(self, slots: int = SLOTS, tasks: int = 2, build: Builder = MetaWorldEnv) -> None:
         if slots < 1 or tasks < 1:
             raise ValueError(f"a pool needs at least one slot and one task, got {slots} and {tasks}")
         self.slots = slots
         self._tasks = tasks
         self._build = build
-        self._kept: OrderedDict[str, list[Environment]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[list[Environment], dict[Goal, Start]]] = OrderedDict()
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -61,12 +67,12 @@ class EnvironmentPool:
             UserError: Unknown task.
         """
         count = min(count, self.slots)
-        environments = self._kept.pop(task, [])
+        environments, starts = self._kept.pop(task, ([], {}))
         while len(self._kept) >= self._tasks:
             self._kept.popitem(last=False)
             gc.collect()  # metaworld's environments hold themselves in cycles: 40 MB each until collected
-        environments += [self._build(task) for _ in range(count - len(environments))]
-        self._kept[task] = environments
+        environments += [self._build(task, starts) for _ in range(count - len(environments))]
+        self._kept[task] = environments, starts
         return environments[:count]
 
 

@@ -68,7 +68,7 @@ def measure(
 
     The medians over the rounds are reported, so that a burst of other load on the machine does not decide.
     """
-    pool = EnvironmentPool(slots=slots, build=lambda name: _Recorded(MetaWorldEnv(name)))
+    pool = EnvironmentPool(slots=slots, build=lambda name, starts: _Recorded(MetaWorldEnv(name, starts)))
     episodes = [Episode(row % controllers.n, goal) for row, goal in enumerate(goals)]
     run_episodes(task, controllers, episodes, pool)  # builds the environments
     ours, peer, resets, steps = [], [], [], 0

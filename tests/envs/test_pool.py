@@ -5,11 +5,12 @@ import pytest
 
 from hyprepro.envs.metaworld import Goal, MetaWorldEnv, scripted_action
 from hyprepro.envs.pool import Environment, EnvironmentPool, process_pool
+from hyprepro.envs.starts import Start
 from hyprepro.errors import UserError
 
 
 class Idle:
-    def __init__(self, task: str) -> None:
+    def __init__(self, task: str, starts: dict[Goal, Start]) -> None:
         self.task = task
 
     def reset(self, goal: Goal) -> np.ndarray:
@@ -22,9 +23,9 @@ class Idle:
 def pool_of(slots: int, tasks: int) -> tuple[EnvironmentPool, list[str]]:
     built: list[str] = []
 
-    def build(task: str) -> Environment:
+    def build(task: str, starts: dict[Goal, Start]) -> Environment:
         built.append(task)
-        return Idle(task)
+        return Idle(task, starts)
 
     return EnvironmentPool(slots, tasks, build), built
 

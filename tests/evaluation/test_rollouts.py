@@ -19,7 +19,7 @@ def one_by_one(controllers: PolicyControllers, episodes: list[Episode]) -> list[
     """The plainest possible evaluation, as the reference."""
     outcomes = []
     for row, goal in episodes:
-        env, session = Walk("walk"), controllers.session(1)
+        env, session = Walk("walk", {}), controllers.session(1)
         session.assign(0, row)
         observation, outcome = env.reset(goal), Outcome(False, TOY_HORIZON)
         for step in range(1, TOY_HORIZON + 1):

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from hyprepro.envs.metaworld import Goal
 from hyprepro.envs.pool import EnvironmentPool
+from hyprepro.envs.starts import Start
 from hyprepro.evaluation.controllers import PolicyControllers
 from hyprepro.policies.layout import PolicyLayout
 
@@ -18,7 +19,7 @@ class Walk:
 
     episodes = 0
 
-    def __init__(self, task: str) -> None:
+    def __init__(self, task: str, starts: dict[Goal, Start]) -> None:
         self.task = task
 
     def reset(self, goal: Goal) -> NDArray[np.float64]:
