@@ -68,4 +68,15 @@ WorkersOption = Annotated[
     int, typer.Option("--workers", metavar="N", min=0, help="Worker processes; 0 runs in this one.")
 ]
 
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="NAME",
+        help="Where networks are trained: cpu or cuda.",
+        envvar="HYPREPRO_DEVICE",
+        show_default="cpu",
+    ),
+]
+
 DEFAULT_SCALE = "desktop"

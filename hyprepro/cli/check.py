@@ -12,6 +12,7 @@ from hyprepro.cli import console
 from hyprepro.cli.arguments import (
     DEFAULT_SCALE,
     CacheOption,
+    DeviceOption,
     JsonOption,
     RecipeArgument,
     ScaleOption,
@@ -19,7 +20,7 @@ from hyprepro.cli.arguments import (
     WorkersOption,
 )
 from hyprepro.cli.progress import RunProgress
-from hyprepro.cli.recipes import Choice, choose, open_cache
+from hyprepro.cli.recipes import Choice, choose, open_cache, use_device
 from hyprepro.errors import UserError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def check(
     committed: CommittedOption = None,
     workers: WorkersOption = 2,
     cache: CacheOption = None,
+    device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
     """Check that every reproduced number lies in the committed interval; exit code 1 if one does not.
@@ -54,6 +56,7 @@ def check(
     from hyprepro.tables.check import check_files
     from hyprepro.tables.result import read_result
 
+    use_device(device)
     choice = choose(recipe, scale, variant, None, None, None)
     reference = committed or _committed(choice)
     if fresh is not None:

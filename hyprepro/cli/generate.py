@@ -14,6 +14,7 @@ from hyprepro.cli.arguments import (
     DEFAULT_SCALE,
     BindingsOption,
     CacheOption,
+    DeviceOption,
     FilesOption,
     JsonOption,
     RecipeArgument,
@@ -22,7 +23,7 @@ from hyprepro.cli.arguments import (
     WorkersOption,
 )
 from hyprepro.cli.progress import RunProgress
-from hyprepro.cli.recipes import choose, open_cache
+from hyprepro.cli.recipes import choose, open_cache, use_device
 from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def generate(
     gin: FilesOption = None,
     workers: WorkersOption = 2,
     cache: CacheOption = None,
+    device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write the policies that a method generates from the test prompts, with their measured success.
@@ -60,6 +62,7 @@ def generate(
     """
     from hyprepro.execution import execute
 
+    use_device(device)
     choice = choose(recipe, scale, variant, None, bind, gin)
     if out.exists():
         raise UserError(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hyprepro.errors import UserError
+from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
     from hyprepro.artifacts import ArtifactCache
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CACHE = Path(".hyprepro")
 RESULTS = Path("results")
+DEVICES = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,36 @@ def choose(
     named = [recipe, scale, *([variant] if variant else [])]
     is_custom = bool(bindings or gin_files) or seeds is not None or any(name.endswith(files.SUFFIX) for name in named)
     return Choice(resolved.recipe, resolved.operative_config, is_custom)
+
+
+def use_device(name: str | None) -> None:
+    """Make this process and its workers compute on a device; None leaves what the environment says.
+
+    Raises:
+        UserError: for an unknown device, or one that torch cannot use here.
+    """
+    from hyprepro.artifacts import DEVICE_VARIABLE
+
+    if name is None:
+        return
+    if name not in DEVICES:
+        raise UserError(
+            f"There is no device named {name!r}.",
+            where=f"--device {name}",
+            closest=closest_match(name, DEVICES),
+            fix="Choose cpu or cuda.",
+        )
+    if name == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UserError(
+                "torch finds no usable GPU here.",
+                where="--device cuda",
+                closest="--device cpu",
+                fix="Use the CPU, or install a build of torch for your GPU (see pytorch.org).",
+            )
+    os.environ[DEVICE_VARIABLE] = name  # part of every stage's key, and inherited by the workers
 
 
 def open_cache(folder: Path | None) -> ArtifactCache:

@@ -12,6 +12,7 @@ from hyprepro.cli.arguments import (
     DEFAULT_SCALE,
     BindingsOption,
     CacheOption,
+    DeviceOption,
     FilesOption,
     JsonOption,
     RecipeArgument,
@@ -21,7 +22,7 @@ from hyprepro.cli.arguments import (
     WorkersOption,
 )
 from hyprepro.cli.progress import RunProgress, duration
-from hyprepro.cli.recipes import Choice, choose, open_cache
+from hyprepro.cli.recipes import Choice, choose, open_cache, use_device
 
 if TYPE_CHECKING:
     from hyprepro.pipeline import Plan
@@ -49,12 +50,14 @@ def run(
     out: OutOption = None,
     workers: WorkersOption = 2,
     cache: CacheOption = None,
+    device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
     """Train, deploy and evaluate what a recipe names, and print its table beside the paper's.
 
     Finished stages are kept and reused; a run that was interrupted goes on where it was.
     """
+    use_device(device)
     choice = choose(recipe, scale, variant, seeds, bind, gin)
     folder = choice.folder(out)
     if dry_run:

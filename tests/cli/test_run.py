@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,16 @@ def test_a_changed_recipe_never_writes_over_the_plain_one(run, tmp_path: Path) -
     assert len(folders) == 2
     assert all(folder.name.startswith("smoke-custom-") for folder in folders)
     assert all(str(Path("results") / "table1" / "smoke-custom-") in each.stderr for each in (first, second))
+
+
+def test_the_device_reaches_the_keys_of_the_stages(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYPREPRO_DEVICE", "cpu")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert "torch finds no usable GPU" in run("--device", "cuda").assert_one_panel().words
+    assert os.environ["HYPREPRO_DEVICE"] == "cpu"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert run("--device", "cuda", "--dry-run").code == 0
+    assert os.environ["HYPREPRO_DEVICE"] == "cuda"
 
 
 def spoil_missing(stores: Stores) -> None:
@@ -160,6 +171,7 @@ def test_a_file_in_the_place_of_the_results_folder(run, tmp_path: Path) -> None:
         (["--variant", "ous"], "closest ours"),
         (["--scale", "smokey"], "closest smoke"),
         (["--sclae", "smoke"], "closest --scale"),
+        (["--device", "cdua"], "closest cuda"),
     ],
 )
 def test_mistakes_in_the_recipe_are_one_panel(run, tmp_path: Path, arguments: list[str], says: str) -> None:
