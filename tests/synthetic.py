@@ -12,13 +12,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-TAU, TAU_HAT = 1020, 117
+TAU, TAU_HAT, OBSERVATION = 1020, 117, 39
 
 
 @dataclass(frozen=True)
 class Zoo:
-    """`params` `[N, P]`, `tau` `[M, 1020]`, `tau_hat` `[M, 117]`, `task` `[M]` and `policy` `[M]` of each prompt,
-    `[N]` owners."""
+    """A synthetic collection.
+
+    Attributes:
+        params: `[N, P]`.
+        owner: Task of each policy `[N]`.
+        tau: `[M, 1020]`.
+        tau_hat: `[M, 117]`.
+        task: Task of each prompt `[M]`.
+        policy: Policy of each prompt `[M]`.
+        observations: What policies observe `[100, 39]`.
+    """
 
     params: Tensor
     owner: Tensor
@@ -26,6 +35,7 @@ class Zoo:
     tau_hat: Tensor
     task: Tensor
     policy: Tensor
+    observations: Tensor
 
 
 def zoo(
@@ -63,4 +73,4 @@ def zoo(
         task_map, goal_map = normal(code.shape[1], length) / 4, normal(3, length) / 2
         return code @ task_map + goal @ goal_map + prompt_noise * normal(len(task), length)
 
-    return Zoo(params, owner, observed(TAU), observed(TAU_HAT), task, policy)
+    return Zoo(params, owner, observed(TAU), observed(TAU_HAT), task, policy, normal(100, OBSERVATION))

@@ -30,7 +30,7 @@ class AutoencoderCeiling(Method):
 
     def training(self, data: StoreFiles, seed: int) -> TrainAutoencoder:
         """The same stage that the generators decode with."""
-        return TrainAutoencoder(self.autoencoder, data.policies)
+        return TrainAutoencoder(self.autoencoder, data.policies, data.trajectories)
 
     def deploy(self, trained: PolicyAutoencoder, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
         """The reconstructed policies (`UserError` if a source policy is not stored)."""

@@ -41,7 +41,7 @@ class LatentMethod(Method):
     def encoded(self, data: StoreFiles) -> EncodePrompts:
         """The stage that encodes all training prompts, with its inputs."""
         return EncodePrompts(
-            TrainAutoencoder(self.autoencoder, data.policies),
+            TrainAutoencoder(self.autoencoder, data.policies, data.trajectories),
             TrainBehaviorEmbedding(self.embedding, data.policies, data.trajectories),
         )
 

@@ -53,7 +53,7 @@ class HypLatent(Trained):
 
     steps: int = setting(1200, "training steps", ge=0)
     batch_size: int = setting(64, "prompts a step (released code: 128)", ge=2)
-    learning_rate: float = setting(1e-3, "Adam's step size (released code: 2e-4)", gt=0, le=1)
+    learning_rate: float = setting(2e-3, "Adam's step size (released code: 2e-4)", gt=0, le=1)
     betas: tuple[float, float] = setting((0.5, 0.999), "Adam's decay rates", source="released code")
     weight_decay: float = setting(1e-2, "weight decay (released code: 1e-5)", ge=0)
 

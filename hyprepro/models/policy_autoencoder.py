@@ -4,9 +4,11 @@ Paper says: an encoder E_theta and a decoder D_theta trained by eq. 1 on SAC pol
 Released code does: it uses Make-An-Agent's published autoencoder and holds none of its own. Make-An-Agent splits a
     policy into two chunks, the first layer (5,120 numbers) and the rest (17,544), and gives each a bias-free linear
     encoder to 1,024 numbers, one LayerNorm shared by both, and a linear decoder.
-We chose: the same two tokens and linear maps, but on centred parameters, started from the principal components,
-    without the LayerNorm. Policies of one parent differ by little: a LayerNorm removes the size of the difference
-    from the common mean, which is what tells one policy from another once the parameters are centred.
+We chose: the same two tokens and linear maps, but (1) the first layer is written for standardised observations, so
+    that an error counts by what it changes; (2) parameters are centred and scaled; (3) training is denoising, with
+    noise as large as the policies' own deviations, and starts from its closed-form solution: principal components,
+    shrunk. Unshrunk, small components carry half of a co-adapted change from one chunk and none from the other, which
+    breaks policies that E has not seen; (4) no LayerNorm, which would remove the size of a deviation from the mean.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from hyprepro.recipe import component, setting
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hyprepro.models.networks.policy_autoencoder import PolicyAutoencoder, Sizes
+    from hyprepro.models.networks.policy_autoencoder import PolicyAutoencoder
+    from hyprepro.policies.layout import PolicyLayout
 
 
 class Autoencoder(Trained):
@@ -29,32 +32,44 @@ class Autoencoder(Trained):
 
     slot: ClassVar[str] = "autoencoder"
 
-    latent_size: int = setting(256, "D, numbers a token (1,024 in Make-An-Agent)", ge=2)
+    latent_size: int = setting(64, "D, numbers a token (1,024 in Make-An-Agent)", ge=2)
     scale: float = setting(1e3, "lambda of eq. 1", source="paper, eq. 1", gt=0)
     parameter_scaling: Scale = setting(
         "common", "how parameters are scaled before the encoders: none (Make-An-Agent), common or standard"
     )
-    input_noise: float = setting(0.0, "deviation of noise on scaled parameters in training", ge=0)
+    coordinates: Literal["observations", "raw"] = setting(
+        "observations",
+        "express the first layer for standardised observations, or take it as stored (Make-An-Agent: raw)",
+    )
+    input_noise: float = setting(
+        1.0, "deviation of noise on scaled parameters in training (Make-An-Agent: 0.001)", ge=0
+    )
     latent_noise: float = setting(0.0, "deviation of noise on latents in training", ge=0)
     latent_clamp: float = setting(0.0, "latents are clamped to +-this in training; 0 switches it off", ge=0)
     validation_share: float = setting(0.05, "share of the training policies held out for validation", ge=0, lt=1)
 
     @abstractmethod
-    def build(self, sizes: Sizes) -> PolicyAutoencoder:
-        """An untrained autoencoder for chunks of these lengths."""
+    def build(self, layout: PolicyLayout) -> PolicyAutoencoder:
+        """An untrained autoencoder for policies of this layout."""
 
-    def start(self, model: PolicyAutoencoder, params: Tensor) -> None:
-        """Fit what is computed from training parameters `[N, P]` in closed form, before the first step."""
-        model.scaling.fit(params, self.parameter_scaling)
+    def start(self, model: PolicyAutoencoder, params: Tensor, observations: Tensor) -> None:
+        """Fit what is computed in closed form before the first step.
+
+        Args:
+            model: What `build` returned.
+            params: Training policies `[N, P]`.
+            observations: Observations in training prompts `[M, obs]`.
+        """
+        model.space.fit(params, self.parameter_scaling, observations if self.coordinates == "observations" else None)
 
 
 @component
 class LinearAutoencoder(Autoencoder):
     """Make-An-Agent's shape: two bias-free linear encoders and decoders (46.4 million weights at D = 1,024)."""
 
-    steps: int = setting(300, "training steps", ge=0)
+    steps: int = setting(100, "training steps", ge=0)
     batch_size: int = setting(32, "policies a step", source="Make-An-Agent", ge=2)
-    learning_rate: float = setting(1e-5, "Adam's step size; Make-An-Agent uses 1e-3 from a random start", gt=0, le=1)
+    learning_rate: float = setting(1e-6, "Adam's step size; Make-An-Agent uses 1e-3 from a random start", gt=0, le=1)
     weight_decay: float = setting(0.0, "weight decay (Make-An-Agent: 5e-3)", ge=0)
     schedule: Schedule = setting("cosine", "learning rate over time (Make-An-Agent: warm_restarts)")
     initialisation: Literal["random", "pca"] = setting(
@@ -64,19 +79,19 @@ class LinearAutoencoder(Autoencoder):
         "none", "LayerNorm shared by both tokens (Make-An-Agent: layer), or none"
     )
 
-    def build(self, sizes: Sizes) -> PolicyAutoencoder:
+    def build(self, layout: PolicyLayout) -> PolicyAutoencoder:
         """Untrained E and D with random weights."""
         from hyprepro.models.networks.policy_autoencoder import linear_autoencoder
 
-        return linear_autoencoder(sizes, self.latent_size, self.latent_norm == "layer")
+        return linear_autoencoder(layout, self.latent_size, self.latent_norm == "layer")
 
-    def start(self, model: PolicyAutoencoder, params: Tensor) -> None:
+    def start(self, model: PolicyAutoencoder, params: Tensor, observations: Tensor) -> None:
         """Fit the parameter scaling and, if asked for, put the principal components into E and D."""
-        super().start(model, params)
+        super().start(model, params, observations)
         if self.initialisation == "pca":
             from hyprepro.models.networks.policy_autoencoder import start_from_principal_directions
 
-            start_from_principal_directions(model, params)
+            start_from_principal_directions(model, params, self.input_noise)
 
 
 @component
@@ -89,18 +104,18 @@ class PCAAutoencoder(Autoencoder):
 
     steps: int = setting(0, "no training steps: the solution is exact", ge=0, le=0)
 
-    def build(self, sizes: Sizes) -> PolicyAutoencoder:
+    def build(self, layout: PolicyLayout) -> PolicyAutoencoder:
         """E and D before `start`."""
         from hyprepro.models.networks.policy_autoencoder import linear_autoencoder
 
-        return linear_autoencoder(sizes, self.latent_size, layer_norm=False)
+        return linear_autoencoder(layout, self.latent_size, layer_norm=False)
 
-    def start(self, model: PolicyAutoencoder, params: Tensor) -> None:
+    def start(self, model: PolicyAutoencoder, params: Tensor, observations: Tensor) -> None:
         """Compute the principal components of training parameters `[N, P]`."""
         from hyprepro.models.networks.policy_autoencoder import start_from_principal_directions
 
-        super().start(model, params)
-        start_from_principal_directions(model, params)
+        super().start(model, params, observations)
+        start_from_principal_directions(model, params, self.input_noise)
 
 
 @component
@@ -112,8 +127,8 @@ class DeepAutoencoder(Autoencoder):
     learning_rate: float = setting(5e-4, "Adam's step size", gt=0, le=1)
     hidden: tuple[int, ...] = setting((256,), "widths of the hidden layers, from the parameters to the latent")
 
-    def build(self, sizes: Sizes) -> PolicyAutoencoder:
+    def build(self, layout: PolicyLayout) -> PolicyAutoencoder:
         """Untrained E and D with random weights."""
         from hyprepro.models.networks.policy_autoencoder import deep_autoencoder
 
-        return deep_autoencoder(sizes, self.latent_size, self.hidden)
+        return deep_autoencoder(layout, self.latent_size, self.hidden)

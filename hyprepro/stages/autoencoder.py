@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.artifacts import Report, Stage, StoreFile
 from hyprepro.models.policy_autoencoder import Autoencoder
+from hyprepro.policies.layout import PolicyLayout
+from hyprepro.stores.files import StoreFiles
 
 if TYPE_CHECKING:
     from hyprepro.models.networks.policy_autoencoder import PolicyAutoencoder
 
-WEIGHTS = "autoencoder.safetensors"
+WEIGHTS, LAYOUT = "autoencoder.safetensors", "layout.json"
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class TrainAutoencoder(Stage):
     Attributes:
         autoencoder: E and D and how they are trained.
         policies: The policy store.
+        trajectories: The trajectory store, for the observations in its training prompts.
         seed: Seed of weights, batches and noise.
 
     Metrics: `loss` (eq. 1, in scaled parameters); `validation_error` (squared error on held-out training policies over
@@ -34,6 +38,7 @@ class TrainAutoencoder(Stage):
 
     autoencoder: Autoencoder
     policies: StoreFile
+    trajectories: StoreFile
     seed: int = 0
 
     @property
@@ -50,26 +55,27 @@ class TrainAutoencoder(Stage):
         """Train and write the weights."""
         from hyprepro.stages import training
         from hyprepro.stages.autoencoder_job import AutoencoderJob
-        from hyprepro.stages.data import chunk_sizes, training_policies
+        from hyprepro.stages.data import training_observations, training_policies
 
         params, layout = training_policies(self.policies)
-        sizes = chunk_sizes(layout)
+        observations = training_observations(StoreFiles(self.policies, self.trajectories))
         resumes = (work / training.CHECKPOINT).exists()
         job = training.train(
-            lambda: AutoencoderJob(self.autoencoder, sizes, params, resumes),
+            lambda: AutoencoderJob(self.autoencoder, layout, params, observations, resumes),
             self.autoencoder.steps,
             work,
             report,
             self.seed,
         )
         training.save_weights(job.modules["autoencoder"], work / WEIGHTS)
-        training.write_sizes(work, sizes)
+        (work / LAYOUT).write_text(json.dumps(layout.to_json()), encoding="utf-8")
 
     def load(self, path: Path) -> PolicyAutoencoder:
         """The trained autoencoder, frozen: `encode(params [N, P]) -> Z [N, 2, D]` and `decode(Z) -> params`."""
         from hyprepro.models.networks.blocks import frozen
-        from hyprepro.stages.training import load_weights, sizes_in
+        from hyprepro.stages.training import load_weights
 
-        model = self.autoencoder.build(sizes_in(path))
+        layout = PolicyLayout.from_json(json.loads((path / LAYOUT).read_text(encoding="utf-8")))
+        model = self.autoencoder.build(layout)
         load_weights(model, path / WEIGHTS)
         return frozen(model)

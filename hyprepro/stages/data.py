@@ -39,11 +39,6 @@ class PromptSet:
         return len(self.tau)
 
 
-def chunk_sizes(layout: PolicyLayout) -> tuple[int, int]:
-    """Lengths of the autoencoder's two chunks: the first layer, and the rest."""
-    return layout.first_layer_size, layout.size - layout.first_layer_size
-
-
 def training_tasks(store: PolicyStore) -> list[str]:
     """The tasks with training policies, in the store's order.
 
@@ -61,6 +56,14 @@ def training_policies(file: StoreFile) -> tuple[Tensor, PolicyLayout]:
     with PolicyStore.open(file.path) as store:
         parts = [store.read(task, store.rows(task, "train")) for task in training_tasks(store)]
         return torch.from_numpy(np.concatenate(parts)), store.layout
+
+
+def training_observations(data: StoreFiles) -> Tensor:
+    """The observations in all training prompts of the training tasks `[M, obs]` float32."""
+    with data.open_policies() as policies, data.open_trajectories() as store:
+        states = [read_prompts(store, task, "train").states for task in training_tasks(policies)]
+    flat = [part.reshape(-1, part.shape[-1]) for part in states]
+    return torch.from_numpy(np.concatenate(flat))
 
 
 def training_prompts(data: StoreFiles, share: float) -> tuple[PromptSet, PromptSet]:

@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from hyprepro import artifacts
 from hyprepro.artifacts import Report
 
 CHECKPOINT = "checkpoint.pt"
@@ -30,7 +31,6 @@ LARGEST_SHARE = 0.05
 """Writing checkpoints takes at most about this share of the time, however large they are."""
 REPORTS = 100
 VALIDATIONS = 10
-DEVICE_VARIABLE = "HYPREPRO_DEVICE"
 
 
 class Job(ABC):
@@ -97,8 +97,8 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def device() -> torch.device:
-    """Where stages compute: `HYPREPRO_DEVICE` (set by `hyprepro run --device`), the CPU without it."""
-    return torch.device(os.environ.get(DEVICE_VARIABLE, "cpu"))
+    """Where stages compute, as a torch device; see `artifacts.device`."""
+    return torch.device(artifacts.device())
 
 
 def batch_of(rows: int, size: int) -> Tensor:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import cache
 
-import pytest
 import torch
 
 from hyprepro.models.behavior_embedding import ContrastiveEmbedding
@@ -19,6 +18,7 @@ from hyprepro.models.networks.blocks import frozen
 from hyprepro.models.policy_autoencoder import LinearAutoencoder
 from hyprepro.models.regressor import MLPRegressor
 from hyprepro.models.unet1d import UNet1DGenerator
+from hyprepro.policies.layout import PolicyLayout
 from hyprepro.stages.autoencoder_job import AutoencoderJob
 from hyprepro.stages.behavior_embedding_job import EmbeddingJob
 from hyprepro.stages.data import PromptSet
@@ -29,7 +29,7 @@ from hyprepro.stages.regressor_job import RegressorJob
 from hyprepro.stages.training import Job, seeded
 from tests.synthetic import Zoo, zoo
 
-SIZES = (300, 700)
+LAYOUT = PolicyLayout.mlp(39, 16, 4, ("relu", "relu"))
 
 
 def trained(job: Job, steps: int) -> dict[str, float]:
@@ -47,7 +47,7 @@ def trained(job: Job, steps: int) -> dict[str, float]:
 @cache
 def data() -> tuple[Zoo, torch.Tensor]:
     """A zoo, and which of its prompts are held out."""
-    policies = zoo(sum(SIZES), tasks=6, per_task=24, prompts=80)
+    policies = zoo(LAYOUT.size, tasks=6, per_task=24, prompts=80)
     return policies, torch.arange(len(policies.task)) % 8 == 0
 
 
@@ -60,8 +60,9 @@ def encoded() -> tuple[PromptLatents, PromptLatents, dict[str, float]]:
         return PromptSet(policies.tau[rows], policies.tau_hat[rows], policies.task[rows], policies.policy[rows])
 
     with seeded(0):
-        autoencoder = AutoencoderJob(LinearAutoencoder(latent_size=32, steps=20), SIZES, policies.params)
-        metrics = trained(autoencoder, 20)
+        linear = LinearAutoencoder(latent_size=32, steps=20)
+        autoencoder = AutoencoderJob(linear, LAYOUT, policies.params, policies.observations)
+        metrics = trained(autoencoder, linear.steps)
         settings = ContrastiveEmbedding(steps=200, prompt_hidden=(64,), outcome_hidden=64, embedding_size=32)
         embedding = EmbeddingJob(settings, prompts(~held_out), prompts(held_out))
         metrics |= {f"embedding_{name}": value for name, value in trained(embedding, 200).items()}
@@ -116,8 +117,8 @@ def test_hyplatent_reaches_the_task_mean_and_nearly_the_regressor() -> None:
     with seeded(0):
         regressor = trained(RegressorJob(settings, training, held_out), settings.steps)["validation_error"]
     generated = generator()[1]["validation_error"]
-    assert generated < 1.1 * error_of_task_means()
-    assert generated < 1.25 * regressor
+    assert generated < 1.2 * error_of_task_means()
+    assert generated < 1.1 * regressor
 
 
 def test_hyplatents_draws_differ_but_agree() -> None:
@@ -151,16 +152,3 @@ def test_the_printed_eq_3_alone_does_not_find_the_prompts_policy() -> None:
     with seeded(0):
         printed = trained(HypLatentJob(settings, training, held_out), settings.steps)
     assert printed["validation_error"] > 3 * generator()[1]["validation_error"]
-
-
-@pytest.mark.parametrize("weight", [0.0, 1000.0])
-def test_the_supervised_weight_decides_how_much_the_noise_changes(weight: float) -> None:
-    training, held_out, _ = encoded()
-    settings = HypLatent(
-        steps=60,
-        generator=UNet1DGenerator(channels=(8, 16), context=64, patch=4, noise_gain=1.0),
-        supervised_weight=weight,
-    )
-    with seeded(0):
-        metrics = trained(HypLatentJob(settings, training, held_out), settings.steps)
-    assert (metrics["validation_diversity"] > 0.05) == (weight == 0)

@@ -8,45 +8,48 @@ import torch
 from torch import Tensor, nn
 
 from hyprepro.models.networks.blocks import mlp
+from hyprepro.models.networks.parameter_space import ParameterSpace
 from hyprepro.models.networks.principal import principal_directions
-from hyprepro.models.networks.scaling import Scaling
-
-Sizes = tuple[int, int]
+from hyprepro.policies.layout import PolicyLayout
 
 
 class PolicyAutoencoder(nn.Module):
     """A trained or trainable pair (E, D).
 
     Args:
-        sizes: Lengths of the two chunks of a parameter vector: first layer, rest.
-        encoders: Two maps `[N, sizes[i]]` -> `[N, D]`.
+        layout: The policies' layout. Its two chunks are the first layer and the rest.
+        encoders: Two maps from a scaled chunk to `[N, D]`.
         decoders: Two maps back.
         norm: A map of latents `[N, 2, D]` applied after the encoders (LayerNorm or the identity).
         latent_size: D.
     """
 
     def __init__(
-        self, sizes: Sizes, encoders: list[nn.Module], decoders: list[nn.Module], norm: nn.Module, latent_size: int
+        self,
+        layout: PolicyLayout,
+        encoders: list[nn.Module],
+        decoders: list[nn.Module],
+        norm: nn.Module,
+        latent_size: int,
     ) -> None:
         super().__init__()
-        self.sizes = sizes
         self.latent_size = latent_size
-        self.scaling = Scaling((sum(sizes),))
+        self.space = ParameterSpace(layout)
         self.encoders = nn.ModuleList(encoders)
         self.decoders = nn.ModuleList(decoders)
         self.norm = norm
 
     def encode(self, params: Tensor) -> Tensor:
         """Latents Z `[N, 2, D]` of parameters `[N, P]`."""
-        chunks = self.scaling(params).split(self.sizes, dim=1)
-        return self.latents_of(*chunks)
+        return self.latents_of(self.space(params))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Parameters `[N, P]` of latents `[N, 2, D]`."""
-        return self.scaling.inverse(self.scaled_from(latents))
+        return self.space.inverse(self.scaled_from(latents))
 
-    def latents_of(self, first: Tensor, rest: Tensor) -> Tensor:
-        """Latents `[N, 2, D]` of the two chunks of scaled parameters."""
+    def latents_of(self, scaled: Tensor) -> Tensor:
+        """Latents `[N, 2, D]` of scaled parameters `[N, P]`."""
+        first, rest = self.space.chunks(scaled)
         latents: Tensor = self.norm(torch.stack([self.encoders[0](first), self.encoders[1](rest)], dim=1))
         return latents
 
@@ -55,36 +58,47 @@ class PolicyAutoencoder(nn.Module):
         return torch.cat([decoder(latents[:, i]) for i, decoder in enumerate(self.decoders)], dim=1)
 
 
-def linear_autoencoder(sizes: Sizes, latent_size: int, layer_norm: bool) -> PolicyAutoencoder:
+def linear_autoencoder(layout: PolicyLayout, latent_size: int, layer_norm: bool) -> PolicyAutoencoder:
     """Bias-free linear E and D for each chunk, with random weights."""
+    sizes = ParameterSpace(layout).sizes
     encoders: list[nn.Module] = [nn.Linear(size, latent_size, bias=False) for size in sizes]
     decoders: list[nn.Module] = [nn.Linear(latent_size, size, bias=False) for size in sizes]
     norm = nn.LayerNorm(latent_size) if layer_norm else nn.Identity()
-    return PolicyAutoencoder(sizes, encoders, decoders, norm, latent_size)
+    return PolicyAutoencoder(layout, encoders, decoders, norm, latent_size)
 
 
-def deep_autoencoder(sizes: Sizes, latent_size: int, hidden: tuple[int, ...]) -> PolicyAutoencoder:
+def deep_autoencoder(layout: PolicyLayout, latent_size: int, hidden: tuple[int, ...]) -> PolicyAutoencoder:
     """An MLP E and D for each chunk through the widths `hidden` and back, and a LayerNorm of the latents."""
+    sizes = ParameterSpace(layout).sizes
     encoders: list[nn.Module] = [mlp((size, *hidden, latent_size)) for size in sizes]
     decoders: list[nn.Module] = [mlp((latent_size, *reversed(hidden), size)) for size in sizes]
-    return PolicyAutoencoder(sizes, encoders, decoders, nn.LayerNorm(latent_size), latent_size)
+    return PolicyAutoencoder(layout, encoders, decoders, nn.LayerNorm(latent_size), latent_size)
 
 
 @torch.no_grad()
-def start_from_principal_directions(model: PolicyAutoencoder, params: Tensor) -> None:
-    """Set linear encoders to the principal directions of each chunk, and decoders to the best inverse.
+def start_from_principal_directions(model: PolicyAutoencoder, params: Tensor, noise: float) -> None:
+    """Set linear encoders and decoders to the minimum of eq. 1 for inputs with noise, in closed form.
 
-    Latents then have a mean square of one over the training policies. With a LayerNorm in between the decoders are
-    found by ridge regression instead of by transposition.
+    That is projection on the principal directions, each coefficient shrunk by variance / (variance + noise^2):
+    directions in which the training policies differ by less than the noise say little about a policy that is not
+    among them. Latents get a mean square of one over the training policies. With a LayerNorm in between, the decoders
+    are found by ridge regression instead.
+
+    Args:
+        model: The autoencoder, its parameter space fitted.
+        params: Training policies `[N, P]`.
+        noise: Deviation of the input noise, in scaled parameters.
     """
-    chunks = model.scaling(params).split(model.sizes, dim=1)
+    chunks = model.space.chunks(model.space(params))
     for encoder, decoder, chunk in zip(model.encoders, model.decoders, chunks, strict=True):
         directions = principal_directions(chunk, model.latent_size)
-        size = (chunk @ directions.T).square().mean().sqrt().clamp_min(1e-12)
-        cast(nn.Linear, encoder).weight.copy_(directions / size)
+        variance = (chunk @ directions.T).square().mean(0)
+        shrunk = directions * (variance / (variance + noise**2).clamp_min(1e-12))[:, None]
+        size = (chunk @ shrunk.T).square().mean().sqrt().clamp_min(1e-12)
+        cast(nn.Linear, encoder).weight.copy_(shrunk / size)
         cast(nn.Linear, decoder).weight.copy_(directions.T * size)
     if not isinstance(model.norm, nn.Identity):
-        latents = model.latents_of(chunks[0], chunks[1])
+        latents = model.latents_of(torch.cat(chunks, dim=1))
         for i, (decoder, chunk) in enumerate(zip(model.decoders, chunks, strict=True)):
             z = latents[:, i].double()
             ridge = 1e-6 * z.square().sum() / z.shape[1] * torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
