@@ -43,7 +43,7 @@ def test_blocks_are_the_states_with_the_action_taken_there() -> None:
 def test_a_cloned_policy_acts_as_its_prompt_does(tiny_stores: TinyStores, pairs: str) -> None:
     data = tiny_stores.data.files()
     prompts = prompts_of(data, "reach")
-    params = params_of(PromptCloning(pairs=pairs, steps=150).deploy(None, data, prompts, 0))
+    params = params_of(PromptCloning(pairs=pairs, deviation_floor=0.05, input_noise=0.0).deploy(None, data, prompts, 0))
     wanted = prompts.actions[:, :, 0]
     policies = StackedPolicies(METAWORLD_LAYOUT, params)
     own = [policies.act(np.full(20, i), prompts.states[i]) for i in range(len(prompts))]
@@ -60,7 +60,7 @@ def test_standardisation_is_folded_into_ordinary_weights(second: Activation) -> 
     rng = np.random.default_rng(0)
     observations = (100 + 20 * rng.normal(0, 1, (3, 30, 5))).astype(np.float32)  # useless unless standardised
     actions = np.tanh((observations[:, :, :2] - 100) / 20)
-    params = PromptCloning(steps=400, learning_rate=0.01).clone(layout, observations, actions, seed=0)
+    params = PromptCloning(steps=400, learning_rate=0.01, input_noise=0.0).clone(layout, observations, actions, seed=0)
     policies = StackedPolicies(layout, params)
     for i in range(3):
         got = policies.act(np.full(30, i), observations[i])
