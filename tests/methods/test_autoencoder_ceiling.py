@@ -13,7 +13,7 @@ from tests.methods.shared import params_of, prompts_of, stored
 
 def test_deploys_the_reconstruction_of_each_prompts_own_policy(tiny_stores: TinyStores, tmp_path: Path) -> None:
     data = tiny_stores.data.files()
-    # As many components as policies, none held out, no shrinkage: training policies come back as they are, test policies do not.
+    # As many components as policies, none held out, no shrinkage: training policies come back, test policies do not.
     method = AutoencoderCeiling(autoencoder=PCAAutoencoder(latent_size=12, validation_share=0.0, input_noise=0.0))
     stage = method.training(data, seed=0)
     trained = stage.load(ArtifactCache(tmp_path).make(stage))
