@@ -54,13 +54,13 @@ class HypFormer(Trained):
     lambda_res: float = setting(1e3, "weight of eq. 7", source="paper, eq. 9", ge=0)
     lambda_c: float = setting(1e3, "weight of eq. 8", source="paper, eq. 9", ge=0)
     bank: int = setting(
-        32,
+        16,
         "candidates drawn once for each training prompt, of which a step samples L; 0 draws new ones each step",
         ge=0,
     )
 
-    steps: int = setting(1000, "training steps", ge=0)
-    batch_size: int = setting(64, "prompts a step (released code: 128)", ge=2)
+    steps: int = setting(400, "training steps", ge=0)
+    batch_size: int = setting(32, "prompts a step (released code: 128)", ge=2)
     learning_rate: float = setting(3e-4, "Adam's step size (released code: 2e-4)", gt=0, le=1)
     betas: tuple[float, float] = setting((0.9, 0.999), "Adam's decay rates (released code: 0.5, 0.999)")
     weight_decay: float = setting(1e-2, "weight decay (released code: 1e-5)", ge=0)

@@ -41,9 +41,9 @@ class HypLatent(Trained):
     )
     label_smoothing: bool = setting(True, "smoothed labels for F and G (released code)")
     generator_steps: int = setting(1, "steps of G for each step of F (released code: 2)", ge=1)
-    adversarial_weight: float = setting(1.0, "weight of eq. 3 in G's loss", ge=0)
+    adversarial_weight: float = setting(0.1, "weight of eq. 3 in G's loss (paper, released: 1)", ge=0)
     supervised_weight: float = setting(1e3, "weight of the squared error to the true latent (absent from eq. 3)", ge=0)
-    lambda_reg: float = setting(1.0, "lambda_reg of eq. 5 (released code: 1e3)", ge=0)
+    lambda_reg: float = setting(0.1, "lambda_reg of eq. 5 (released code: 1e3)", ge=0)
     regulariser: Literal["joint", "separate"] = setting(
         "joint", "eq. 5 inside the steps of F (with Q) and G, or in a step of its own on G, F and Q (released code)"
     )
@@ -51,9 +51,9 @@ class HypLatent(Trained):
         0.99, "decay of the running mean of G's weights that is kept; 0 keeps the last ones", ge=0, lt=1
     )
 
-    steps: int = setting(1200, "training steps", ge=0)
+    steps: int = setting(1500, "training steps", ge=0)
     batch_size: int = setting(64, "prompts a step (released code: 128)", ge=2)
-    learning_rate: float = setting(2e-3, "Adam's step size (released code: 2e-4)", gt=0, le=1)
+    learning_rate: float = setting(3e-3, "Adam's step size (released code: 2e-4)", gt=0, le=1)
     betas: tuple[float, float] = setting((0.5, 0.999), "Adam's decay rates", source="released code")
     weight_decay: float = setting(1e-2, "weight decay (released code: 1e-5)", ge=0)
 

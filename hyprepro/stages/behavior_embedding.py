@@ -47,7 +47,7 @@ class TrainBehaviorEmbedding(Stage):
     @property
     def cost(self) -> float:
         """Seconds on one slow core."""
-        return 5 + 1.2e-4 * self.embedding.batch_size * self.embedding.steps
+        return 3 + 6e-5 * self.embedding.batch_size * self.embedding.steps
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Train and write the weights."""

@@ -48,7 +48,7 @@ class TrainHypFormer(Stage):
     @property
     def cost(self) -> float:
         """Seconds on one slow core."""
-        return 10 + 5e-4 * self.hypformer.batch_size * self.hypformer.steps
+        return 3 + 1.7e-3 * self.hypformer.batch_size * self.hypformer.steps
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Train and write the weights."""

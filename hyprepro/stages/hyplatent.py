@@ -46,7 +46,7 @@ class TrainHypLatent(Stage):
     @property
     def cost(self) -> float:
         """Seconds on one slow core."""
-        return 5 + 8e-4 * self.hyplatent.batch_size * self.hyplatent.steps
+        return 2 + 4e-4 * self.hyplatent.batch_size * self.hyplatent.steps
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Train and write G's weights."""

@@ -43,7 +43,7 @@ class TrainRegressor(Stage):
     @property
     def cost(self) -> float:
         """Seconds on one slow core."""
-        return 5 + 2e-4 * self.regressor.batch_size * self.regressor.steps
+        return 2 + 1e-4 * self.regressor.batch_size * self.regressor.steps
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Train and write the weights."""
