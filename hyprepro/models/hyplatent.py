@@ -51,7 +51,7 @@ class HypLatent(Trained):
         0.99, "decay of the running mean of G's weights that is kept; 0 keeps the last ones", ge=0, lt=1
     )
 
-    steps: int = setting(1500, "training steps", ge=0)
+    steps: int = setting(1200, "training steps", ge=0)
     batch_size: int = setting(64, "prompts a step (released code: 128)", ge=2)
     learning_rate: float = setting(3e-3, "Adam's step size (released code: 2e-4)", gt=0, le=1)
     betas: tuple[float, float] = setting((0.5, 0.999), "Adam's decay rates", source="released code")
