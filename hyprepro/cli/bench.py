@@ -35,3 +35,21 @@ def collector(
     console.line(f"batched, {agents} agents   {found['ours']:8.1f} agent-updates/s")
     console.line(f"stable-baselines3     {found['peer']:8.1f} agent-updates/s   ratio {found['ratio']}")
     console.line(f"matrix products alone {found['bound']:8.1f} agent-updates/s   share {found['bound_share']}")
+
+
+@bench.command()
+def evaluation(
+    task: Annotated[str, typer.Option("--task", help="The Meta-World task.")] = "reach",
+    episodes: Annotated[int, typer.Option("--episodes", min=1, help="Episodes of 500 steps a round.")] = 16,
+    rounds: RoundsOption = 5,
+    json: JsonOption = False,
+) -> None:
+    """The whole evaluation against bare `env.step` calls: environment steps a second, same episodes."""
+    from hyprepro.evaluation.benchmark import measure_evaluation
+
+    found = {"name": "evaluation", "unit": "env-steps/s", **measure_evaluation(task, episodes, rounds)}
+    if json:
+        console.print_json(found)
+        return
+    console.line(f"evaluation    {found['ours']:8.1f} env-steps/s")
+    console.line(f"bare env.step {found['peer']:8.1f} env-steps/s   share {found['ratio']}")

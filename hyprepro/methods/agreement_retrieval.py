@@ -27,7 +27,7 @@ class AgreementRetrieval(Method):
     """
 
     label: ClassVar[str] = "agreement-retrieval"
-    knows: ClassVar[str] = "prompt"
+    knows: ClassVar[str] = "the prompt; at test time every stored training policy"
 
     block: int = setting(16, "Policies compared at a time; bounds the memory.", ge=1)
 

@@ -33,7 +33,7 @@ class LatentMethod(Method):
     """
 
     seeded: ClassVar[bool] = True
-    knows: ClassVar[str] = "prompt"
+    knows: ClassVar[str] = "the prompt; trained on the training policies and their prompts"
 
     autoencoder: Autoencoder = setting(LinearAutoencoder(), "E and D (eq. 1)")
     embedding: BehaviorEmbedding = setting(ContrastiveEmbedding(), "phi, psi and W (eq. 2)")

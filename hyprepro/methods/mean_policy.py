@@ -20,7 +20,7 @@ class MeanPolicy(Method):
     """The mean of the training policies of the prompt's task; of all tasks where the task has none (an unseen task)."""
 
     label: ClassVar[str] = "mean-policy"
-    knows: ClassVar[str] = "the prompt's task label"
+    knows: ClassVar[str] = "the prompt's task label and that task's training policies; not the prompt"
 
     block: int = setting(64, "Policies read at a time; bounds the memory.", ge=1)
 

@@ -34,7 +34,7 @@ class PromptCloning(Method):
     """
 
     label: ClassVar[str] = "prompt-cloning"
-    knows: ClassVar[str] = "prompt"
+    knows: ClassVar[str] = "the prompt alone; no training policy, no other prompt"
 
     pairs: Literal["blocks", "interpolated"] = setting(
         "interpolated",

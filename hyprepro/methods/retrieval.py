@@ -26,7 +26,7 @@ class Retrieval(Method):
     """The nearest of all training prompts of all tasks in the space of tau_e; its source policy is deployed."""
 
     label: ClassVar[str] = "retrieval"
-    knows: ClassVar[str] = "prompt"
+    knows: ClassVar[str] = "the prompt; at test time every stored training prompt and policy"
 
     embedding: BehaviorEmbedding = setting(ContrastiveEmbedding(), "phi, psi and W (eq. 2)")
     condition: Condition = setting("h_and_v", "compare all of tau_e = (h, v), or h alone")

@@ -38,11 +38,10 @@ _WRAP: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
 def percent(rate: float | None) -> str:
-    """A fraction as percent with one decimal, 0 and 100 without."""
+    """A fraction as percent with one decimal; exactly 0 and exactly 100 without, so that 99.96 is told from 100."""
     if rate is None:
         return NONE
-    text = f"{100 * rate:.1f}"
-    return text.removesuffix(".0") if text in ("0.0", "-0.0", "100.0", "-100.0") else text
+    return f"{100 * rate:.0f}" if rate in (0, 1, -1) else f"{100 * rate:.1f}"
 
 
 def printed(rate: float | None) -> str:

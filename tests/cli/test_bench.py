@@ -18,3 +18,15 @@ def test_the_collector_bench_prints_one_consistent_object(hyprepro):
 
 def test_an_impossible_number_of_agents_is_one_panel(hyprepro):
     hyprepro("bench", "collector", "--agents", 0).assert_one_panel()
+
+
+def test_the_evaluation_bench_prints_its_share_of_bare_steps(hyprepro):
+    done = hyprepro("bench", "evaluation", "--json", "--episodes", 2, "--rounds", 1)
+    assert done.code == 0, done.stderr
+    found = done.json
+    assert found["ratio"] == found["bound_share"] == pytest.approx(found["ours"] / found["peer"], rel=0.01)
+    assert 0.3 < found["ratio"] < 1.5
+
+
+def test_an_unknown_task_is_one_panel(hyprepro):
+    assert "reach" in hyprepro("bench", "evaluation", "--task", "raech").assert_one_panel().words
