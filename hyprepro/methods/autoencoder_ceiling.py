@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @component
 class AutoencoderCeiling(Method):
-    """D(E(X)) of the policy X that recorded the prompt: no generator of latents can do better than by chance.
+    """D(E(X)) of the policy X that recorded the prompt: what a generator that hits the true latent reaches.
 
-    X is a test policy, so E and D have not seen it. Make-An-Agent's evaluation scores the same.
+    X is a test policy, so E and D have not seen it; a generator can score higher by aiming at latents of training
+    policies, which E and D know. Make-An-Agent's evaluation scores the same.
     """
 
     label: ClassVar[str] = "autoencoder"
