@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,10 @@ def digests(cache: ArtifactCache, targets: list[Stage]) -> dict[str, str]:
 
 
 def start(cache: ArtifactCache, log: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "tests.toy_stages", str(cache.root), str(log)], cwd=ROOT)
+    # A shell ignores SIGINT in what it starts in the background, and children inherit that.
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    command = [sys.executable, "-m", "tests.toy_stages", str(cache.root), str(log)]
+    return subprocess.Popen(command, cwd=ROOT, preexec_fn=listen)
 
 
 def descendants(pid: int) -> list[int]:
