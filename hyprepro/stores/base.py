@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ class Column:
     chunk_rows: int = 1024
 
 
-class StoreReader:
+class StoreReader(ABC):
     """An open store. Use as a context manager, or `close()` it. Only the small per-row tables are held in memory."""
 
     kind: ClassVar[str]
@@ -85,9 +86,9 @@ class StoreReader:
             )
         return self._groups[task]
 
+    @abstractmethod
     def columns(self) -> Iterable[tuple[str, h5py.Dataset]]:
         """Every dataset with its path below the root, such as `door-open/params`."""
-        raise NotImplementedError
 
     def computed_digest(self) -> str:
         """The digest of what the file really holds: a full scan."""
