@@ -47,10 +47,17 @@ METRICS = "metrics.jsonl"
 
 @dataclass(frozen=True)
 class StoreFile:
-    """An input file from outside the cache. It counts by its content's digest, so it may be moved."""
+    """An input file from outside the cache. It counts by its content's digest, so it may be moved.
+
+    Attributes:
+        path: Where it lies.
+        digest: SHA-256 of its content.
+        withheld: Tasks whose training policies are to be left alone, as if they were unseen.
+    """
 
     path: str
     digest: str
+    withheld: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,7 +155,7 @@ def _described(value: Any, name: str) -> Any:
     if isinstance(value, Component):
         return value.described()
     if isinstance(value, StoreFile):
-        return {"store": value.digest}
+        return {"store": value.digest, **({"withheld": list(value.withheld)} if value.withheld else {})}
     if isinstance(value, tuple):
         return [_described(item, name) for item in value]
     if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):

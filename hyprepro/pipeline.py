@@ -8,7 +8,7 @@ timing.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 
 from hyprepro.artifacts import ArtifactCache, Stage, device, explain_os_error
 from hyprepro.errors import UserError, closest_match
-from hyprepro.evaluation.protocols import Protocol
+from hyprepro.evaluation.protocols import Protocol, ValidationProtocol
 from hyprepro.evaluation.records import Record, with_variant
 from hyprepro.evaluation.stage import Rollouts
 from hyprepro.execution import Event, OnEvent, execute, missing
@@ -27,21 +27,22 @@ from hyprepro.recipe import Component, component, fingerprint, setting
 from hyprepro.results import Run, stores_provenance, write_result
 from hyprepro.stores.bundle import DataSource
 from hyprepro.stores.files import StoreFiles
+from hyprepro.tables.report import Report
 from hyprepro.tables.result import summarise
-from hyprepro.tables.table1 import table_markdown
+from hyprepro.tables.table1 import TaskTable
 
 
 @component
 class Recipe(Component):
-    """A table of the paper: methods x tasks x protocols, on stores, at a scale."""
+    """A table or figure of the paper: methods x tasks x protocols, on stores, at a scale."""
 
     slot: ClassVar[str] = "recipe"
 
     name: str = setting(..., "Short name; the first folder under results/.", pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    title: str = setting(..., "The table's headline.")
-    tasks: tuple[str, ...] = setting(..., "Tasks of the table and its average, in its order.", min_length=1)
-    below: tuple[str, ...] = setting((), "Tasks listed below the table, not part of the average.")
-    split: Literal["seen", "unseen"] = setting("seen", "Whether the tasks have training policies.")
+    title: str = setting(..., "The headline.")
+    seen: tuple[str, ...] = setting((), "Tasks with training policies, in the order of the table; they are averaged.")
+    below: tuple[str, ...] = setting((), "Further seen tasks, listed below the table and not part of the average.")
+    unseen: tuple[str, ...] = setting((), "Tasks without training policies; averaged by themselves.")
     scale: str = setting("desktop", "Name of the scale; part of the results folder.", pattern=r"^[A-Za-z0-9_-]+$")
     variant: str = setting(
         "ours", "How disputed points are settled: paper, released or ours.", pattern=r"^[A-Za-z0-9_-]+$"
@@ -49,15 +50,24 @@ class Recipe(Component):
     data: DataSource = setting(..., "The stores.")
     methods: tuple[Method, ...] = setting(..., "The rows of the table.", min_length=1)
     protocols: tuple[Protocol, ...] = setting(..., "How policies are scored.", min_length=1)
+    selection: ValidationProtocol | None = setting(
+        None, "Goals on which the top-k policies of seeded methods are picked for the strict protocol; None: no top-k."
+    )
+    report: Report = setting(TaskTable(), "What is written from the numbers: a kind of table or figure.")
     seeds: int = setting(3, "Generator seeds: 0 to this, exclusive.", ge=1, le=1000)
-    prompts_per_task: int = setting(
-        100, "Test prompts, and so policies, for each task.", source="paper", ge=1, le=10_000
+    prompts_per_task: int = setting(100, "Prompts, and so policies, for each task.", source="paper", ge=1, le=10_000)
+    prompt_split: Literal["test", "validation"] = setting(
+        "test", "Which prompts: test, or validation to choose settings by."
     )
 
     @property
     def all_tasks(self) -> tuple[str, ...]:
-        """The table's tasks, then those below it."""
-        return self.tasks + self.below
+        """The seen tasks, those below the table, the unseen ones."""
+        return self.seen + self.below + self.unseen
+
+    def split_of(self, task: str) -> str:
+        """Which tasks it is one of: seen or unseen."""
+        return "unseen" if task in self.unseen else "seen"
 
 
 @dataclass(frozen=True)
@@ -112,27 +122,32 @@ def plan(recipe: Recipe, cache: ArtifactCache) -> Plan:
     Raises:
         UserError: If a store is missing or unfit, or lacks a task or test prompts, or a task or method stands twice.
     """
-    _check_unique("methods", [method.label for method in recipe.methods])
+    _check_unique("methods", [method.name for method in recipe.methods])
     _check_unique("tasks", recipe.all_tasks)
     files = recipe.data.files()
     _check_prompts(recipe, files)
-    rollouts = tuple(
-        Rollouts.of(
-            method,
-            files,
-            task=task,
-            split=recipe.split,
-            protocols=recipe.protocols,
-            seed=seed,
-            prompts=recipe.prompts_per_task,
-        )
-        for method in recipe.methods
-        for seed in range(recipe.seeds if method.seeded else 1)
-        for task in recipe.all_tasks
-    )
+    rollouts = tuple(stage for method in recipe.methods for stage in _rollouts(recipe, files, method))
     todo = {stage.key for stage in missing(rollouts, cache)}
     stages = tuple(_planned(stage, stage.key in todo, cache) for stage in with_inputs(rollouts))
     return Plan(recipe, files, stages, rollouts)
+
+
+def _rollouts(recipe: Recipe, files: StoreFiles, method: Method) -> Iterator[Rollouts]:
+    """The evaluations of one method. Picking top-k is one of its own, so that tables without it share the others."""
+    for seed in range(recipe.seeds if method.seeded else 1):
+        for task in recipe.all_tasks:
+            for protocols in (recipe.protocols, (recipe.selection,) if recipe.selection and method.seeded else ()):
+                if protocols:
+                    yield Rollouts.of(
+                        method,
+                        files,
+                        task=task,
+                        split=recipe.split_of(task),
+                        protocols=protocols,
+                        seed=seed,
+                        prompts=recipe.prompts_per_task,
+                        prompt_split=recipe.prompt_split,
+                    )
 
 
 def with_inputs(targets: Sequence[Stage]) -> list[Stage]:
@@ -163,25 +178,30 @@ def _check_unique(field: str, names: Sequence[str]) -> None:
         if names.count(name) > 1:
             raise UserError(
                 f"{name} stands twice among the recipe's {field}; its records could not be told apart.",
-                where=f"Recipe.{field}" + (" and Recipe.below" if field == "tasks" else ""),
-                fix="name each once; to compare settings of one method, run the recipe once for each",
+                where="Recipe.methods" if field == "methods" else "Recipe.seen, Recipe.below and Recipe.unseen",
+                fix="name each once; to compare settings of one method, give each of its rows a name by its field row",
             )
 
 
 def _check_prompts(recipe: Recipe, files: StoreFiles) -> None:
+    if not recipe.all_tasks:
+        raise UserError(
+            "The recipe has no tasks.", where="Recipe.seen and Recipe.unseen", fix="-b \"Recipe.seen=('door-open',)\""
+        )
     with files.open_trajectories() as store:
         for task in recipe.all_tasks:
             if task not in store.tasks:
                 raise UserError(
                     f"The trajectory store has no prompts of the task {task!r}.",
-                    where=f"Recipe.tasks, {files.trajectories.path}",
+                    where=f"Recipe.seen, .below or .unseen, {files.trajectories.path}",
                     closest=closest_match(task, store.tasks),
                     fix=f"hyprepro store info {files.trajectories.path}",
                 )
-            count = store.count(task, "test")
+            count = store.count(task, recipe.prompt_split)
             if count < recipe.prompts_per_task:
                 raise UserError(
-                    f"The store has {count} test prompts of {task}, and {recipe.prompts_per_task} are asked for.",
+                    f"The store has {count} {recipe.prompt_split} prompts of {task}, "
+                    f"and {recipe.prompts_per_task} are asked for.",
                     where=f"Recipe.prompts_per_task, {files.trajectories.path}",
                     fix=f"-b Recipe.prompts_per_task={count}"
                     if count
@@ -211,7 +231,7 @@ def run_recipe(
     progress: OnEvent = lambda event: None,
     operative_config: str = "",
 ) -> dict[str, Any]:
-    """Make what is missing, then write result.json, records.csv.gz, table.md, operative_config.gin and config.json.
+    """Make what is missing, then write result.json, records.csv.gz, the report's files and the configuration.
 
     The files replace earlier ones only once all are complete. A run that had nothing to do, and whose result is there
     already, leaves the files as they are.
@@ -246,19 +266,19 @@ def run_recipe(
             "stages_made": len(planned.to_do),
         }
         records = read_all(planned, cache)
-        summary = summarise(records, recipe=recipe.name, tasks=recipe.tasks, below=recipe.below, split=recipe.split)
+        summary = summarise(records, recipe=recipe.name, seen=recipe.seen, below=recipe.below, unseen=recipe.unseen)
         run = Run(
             config=recipe.described(),
             stores=stores_provenance(planned.files),
             records=records,
             rows=summary.rows,
             comparisons=summary.comparisons,
-            methods={method.label: {"knows": method.knows} for method in recipe.methods},
+            methods={method.name: {"knows": method.knows} for method in recipe.methods},
             operative_config=operative_config,
             cost=cost,
         )
         with cache.lock(f"results-{fingerprint(str(out_dir.resolve()))[:16]}"):
-            return write_result(run, out_dir, table_markdown, is_new=bool(planned.to_do))
+            return write_result(run, out_dir, recipe.report.files, is_new=bool(planned.to_do))
     except OSError as error:
         raise explain_os_error(error, out_dir) or error from error
     finally:

@@ -2,7 +2,7 @@
 
     result.json            rows, comparisons, provenance, digest
     records.csv.gz         one row a rollout, from which every row is computed
-    table.md               the table as printed
+    table.md               the table as printed, and the pictures of a figure beside it
     operative_config.gin   every binding; resolves to the same recipe
     config.json            the resolved recipe
 
@@ -29,7 +29,6 @@ from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.provenance import versions
 
 RESULT = "result.json"
-FILES = ("records.csv.gz", "table.md", "operative_config.gin", "config.json", RESULT)
 SCHEMA = 1
 
 
@@ -87,14 +86,14 @@ class Run:
 
 
 def write_result(
-    run: Run, folder: Path, render: Callable[[Mapping[str, Any]], str], is_new: bool = True
+    run: Run, folder: Path, render: Callable[[Mapping[str, Any]], Mapping[str, bytes]], is_new: bool = True
 ) -> dict[str, Any]:
     """Write all files of a result into `folder`, result.json last; a reader that sees the new one sees all new files.
 
     Args:
         run: The result.
         folder: An existing folder.
-        render: Makes the Markdown table from the content of result.json.
+        render: Makes the report's files from the content of result.json.
         is_new: Whether this run made anything. If not, and the folder holds the same records, the date, hardware,
             versions and cost of the run that made them stay; files that would not change are not touched at all.
 
@@ -109,11 +108,13 @@ def write_result(
             earlier = (read_result(folder) or {}).get("provenance", {})
             kept = {name: earlier[name] for name in ("versions", "hardware", "date", *run.cost) if name in earlier}
             result["provenance"] |= kept
-        (staging / "table.md").write_text(render(result), encoding="utf-8")
+        report = render(result)
+        for name, content in report.items():
+            (staging / name).write_bytes(content)
         (staging / "operative_config.gin").write_text(run.operative_config, encoding="utf-8")
         _write_json(staging / "config.json", run.config)
         _write_json(staging / RESULT, result)
-        for name in FILES:
+        for name in ("records.csv.gz", *report, "operative_config.gin", "config.json", RESULT):
             if not _equal(staging, folder, name):
                 os.replace(staging / name, folder / name)
     finally:

@@ -13,10 +13,11 @@ from pydantic import ValidationError
 from hyprepro import pipeline
 from hyprepro.artifacts import ArtifactCache
 from hyprepro.errors import UserError
-from hyprepro.evaluation.protocols import PaperProtocol, StrictProtocol
+from hyprepro.evaluation.protocols import PaperProtocol, StrictProtocol, ValidationProtocol
 from hyprepro.evaluation.records import read_records
 from hyprepro.execution import Event
 from hyprepro.pipeline import Recipe, plain_line, plan, results_folder, run_recipe
+from hyprepro.stages.data import training_tasks
 from tests.conftest import TinyStores
 from tests.toy_methods import Shifted, Sources
 from tests.toy_stages import Chain
@@ -29,7 +30,7 @@ def recipe(tiny_stores: TinyStores) -> Recipe:
     return Recipe(
         name="table1",
         title="A toy table",
-        tasks=("door-open",),
+        seen=("door-open",),
         below=("reach",),
         scale="smoke",
         data=tiny_stores.data,
@@ -150,14 +151,14 @@ def test_training_that_only_finished_evaluations_need_is_not_made_again(
 
 
 def test_a_task_without_prompts_is_named_with_the_closest(recipe: Recipe, cache: ArtifactCache) -> None:
-    misspelt = recipe.model_copy(update={"tasks": ("dor-open",)})
+    misspelt = recipe.model_copy(update={"seen": ("dor-open",)})
     with pytest.raises(UserError, match="dor-open") as caught:
         plan(misspelt, cache)
     assert caught.value.closest == "door-open"
 
 
 @pytest.mark.parametrize(
-    "values", [{"below": ("door-open",)}, {"tasks": ("reach", "reach")}, {"methods": (Shifted(), Shifted(scale=0.1))}]
+    "values", [{"below": ("door-open",)}, {"seen": ("reach", "reach")}, {"methods": (Shifted(), Shifted(scale=0.1))}]
 )
 def test_what_stands_twice_is_refused(recipe: Recipe, cache: ArtifactCache, values: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="stands twice"):
@@ -249,3 +250,44 @@ def test_plain_lines_say_what_happens() -> None:
     assert plain_line(Event("waiting", stage, 0, 3)).endswith("another run is making it")
     line = plain_line(Event("progress", stage, 1, 3, 10, 100, {"loss": 0.12345}))
     assert line == "[1/3] progress chain x 10/100 loss 0.1235"
+
+
+def test_a_recipe_without_tasks_is_refused(recipe: Recipe, cache: ArtifactCache) -> None:
+    with pytest.raises(UserError, match="no tasks"):
+        plan(recipe.model_copy(update={"seen": (), "below": ()}), cache)
+
+
+def test_a_method_stands_twice_under_two_names(recipe: Recipe, cache: ArtifactCache) -> None:
+    two = recipe.model_copy(update={"methods": (Shifted(), Shifted(scale=0.1, row="far"))})
+    assert {stage.method.name for stage in plan(two, cache).rollouts} == {"gen-hyprl", "far"}
+
+
+def test_picking_top_k_is_an_evaluation_of_its_own(recipe: Recipe, cache: ArtifactCache) -> None:
+    before = {stage.key for stage in plan(recipe, cache).rollouts}
+    picking = recipe.model_copy(update={"selection": ValidationProtocol(goals=1)})
+    added = [stage for stage in plan(picking, cache).rollouts if stage.key not in before]
+    assert {stage.method.name for stage in added} == {"gen-hyprl"}, "methods without seeds have no top-k"
+    assert len(added) == 4, "two seeds, two tasks"
+
+
+def test_unseen_tasks_have_rows_of_their_own_split(recipe: Recipe, cache: ArtifactCache, tmp_path: Path) -> None:
+    both = recipe.model_copy(update={"below": (), "unseen": ("reach",), "methods": (Sources(),)})
+    rows = run_recipe(both, tmp_path / "out", cache, 0)["rows"]
+    assert {(row["split"], row["task"]) for row in rows} == {
+        ("seen", "door-open"), ("seen", None), ("unseen", "reach"), ("unseen", None),
+    }  # fmt: skip
+
+
+def test_withheld_tasks_count_as_unseen_and_in_the_keys(recipe: Recipe, cache: ArtifactCache) -> None:
+    data = recipe.data.model_copy(update={"withheld": ("reach",)})
+    with data.files().open_policies() as store:
+        assert training_tasks(store) == ["door-open"]
+        assert len(store.rows("reach")) > 0, "its policies are still there, as ceilings"
+    withheld = plan(recipe.model_copy(update={"data": data}), cache).rollouts
+    assert not {stage.key for stage in withheld} & {stage.key for stage in plan(recipe, cache).rollouts}
+
+
+def test_a_task_to_withhold_must_be_in_the_store(recipe: Recipe) -> None:
+    with pytest.raises(UserError, match="no task 'raech'") as caught:
+        recipe.data.model_copy(update={"withheld": ("raech",)}).files()
+    assert caught.value.closest == "reach"

@@ -12,7 +12,7 @@ import pytest
 
 from hyprepro import results
 from hyprepro.evaluation.records import Record, read_records
-from hyprepro.results import FILES, Run, read_result, write_result
+from hyprepro.results import Run, read_result, write_result
 
 RECORDS = [
     Record("expert", "ours", 0, "seen", "reach", "paper", policy, "paper-720", policy != 1, 40 + policy)
@@ -34,8 +34,12 @@ def run() -> Run:
     )
 
 
-def render(result: Mapping[str, Any]) -> str:
-    return "".join(f"| {row['value']} |\n" for row in result["rows"])
+FILES = ("records.csv.gz", "table.md", "figure.png", "operative_config.gin", "config.json", "result.json")
+
+
+def render(result: Mapping[str, Any]) -> dict[str, bytes]:
+    text = "".join(f"| {row['value']} |\n" for row in result["rows"])
+    return {"table.md": text.encode(), "figure.png": b"a picture"}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -48,7 +52,7 @@ def test_all_files_are_written(run: Run, tmp_path: Path) -> None:
     assert read_result(tmp_path) == json.loads(json.dumps(result))
     assert read_records(tmp_path / "records.csv.gz") == RECORDS
     assert json.loads((tmp_path / "config.json").read_text()) == run.config
-    assert (tmp_path / "table.md").read_text() == render(run.result())
+    assert (tmp_path / "table.md").read_bytes() == render(run.result())["table.md"]
     assert (tmp_path / "operative_config.gin").read_text() == run.operative_config
 
 
@@ -123,7 +127,7 @@ def test_an_incomplete_result_is_written_anew(run: Run, tmp_path: Path, damage: 
         (tmp_path / "result.json").write_text("[]")
     write_result(run, tmp_path, render, is_new=False)
     assert read_records(tmp_path / "records.csv.gz") == RECORDS
-    assert (tmp_path / "table.md").read_text() == render(run.result())
+    assert (tmp_path / "table.md").read_bytes() == render(run.result())["table.md"]
     assert read_result(tmp_path)["digest"] == run.digest  # type: ignore[index]
 
 

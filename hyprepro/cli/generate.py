@@ -84,13 +84,16 @@ def _rollouts(recipe: Recipe, cache: ArtifactCache, method: str, tasks: list[str
     """The evaluations of the chosen method, tasks and seed."""
     from hyprepro.pipeline import plan
 
-    _one_of("method", method, [each.label for each in recipe.methods])
+    _one_of("method", method, [each.name for each in recipe.methods])
     for name in tasks or ():
         _one_of("task", name, recipe.all_tasks)
     found = [
         stage
         for stage in plan(recipe, cache).rollouts
-        if stage.method.label == method and stage.task in (tasks or recipe.all_tasks) and stage.seed == seed
+        if stage.method.name == method
+        and stage.task in (tasks or recipe.all_tasks)
+        and stage.seed == seed
+        and stage.protocols == recipe.protocols
     ]
     if not found:
         raise UserError(
@@ -141,7 +144,7 @@ def _policies(stage: Rollouts, cache: ArtifactCache) -> PolicyControllers:
     controllers = stage.deploy(inputs)
     if not isinstance(controllers, PolicyControllers):
         raise UserError(
-            f"{stage.method.label} does not write policies.",
+            f"{stage.method.name} does not write policies.",
             where="--method",
             fix="Choose a method that writes weights.",
         )

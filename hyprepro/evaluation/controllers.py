@@ -52,8 +52,11 @@ class Controllers(Protocol):
 class Deployable(Protocol):
     """The part of a method that an evaluation uses; see `hyprepro.methods.base.Method`."""
 
-    label: ClassVar[str]
     seeded: ClassVar[bool]
+
+    @property
+    def name(self) -> str:
+        """The row's name in records and tables."""
 
     def training(self, data: StoreFiles, seed: int) -> Stage | None:
         """The last training stage, or None."""

@@ -56,28 +56,39 @@ class StrictProtocol(Protocol):
     """Fresh goals that were used for nothing else: the number we stand by.
 
     Policy i of a task meets the same goals whatever method or seed made it, so that methods can be compared in pairs.
-    With `validation_goals`, every policy also runs on goals of another range, recorded as protocol "validation": top-k
-    is picked there and scored on the strict goals.
     """
 
     label: ClassVar[str] = "strict"
-    validation_label: ClassVar[str] = "validation"
 
     goals_per_policy: int = setting(1, "Test goals for each policy; no two policies share one.", ge=1, le=100)
-    validation_goals: int = setting(0, "Validation goals, the same for all policies of a task.", ge=0, le=100)
     base_seed: int = setting(0, "Another number gives other goals.", ge=0)
 
     def trials(self, task: str, policies: int) -> list[Trial]:
-        """Each policy on its own test goals, and all policies on the common validation goals."""
+        """Each policy on its own test goals."""
         each = self.goals_per_policy
-        test = [
+        return [
             Trial(self.label, row, goals.fresh_goal(goals.STRICT, self.base_seed, task, row * each + number))
             for row in range(policies)
             for number in range(each)
         ]
-        validation = [
-            Trial(self.validation_label, row, goals.fresh_goal(goals.VALIDATION, self.base_seed, task, number))
+
+
+@component
+class ValidationProtocol(Protocol):
+    """Goals apart from all test goals, the same for all policies of a task: top-k is picked on them.
+
+    Its records have no rows of their own: they rank the policies that the strict protocol scores.
+    """
+
+    label: ClassVar[str] = "validation"
+
+    goals: int = setting(2, "Validation goals of a task.", ge=1, le=100)
+    base_seed: int = setting(0, "Another number gives other goals.", ge=0)
+
+    def trials(self, task: str, policies: int) -> list[Trial]:
+        """Every policy on every validation goal."""
+        return [
+            Trial(self.label, row, goals.fresh_goal(goals.VALIDATION, self.base_seed, task, number))
             for row in range(policies)
-            for number in range(self.validation_goals)
+            for number in range(self.goals)
         ]
-        return test + validation

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.artifacts import Report, Stage, StoreFile
 from hyprepro.errors import UserError
-from hyprepro.evaluation.protocols import Protocol, Trial
+from hyprepro.evaluation.protocols import Protocol, Trial, ValidationProtocol
 from hyprepro.evaluation.records import Record, read_records, write_records
 from hyprepro.evaluation.rollouts import Episode, run_episodes
 from hyprepro.stores.files import StoreFiles
@@ -21,7 +21,7 @@ RECORDS = "records.csv"
 
 @dataclass(frozen=True)
 class Rollouts(Stage):
-    """Deploys a method on a task's test prompts and runs what it yields under some protocols.
+    """Deploys a method on a task's prompts and runs what it yields under some protocols.
 
     Attributes:
         method: The method, a component of slot "method".
@@ -30,7 +30,8 @@ class Rollouts(Stage):
         split: "seen" or "unseen", for the records.
         protocols: The protocols, in the order of the records.
         seed: The generator seed.
-        prompts: How many test prompts, from the first.
+        prompts: How many prompts, from the first.
+        prompt_split: Which prompts: "test", or "validation" to choose settings by.
         policies: The policy store.
         trajectories: The trajectory store.
     """
@@ -45,6 +46,7 @@ class Rollouts(Stage):
     protocols: tuple[Protocol, ...]
     seed: int
     prompts: int
+    prompt_split: str
     policies: StoreFile
     trajectories: StoreFile
 
@@ -59,17 +61,21 @@ class Rollouts(Stage):
         protocols: tuple[Protocol, ...],
         seed: int = 0,
         prompts: int = 100,
+        prompt_split: str = "test",
     ) -> Rollouts:
         """With the training stage that the method asks for; a method without seeds is evaluated under seed 0."""
         seed = seed if method.seeded else 0
         trained = method.training(data, seed)
-        return cls(method, trained, task, split, protocols, seed, prompts, data.policies, data.trajectories)
+        return cls(
+            method, trained, task, split, protocols, seed, prompts, prompt_split, data.policies, data.trajectories
+        )
 
     @property
     def label(self) -> str:
         """For progress lines, such as `rollouts gen-hyprl door-open seed 1`."""
         seed = f" seed {self.seed}" if self.method.seeded else ""
-        return f"rollouts {self.method.label} {self.task}{seed}"
+        is_selection = all(isinstance(protocol, ValidationProtocol) for protocol in self.protocols)
+        return f"rollouts {self.method.name} {self.task}{seed}" + (" on validation goals" if is_selection else "")
 
     @property
     def cost(self) -> float:
@@ -96,7 +102,7 @@ class Rollouts(Stage):
         )
         records = [
             Record(
-                self.method.label, "", self.seed, self.split, self.task, trial.protocol, trial.policy, trial.goal.label,
+                self.method.name, "", self.seed, self.split, self.task, trial.protocol, trial.policy, trial.goal.label,
                 outcome.success, outcome.steps,
             )
             for trial, outcome in zip(trials, outcomes, strict=True)
@@ -116,10 +122,11 @@ class Rollouts(Stage):
 
         data = StoreFiles(self.policies, self.trajectories)
         with data.open_trajectories() as store:
-            prompts = read_prompts(store, self.task, "test", limit=self.prompts)
+            prompts = read_prompts(store, self.task, self.prompt_split, limit=self.prompts)
         if len(prompts) < self.prompts:
             raise UserError(
-                f"The store has {len(prompts)} test prompts of {self.task}, and {self.prompts} are asked for.",
+                f"The store has {len(prompts)} {self.prompt_split} prompts of {self.task}, "
+                f"and {self.prompts} are asked for.",
                 where=self.trajectories.path,
                 fix=f"-b Recipe.prompts_per_task={len(prompts)}",
             )

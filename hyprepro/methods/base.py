@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hyprepro.recipe import Component
+from hyprepro.recipe import Component, setting
 
 if TYPE_CHECKING:
     from hyprepro.artifacts import Stage
@@ -22,7 +22,7 @@ class Method(Component, ABC):
     """A row of a table: how it is trained and how it is deployed.
 
     Subclasses declare:
-        label: The row's name in records and tables, for example "gen-hyprl".
+        label: The method's name, for example "gen-hyprl".
         seeded: Whether the method is trained and evaluated once per generator seed (True) or once (False, seed 0).
         knows: The information that the method is given at test time, for the reader of the table, for example "prompt".
     """
@@ -31,6 +31,13 @@ class Method(Component, ABC):
     label: ClassVar[str] = ""
     seeded: ClassVar[bool] = False
     knows: ClassVar[str] = ""
+
+    row: str = setting("", "the row's name where a recipe has a method more than once; empty: the method's own name")
+
+    @property
+    def name(self) -> str:
+        """The row's name in records and tables."""
+        return self.row or self.label
 
     def training(self, data: StoreFiles, seed: int) -> Stage | None:
         """The last training stage (its inputs hang on it), or None when there is nothing to train.

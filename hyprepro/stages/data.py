@@ -53,7 +53,7 @@ def training_tasks(store: PolicyStore) -> list[str]:
 
 def training_policies(file: StoreFile) -> tuple[Tensor, PolicyLayout]:
     """All training policies `[N, P]` float32, task by task, and their layout."""
-    with PolicyStore.open(file.path) as store:
+    with PolicyStore.of(file) as store:
         parts = [store.read(task, store.rows(task, "train")) for task in training_tasks(store)]
         return torch.from_numpy(np.concatenate(parts)), store.layout
 

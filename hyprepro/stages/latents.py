@@ -119,7 +119,7 @@ def _latents(encoder: PolicyAutoencoder, prompts: PromptSet, file: StoreFile) ->
 
     pairs, index = torch.stack([prompts.task, prompts.policy_row], dim=1).unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
     parts = []
-    with PolicyStore.open(file.path) as store:
+    with PolicyStore.of(file) as store:
         for number, task in enumerate(training_tasks(store)):
             rows = pairs[pairs[:, 0] == number, 1].numpy()
             for start in range(0, len(rows), ROWS_AT_ONCE):

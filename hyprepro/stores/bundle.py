@@ -31,6 +31,9 @@ class DataSource(Component):
 
     policies: str = setting("stores/metaworld.policies.h5", "path of the policy store")
     trajectories: str = setting("stores/metaworld.trajectories.h5", "path of the trajectory store")
+    withheld: tuple[str, ...] = setting(
+        (), "tasks that nothing is trained on although the store could: unseen tasks to choose settings by"
+    )
 
     @property
     def policies_path(self) -> Path:
@@ -52,10 +55,23 @@ class DataSource(Component):
         return _same_simulator(TrajectoryStore.open(self.trajectories_path))
 
     def files(self) -> StoreFiles:
-        """Both stores as plain data for stages; the same errors as `digests`."""
+        """Both stores as plain data for stages.
+
+        Raises:
+            UserError: As for `digests`; a withheld task that the store does not have.
+        """
         digests = self.digests
+        with self.open_policies() as store:
+            for task in self.withheld:
+                if task not in store.tasks:
+                    raise UserError(
+                        f"The policy store has no task {task!r} to withhold.",
+                        where="DataSource.withheld",
+                        closest=closest_match(task, store.tasks),
+                        fix=f"hyprepro store info {self.policies_path}",
+                    )
         return StoreFiles(
-            StoreFile(str(self.policies_path), digests["policies"]),
+            StoreFile(str(self.policies_path), digests["policies"], tuple(sorted(self.withheld))),
             StoreFile(str(self.trajectories_path), digests["trajectories"]),
         )
 

@@ -24,7 +24,7 @@ class StoreFiles:
         """The policy store, validated and open; close it or use it as a context manager."""
         from hyprepro.stores.policy_store import PolicyStore
 
-        return PolicyStore.open(Path(self.policies.path))
+        return PolicyStore.of(self.policies)
 
     def open_trajectories(self) -> TrajectoryStore:
         """The trajectory store, validated and open; close it or use it as a context manager."""

@@ -12,8 +12,9 @@ attributes (JSON): layout, units, splits, versions, route; text: kind, digest; i
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import h5py
 import numpy as np
@@ -23,6 +24,9 @@ from hyprepro.errors import UserError
 from hyprepro.policies.layout import PolicyLayout
 from hyprepro.stores import hdf5
 from hyprepro.stores.base import Column, StoreReader, StoreWriter, split_code
+
+if TYPE_CHECKING:
+    from hyprepro.artifacts import StoreFile
 
 POLICY_SPLITS = ("train", "test")
 META: dict[str, Column] = {
@@ -57,8 +61,9 @@ class PolicyStore(StoreReader):
     root = "policies"
     json_attributes = ("layout", "units", "splits", "versions", "route")
 
-    def __init__(self, path: str | Path, layout: PolicyLayout | None = None) -> None:
+    def __init__(self, path: str | Path, layout: PolicyLayout | None = None, withheld: Collection[str] = ()) -> None:
         super().__init__(Path(path))
+        self._withheld = frozenset(withheld)
         try:
             self.layout = PolicyLayout.from_json(self.attributes["layout"])
             if layout is not None and layout.layers != self.layout.layers:
@@ -82,6 +87,11 @@ class PolicyStore(StoreReader):
         """
         return cls(path, layout)
 
+    @classmethod
+    def of(cls, file: StoreFile) -> PolicyStore:
+        """Open the store that a stage holds; withheld tasks then have no policies in the split "train"."""
+        return cls(file.path, withheld=file.withheld)
+
     def count(self, task: str, split: str | None = None) -> int:
         """Number of policies of a task, in one split or in all."""
         return len(self.rows(task, split))
@@ -92,6 +102,8 @@ class PolicyStore(StoreReader):
         if split is None:
             return np.arange(len(meta["seed"]))
         split_code(split, POLICY_SPLITS)
+        if split == "train" and task in self._withheld:
+            return np.empty(0, dtype=np.int64)
         return np.flatnonzero(meta["split"] == split)
 
     def meta(self, task: str) -> dict[str, NDArray[Any]]:

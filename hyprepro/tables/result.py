@@ -64,65 +64,78 @@ def result_rows(
     records: Iterable[Record],
     *,
     recipe: str,
-    tasks: Sequence[str],
+    seen: Sequence[str] = (),
     below: Sequence[str] = (),
-    split: str,
+    unseen: Sequence[str] = (),
     resamples: int = RESAMPLES,
 ) -> Rows:
     """The rows alone; see `summarise`."""
-    return summarise(records, recipe=recipe, tasks=tasks, below=below, split=split, resamples=resamples).rows
+    return summarise(records, recipe=recipe, seen=seen, below=below, unseen=unseen, resamples=resamples).rows
 
 
 def summarise(
     records: Iterable[Record],
     *,
     recipe: str,
-    tasks: Sequence[str],
+    seen: Sequence[str] = (),
     below: Sequence[str] = (),
-    split: str,
+    unseen: Sequence[str] = (),
     resamples: int = RESAMPLES,
 ) -> Summary:
     """Every number of a table from its records.
 
     Args:
-        records: One run's records: one variant, one split; in any order.
+        records: One run's records, of one variant; in any order.
         recipe: The recipe's name, for messages.
-        tasks: Tasks of the average.
-        below: Further tasks, with rows of their own.
-        split: "seen" or "unseen".
+        seen: Seen tasks of the average.
+        below: Further seen tasks, with rows of their own.
+        unseen: Unseen tasks, which have an average of their own.
         resamples: Bootstrap resamples.
 
     Returns:
-        Rows in the order of the methods in the records, then of the protocols, tasks (the average after `tasks`),
-        statistics.
+        Rows in the order of the methods in the records, then of the protocols, splits, tasks (the average after those
+        that it is of), statistics.
 
     Raises:
         UserError: The records of a method are incomplete: a task, seed, policy or goal is missing.
     """
-    table = _Table(_outcomes(records, recipe), list(tasks), list(below), split, Bootstrap(resamples))
+    splits = [_Split("seen", list(seen), list(below)), _Split("unseen", list(unseen), [])]
+    table = _Table(_outcomes(records, recipe), [split for split in splits if split.all], Bootstrap(resamples))
     table.check(recipe)
     rows = [row for method, protocol in table.pairs for row in table.rows(method, protocol)]
     return Summary(rows, table.comparisons())
 
 
+@dataclass(frozen=True)
+class _Split:
+    """The tasks of an average, and those below it."""
+
+    name: str
+    tasks: list[str]
+    below: list[str]
+
+    @property
+    def all(self) -> list[str]:
+        return self.tasks + self.below
+
+    @property
+    def rows(self) -> list[str | None]:
+        """The tasks with the average (None) in its place, if there is one."""
+        return [*self.tasks, *([None] if self.tasks else []), *self.below]
+
+
 class _Table:
     """All estimates of a run, computed once each."""
 
-    def __init__(
-        self,
-        found: tuple[str, dict[_Key, Outcomes]],
-        tasks: list[str],
-        below: list[str],
-        split: str,
-        bootstrap: Bootstrap,
-    ) -> None:
+    def __init__(self, found: tuple[str, dict[_Key, Outcomes]], splits: list[_Split], bootstrap: Bootstrap) -> None:
         self.variant, self.outcomes = found
-        self.tasks, self.below, self.split, self.bootstrap = tasks, below, split, bootstrap
+        self.splits, self.bootstrap = splits, bootstrap
         self.pairs = list(dict.fromkeys((method, protocol) for method, protocol, _ in self.outcomes))
 
     def check(self, recipe: str) -> None:
         for method, protocol in self.pairs:
-            absent = [t for t in (*self.tasks, *self.below) if (method, protocol, t) not in self.outcomes]
+            wanted = [task for split in self.splits for task in split.all]
+            absent = [task for task in wanted if (method, protocol, task) not in self.outcomes]
             if absent:
                 raise UserError(
                     f"The records of {recipe} lack {method} on {', '.join(absent)} under the {protocol} protocol.",
@@ -130,15 +143,18 @@ class _Table:
                 )
 
     def rows(self, method: str, protocol: str) -> Rows:
+        return [row for split in self.splits for row in self._rows(method, protocol, split)]
+
+    def _rows(self, method: str, protocol: str, split: _Split) -> Rows:
         found = []
-        for task in (*self.tasks, None, *self.below):
-            chosen = self._chosen(method, protocol, task)
+        for task in split.rows:
+            chosen = self._chosen(method, protocol, split, task)
             success = [outcome.success for outcome in chosen.values()]
             common = {
                 "method": method,
                 "variant": self.variant,
                 "task": task,
-                "split": self.split,
+                "split": split.name,
                 "protocol": protocol,
                 "metric": "success_rate",
             }
@@ -152,33 +168,37 @@ class _Table:
                 result = estimate(statistic, chosen, self.bootstrap)
                 value = {"statistic": statistic.name, "value": result.value, "ci95": list(result.ci95)}
                 # The paper's numbers are of its own protocol; beside the strict one they would compare unlike things.
-                theirs = self._paper(method, task, statistic) if protocol == "paper" else None
+                is_paper = protocol == "paper"
+                theirs = paper.rate(split.name, method, task, statistic.name, split.tasks) if is_paper else None
                 found.append({**common, **value, **sizes, "paper": theirs})
         return found
 
-    def _paper(self, method: str, task: str | None, statistic: Statistic) -> float | None:
-        return paper.rate(self.split, method, task, statistic.name, self.tasks)
-
     def comparisons(self) -> Rows:
-        found = []
-        others = [
-            (method, protocol) for method, protocol in self.pairs if (MAIN, protocol) in self.pairs and method != MAIN
+        return [
+            row
+            for method, protocol in self.pairs
+            if (MAIN, protocol) in self.pairs and method != MAIN
+            for split in self.splits
+            for row in self._comparisons(method, protocol, split)
         ]
-        for method, protocol in others:
-            for task in (*self.tasks, None, *self.below) if method == BASELINE else (None,):
-                mine, theirs = (self._chosen(name, protocol, task) for name in (MAIN, method))
-                if not same_design(list(mine.values()), list(theirs.values())):
-                    continue
+
+    def _comparisons(self, method: str, protocol: str, split: _Split) -> Rows:
+        """Gen-HypRL minus a method: on average, and for HypFormer's gain task by task as well."""
+        found = []
+        for task in split.rows if method == BASELINE else [task for task in split.rows if task is None]:
+            mine, theirs = (self._chosen(name, protocol, split, task) for name in (MAIN, method))
+            if same_design(list(mine.values()), list(theirs.values())):
                 gain = self._difference(mine, theirs)
-                row = {"method": MAIN, "minus": method, "task": task, "protocol": protocol, "metric": "success_rate"}
-                found.append({**row, "statistic": MEAN.name, "value": gain.value, "ci95": list(gain.ci95)})
+                common = {"split": split.name, "task": task, "protocol": protocol, "metric": "success_rate"}
+                value = {"statistic": MEAN.name, "value": gain.value, "ci95": list(gain.ci95)}
+                found.append({"method": MAIN, "minus": method, **common, **value})
         return found
 
     def _difference(self, one: dict[str, Outcomes], other: dict[str, Outcomes]) -> Estimate:
         return difference(estimate(MEAN, one, self.bootstrap), estimate(MEAN, other, self.bootstrap))
 
-    def _chosen(self, method: str, protocol: str, task: str | None) -> dict[str, Outcomes]:
-        names = self.tasks if task is None else [task]
+    def _chosen(self, method: str, protocol: str, split: _Split, task: str | None) -> dict[str, Outcomes]:
+        names = split.tasks if task is None else [task]
         return {name: self.outcomes[method, protocol, name] for name in names}
 
 

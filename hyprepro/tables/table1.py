@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from hyprepro.errors import UserError
+from hyprepro.recipe import component
 from hyprepro.tables import paper
 from hyprepro.tables.markdown import bullets, paragraph, point, printed, table, with_interval
 from hyprepro.tables.notes import notes
+from hyprepro.tables.report import Report
 from hyprepro.tables.result import BASELINE, MAIN, read_result
 
 Row = Mapping[str, Any]
@@ -37,13 +39,21 @@ PROTOCOLS = {"paper": "Paper protocol", "strict": "Strict protocol"}
 
 
 class Numbers:
-    """The rows of a result by what they are."""
+    """The rows of one split of a result by what they are.
 
-    def __init__(self, result: Mapping[str, Any]) -> None:
+    Args:
+        result: The content of a result.json.
+        split: "seen" or "unseen"; None for that of the first row.
+    """
+
+    def __init__(self, result: Mapping[str, Any], split: str | None = None) -> None:
         self.result = result
         self.provenance: Mapping[str, Any] = result["provenance"]
-        self._rows = {(r["method"], r["protocol"], r["task"], r["statistic"]): r for r in result["rows"]}
-        self._gains = {(r["minus"], r["protocol"], r["task"]): r for r in result.get("comparisons", [])}
+        self.split = split or (str(result["rows"][0]["split"]) if result["rows"] else "seen")
+        self._all = [row for row in result["rows"] if row["split"] == self.split]
+        self._rows = {(r["method"], r["protocol"], r["task"], r["statistic"]): r for r in self._all}
+        gains = [row for row in result.get("comparisons", []) if row["split"] == self.split]
+        self._gains = {(r["minus"], r["protocol"], r["task"]): r for r in gains}
 
     def row(self, method: str, protocol: str, task: str | None, statistic: str = "mean") -> Row | None:
         """One row, None if the run did not have it."""
@@ -56,29 +66,24 @@ class Numbers:
     @cached_property
     def methods(self) -> list[str]:
         """In the order of the run."""
-        return list(dict.fromkeys(row["method"] for row in self.result["rows"]))
+        return list(dict.fromkeys(row["method"] for row in self._all))
 
     @cached_property
     def protocols(self) -> list[str]:
         """Those of the run, the paper's first."""
-        found = {row["protocol"] for row in self.result["rows"]}
+        found = {row["protocol"] for row in self._all}
         return [name for name in PROTOCOLS if name in found]
-
-    @cached_property
-    def split(self) -> str:
-        """Which tasks these are: seen or unseen."""
-        return str(self.result["rows"][0]["split"]) if self.result["rows"] else "seen"
 
     @cached_property
     def tasks(self) -> list[str]:
         """Tasks of the average: those before the average's row."""
-        order = list(dict.fromkeys(row["task"] for row in self.result["rows"]))
+        order = list(dict.fromkeys(row["task"] for row in self._all))
         return order[: order.index(None)] if None in order else order
 
     @cached_property
     def below(self) -> list[str]:
         """Tasks listed below the average."""
-        found = dict.fromkeys(row["task"] for row in self.result["rows"])
+        found = dict.fromkeys(row["task"] for row in self._all)
         return [task for task in found if task is not None and task not in self.tasks]
 
     def paper(self, method: str, task: str | None, statistic: str) -> float | None:
@@ -90,6 +95,15 @@ class Numbers:
         if task is None:
             return f"**average of {len(self.tasks)}**"
         return f"*{task}*" if task in self.below else task
+
+
+@component
+class TaskTable(Report):
+    """The paper's Table 1 or 3: a row a task, the paper beside ours, then ceilings and competitors."""
+
+    def markdown(self, result: Mapping[str, Any]) -> str:
+        """The tables of both protocols, of top-k, of all methods, and the notes."""
+        return table_markdown(result)
 
 
 def table_markdown(result: Mapping[str, Any]) -> str:

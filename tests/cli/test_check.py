@@ -14,7 +14,7 @@ pytestmark = pytest.mark.sim
 RECIPE = """\
 include 'recipes/table1.gin'
 Recipe.name = 'tiny'
-Recipe.tasks = ('door-open',)
+Recipe.seen = ('door-open',)
 Recipe.below = ()
 Recipe.prompts_per_task = 2
 Recipe.methods = (@Expert(), @MeanPolicy())

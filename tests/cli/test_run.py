@@ -153,7 +153,7 @@ def test_a_file_in_the_place_of_the_results_folder(run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["-b", "Recipe.tasks=('door-opne',)"], "closest door-open"),
+        (["-b", "Recipe.seen=('door-opne',)"], "closest door-open"),
         (["-b", "Recipe.prompts_per_task=50"], "Recipe.prompts_per_task=5"),
         (["-b", "StrictProtocl.base_seed=1"], "closest StrictProtocol"),
         (["-b", "StrictProtocol.base_sed=1"], "closest base_seed"),

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from hyprepro.envs.metaworld import Goal
 from hyprepro.evaluation import goals
-from hyprepro.evaluation.protocols import PaperProtocol, StrictProtocol, Trial
+from hyprepro.evaluation.protocols import PaperProtocol, StrictProtocol, Trial, ValidationProtocol
 
 
 def test_the_paper_protocol_runs_every_policy_on_both_frozen_goals() -> None:
@@ -30,16 +30,20 @@ def test_strict_goals_of_a_policy_do_not_depend_on_how_many_there_are() -> None:
 
 
 def test_validation_goals_are_common_to_all_policies_and_apart_from_test_goals() -> None:
-    trials = StrictProtocol(validation_goals=2).trials("reach", 3)
-    validation = [trial for trial in trials if trial.protocol == "validation"]
+    validation = ValidationProtocol(goals=2).trials("reach", 3)
+    assert {trial.protocol for trial in validation} == {"validation"}
     by_policy = [{trial.goal for trial in validation if trial.policy == row} for row in range(3)]
     assert by_policy[0] == by_policy[1] == by_policy[2]
     assert len(by_policy[0]) == 2
     assert all(goal.seed in goals.VALIDATION for goal in by_policy[0])
-    assert [trial for trial in trials if trial.protocol == "strict"] == StrictProtocol().trials("reach", 3)
 
 
-@pytest.mark.parametrize("mistake", [{"goals_per_policy": 0}, {"base_seed": -1}, {"validation_goals": 0.5}])
+def test_validation_needs_a_goal() -> None:
+    with pytest.raises(ValidationError):
+        ValidationProtocol(goals=0)
+
+
+@pytest.mark.parametrize("mistake", [{"goals_per_policy": 0}, {"base_seed": -1}, {"goals_per_policy": 0.5}])
 def test_refuses_impossible_settings(mistake: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         StrictProtocol(**mistake)

@@ -19,8 +19,9 @@ from pytest_regressions.num_regression import NumericRegressionFixture
 from hyprepro.evaluation.records import read_records
 from hyprepro.stores.bundle import DataSource
 from hyprepro.tables.check import check, tolerance
+from hyprepro.tables.report import report_of
 from hyprepro.tables.result import read_result, summarise
-from hyprepro.tables.table1 import side_by_side, table_markdown
+from hyprepro.tables.table1 import side_by_side
 
 ROOT = Path(__file__).resolve().parents[2]
 PATHS = sorted((ROOT / "results").glob("*/*/result.json"))
@@ -53,7 +54,7 @@ def test_there_are_committed_results() -> None:
 def test_the_rows_follow_from_the_records(path: Path) -> None:
     result = read_result(path)
     config = result["provenance"]["config"]
-    tasks = {"tasks": config["tasks"], "below": config["below"], "split": config["split"]}
+    tasks = {name: config[name] for name in ("seen", "below", "unseen")}
     summary = summarise(read_records(path.parent / "records.csv.gz"), recipe=result["recipe"], **tasks)
     assert summary.rows == result["rows"]
     assert summary.comparisons == result["comparisons"]
@@ -61,7 +62,8 @@ def test_the_rows_follow_from_the_records(path: Path) -> None:
 
 @each_result
 def test_the_table_follows_from_the_result(path: Path) -> None:
-    assert (path.parent / "table.md").read_text(encoding="utf-8") == table_markdown(read_result(path))
+    result = read_result(path)
+    assert (path.parent / "table.md").read_text(encoding="utf-8") == report_of(result).markdown(result)
 
 
 @each_result

@@ -44,7 +44,7 @@ def make_result(records: Sequence[Record] | None = None, **changes: Any) -> dict
     records = make_records() if records is None else records
     tasks = [task for task in TABLE1_TASKS if any(record.task == task for record in records)]
     below = [task for task in BELOW if any(record.task == task for record in records)]
-    summary = summarise(records, recipe="table1", tasks=tasks, below=below, split="seen", resamples=200)
+    summary = summarise(records, recipe="table1", seen=tasks, below=below, resamples=200)
     return {
         "schema": 1,
         "recipe": "table1",
@@ -54,6 +54,7 @@ def make_result(records: Sequence[Record] | None = None, **changes: Any) -> dict
             "config": {
                 "component": "Recipe",
                 "title": "Table 1",
+                "report": {"component": "TaskTable"},
                 "methods": [{"noise": 128}],
                 "data": {"policies": "a.h5"},
             },

@@ -21,7 +21,7 @@ KEYS = [
 
 
 def summary_of(records: list[Record], **changes: Any) -> Summary:
-    arguments = {"recipe": "table1", "tasks": TABLE1_TASKS, "below": BELOW, "split": "seen", "resamples": 200}
+    arguments = {"recipe": "table1", "seen": TABLE1_TASKS, "below": BELOW, "resamples": 200}
     return summarise(records, **{**arguments, **changes})
 
 

@@ -1,0 +1,53 @@
+"""Reports: what is written for people from the numbers of a result. A recipe names one; users may swap it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from hyprepro.errors import UserError
+from hyprepro.recipe import COMPONENTS, Component
+
+TABLE = "table.md"
+
+
+class Report(Component, ABC):
+    """Turns the content of a result.json into Markdown and, for a figure, pictures. Reads nothing else."""
+
+    slot: ClassVar[str] = "report"
+
+    @abstractmethod
+    def markdown(self, result: Mapping[str, Any]) -> str:
+        """The whole of table.md, at most 120 characters wide."""
+
+    def figures(self, result: Mapping[str, Any]) -> dict[str, bytes]:
+        """Further files by name; equal results give equal bytes."""
+        return {}
+
+    def files(self, result: Mapping[str, Any]) -> dict[str, bytes]:
+        """Everything that belongs beside the result.json, by file name."""
+        return {TABLE: self.markdown(result).encode(), **self.figures(result)}
+
+
+def report_of(result: Mapping[str, Any]) -> Report:
+    """The report that a result was written with.
+
+    Raises:
+        UserError: The result names none that is installed, or with settings that it does not have.
+    """
+    from hyprepro.config.catalogue import load_components
+
+    load_components()
+    described = dict(result["provenance"].get("config", {}).get("report") or {})
+    found = COMPONENTS.get(str(described.pop("component", "")))
+    if found is None or not issubclass(found, Report):
+        raise UserError("The result does not say how it is reported.", where="provenance.config.report")
+    try:
+        return found.model_validate({name: _tuples(value) for name, value in described.items()})
+    except ValueError as error:
+        raise UserError("The result's report has unknown settings.", where=str(error)) from None
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
