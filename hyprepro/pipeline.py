@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any, ClassVar, Literal
 
 from hyprepro.artifacts import ArtifactCache, Stage, device, explain_os_error
@@ -256,9 +257,10 @@ def run_recipe(
         with PeakMemory() as memory:
             planned = plan(recipe, cache)
             execute(planned.rollouts, cache, workers, progress)
+        done = plan(recipe, cache)
         cost = {
             "wall_seconds": round(time.perf_counter() - started, 1),
-            "work_seconds": round(sum(done.seconds for done in plan(recipe, cache).stages), 1),
+            "work_seconds": round(sum(each.seconds for each in done.stages), 1),
             "peak_memory_mb": round(memory.megabytes),
             "workers": workers,
             "device": device(),
@@ -273,9 +275,13 @@ def run_recipe(
             records=records,
             rows=summary.rows,
             comparisons=summary.comparisons,
-            methods={method.name: {"knows": method.knows} for method in recipe.methods},
+            methods={
+                method.name: {"knows": method.knows, "training_seconds": training_seconds(method, done)}
+                for method in recipe.methods
+            },
             operative_config=operative_config,
             cost=cost,
+            profiles=summary.profiles,
         )
         with cache.lock(f"results-{fingerprint(str(out_dir.resolve()))[:16]}"):
             return write_result(run, out_dir, recipe.report.files, is_new=bool(planned.to_do))
@@ -290,6 +296,23 @@ def read_all(planned: Plan, cache: ArtifactCache) -> list[Record]:
     """The records of all evaluations, in the order of the plan, under the recipe's variant."""
     records = [record for stage in planned.rollouts for record in stage.load(cache.path_of(stage))]
     return with_variant(records, planned.recipe.variant)
+
+
+def training_seconds(method: Method, done: Plan) -> float | None:
+    """What the stages behind one seed of a method took, from the stores on; the median over seeds.
+
+    Stages that it shares with other methods count in full. 0 for a method that is not trained, None where a stage is no
+    longer in the cache. A stage that was resumed counts from its last checkpoint on.
+    """
+    seconds = {each.stage.key: each.seconds for each in done.stages if each.status == "finished"}
+    found = []
+    for seed in range(done.recipe.seeds if method.seeded else 1):
+        last = method.training(done.files, seed)
+        keys = [] if last is None else [stage.key for stage in with_inputs([last])]
+        if any(key not in seconds for key in keys):
+            return None
+        found.append(sum(seconds[key] for key in keys))
+    return round(median(found), 1)
 
 
 def _check_writable(folder: Path) -> None:

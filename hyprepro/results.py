@@ -42,9 +42,10 @@ class Run:
         records: All rollouts in the order of the plan.
         rows: The numbers, in result.json's schema.
         comparisons: Paired differences between methods.
-        methods: What each method knows at test time, by its name in the rows.
+        methods: What each method knows at test time and what its training took, by its name in the rows.
         operative_config: The gin text that resolves to the recipe.
         cost: Wall time, work time, memory and stage counts; they differ from run to run.
+        profiles: Performance profiles, which follow from the records.
     """
 
     config: dict[str, Any]
@@ -55,6 +56,7 @@ class Run:
     methods: Mapping[str, Mapping[str, Any]]
     operative_config: str
     cost: dict[str, Any]
+    profiles: Sequence[Mapping[str, Any]] = ()
 
     @property
     def digest(self) -> str:
@@ -82,6 +84,7 @@ class Run:
             "methods": {name: dict(method) for name, method in self.methods.items()},
             "rows": list(self.rows),
             "comparisons": list(self.comparisons),
+            "profiles": list(self.profiles),
         }
 
 

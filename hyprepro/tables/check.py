@@ -2,6 +2,8 @@
 
 Every fresh value must lie in the committed 95% interval widened by the fresh value's own sampling error: the larger
 half of its own interval, and never less than 3 in n policies, as a bootstrap cannot see errors that did not happen.
+Probabilities of improvement are judged alike, by runs x tasks. Performance profiles follow from the rows' records and
+are not compared.
 Results of different simulators, stores or settings are not compared at all: that is refused, never passed over.
 """
 
@@ -13,7 +15,7 @@ from typing import Any
 
 from hyprepro.errors import UserError
 from hyprepro.stores.provenance import identity_gaps
-from hyprepro.tables.result import read_result
+from hyprepro.tables.result import IMPROVEMENT, read_result
 
 Row = Mapping[str, Any]
 Key = tuple[str, ...]
@@ -59,6 +61,9 @@ def tolerance(committed: Row, fresh: Row) -> float:
     """How far outside the committed interval the fresh value may lie: its own sampling error."""
     low, high = fresh["ci95"]
     own = max(fresh["value"] - low, high - fresh["value"], 0.0)
+    if fresh["statistic"] == IMPROVEMENT:
+        # A first failure where both sides never failed turns a tie, half a win: up to 3 in n runs x tasks might.
+        return float(max(own, 1.5 / min(row.get("n_runs") or 1_000_000 for row in (committed, fresh))))
     if fresh["metric"] != "success_rate":
         return float(own)
     policies = min(row.get("n_policies") or 1_000_000 for row in (committed, fresh))
@@ -115,6 +120,7 @@ def _compare(key: Key, committed: Row, fresh: Row) -> list[str]:
 
 def _text(key: Key) -> str:
     named = dict(zip(FIELDS, key, strict=True))
-    method = f"{named['method']} minus {named['minus']}" if named["minus"] else named["method"]
-    task = "average" if named["task"] in ("None", "") else named["task"]
+    between = "above" if named["statistic"] == IMPROVEMENT else "minus"
+    method = f"{named['method']} {between} {named['minus']}" if named["minus"] else named["method"]
+    task = f"average of {named['split']} tasks" if named["task"] in ("None", "") else named["task"]
     return f"{method}, {task}, {named['protocol']} protocol, {named['statistic']}"

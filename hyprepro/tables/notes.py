@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hyprepro.tables import paper
 from hyprepro.tables.markdown import percent, printed
+from hyprepro.tables.numbers import Numbers
+from hyprepro.tables.result import MAA, MAIN
 
 COLUMNS = (
-    "HF: HypFormer. MAA: Make-An-Agent, as the paper reports it. Columns headed `MAA` or `paper` hold the paper's "
-    "printed numbers; all others were measured in this run."
+    "HF: HypFormer. MAA: Make-An-Agent, as the paper reports it; this run has none of its own. Columns headed `MAA` or "
+    "`paper` hold the paper's printed numbers; all others were measured in this run."
+)
+COLUMNS_WITH_MAA = (
+    "HF: HypFormer. MAA: Make-An-Agent. Columns headed `paper` hold the paper's printed numbers, MAA's as it reports "
+    "them; all others were measured in this run."
 )
 SUCCESS = (
     "Success: metaworld's success flag is true at any step of a 500-step episode of the deterministic policy. Paper "
@@ -28,12 +34,38 @@ TOP = (
     "others."
 )
 BELOW = "*Tasks in italics* stand in no table of the paper and are not part of the average."
+TOKENS = (
+    "Tokens: the paper's numbers with HypFormer are of 8 candidates on seen and of 32 on unseen tasks, each the best "
+    "that it found on these very test tasks (its ablation of the number of tokens); ours are of one setting for both."
+)
+ABSENT = (
+    "The paper states no protocol for {names} (seeds, budget, what they know of a task, Meta-World version): not yet "
+    "reproduced here, so only its numbers stand."
+)
+UNLIKE = "Ours averages other tasks than the paper ({splits}), so its averages are left out."
+FEW = "An empty cell (-): the run has no such number; top-k needs k policies a task, and validation goals to pick on."
+UNSTATED = {"care": "CARE", "decision-transformer": "DT"}
 
 
-def notes(provenance: Mapping[str, Any], split: str, has_below: bool) -> list[str]:
-    """All notes of a per-task table."""
-    found = [COLUMNS, SUCCESS, INTERVALS, environment_gap(provenance), route(provenance), TOP, *averages(split)]
-    return [*found, BELOW] if has_below else found
+def notes(splits: Sequence[Numbers]) -> list[str]:
+    """All notes of a table of these splits, which are of one result."""
+    provenance, names = splits[0].provenance, [numbers.split for numbers in splits]
+    has_maa = any(MAA in numbers.methods for numbers in splits)
+    found = [COLUMNS_WITH_MAA if has_maa else COLUMNS, SUCCESS, INTERVALS]
+    found += [environment_gap(provenance), route(provenance), TOP]
+    found += [note for name in names for note in averages(name)]
+    found += [TOKENS] if "unseen" in names else []
+    found += _of_averages(splits) if len(splits) > 1 else []
+    return [*found, BELOW] if any(numbers.below for numbers in splits) else found
+
+
+def _of_averages(splits: Sequence[Numbers]) -> list[str]:
+    """Notes of Table 2 alone."""
+    absent = [name for method, name in UNSTATED.items() if all(method not in numbers.methods for numbers in splits)]
+    unlike = [numbers.split for numbers in splits if numbers.paper(MAIN, None, "mean") is None]
+    found = [ABSENT.format(names=" and ".join(absent))] if absent else []
+    found += [UNLIKE.format(splits=" and ".join(unlike))] if unlike else []
+    return [*found, FEW]
 
 
 def environment_gap(provenance: Mapping[str, Any]) -> str:

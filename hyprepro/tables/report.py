@@ -21,6 +21,10 @@ class Report(Component, ABC):
     def markdown(self, result: Mapping[str, Any]) -> str:
         """The whole of table.md, at most 120 characters wide."""
 
+    def side_by_side(self, result: Mapping[str, Any]) -> str:
+        """The short comparison with the paper for paper_tables/; the whole report unless there is a shorter one."""
+        return self.markdown(result)
+
     def figures(self, result: Mapping[str, Any]) -> dict[str, bytes]:
         """Further files by name; equal results give equal bytes."""
         return {}

@@ -10,7 +10,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from hyprepro.errors import UserError
 from hyprepro.evaluation.records import Record
 from hyprepro.tables import paper
+from hyprepro.tables.profiles import performance_profile, probability_of_improvement
 from hyprepro.tables.statistics import (
     IQM,
     MEAN,
@@ -39,6 +40,10 @@ VALIDATION = "validation"
 TOP = (5, 10)
 MAIN = "gen-hyprl"
 BASELINE = "gen-hyprl-wo-hypformer"
+MAA = "make-an-agent"
+TASK_BY_TASK = (BASELINE, MAA)
+"""What Gen-HypRL is compared with on every task; with other methods on average."""
+IMPROVEMENT = "probability_of_improvement"
 
 Rows = list[dict[str, Any]]
 _Key = tuple[str, str, str]  # method, protocol, task
@@ -52,12 +57,15 @@ class Summary:
 
     Attributes:
         rows: DESIGN's rows.
-        comparisons: Paired differences: `method` minus `minus`, per task and on average for HypFormer's gain, on
-            average for the others; the same fields as a row where they apply.
+        comparisons: Paired differences: `method` minus `minus`, on average, and for HypFormer's gain and Make-An-Agent
+            per task as well; and on average the probability that a run of `method` is above one of `minus`. The same
+            fields as a row where they apply; `n_runs` counts the runs x tasks behind a probability.
+        profiles: Performance profiles over the tasks of each average, under the last protocol of each method.
     """
 
     rows: Rows
     comparisons: Rows
+    profiles: Rows
 
 
 def result_rows(
@@ -97,13 +105,16 @@ def summarise(
         that it is of), statistics.
 
     Raises:
-        UserError: The records of a method are incomplete: a task, seed, policy or goal is missing.
+        UserError: The records of a method are incomplete (a task, seed, policy or goal is missing), or a task's records
+            are of another split.
     """
     splits = [_Split("seen", list(seen), list(below)), _Split("unseen", list(unseen), [])]
+    records = list(records)
+    _check_splits(records, splits, recipe)
     table = _Table(_outcomes(records, recipe), [split for split in splits if split.all], Bootstrap(resamples))
     table.check(recipe)
     rows = [row for method, protocol in table.pairs for row in table.rows(method, protocol)]
-    return Summary(rows, table.comparisons())
+    return Summary(rows, table.comparisons(), table.profiles())
 
 
 @dataclass(frozen=True)
@@ -166,7 +177,7 @@ class _Table:
             }
             for statistic in _statistics(protocol, chosen):
                 result = estimate(statistic, chosen, self.bootstrap)
-                value = {"statistic": statistic.name, "value": result.value, "ci95": list(result.ci95)}
+                value = {"statistic": statistic.name, **_value(result)}
                 # The paper's numbers are of its own protocol; beside the strict one they would compare unlike things.
                 is_paper = protocol == "paper"
                 theirs = paper.rate(split.name, method, task, statistic.name, split.tasks) if is_paper else None
@@ -183,15 +194,28 @@ class _Table:
         ]
 
     def _comparisons(self, method: str, protocol: str, split: _Split) -> Rows:
-        """Gen-HypRL minus a method: on average, and for HypFormer's gain task by task as well."""
+        """Gen-HypRL beside a method: on average, and with some task by task as well."""
         found = []
-        for task in split.rows if method == BASELINE else [task for task in split.rows if task is None]:
+        for task in split.rows if method in TASK_BY_TASK else [task for task in split.rows if task is None]:
             mine, theirs = (self._chosen(name, protocol, split, task) for name in (MAIN, method))
             if same_design(list(mine.values()), list(theirs.values())):
-                gain = self._difference(mine, theirs)
-                common = {"split": split.name, "task": task, "protocol": protocol, "metric": "success_rate"}
-                value = {"statistic": MEAN.name, "value": gain.value, "ci95": list(gain.ci95)}
-                found.append({"method": MAIN, "minus": method, **common, **value})
+                common = {"method": MAIN, "minus": method, "split": split.name, "task": task, "protocol": protocol}
+                common["metric"] = "success_rate"
+                found.append({**common, "statistic": MEAN.name, **_value(self._difference(mine, theirs))})
+                if task is None:
+                    chance = probability_of_improvement(mine, theirs, self.bootstrap)
+                    runs = min(next(iter(side.values())).success.shape[0] for side in (mine, theirs)) * len(mine)
+                    found.append({**common, "statistic": IMPROVEMENT, **_value(chance), "n_runs": runs})
+        return found
+
+    def profiles(self) -> Rows:
+        found = []
+        for method, protocol in dict(self.pairs).items():  # the last protocol of every method
+            for split in self.splits:
+                if split.tasks:
+                    profile = performance_profile(self._chosen(method, protocol, split, None), self.bootstrap)
+                    lists = {name: list(values) for name, values in asdict(profile).items()}
+                    found.append({"method": method, "split": split.name, "protocol": protocol, **lists})
         return found
 
     def _difference(self, one: dict[str, Outcomes], other: dict[str, Outcomes]) -> Estimate:
@@ -200,6 +224,10 @@ class _Table:
     def _chosen(self, method: str, protocol: str, split: _Split, task: str | None) -> dict[str, Outcomes]:
         names = split.tasks if task is None else [task]
         return {name: self.outcomes[method, protocol, name] for name in names}
+
+
+def _value(found: Estimate) -> dict[str, Any]:
+    return {"value": found.value, "ci95": list(found.ci95)}
 
 
 def _statistics(protocol: str, chosen: Mapping[str, Outcomes]) -> list[Statistic]:
@@ -223,6 +251,7 @@ def _outcomes(records: Iterable[Record], recipe: str) -> tuple[str, _Found]:
         goals[record.goal] = float(record.success)
     if len(variants) > 1:
         raise UserError(f"The records of {recipe} mix the variants {', '.join(sorted(variants))}.")
+    _check_seeds(cells, recipe)
     arrays = {key: _array(key, cell, recipe) for key, cell in cells.items()}
     found = {}
     for (method, protocol, task), success in arrays.items():
@@ -234,6 +263,26 @@ def _outcomes(records: Iterable[Record], recipe: str) -> tuple[str, _Found]:
     if not found:
         raise UserError(f"The records of {recipe} are empty.", fix="run the recipe again")
     return variants.pop(), found
+
+
+def _check_splits(records: Iterable[Record], splits: Iterable[_Split], recipe: str) -> None:
+    expected = {task: split.name for split in splits for task in split.all}
+    for record in records:
+        if expected.get(record.task, record.split) != record.split:
+            raise UserError(
+                f"The records of {recipe} mix splits: {record.method} on {record.task} was run as {record.split}, "
+                f"and the task is {expected[record.task]} here.",
+                fix="run the recipe again",
+            )
+
+
+def _check_seeds(cells: Mapping[_Key, _Cell], recipe: str) -> None:
+    """Every generator of a method must have done all tasks: an average takes its runs as wholes."""
+    first: dict[str, set[int]] = {}
+    for key, cell in cells.items():
+        seeds = {seed for seed, _ in cell}
+        if first.setdefault(key[0], seeds) != seeds:
+            raise _unsound(key, recipe, "generator seeds are missing")
 
 
 def _array(key: _Key, cell: _Cell, recipe: str) -> FloatArray:

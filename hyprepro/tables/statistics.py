@@ -190,8 +190,16 @@ class Estimate:
         return cls(_round(value), (_round(low), _round(high)), samples)
 
 
-def estimate(statistic: Statistic, outcomes: Mapping[str, Outcomes], bootstrap: Bootstrap) -> Estimate:
-    """A statistic of one method over some tasks (by name), with its interval.
+@dataclass(frozen=True)
+class Scores:
+    """A score for every run and task of one method: as observed `[1, S, T]`, and on all resamples `[B, S, T]`."""
+
+    observed: FloatArray
+    drawn: FloatArray
+
+
+def scores(statistic: Statistic, outcomes: Mapping[str, Outcomes], bootstrap: Bootstrap) -> Scores:
+    """The statistic's scores of one method on some tasks (by name).
 
     Raises:
         ValueError: The tasks differ in their number of seeds, or have fewer policies than the statistic needs.
@@ -207,8 +215,13 @@ def estimate(statistic: Statistic, outcomes: Mapping[str, Outcomes], bootstrap: 
         observed.append(statistic.score(outcome, np.ones((1, policies))))
         resampled.append(bootstrap.scores(statistic, task, outcome))
     drawn = np.take_along_axis(np.stack(resampled, axis=2), bootstrap.seeds(count)[:, :, None], axis=1)
-    value = float(statistic.combine(np.stack(observed, axis=2))[0])
-    return Estimate.of(value, statistic.combine(drawn))
+    return Scores(np.stack(observed, axis=2), drawn)
+
+
+def estimate(statistic: Statistic, outcomes: Mapping[str, Outcomes], bootstrap: Bootstrap) -> Estimate:
+    """A statistic of one method over some tasks (by name), with its interval. Raises as `scores` does."""
+    found = scores(statistic, outcomes, bootstrap)
+    return Estimate.of(float(statistic.combine(found.observed)[0]), statistic.combine(found.drawn))
 
 
 def difference(one: Estimate, other: Estimate) -> Estimate:

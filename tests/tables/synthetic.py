@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from hyprepro.envs.metaworld import TABLE1_TASKS
+from hyprepro.envs.metaworld import TABLE1_TASKS, TABLE3_TASKS
 from hyprepro.evaluation.records import Record
 from hyprepro.tables.result import summarise
 
 RATES = {"expert": 0.97, "retrieval": 0.9, "gen-hyprl-wo-hypformer": 0.6, "gen-hyprl": 0.8}
-SEEDED = ("gen-hyprl-wo-hypformer", "gen-hyprl")
+SEEDED = ("gen-hyprl-wo-hypformer", "gen-hyprl", "make-an-agent")
 BELOW = ("door-unlock", "reach")
 
 
@@ -30,21 +30,23 @@ def make_records(
     for method, rate in rates.items():
         for generator in range(seeds if method in SEEDED else 1):
             for task in tasks:
+                split = "unseen" if task in TABLE3_TASKS else "seen"
                 goals = [("paper", "paper-720"), ("paper", "paper-920")]
                 for policy in range(policies):
                     own = [("strict", f"fresh-{policy}"), *(("validation", f"fresh-v{i}") for i in range(validation))]
                     for protocol, goal in goals + own:
                         won = bool(rng.random() < rate)
-                        found.append(Record(method, "ours", generator, "seen", task, protocol, policy, goal, won, 100))
+                        found.append(Record(method, "ours", generator, split, task, protocol, policy, goal, won, 100))
     return found
 
 
-def make_result(records: Sequence[Record] | None = None, **changes: Any) -> dict[str, Any]:
+def make_result(records: Sequence[Record] | None = None, report: str = "TaskTable", **changes: Any) -> dict[str, Any]:
     """A result.json as a run writes it."""
     records = make_records() if records is None else records
     tasks = [task for task in TABLE1_TASKS if any(record.task == task for record in records)]
     below = [task for task in BELOW if any(record.task == task for record in records)]
-    summary = summarise(records, recipe="table1", seen=tasks, below=below, resamples=200)
+    unseen = [task for task in TABLE3_TASKS if any(record.task == task for record in records)]
+    summary = summarise(records, recipe="table1", seen=tasks, below=below, unseen=unseen, resamples=200)
     return {
         "schema": 1,
         "recipe": "table1",
@@ -54,7 +56,7 @@ def make_result(records: Sequence[Record] | None = None, **changes: Any) -> dict
             "config": {
                 "component": "Recipe",
                 "title": "Table 1",
-                "report": {"component": "TaskTable"},
+                "report": {"component": report},
                 "methods": [{"noise": 128}],
                 "data": {"policies": "a.h5"},
             },
@@ -64,5 +66,6 @@ def make_result(records: Sequence[Record] | None = None, **changes: Any) -> dict
         "methods": {"retrieval": {"knows": "the prompt and all training prompts"}},
         "rows": summary.rows,
         "comparisons": summary.comparisons,
+        "profiles": summary.profiles,
         **changes,
     }

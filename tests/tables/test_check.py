@@ -46,8 +46,8 @@ def test_another_sample_of_the_same_rates_passes(committed: Result) -> None:
 def test_a_method_that_became_worse_fails(committed: Result) -> None:
     worse = make_result(make_records({**RATES, "gen-hyprl": 0.55}, policies=30, seed=1))
     violations = check(committed, worse)
-    assert any(v.startswith("gen-hyprl, average, paper protocol, mean: 5") for v in violations)
-    assert any(v.startswith("gen-hyprl minus gen-hyprl-wo-hypformer, average") for v in violations)
+    assert any(v.startswith("gen-hyprl, average of seen tasks, paper protocol, mean: 5") for v in violations)
+    assert any(v.startswith("gen-hyprl minus gen-hyprl-wo-hypformer, average of seen tasks") for v in violations)
     assert not any(v.startswith("expert") for v in violations)
 
 
@@ -61,7 +61,7 @@ def test_one_number_outside_its_interval_is_one_violation(committed: Result, dir
         row["ci95"] = [low + shift, high + shift]
 
     (violation,) = check(committed, changed(committed, edit))
-    assert violation.startswith("gen-hyprl, average, paper protocol, mean:")
+    assert violation.startswith("gen-hyprl, average of seen tasks, paper protocol, mean:")
     assert "committed" in violation
 
 

@@ -1,0 +1,80 @@
+"""Sections that several reports have, from the numbers of one split or more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hyprepro.tables.markdown import NONE, bullets, paragraph, point, table
+from hyprepro.tables.numbers import PROTOCOLS, SHORT, Numbers
+from hyprepro.tables.result import MAIN
+
+COSTS = "## What each costs"
+COSTS_ARE = (
+    "Seconds of the training stages behind one seed of a method, those that it shares with others included; the median "
+    "over seeds. They were taken on a noisy machine, beside other work, and a stage that was resumed counts from its "
+    "last checkpoint on: a rough guide. What a method fits to a prompt at test time is not training. The time to "
+    "generate a policy is measured by `hyprepro bench generation`."
+)
+
+
+def heading(result: Mapping[str, Any]) -> str:
+    """The report's first line."""
+    return f"# {result['provenance'].get('config', {}).get('title') or result.get('recipe', 'Result')}"
+
+
+def setting(numbers: Numbers) -> str:
+    """What was run, in two sentences."""
+    result = numbers.result
+    main = numbers.row(MAIN, numbers.protocols[0], None) if numbers.protocols else None
+    text = f"Success rates in percent. Recipe {result.get('recipe')}, scale {result.get('scale')}"
+    text += f", variant {result.get('variant', 'ours')}."
+    if main is None:
+        return text
+    count = main["n_policies"] // max(len(numbers.tasks), 1)
+    return f"{text} Ours: {_count(main['n_seeds'], 'generator seed')}, {_count(count, 'policy')} a task and seed."
+
+
+def _count(number: int, noun: str) -> str:
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
+def knowledge(result: Mapping[str, Any]) -> list[str]:
+    """What each method is given, as the run declares it."""
+    lines = [f"`{name}`: {each['knows']}" for name, each in result.get("methods", {}).items() if each.get("knows")]
+    return ["What each is given at test time:", bullets(lines)] if lines else []
+
+
+def every_method(numbers: Numbers) -> list[str]:
+    """Values of all methods task by task without intervals, a table for each protocol."""
+    parts = []
+    heads = [SHORT.get(method, method[:8]) for method in numbers.methods]
+    for protocol in numbers.protocols:
+        rows = []
+        for task in (*numbers.tasks, None, *numbers.below):
+            cells = [point(numbers.row(method, protocol, task)) for method in numbers.methods]
+            rows.append([numbers.name(task), *cells])
+        parts += [f"{PROTOCOLS[protocol]}:", table(["task", *heads], rows)]
+    return parts
+
+
+def costs(result: Mapping[str, Any]) -> list[str]:
+    """The seconds of training, if the run recorded them: the last section, as it alone differs from run to run."""
+    seconds = {
+        name: method["training_seconds"] for name, method in result.get("methods", {}).items() if _is_timed(method)
+    }
+    if not seconds:
+        return []
+    rows = [[name, _seconds(value)] for name, value in seconds.items()]
+    return [COSTS, table(["method", "training, s"], rows), paragraph(COSTS_ARE)]
+
+
+def _is_timed(method: Mapping[str, Any]) -> bool:
+    return "training_seconds" in method
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return NONE
+    return "none" if value == 0 else f"{value:.0f}"
