@@ -50,6 +50,14 @@ def reproduce(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def statistics(session: nox.Session) -> None:
+    """Hold our statistics against rliable's on the same records."""
+    session.install("-e", ".[dev]", *CONSTRAINTS)
+    session.install("rliable==1.2.0", "pandas<3")  # it wants arch<8, which does not work with pandas 3
+    session.run("pytest", "tests/tables/test_rliable.py", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(default=False)
 def minimums(session: nox.Session) -> None:
     """Run the tests with the lowest version of every dependency that pyproject.toml allows."""
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]

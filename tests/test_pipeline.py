@@ -16,7 +16,7 @@ from hyprepro.errors import UserError
 from hyprepro.evaluation.protocols import PaperProtocol, StrictProtocol, ValidationProtocol
 from hyprepro.evaluation.records import read_records
 from hyprepro.execution import Event
-from hyprepro.pipeline import Recipe, plain_line, plan, results_folder, run_recipe
+from hyprepro.pipeline import Recipe, plain_line, plan, results_folder, run_recipe, training_seconds
 from hyprepro.stages.data import training_tasks
 from tests.conftest import TinyStores
 from tests.toy_methods import Shifted, Sources
@@ -291,3 +291,21 @@ def test_a_task_to_withhold_must_be_in_the_store(recipe: Recipe) -> None:
     with pytest.raises(UserError, match="no task 'raech'") as caught:
         recipe.data.model_copy(update={"withheld": ("raech",)}).files()
     assert caught.value.closest == "reach"
+
+
+def test_a_result_says_what_the_training_of_a_seed_took(
+    recipe: Recipe, finished: ArtifactCache, once: tuple[Path, list[Event], dict[str, Any]]
+) -> None:
+    stages = [planned.stage for planned in plan(recipe, finished).stages if planned.stage.kind == "draw"]
+    seconds = [finished.manifest(stage)["seconds"] for stage in stages]
+    assert len(seconds) == recipe.seeds
+    took = {name: method["training_seconds"] for name, method in once[2]["methods"].items()}
+    assert took == {"gen-hyprl": round(sum(seconds) / 2, 1), "expert": 0.0}
+
+
+def test_the_training_time_of_a_stage_that_is_gone_is_unknown(recipe: Recipe, finished: ArtifactCache) -> None:
+    drawn = next(planned.stage for planned in plan(recipe, finished).stages if planned.stage.kind == "draw")
+    shutil.rmtree(finished.path_of(drawn))
+    done = plan(recipe, finished)
+    assert training_seconds(Shifted(), done) is None
+    assert training_seconds(Sources(), done) == 0.0

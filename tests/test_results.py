@@ -79,7 +79,8 @@ def test_the_digest_depends_on_rows_and_records_only(run: Run, monkeypatch: pyte
     ]
     assert len({run.digest, *(other.digest for other in changed)}) == 5
     monkeypatch.setattr(results, "hardware", lambda: {"cpu": "another", "cores": 64, "memory_gb": 1.0})
-    same = replace(run, cost={"wall_seconds": 1.0}, config={**run.config, "seeds": 3})
+    took = {"expert": {"knows": "the policy", "training_seconds": 9.5}}
+    same = replace(run, cost={"wall_seconds": 1.0}, config={**run.config, "seeds": 3}, methods=took)
     assert same.result()["digest"] == run.digest
 
 

@@ -90,9 +90,9 @@ def rate(split: str, method: str, task: str | None, statistic: str, tasks: Colle
     """
     if split not in SPLIT_TABLES or (task is None and set(tasks) != set(per_task(split).tasks)):
         return None
-    if statistic == "mean":
-        return _rounded(per_task(split).rates.get(method, {}).get(task))
-    return _rounded(averages(split).get((method, statistic))) if task is None else None
+    if task is None:
+        return _rounded(averages(split).get((method, statistic)))
+    return _rounded(per_task(split).rates.get(method, {}).get(task)) if statistic == "mean" else None
 
 
 def _rounded(value: float | None) -> float | None:

@@ -54,7 +54,7 @@ class AveragesTable(Report):
         """Performance profiles as PNG and SVG, where matplotlib is installed (`pip install hyprepro[plot]`)."""
         from hyprepro.figures import profiles
 
-        return profiles.pictures(result["profiles"], PICTURES) if profiles.can_draw() else {}
+        return profiles.pictures(result.get("profiles", []), PICTURES) if profiles.can_draw() else {}
 
 
 def _setting(both: Sequence[Numbers]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hyprepro.envs.metaworld import TABLE1_TASKS, TABLE3_TASKS
 from hyprepro.errors import UserError
 from hyprepro.tables.check import check, check_files
 from tests.tables.synthetic import RATES, make_records, make_result
@@ -144,3 +145,54 @@ def test_files_are_checked(tmp_path: Path, committed: Result) -> None:
     assert check_files(tmp_path / "committed", tmp_path / "fresh") == []
     with pytest.raises(UserError, match="no result here"):
         check_files(tmp_path / "missing", tmp_path / "fresh")
+
+
+BOTH = TABLE1_TASKS + TABLE3_TASKS
+
+
+@pytest.fixture(scope="module")
+def of_both_splits() -> Result:
+    return make_result(make_records(tasks=BOTH, policies=30))
+
+
+@pytest.mark.parametrize("split", ["seen", "unseen"])
+def test_a_number_of_either_split_that_moved_is_caught(of_both_splits: Result, split: str) -> None:
+    def edit(result: Result) -> None:
+        row = row_of(result, **HEADLINE, split=split)
+        row["value"] -= 0.5
+        row["ci95"] = [end - 0.5 for end in row["ci95"]]
+
+    assert check(of_both_splits, of_both_splits) == []
+    (violation,) = check(of_both_splits, changed(of_both_splits, edit))
+    assert violation.startswith(f"gen-hyprl, average of {split} tasks, paper protocol, mean:")
+
+
+def test_a_method_that_became_worse_on_unseen_tasks_alone_fails_there_alone(of_both_splits: Result) -> None:
+    seen = make_records(tasks=TABLE1_TASKS, policies=30)
+    unseen = make_records({**RATES, "gen-hyprl": 0.5}, tasks=TABLE3_TASKS, policies=30, seed=1)
+    violations = check(of_both_splits, make_result(seen + unseen))
+    averages = [line.split(":")[0] for line in violations if "average of" in line]
+    assert "gen-hyprl, average of unseen tasks, strict protocol, mean" in averages
+    assert (
+        "gen-hyprl above gen-hyprl-wo-hypformer, average of unseen tasks, strict protocol, probability_of_improvement"
+        in (averages)
+    )
+    assert not any("average of seen" in line for line in averages)
+
+
+def test_a_first_failure_may_turn_a_tie_of_perfect_methods_and_many_may_not() -> None:
+    def result(failures: int) -> Result:
+        records = make_records({"gen-hyprl": 1.0, "expert": 1.0}, tasks=TABLE1_TASKS, policies=20)
+        spoiled = [
+            r._replace(success=False)
+            if r.method == "gen-hyprl" and r.policy == 0 and r.task in TABLE1_TASKS[:failures]
+            else r
+            for r in records
+        ]
+        return make_result(spoiled)
+
+    def chances(fresh: Result) -> list[str]:
+        return [line for line in check(result(0), fresh) if "above expert" in line]
+
+    assert chances(result(1)) == []
+    assert len(chances(result(8))) == 2

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hyprepro.envs.metaworld import TABLE1_TASKS
+from hyprepro.envs.metaworld import TABLE1_TASKS, TABLE3_TASKS
 from hyprepro.errors import UserError
 from hyprepro.evaluation.records import Record, read_records, write_records
 from hyprepro.tables.result import Summary, read_result, summarise
@@ -135,11 +135,48 @@ def test_tasks_below_do_not_enter_the_average(records: list[Record], summary: Su
         (lambda records: [*records, records[0]], "meets paper-720 twice"),
         (lambda records: [records[0]._replace(goal="paper-721"), *records[1:]], "different goals"),
         (lambda records: [r for r in records if (r.protocol, r.policy) != ("validation", 3)], "not every policy"),
+        (lambda records: [r for r in records if (r.method, r.seed, r.task) != ("gen-hyprl", 1, "reach")], "seeds are"),
+        (lambda records: [*records[:-1], records[-1]._replace(split="unseen")], "mix splits: gen-hyprl on reach"),
     ],
 )
 def test_incomplete_records_are_refused(records: list[Record], spoil: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         summary_of(spoil(records))
+
+
+def test_records_that_are_incomplete_on_one_split_alone_are_refused(records: list[Record]) -> None:
+    both = records + make_records(tasks=TABLE3_TASKS, validation=3)
+    assert {row["split"] for row in summary_of(both, unseen=TABLE3_TASKS).rows} == {"seen", "unseen"}
+    short = [record for record in both if (record.method, record.task) != ("retrieval", "reach-wall")]
+    with pytest.raises(UserError, match="lack retrieval on reach-wall"):
+        summary_of(short, unseen=TABLE3_TASKS)
+
+
+def test_an_average_of_one_split_does_not_depend_on_the_other(records: list[Record], summary: Summary) -> None:
+    both = summary_of(records + make_records(tasks=TABLE3_TASKS, validation=3), unseen=TABLE3_TASKS)
+    assert [row for row in both.rows if row["split"] == "seen"] == summary.rows
+    assert [row for row in both.comparisons if row["split"] == "seen"] == summary.comparisons
+    assert [row for row in both.profiles if row["split"] == "seen"] == summary.profiles
+
+
+def test_every_method_has_a_profile_under_the_strict_protocol(summary: Summary) -> None:
+    assert [(p["method"], p["split"], p["protocol"]) for p in summary.profiles] == [
+        (m, "seen", "strict") for m in RATES
+    ]
+    json.dumps(summary.profiles, allow_nan=False)
+
+
+def test_probabilities_of_improvement_are_of_averages_and_count_their_runs(summary: Summary) -> None:
+    chances = [row for row in summary.comparisons if row["statistic"] == "probability_of_improvement"]
+    assert {(row["minus"], row["protocol"]) for row in chances} == {
+        (method, protocol) for method in RATES if method != "gen-hyprl" for protocol in ("paper", "strict")
+    }
+    assert {row["task"] for row in chances} == {None}
+    assert {row["minus"]: row["n_runs"] for row in chances} == {
+        "expert": 8,
+        "retrieval": 8,
+        "gen-hyprl-wo-hypformer": 16,
+    }
 
 
 def test_a_result_is_read_back(tmp_path: Path) -> None:

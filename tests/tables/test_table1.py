@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from hyprepro.envs.metaworld import TABLE1_TASKS, TABLE3_TASKS
 from hyprepro.errors import UserError
 from hyprepro.tables.__main__ import main
 from hyprepro.tables.markdown import WIDTH, percent, printed, table, with_interval
 from hyprepro.tables.table1 import side_by_side, table_markdown
-from tests.tables.synthetic import make_records, make_result
+from tests.tables.synthetic import RATES, make_records, make_result
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +129,39 @@ def test_a_table_is_aligned() -> None:
         "| reach     |   1 |",
         "| door-open |  10 |",
     ]
+
+
+def test_the_unseen_tasks_stand_beside_the_papers_table_3() -> None:
+    result = make_result(make_records(tasks=TABLE3_TASKS, validation=1))
+    text = table_markdown(result)
+    assert cells(text, "## Paper protocol", "drawer-close")[1:4] == ["55", "53", "80"]
+    assert cells(text, "## Paper protocol", r"**average of 8**")[1:4] == ["16.25", "12.13", "19.8"]
+    assert cells(text, "## Top-k", "top-5")[1:3] == ["75.1", "87.5"]
+    assert "of 32 on unseen tasks" in text
+    assert "italics" not in text
+    assert max(map(len, (text + side_by_side(result)).splitlines())) <= WIDTH
+    assert side_by_side(result).startswith("# Table 3: the paper and this reproduction")
+
+
+@pytest.mark.parametrize("tasks", [TABLE1_TASKS, TABLE3_TASKS])
+def test_make_an_agent_has_its_column_where_it_was_run(tasks: tuple[str, ...]) -> None:
+    result = make_result(make_records({**RATES, "make-an-agent": 0.377}, tasks=tasks, policies=9, validation=1))
+    text = table_markdown(result)
+    rows = {(r["method"], r["protocol"], r["task"], r["statistic"]): r for r in result["rows"]}
+    for protocol, heading, column in (("paper", "## Paper protocol", 4), ("strict", "## Strict protocol", 1)):
+        head = cells(text, heading, "task")
+        assert head[column:] == ["ours MAA", "ours w/o HF", "ours w/ HF"]
+        for task in tasks:
+            found = cells(text, heading, task)
+            assert found[column] == with_interval(rows["make-an-agent", protocol, task, "mean"])
+        gains = {
+            r["task"]: r for r in result["comparisons"] if (r["minus"], r["protocol"]) == ("make-an-agent", protocol)
+        }
+        section = text.split(heading)[1]
+        assert cells(section, "Gains, paired", tasks[0])[2] == with_interval(gains[tasks[0]], "+")
+    assert "none of its own" not in text
+    assert max(map(len, (text + side_by_side(result)).splitlines())) <= WIDTH
+
+
+def test_without_make_an_agent_the_notes_say_so(text: str) -> None:
+    assert "this run has none of its own" in " ".join(text.split())
