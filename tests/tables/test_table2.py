@@ -158,3 +158,8 @@ def test_the_side_by_side_is_written_from_a_result_file(tmp_path: Path, result: 
     assert found == AveragesTable().side_by_side(result)
     assert found.startswith("# Table 2: the paper and this reproduction")
     assert cells(found, "# Table 2", "CARE")[0] == "82.1"
+
+
+def test_without_matplotlib_a_run_still_has_its_table(result: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hyprepro.figures.profiles.can_draw", lambda: False)
+    assert set(AveragesTable().files(result)) == {"table.md"}
