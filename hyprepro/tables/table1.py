@@ -28,6 +28,7 @@ SHORT = {
     "prompt-cloning": "cloning",
     "mean-policy": "mean",
     "mse-regressor": "mse",
+    "make-an-agent": "MAA",
     BASELINE: "w/o HF",
     MAIN: "w/ HF",
 }

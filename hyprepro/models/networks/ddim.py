@@ -40,12 +40,15 @@ class DDIM:
 
     def step(self, predicted: Tensor, level: int, x: Tensor) -> Tensor:
         """The next lower level's x, from x at `level` and the sample that the network predicts for it."""
-        kept, below = float(self._kept[level]), level - self._stride
-        target = float(self._kept[below]) if below >= 0 else 1.0
-        noise = (x - kept**0.5 * predicted) / (1 - kept) ** 0.5  # of the prediction as it is, before it is clamped
+        below = level - self._stride
+        kept: float = self._kept[level].item()
+        target: float = self._kept[below].item() if below >= 0 else 1.0
+        noise = (x - math.sqrt(kept) * predicted) / math.sqrt(
+            1 - kept
+        )  # of the prediction as it is, before it is clamped
         if self._clip:
             predicted = predicted.clamp(-self._clip, self._clip)
-        return target**0.5 * predicted + (1 - target) ** 0.5 * noise
+        return math.sqrt(target) * predicted + math.sqrt(1 - target) * noise
 
     def sample(self, predict: Callable[[Tensor, int], Tensor], noise: Tensor) -> Tensor:
         """Samples from noise `[N, ...]`; `predict` maps (x, level) to the predicted samples."""
