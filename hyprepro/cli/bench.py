@@ -71,7 +71,7 @@ def generation(
 ) -> None:
     """Gen-HypRL's whole forward pass against Make-An-Agent's: policies a second, same prompts, same decoder.
 
-    The first scale is the headline. At each, `released` is Gen-HypRL with the released code's networks.
+    The first scale is the headline; `released` is Gen-HypRL with the released code's networks at that scale.
     """
     from hyprepro.stages.benchmark import measure_generation
 
@@ -85,13 +85,10 @@ def generation(
         return
     for name in (first, *others, "released"):
         each = found if name == first else found[name]
-        label = f"{name if name != 'released' else f'{first}, released networks'}, D = {each['latent_size']}"
-        console.line(f"{label}")
-        console.line(
-            f"  gen-hyprl, L = {each['candidates']:<4} {each['ours']:10.1f} policies/s   ratio {each['ratio']}"
-        )
-        console.line(f"  its products alone {each['bound']:9.1f} policies/s   share {each['bound_share']}")
-        console.line(f"  make-an-agent {each['peer']:14.1f} policies/s   {each['inference_steps']} DDIM steps")
+        console.line(f"{name}, D = {each['latent_size']}")
+        console.line(f"  gen-hyprl, L = {each['candidates']:<6}{each['ours']:8.1f} policies/s   ratio {each['ratio']}")
+        console.line(f"  its products alone {each['bound']:8.1f} policies/s   share {each['bound_share']}")
+        console.line(f"  make-an-agent      {each['peer']:8.1f} policies/s")
 
 
 def _generators(scale: str, variant: str | None = None) -> tuple[GenHypRL, MakeAnAgent]:
