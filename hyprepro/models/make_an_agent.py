@@ -56,7 +56,7 @@ class LatentDiffusion(Trained):
         0.99, "largest decay of that running mean (Make-An-Agent: 0.9999, not evaluated)", ge=0, lt=1
     )
 
-    steps: int = setting(500, "training steps", ge=0)
+    steps: int = setting(400, "training steps", ge=0)
     batch_size: int = setting(128, "prompts a step", source="Make-An-Agent", ge=2)
     learning_rate: float = setting(1e-3, "AdamW's step size (Make-An-Agent: 2e-4)", gt=0, le=1)
     betas: tuple[float, float] = setting((0.95, 0.999), "AdamW's decay rates", source="Make-An-Agent")

@@ -45,7 +45,7 @@ class TrainLatentDiffusion(Stage):
     @property
     def cost(self) -> float:
         """Seconds on one slow core."""
-        return 2 + 5e-4 * self.diffusion.batch_size * self.diffusion.steps
+        return 2 + 9e-4 * self.diffusion.batch_size * self.diffusion.steps
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Train and write the weights."""
