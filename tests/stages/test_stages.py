@@ -228,7 +228,7 @@ def test_every_reading_of_hyplatent_trains(name: str, files: StoreFiles, cache: 
     assert torch.isfinite(latents).all()
 
 
-@pytest.mark.parametrize("changes", [{"evaluated": "ema"}, {"latent_scaling": "common", "clip": 0.0}, {"steps": 0}])
+@pytest.mark.parametrize("changes", [{"evaluated": "last"}, {"latent_scaling": "minmax", "clip": 1.0}, {"steps": 0}])
 def test_every_reading_of_the_diffusion_trains(
     changes: dict[str, object], files: StoreFiles, cache: ArtifactCache
 ) -> None:
@@ -294,7 +294,7 @@ def test_killed_with_sigkill_a_stage_ends_with_the_same_weights(
     )
     stage: Assemble = method.training(files, seed=3)
     if part == "diffusion":
-        longer = DIFFUSION.model_copy(update={"steps": 100, "evaluated": "ema"})
+        longer = DIFFUSION.model_copy(update={"steps": 100})
         stage = MAA.model_copy(update={"diffusion": longer}).training(files, seed=3)
     target: Stage = getattr(stage, "generator" if part == "diffusion" else part)
     make(target, cache)
