@@ -6,13 +6,14 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
 from hyprepro.artifacts import MANIFEST, METRICS, Report, Stage
 from hyprepro.stages.autoencoder import TrainAutoencoder
 from hyprepro.stages.behavior_embedding import TrainBehaviorEmbedding
 from hyprepro.stages.hypformer import TrainHypFormer
 from hyprepro.stages.hyplatent import TrainHypLatent
+from hyprepro.stages.latent_diffusion import TrainLatentDiffusion
 from hyprepro.stages.regressor import TrainRegressor
 
 if TYPE_CHECKING:
@@ -23,45 +24,58 @@ if TYPE_CHECKING:
     from hyprepro.models.networks.hypformer import Aggregator
     from hyprepro.models.networks.hyplatent import LatentGenerator
     from hyprepro.models.networks.policy_autoencoder import PolicyAutoencoder
-    from hyprepro.models.networks.regressor import LatentRegressor
+
+
+class LatentSource(Protocol):
+    """What a method trains to yield latents."""
+
+    def draw(self, h: Tensor, v: Tensor, draws: torch.Generator) -> Tensor:
+        """Latents `[N, 2, D]`, ready for the decoder, for embeddings `[N, E]`; all noise comes from `draws` (CPU)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Aggregated:
+    """HypFormer on top of G.
+
+    Attributes:
+        generator: G.
+        hypformer: HypFormer.
+        candidates: L, draws of G a prompt.
+    """
+
+    generator: LatentGenerator
+    hypformer: Aggregator
+    candidates: int
+
+    def draw(self, h: Tensor, v: Tensor, draws: torch.Generator) -> Tensor:
+        """One aggregate `[N, 2, D]` of L draws a prompt."""
+        import torch
+
+        noise = torch.randn(self.candidates, len(h), self.generator.noise_size, generator=draws)
+        return self.hypformer.aggregate(torch.stack([self.generator.generate(h, v, n) for n in noise], 1), h, v)
 
 
 @dataclass(frozen=True)
 class PolicyGenerator:
-    """Prompts in, policies out. Exactly one of `generator` and `regressor` is there.
+    """Prompts in, policies out.
 
     Attributes:
         autoencoder: E and D.
         embedding: phi and psi.
-        generator: G, or None.
-        hypformer: HypFormer on top of G, or None.
-        regressor: The MSE regressor in G's place, or None.
-        candidates: L, draws of G a prompt that HypFormer aggregates.
+        source: Turns embeddings into latents: G, HypFormer on top of it, or what stands in their place.
     """
 
     autoencoder: PolicyAutoencoder
     embedding: PromptEmbedding
-    generator: LatentGenerator | None
-    hypformer: Aggregator | None
-    regressor: LatentRegressor | None
-    candidates: int
+    source: LatentSource
 
     def latents(self, tau: Tensor, tau_hat: Tensor, draws: torch.Generator) -> Tensor:
-        """Latents `[N, 2, D]` for prompts `[N, T]` and post-success states `[N, S]`.
-
-        All noise comes from `draws` (a CPU generator): L draws a prompt with HypFormer, else one.
-        """
+        """Latents `[N, 2, D]` for prompts `[N, T]` and post-success states `[N, S]`; noise from `draws` (CPU)."""
         import torch
 
         with torch.no_grad():
-            h, v = self.embedding.embed(tau, tau_hat)
-            if self.regressor is not None:
-                return self.regressor.predict(h, v)
-            assert self.generator is not None
-            count = self.candidates if self.hypformer is not None else 1
-            noise = torch.randn(count, len(h), self.generator.noise_size, generator=draws)
-            drawn = [self.generator.generate(h, v, n) for n in noise]
-            return self.hypformer.aggregate(torch.stack(drawn, 1), h, v) if self.hypformer is not None else drawn[0]
+            return self.source.draw(*self.embedding.embed(tau, tau_hat), draws)
 
     def policies(self, tau: Tensor, tau_hat: Tensor, draws: torch.Generator) -> Tensor:
         """Policy parameters `[N, P]`, decoded from `latents`."""
@@ -78,7 +92,7 @@ class Assemble(Stage):
     Attributes:
         autoencoder: The trained E and D.
         embedding: The trained phi and psi.
-        generator: The trained HypLatent generator, or the trained regressor in its place.
+        generator: The trained HypLatent generator, or what is trained in its place.
         hypformer: The trained HypFormer, or None.
     """
 
@@ -87,7 +101,7 @@ class Assemble(Stage):
 
     autoencoder: TrainAutoencoder
     embedding: TrainBehaviorEmbedding
-    generator: TrainHypLatent | TrainRegressor
+    generator: TrainHypLatent | TrainRegressor | TrainLatentDiffusion
     hypformer: TrainHypFormer | None = None
 
     @property
@@ -105,14 +119,12 @@ class Assemble(Stage):
 
     def load(self, path: Path) -> PolicyGenerator:
         """All parts, frozen."""
-        part = self.generator
+        source: LatentSource = self.generator.load(path / "generator")
+        if self.hypformer is not None:
+            former = self.hypformer.load(path / "hypformer")
+            source = Aggregated(cast("LatentGenerator", source), former, self.hypformer.hypformer.candidates)
         return PolicyGenerator(
-            self.autoencoder.load(path / "autoencoder"),
-            self.embedding.load(path / "embedding"),
-            part.load(path / "generator") if isinstance(part, TrainHypLatent) else None,
-            self.hypformer.load(path / "hypformer") if self.hypformer is not None else None,
-            part.load(path / "generator") if isinstance(part, TrainRegressor) else None,
-            self.hypformer.hypformer.candidates if self.hypformer is not None else 1,
+            self.autoencoder.load(path / "autoencoder"), self.embedding.load(path / "embedding"), source
         )
 
 

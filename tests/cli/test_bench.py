@@ -30,3 +30,21 @@ def test_the_evaluation_bench_prints_its_share_of_bare_steps(hyprepro):
 
 def test_an_unknown_task_is_one_panel(hyprepro):
     assert "reach" in hyprepro("bench", "evaluation", "--task", "raech").assert_one_panel().words
+
+
+def test_the_generation_bench_prints_one_consistent_object(hyprepro):
+    done = hyprepro("bench", "generation", "--json", "--scale", "smoke", "--prompts", 3, "--rounds", 2)
+    assert done.code == 0, done.stderr
+    found = done.json
+    assert (found["name"], found["unit"], found["scale"], found["prompts"]) == ("generation", "policies/s", "smoke", 3)
+    assert found["generator"] == "UNet1DGenerator"
+    assert found["released"]["generator"] == "MLPUNetGenerator"
+    for each in (found, found["released"]):
+        assert each["ratio"] == pytest.approx(each["ours"] / each["peer"], rel=0.01)
+        assert each["bound_share"] == pytest.approx(each["ours"] / each["bound"], rel=0.01)
+        assert 0 < each["bound_share"] < 1.1
+        assert {name: len(values) for name, values in each["rounds"].items()} == {"ours": 2, "peer": 2, "bound": 2}
+
+
+def test_an_unknown_scale_is_one_panel(hyprepro):
+    assert "desktop" in hyprepro("bench", "generation", "--scale", "desktp").assert_one_panel().words

@@ -14,7 +14,9 @@ from hyprepro.models.behavior_embedding import ContrastiveEmbedding
 from hyprepro.models.discriminator import MLPDiscriminator
 from hyprepro.models.hypformer import HypFormer
 from hyprepro.models.hyplatent import HypLatent
+from hyprepro.models.make_an_agent import LatentDiffusion
 from hyprepro.models.networks.blocks import frozen
+from hyprepro.models.networks.policy_autoencoder import PolicyAutoencoder
 from hyprepro.models.policy_autoencoder import LinearAutoencoder
 from hyprepro.models.regressor import MLPRegressor
 from hyprepro.models.unet1d import UNet1DGenerator
@@ -24,6 +26,7 @@ from hyprepro.stages.behavior_embedding_job import EmbeddingJob
 from hyprepro.stages.data import PromptSet
 from hyprepro.stages.hypformer_job import HypFormerJob
 from hyprepro.stages.hyplatent_job import HypLatentJob
+from hyprepro.stages.latent_diffusion_job import LatentDiffusionJob
 from hyprepro.stages.latents import PromptLatents
 from hyprepro.stages.regressor_job import RegressorJob
 from hyprepro.stages.training import Job, seeded
@@ -51,9 +54,14 @@ def data() -> tuple[Zoo, torch.Tensor]:
     return policies, torch.arange(len(policies.task)) % 8 == 0
 
 
-@cache
 def encoded() -> tuple[PromptLatents, PromptLatents, dict[str, float]]:
     """Training and held-out prompts as the later stages see them, and the first stages' metrics."""
+    return first_stages()[:3]
+
+
+@cache
+def first_stages() -> tuple[PromptLatents, PromptLatents, dict[str, float], PolicyAutoencoder]:
+    """The same, and E and D."""
     policies, held_out = data()
 
     def prompts(rows: torch.Tensor) -> PromptSet:
@@ -67,14 +75,14 @@ def encoded() -> tuple[PromptLatents, PromptLatents, dict[str, float]]:
         embedding = EmbeddingJob(settings, prompts(~held_out), prompts(held_out))
         metrics |= {f"embedding_{name}": value for name, value in trained(embedding, 200).items()}
         embedding.fit_output_scaling()
-    encoder, embed = autoencoder.modules["autoencoder"], frozen(embedding.modules["embedding"])
-    latents = frozen(encoder).encode(policies.params)
+    encoder, embed = frozen(autoencoder.modules["autoencoder"]), frozen(embedding.modules["embedding"])
+    latents = encoder.encode(policies.params)
 
     def split(rows: torch.Tensor) -> PromptLatents:
         h, v = embed.embed(policies.tau[rows], policies.tau_hat[rows])
         return PromptLatents(h, v, policies.policy[rows], latents, policies.task[rows])
 
-    return split(~held_out), split(held_out), metrics
+    return split(~held_out), split(held_out), metrics, encoder
 
 
 @cache
@@ -135,6 +143,33 @@ def test_hypformer_is_no_worse_than_one_draw() -> None:
         former = HypFormerJob(settings, frozen(job.kept), training, held_out, seed=0)
         aggregated = trained(former, settings.steps)["validation_error"]
     assert aggregated < 1.02 * metrics["validation_error"]
+
+
+@cache
+def diffusion() -> tuple[LatentDiffusionJob, dict[str, float]]:
+    """Make-An-Agent's diffusion with a small network and larger steps."""
+    training, held_out, _ = encoded()
+    settings = LatentDiffusion(steps=200, channels=(32, 64), batch_size=64, learning_rate=3e-3)
+    with seeded(0):
+        job = LatentDiffusionJob(settings, training, held_out)
+        return job, trained(job, settings.steps)
+
+
+def test_make_an_agents_diffusion_nearly_reaches_the_task_mean() -> None:
+    metrics = diffusion()[1]
+    assert metrics["validation_error"] < 1.3 * error_of_task_means()
+    assert 0 < metrics["validation_diversity"] < metrics["validation_error"]
+    assert metrics["validation_error_of_mean"] < metrics["validation_error"]
+
+
+def test_its_policies_are_nearer_the_prompts_policies_than_the_mean_policy() -> None:
+    policies, held_out = data()
+    _, prompts, _, autoencoder = first_stages()
+    model = frozen(diffusion()[0].kept)
+    generated = autoencoder.decode(model.draw(prompts.h, prompts.v, torch.Generator().manual_seed(0)))
+    wanted = policies.params[policies.policy[held_out]]
+    error, of_mean = ((made - wanted).square().mean() for made in (generated, policies.params.mean(0)))
+    assert error < 0.3 * of_mean
 
 
 def test_the_printed_eq_3_alone_does_not_find_the_prompts_policy() -> None:

@@ -15,13 +15,15 @@ import torch
 from hyprepro.artifacts import ArtifactCache, Stage, read_metrics
 from hyprepro.evaluation.controllers import PolicyControllers
 from hyprepro.execution import missing
-from hyprepro.methods.gen_hyprl import GenHypRL, GenHypRLWithoutHypFormer, noise_seed
+from hyprepro.methods.gen_hyprl import GenHypRL, GenHypRLWithoutHypFormer, LatentMethod, noise_seed
+from hyprepro.methods.make_an_agent import MakeAnAgent
 from hyprepro.methods.mse_regressor import MSERegressor
 from hyprepro.models.aux_head import LinearAuxHead
 from hyprepro.models.behavior_embedding import ContrastiveEmbedding
 from hyprepro.models.discriminator import MLPDiscriminator
 from hyprepro.models.hypformer import HypFormer
 from hyprepro.models.hyplatent import HypLatent
+from hyprepro.models.make_an_agent import LatentDiffusion
 from hyprepro.models.mlp_unet import MLPUNetGenerator
 from hyprepro.models.policy_autoencoder import LinearAutoencoder, PCAAutoencoder
 from hyprepro.models.regressor import MLPRegressor
@@ -49,6 +51,8 @@ WITHOUT = GenHypRLWithoutHypFormer(autoencoder=AUTOENCODER, embedding=EMBEDDING,
 REGRESSOR = MSERegressor(
     autoencoder=AUTOENCODER, embedding=EMBEDDING, regressor=MLPRegressor(hidden=(16,), steps=6, batch_size=8)
 )
+DIFFUSION = LatentDiffusion(channels=(8, 16), step_embedding=8, inference_steps=4, steps=6, batch_size=8)
+MAA = MakeAnAgent(autoencoder=AUTOENCODER, embedding=EMBEDDING, diffusion=DIFFUSION)
 
 
 def make(stage: Stage, cache: ArtifactCache) -> Path:
@@ -75,9 +79,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> ArtifactCache:
     return ArtifactCache(tmp_path_factory.mktemp("cache"))
 
 
-@pytest.mark.parametrize("method", [WHOLE, WITHOUT, REGRESSOR], ids=lambda method: method.label)
+@pytest.mark.parametrize("method", [WHOLE, WITHOUT, REGRESSOR, MAA], ids=lambda method: method.label)
 def test_a_method_trains_and_deploys_one_policy_a_prompt(
-    method: GenHypRL | GenHypRLWithoutHypFormer | MSERegressor, files: StoreFiles, cache: ArtifactCache
+    method: LatentMethod, files: StoreFiles, cache: ArtifactCache
 ) -> None:
     stage = method.training(files, seed=1)
     trained = stage.load(make(stage, cache))
@@ -141,12 +145,15 @@ def test_an_assembled_method_needs_no_other_artifact(files: StoreFiles, tmp_path
 def test_metrics_hold_losses_and_validation(files: StoreFiles, cache: ArtifactCache) -> None:
     stage = WHOLE.training(files, seed=1)
     make(stage, cache)
+    diffusion = MAA.training(files, seed=1).generator
+    make(diffusion, cache)
     assert stage.hypformer is not None
     expected = {
         stage.autoencoder: {"loss", "validation_error"},
         stage.embedding: {"loss", "validation_accuracy", "validation_task_accuracy"},
         stage.generator: {"generator_loss", "discriminator_loss", "regulariser", "validation_error"},
         stage.hypformer: {"similarity_loss", "residue_loss", "consistency_loss", "validation_error"},
+        diffusion: {"loss", "validation_error", "validation_error_of_mean", "validation_diversity"},
     }
     for part, names in expected.items():
         lines = read_metrics(cache.path_of(part) / "metrics.jsonl")
@@ -221,6 +228,19 @@ def test_every_reading_of_hyplatent_trains(name: str, files: StoreFiles, cache: 
     assert torch.isfinite(latents).all()
 
 
+@pytest.mark.parametrize("changes", [{"evaluated": "last"}, {"latent_scaling": "minmax", "clip": 1.0}, {"steps": 0}])
+def test_every_reading_of_the_diffusion_trains(
+    changes: dict[str, object], files: StoreFiles, cache: ArtifactCache
+) -> None:
+    base = MAA.training(files, 0).generator
+    stage = MAA.model_copy(update={"diffusion": DIFFUSION.model_copy(update=changes)}).training(files, 0).generator
+    models = [part.load(make(part, cache)) for part in (base, stage)]
+    h, v, noise = torch.zeros(2, 8), torch.zeros(2, 8), torch.randn(2, 2, 8)
+    first, second = (model.generate(h, v, noise) for model in models)
+    assert torch.isfinite(second).all()
+    assert not torch.allclose(first, second)
+
+
 READINGS = [
     {
         "attention": "batch",
@@ -261,7 +281,7 @@ def _run_until_killed(stage: Stage, root: Path) -> None:
     ArtifactCache(root).make(stage)
 
 
-@pytest.mark.parametrize("part", ["autoencoder", "embedding", "generator", "hypformer"])
+@pytest.mark.parametrize("part", ["autoencoder", "embedding", "generator", "hypformer", "diffusion"])
 def test_killed_with_sigkill_a_stage_ends_with_the_same_weights(
     part: str, files: StoreFiles, cache: ArtifactCache, tmp_path: Path
 ) -> None:
@@ -273,7 +293,10 @@ def test_killed_with_sigkill_a_stage_ends_with_the_same_weights(
         hypformer=HYPFORMER.model_copy(update=steps if part == "hypformer" else {}),
     )
     stage: Assemble = method.training(files, seed=3)
-    target: Stage = getattr(stage, part)
+    if part == "diffusion":
+        longer = DIFFUSION.model_copy(update={"steps": 100})
+        stage = MAA.model_copy(update={"diffusion": longer}).training(files, seed=3)
+    target: Stage = getattr(stage, "generator" if part == "diffusion" else part)
     make(target, cache)
     killed = ArtifactCache(tmp_path)
     for source in missing([target], killed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+import torch
 from torch import Tensor, nn
 
 from hyprepro.models.networks.blocks import condition_of
@@ -39,3 +40,7 @@ class LatentGenerator(nn.Module):
     def generate(self, h: Tensor, v: Tensor, noise: Tensor) -> Tensor:
         """Z-hat `[N, 2, D]`, ready for the decoder, from embeddings `[N, E]` and noise `[N, noise_size]`."""
         return self.scaling.inverse(self.scaled(h, v, noise))
+
+    def draw(self, h: Tensor, v: Tensor, draws: torch.Generator) -> Tensor:
+        """One draw `[N, 2, D]` a prompt, ready for the decoder; the noise comes from `draws`."""
+        return self.generate(h, v, torch.randn(len(h), self.noise_size, generator=draws))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from hyprepro.models.networks.blocks import as_tokens, condition_of
@@ -31,3 +32,7 @@ class LatentRegressor(nn.Module):
     def predict(self, h: Tensor, v: Tensor) -> Tensor:
         """Predicted latents `[N, 2, D]`, ready for the decoder, from embeddings `[N, E]`."""
         return self.scaling.inverse(self.scaled(h, v))
+
+    def draw(self, h: Tensor, v: Tensor, draws: torch.Generator) -> Tensor:
+        """The same as `predict`: a regressor draws nothing."""
+        return self.predict(h, v)

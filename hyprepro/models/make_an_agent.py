@@ -1,0 +1,87 @@
+"""Make-An-Agent's generator: a diffusion model of latents, conditioned on the behaviour embedding.
+
+Source: Make-An-Agent (arXiv 2407.10973), the method that Gen-HypRL replaces, and its released code. Its autoencoder and
+    embedding are `LinearAutoencoder` and `ContrastiveEmbedding`.
+Published: a conditional 1D-UNet (512, 1,024, 2,048 channels, kernel 3, 8 groups, FiLM, step embedding of 128) on the
+    latent as a sequence of 2 tokens with 1,024 channels, conditioned on (h, v); 100 noise levels of the squared cosine
+    schedule, the network predicts the clean latent, 10 DDIM steps; latents and conditions min-max scaled to [-1, 1] and
+    predictions clamped to it; AdamW 2e-4 (0.95, 0.999), weight decay 5e-4, batches of 128, cosine warm restarts, 1,000
+    epochs. A running mean of the weights (up to 0.9999) is kept and not evaluated: the released code saves the last
+    weights whenever the validation loss has fallen.
+We chose: latents scaled as HypLatent's and not clamped (each entry to its own range lets small entries count as much
+    as large ones); the running mean is evaluated; a smaller network and a larger step size. With "minmax" each token
+    has ranges of its own (published: one range for both), and nothing is selected by validation loss.
+    `gin/components/method/make_an_agent_published.gin` binds what is published.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from hyprepro.errors import UserError
+from hyprepro.models.optimiser import Trained
+from hyprepro.models.options import Condition, Scale, Schedule
+from hyprepro.recipe import component, setting
+
+if TYPE_CHECKING:
+    from hyprepro.models.networks.latent_diffusion import LatentDenoiser
+
+
+@component
+class LatentDiffusion(Trained):
+    """Make-An-Agent's conditional diffusion over latents and its training."""
+
+    slot: ClassVar[str] = "diffusion"
+
+    condition: Condition = setting("h_and_v", "what the denoiser sees: h_and_v or h", source="Make-An-Agent")
+    channels: tuple[int, ...] = setting(
+        (128, 256), "channels at each resolution, finest first (Make-An-Agent: 512, 1024, 2048)", min_length=2
+    )
+    kernel: int = setting(3, "convolution width (odd)", source="Make-An-Agent", ge=1, le=15)
+    groups: int = setting(8, "groups of each GroupNorm; divides every entry of channels", source="Make-An-Agent", ge=1)
+    step_embedding: int = setting(
+        128, "length of the noise level's embedding (even)", source="Make-An-Agent", ge=2, multiple_of=2
+    )
+    noise_levels: int = setting(100, "noise levels in training", source="Make-An-Agent", ge=1)
+    inference_steps: int = setting(10, "DDIM steps a generated latent", source="Make-An-Agent", ge=1)
+    clip: float = setting(
+        0.0, "clamp of predicted scaled latents in sampling (Make-An-Agent: 1); 0 switches it off", ge=0
+    )
+    latent_scaling: Scale = setting("common", "scaling of latents: common, standard, minmax (Make-An-Agent) or none")
+    condition_scaling: Scale = setting("minmax", "scaling of (h, v)", source="Make-An-Agent")
+    evaluated: Literal["last", "ema"] = setting(
+        "ema", "the weights that are kept: their running mean, or the last ones (Make-An-Agent)"
+    )
+    average_decay: float = setting(
+        0.99, "largest decay of that running mean (Make-An-Agent: 0.9999, not evaluated)", ge=0, lt=1
+    )
+
+    steps: int = setting(400, "training steps", ge=0)
+    batch_size: int = setting(128, "prompts a step", source="Make-An-Agent", ge=2)
+    learning_rate: float = setting(1e-3, "AdamW's step size (Make-An-Agent: 2e-4)", gt=0, le=1)
+    betas: tuple[float, float] = setting((0.95, 0.999), "AdamW's decay rates", source="Make-An-Agent")
+    weight_decay: float = setting(5e-4, "weight decay", source="Make-An-Agent", ge=0)
+    schedule: Schedule = setting("cosine", "learning rate over time (Make-An-Agent: warm_restarts)")
+
+    def build(self, embedding_size: int, latent_size: int) -> LatentDenoiser:
+        """An untrained denoiser with its scalings.
+
+        Raises:
+            UserError: A width is not divisible by `groups`, the kernel is even, or there are more inference steps than
+                noise levels.
+        """
+        if any(width % self.groups for width in self.channels) or self.kernel % 2 == 0:
+            raise UserError(
+                f"channels {self.channels} must be multiples of groups = {self.groups}, kernel = {self.kernel} odd.",
+                where="LatentDiffusion",
+                fix="hyprepro explain LatentDiffusion",
+            )
+        if self.inference_steps > self.noise_levels:
+            raise UserError(
+                f"{self.inference_steps} DDIM steps need at least as many noise levels; there are {self.noise_levels}.",
+                where="LatentDiffusion.inference_steps",
+                fix="lower inference_steps or raise noise_levels",
+            )
+        from hyprepro.models.networks.latent_diffusion import LatentDenoiser
+
+        return LatentDenoiser(self, embedding_size, latent_size)
