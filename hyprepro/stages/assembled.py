@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hyprepro.models.networks.behavior_embedding import PromptEmbedding
-    from hyprepro.models.networks.hypformer import Aggregator
+    from hyprepro.models.networks.hypformer import CandidateAggregator
     from hyprepro.models.networks.hyplatent import LatentGenerator
     from hyprepro.models.networks.policy_autoencoder import PolicyAutoencoder
     from hyprepro.models.networks.regressor import LatentRegressor
@@ -42,7 +42,7 @@ class PolicyGenerator:
     autoencoder: PolicyAutoencoder
     embedding: PromptEmbedding
     generator: LatentGenerator | None
-    hypformer: Aggregator | None
+    hypformer: CandidateAggregator | None
     regressor: LatentRegressor | None
     candidates: int
 
