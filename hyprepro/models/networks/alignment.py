@@ -3,7 +3,8 @@
 Exchanging two units of a hidden layer, with the weights into and out of them, leaves what a network computes as it is
 and moves its parameter vector far. Policies trained apart therefore differ by such permutations as well, and an
 autoencoder spends latents on them. Weight matching (Ainsworth et al., "Git Re-Basin", 2023) finds the permutation by
-which two networks' weights have the largest inner product, one layer at a time, until no layer changes.
+which two networks' weights have the largest inner product, one layer at a time, until no layer changes. That ends in
+the nearest optimum, so it is done from two starts and the better end is taken.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import torch
 from torch import Tensor
 
 from hyprepro.policies.layout import PolicyLayout
+
+Orders = tuple[Tensor, Tensor]
+"""Which unit stands at each place `[hidden]`, in the first and in the second hidden layer."""
 
 SWEEPS = 10
 """At most so many rounds over both layers; policies of one store need two or three."""
@@ -30,7 +34,7 @@ def matching_orders(layout: PolicyLayout, params: Tensor, reference: Tensor) -> 
         Indices of units `[N, hidden]` of the first and of the second layer, for `reordered`.
     """
     wanted = layout.split(reference.double())
-    orders = [_matched(wanted, layout.split(policy.double())) for policy in params]
+    orders = [_Pair(wanted, layout.split(policy.double())).best() for policy in params]
     first, second = (torch.stack(layer).to(params.device) for layer in zip(*orders, strict=True))
     return first, second
 
@@ -51,21 +55,51 @@ def reordered(layout: PolicyLayout, params: Tensor, first: Tensor, second: Tenso
     return torch.cat([moved.get(spec.name, parts[spec.name]).flatten(1) for spec in layout.layers], dim=1)
 
 
-def _matched(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """The orders of one policy's units: layer by layer the best assignment, which never lowers the inner product."""
-    into_first = wanted["linear1.weight"] @ given["linear1.weight"].T
-    into_first += torch.outer(wanted["linear1.bias"], given["linear1.bias"])
-    beside_second = torch.outer(wanted["linear2.bias"], given["linear2.bias"])
-    for head in ("mean.weight", "log_std.weight"):
-        beside_second += wanted[head].T @ given[head]
-    first = second = torch.arange(len(into_first), device=into_first.device)
-    for _ in range(SWEEPS):
-        before = (first, second)
-        first = _assignment(into_first + wanted["linear2.weight"].T @ given["linear2.weight"][second])
-        second = _assignment(beside_second + wanted["linear2.weight"] @ given["linear2.weight"][:, first].T)
-        if torch.equal(first, before[0]) and torch.equal(second, before[1]):
-            break
-    return first, second
+class _Pair:
+    """The inner product of two policies as a function of the orders of one policy's hidden units.
+
+    Args:
+        wanted: The reference by layer name.
+        given: The policy whose units are put in order.
+    """
+
+    def __init__(self, wanted: dict[str, Tensor], given: dict[str, Tensor]) -> None:
+        self._into_first = wanted["linear1.weight"] @ given["linear1.weight"].T
+        self._into_first += torch.outer(wanted["linear1.bias"], given["linear1.bias"])
+        self._beside_second = torch.outer(wanted["linear2.bias"], given["linear2.bias"])
+        for head in ("mean.weight", "log_std.weight"):
+            self._beside_second += wanted[head].T @ given[head]
+        self._wanted, self._given = wanted["linear2.weight"], given["linear2.weight"]
+        self._unmoved = torch.arange(len(self._into_first), device=self._into_first.device)
+
+    def best(self) -> Orders:
+        """The better end of two climbs.
+
+        One starts from the order as it is, the other from the inputs of the first layer's units alone: in a shuffled
+        policy the weights out of these say nothing until the second layer is in order.
+        """
+        starts = (self._unmoved, _assignment(self._into_first))
+        return max((self._climb(first) for first in starts), key=self._product)
+
+    def _climb(self, first: Tensor) -> Orders:
+        """Layer by layer the best assignment, which never lowers the inner product, until nothing changes."""
+        second = self._best_second(first)
+        for _ in range(SWEEPS):
+            before = first
+            first = _assignment(self._into_first + self._wanted.T @ self._given[second])
+            second = self._best_second(first)
+            if torch.equal(first, before):
+                break
+        return first, second
+
+    def _best_second(self, first: Tensor) -> Tensor:
+        return _assignment(self._beside_second + self._wanted @ self._given[:, first].T)
+
+    def _product(self, orders: Orders) -> float:
+        first, second = orders
+        between = (self._wanted * self._given[second][:, first]).sum()
+        outside = self._into_first[self._unmoved, first].sum() + self._beside_second[self._unmoved, second].sum()
+        return float(between + outside)
 
 
 def _assignment(similarity: Tensor) -> Tensor:
