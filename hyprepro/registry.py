@@ -7,14 +7,18 @@ components through factories that remember where every value came from (`config.
 consumed, and (6) leaves gin as it was found.
 
 Files apply in the order recipe, variant, scale, user files, bindings; the later wins. An `include` is looked up beside
-the including file, in the shipped tree, and in the working folder. `import package.module` in a gin file makes the
-components of a module of the user's available.
+the including file, in the shipped tree, and in the working folder. `include 'variants/paper.gin under paper'` puts
+every binding of a file under a scope, so that a whole file describes one row of a table; a scale replaces what such a
+file sets, as it does for `--variant`. `import package.module` in a gin file makes the components of a module of the
+user's available.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util  # gin 0.5.0 uses importlib.util without importing it, which fails on Python 3.12 and later
 import io
+import re
 import threading
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,6 +49,7 @@ config_parser: Any = gin.config_parser
 _LOCK = threading.RLock()  # gin's state is one for the whole process
 _REGISTERED: set[str] = set()
 _BUILDS: list[Build] = []
+_UNDER = re.compile(r"(?P<file>.+\.gin) under (?P<scope>\w+)")
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,11 @@ def _recipe_statements(recipe: str | Path, scale: str | None, variant: str | Non
         if name is None:
             continue
         path = files.named_file(kind, name)
-        statements += _file_statements(path)
+        added = _file_statements(path)
+        if kind == "scales":
+            sized = {(statement.selector, statement.field) for statement in added if not statement.scope}
+            statements = [s for s in statements if not (s.is_under and (s.selector, s.field) in sized)]
+        statements += added
         statements.append(Statement("", "Recipe", field, path.stem, Place(f"--{field}", text=str(name), shipped=True)))
     return statements
 
@@ -156,6 +165,26 @@ def _file_statements(path: Path, including: tuple[Path, ...] = ()) -> list[State
     return _parse(files.read(path), files.display(path), path, (*including, path))
 
 
+def _included_statements(
+    name: str, includer: Path | None, where: Place, including: tuple[Path, ...]
+) -> list[Statement]:
+    """The statements of an included file, under a scope if the include names one: `'file.gin under scope'`."""
+    under = _UNDER.fullmatch(name)
+    statements = _file_statements(
+        files.included_file(under["file"] if under else name, includer, str(where)), including
+    )
+    if not under:
+        return statements
+    for statement in statements:
+        if statement.is_macro or statement.scope:
+            raise UserError(
+                f"{statement.target} cannot stand in a file that is included under a scope.",
+                where=f"{where}\n{statement.place}",
+                fix=f"Include a file without macros and scopes, or bind the field: {under['scope']}/Component.field.",
+            )
+    return [dataclasses.replace(statement, scope=under["scope"], is_under=True) for statement in statements]
+
+
 def _binding_statements(text: str, source: str) -> list[Statement]:
     if "=" not in text and not text.lstrip().startswith("include"):
         raise UserError(
@@ -179,7 +208,7 @@ def _parse(text: str, source: str, path: Path | None, including: tuple[Path, ...
             if isinstance(parsed, config_parser.BindingStatement):
                 found.append(Statement(parsed.scope, parsed.selector, parsed.arg_name, parsed.value, where))
             elif isinstance(parsed, config_parser.IncludeStatement):
-                found += _file_statements(files.included_file(parsed.filename, path, str(where)), including)
+                found += _included_statements(parsed.filename, path, where, including)
             elif isinstance(parsed, config_parser.ImportStatement):
                 _import(parsed, where)
             elif parsed.selector not in COMPONENTS:

@@ -107,6 +107,21 @@ def test_a_variant(run: Run, base: dict[str, Any], variant: str) -> None:
     assert (methods_of(result) == methods_of(base)) == (variant == "ours")
 
 
+def test_rows_of_the_ablation_share_what_they_do_not_change(run: Run) -> None:
+    scopes = ("", "no_q/", "mean_candidate/")
+    rows = ", ".join(f"@{scope}GenHypRL()" for scope in scopes)
+    result = run("-b", f"Recipe.methods=({rows})", "-b", "UNSEEN=('reach',)", recipe="ablation")
+    names = ["gen-hyprl", "no Q", "mean candidate"]
+    for split in ("seen", "unseen"):
+        found = [r for r in result["rows"] if (r["split"], r["task"], r["statistic"]) == (split, None, "mean")]
+        assert [row["method"] for row in found] == names
+    assert [row["minus"] for row in result["comparisons"] if row["split"] == "seen"] == names[1:]
+    default, no_q, mean = methods_of(result)
+    assert (default["hyplatent"]["lambda_reg"], no_q["hyplatent"]["lambda_reg"]) == (0.1, 0.0)
+    assert mean["hyplatent"] == default["hyplatent"]
+    assert result["provenance"]["stages"] < 8 * len(names), "stages are shared"
+
+
 def test_a_users_own_recipe_file(run: Run, base: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "mine.gin"
     path.write_text("include 'recipes/table1.gin'\nHypLatent.lambda_reg = 2.0\n")

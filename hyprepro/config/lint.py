@@ -55,13 +55,17 @@ class MacroUse:
 
 @dataclass(frozen=True)
 class Statement:
-    """One binding `scope/component.field = value`, or a macro `NAME = value` (its `field` is empty)."""
+    """One binding `scope/component.field = value`, or a macro `NAME = value` (its `field` is empty).
+
+    `is_under` tells that its file was included under the scope, which the statement itself does not name.
+    """
 
     scope: str
     selector: str
     field: str
     value: Any
     place: Place
+    is_under: bool = False
 
     @property
     def is_macro(self) -> bool:

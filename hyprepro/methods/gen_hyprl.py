@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.methods.base import Method
 from hyprepro.models.behavior_embedding import BehaviorEmbedding, ContrastiveEmbedding
-from hyprepro.models.hypformer import HypFormer
+from hyprepro.models.hypformer import Aggregation, HypFormer
 from hyprepro.models.hyplatent import HypLatent
 from hyprepro.models.policy_autoencoder import Autoencoder, LinearAutoencoder
 from hyprepro.recipe import component, setting
@@ -78,7 +78,7 @@ class GenHypRL(LatentMethod):
     label: ClassVar[str] = "gen-hyprl"
 
     hyplatent: HypLatent = setting(HypLatent(), "stage 2 (eq. 3 to 5)")
-    hypformer: HypFormer = setting(HypFormer(), "stage 3 (eq. 6 to 9)")
+    hypformer: Aggregation = setting(HypFormer(), "stage 3 (eq. 6 to 9)")
 
     def training(self, data: StoreFiles, seed: int) -> Assemble:
         """The assembled autoencoder, embedding, generator and HypFormer."""

@@ -12,24 +12,45 @@ We chose: attention over candidates; the latent head predicts a correction to th
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hyprepro.errors import UserError
 from hyprepro.models.optimiser import Trained
 from hyprepro.models.options import Condition, ResidueLoss, ResidueTarget, Similarity
-from hyprepro.recipe import component, setting
+from hyprepro.recipe import Component, component, setting
 
 if TYPE_CHECKING:
-    from hyprepro.models.networks.hypformer import Aggregator
+    from hyprepro.models.networks.hypformer import Aggregator, CandidateAggregator, MeanOfCandidates
 
 
-@component
-class HypFormer(Trained):
-    """Stage 3: soft-weighted aggregation of candidates and its training."""
+class Aggregation(Component):
+    """Slot of stage 3: makes one latent of L candidates."""
 
     slot: ClassVar[str] = "hypformer"
 
     candidates: int = setting(8, "L, latents generated a prompt", source="paper, stage 3", ge=1)
+
+    @abstractmethod
+    def build(self, embedding_size: int, latent_size: int) -> CandidateAggregator:
+        """The untrained aggregator."""
+
+
+@component
+class MeanAggregator(Aggregation):
+    """The mean of the candidates in HypFormer's place: what drawing L latents is worth without a transformer."""
+
+    def build(self, embedding_size: int, latent_size: int) -> MeanOfCandidates:
+        """The mean; there is nothing to train."""
+        from hyprepro.models.networks.hypformer import MeanOfCandidates
+
+        return MeanOfCandidates()
+
+
+@component
+class HypFormer(Aggregation, Trained):
+    """Stage 3: soft-weighted aggregation of candidates and its training."""
+
     width: int = setting(256, "token width", source="paper, experimental setup", ge=1)
     heads: int = setting(128, "attention heads; divides width", source="paper, experimental setup", ge=1)
     feedforward: int = setting(512, "width of the layer's feed-forward part (released code: 2048)", ge=1)

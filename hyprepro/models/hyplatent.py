@@ -47,6 +47,9 @@ class HypLatent(Trained):
     regulariser: Literal["joint", "separate"] = setting(
         "joint", "eq. 5 inside the steps of F (with Q) and G, or in a step of its own on G, F and Q (released code)"
     )
+    condition_noise: float = setting(
+        0.0, "deviation of noise on h and v in training, relative to their deviation over the training prompts", ge=0
+    )
     average_decay: float = setting(
         0.99, "decay of the running mean of G's weights that is kept; 0 keeps the last ones", ge=0, lt=1
     )

@@ -41,6 +41,9 @@ class Autoencoder(Trained):
         "observations",
         "express the first layer for standardised observations, or take it as stored (Make-An-Agent: raw)",
     )
+    alignment: Literal["none", "hidden_units"] = setting(
+        "none", "permute every policy's hidden units to match the first training policy's before E"
+    )
     input_noise: float = setting(
         1.0, "deviation of noise on scaled parameters in training (Make-An-Agent: 0.001)", ge=0
     )
@@ -83,7 +86,9 @@ class LinearAutoencoder(Autoencoder):
         """Untrained E and D with random weights."""
         from hyprepro.models.networks.policy_autoencoder import linear_autoencoder
 
-        return linear_autoencoder(layout, self.latent_size, self.latent_norm == "layer")
+        return linear_autoencoder(
+            layout, self.latent_size, self.latent_norm == "layer", self.alignment == "hidden_units"
+        )
 
     def start(self, model: PolicyAutoencoder, params: Tensor, observations: Tensor) -> None:
         """Fit the parameter scaling and, if asked for, put the principal components into E and D."""
@@ -108,7 +113,7 @@ class PCAAutoencoder(Autoencoder):
         """E and D before `start`."""
         from hyprepro.models.networks.policy_autoencoder import linear_autoencoder
 
-        return linear_autoencoder(layout, self.latent_size, layer_norm=False)
+        return linear_autoencoder(layout, self.latent_size, False, self.alignment == "hidden_units")
 
     def start(self, model: PolicyAutoencoder, params: Tensor, observations: Tensor) -> None:
         """Compute the principal components of training parameters `[N, P]`."""
@@ -131,4 +136,4 @@ class DeepAutoencoder(Autoencoder):
         """Untrained E and D with random weights."""
         from hyprepro.models.networks.policy_autoencoder import deep_autoencoder
 
-        return deep_autoencoder(layout, self.latent_size, self.hidden)
+        return deep_autoencoder(layout, self.latent_size, self.hidden, self.alignment == "hidden_units")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hyprepro.models.networks.behavior_embedding import PromptEmbedding
-    from hyprepro.models.networks.hypformer import Aggregator
+    from hyprepro.models.networks.hypformer import CandidateAggregator
     from hyprepro.models.networks.hyplatent import LatentGenerator
     from hyprepro.models.networks.policy_autoencoder import PolicyAutoencoder
 
@@ -45,7 +45,7 @@ class Aggregated:
     """
 
     generator: LatentGenerator
-    hypformer: Aggregator
+    hypformer: CandidateAggregator
     candidates: int
 
     def draw(self, h: Tensor, v: Tensor, draws: torch.Generator) -> Tensor:

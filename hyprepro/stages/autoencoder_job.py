@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -37,16 +38,24 @@ class AutoencoderJob(Job):
         self._model = settings.build(layout).to(device())
         rows, held_out = held_out_rows(len(params), settings.validation_share)
         training = params[rows].to(device())
-        self._held_out = params[held_out].to(device()) if len(held_out) else training
-        self._mean = training.mean(0)
+        self._stored_held_out = params[held_out].to(device()) if len(held_out) else training
         if not resumes:
             settings.start(self._model, training, observations.to(device()))
-        self._training = training
+        self._stored_training = training
         spread = torch.linspace(0, len(observations) - 1, min(len(observations), COMPARED_OBSERVATIONS)).round().long()
         self._observations = observations[spread].to(device())
         self._optimiser = settings.optimiser(self._model.parameters())
         self.modules = {"autoencoder": self._model}
         self.optimisers = {"autoencoder": self._optimiser}
+
+    # Aligned at the first use: after a restart the reference comes with the checkpoint.
+    @cached_property
+    def _training(self) -> Tensor:
+        return self._model.space.aligned(self._stored_training)
+
+    @cached_property
+    def _held_out(self) -> Tensor:
+        return self._model.space.aligned(self._stored_held_out)
 
     def step(self, step: int) -> Mapping[str, Tensor]:
         """One step of eq. 1, in scaled parameters, with the settings' noise and clamping."""
@@ -67,7 +76,7 @@ class AutoencoderJob(Job):
     def validate(self) -> dict[str, float]:
         """Errors on held-out policies: of parameters over their variance, in all and by chunk, and of actions."""
         decoded = self._model.decode(self._model.encode(self._held_out))
-        difference, deviation = decoded - self._held_out, self._held_out - self._mean
+        difference, deviation = decoded - self._held_out, self._held_out - self._training.mean(0)
         first = self._layout.first_layer_size
         actions, wanted = (
             StackedPolicies(self._layout, params).means(self._observations) for params in (decoded, self._held_out)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.artifacts import Report, Stage
-from hyprepro.models.hypformer import HypFormer
+from hyprepro.models.hypformer import Aggregation, HypFormer
 from hyprepro.stages.hyplatent import TrainHypLatent
 from hyprepro.stages.latents import EncodePrompts
 
 if TYPE_CHECKING:
-    from hyprepro.models.networks.hypformer import Aggregator
+    from hyprepro.models.networks.hypformer import CandidateAggregator
 
 WEIGHTS = "hypformer.safetensors"
 
@@ -24,7 +24,7 @@ class TrainHypFormer(Stage):
     Attributes:
         latents: The encoded prompts.
         hyplatent: The trained generator.
-        hypformer: The network and how it is trained.
+        hypformer: The network and how it is trained, or an aggregation that needs no training.
         seed: The generator seed.
 
     Metrics: `loss` (eq. 9) and `similarity_loss`, `residue_loss`, `consistency_loss` (eq. 6, 7, 8). On held-out
@@ -37,38 +37,44 @@ class TrainHypFormer(Stage):
 
     latents: EncodePrompts
     hyplatent: TrainHypLatent
-    hypformer: HypFormer
+    hypformer: Aggregation
     seed: int = 0
 
     @property
     def label(self) -> str:
         """For progress lines."""
-        return f"HypFormer, seed {self.seed} (eq. 6-9)"
+        return f"{type(self.hypformer).__name__}, seed {self.seed} (eq. 6-9)"
 
     @property
     def cost(self) -> float:
         """Seconds on one slow core."""
-        return 3 + 1.7e-3 * self.hypformer.batch_size * self.hypformer.steps
+        settings = self.hypformer
+        return 3 + 1.7e-3 * settings.batch_size * settings.steps if isinstance(settings, HypFormer) else 1.0
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Train and write the weights."""
+        """Train what is to be trained, and write the weights."""
         from hyprepro.stages import training
         from hyprepro.stages.hypformer_job import HypFormerJob
 
+        settings = self.hypformer
         prompts, held_out = self.latents.load(inputs["latents"])
-        generator = self.hyplatent.load(inputs["hyplatent"])
-        job = training.train(
-            lambda: HypFormerJob(self.hypformer, generator, prompts, held_out, self.seed),
-            self.hypformer.steps,
-            work,
-            report,
-            self.seed,
-        )
-        training.save_weights(job.modules["hypformer"], work / WEIGHTS)
+        if isinstance(settings, HypFormer):
+            generator = self.hyplatent.load(inputs["hyplatent"])
+            job = training.train(
+                lambda: HypFormerJob(settings, generator, prompts, held_out, self.seed),
+                settings.steps,
+                work,
+                report,
+                self.seed,
+            )
+            model = job.modules["hypformer"]
+        else:
+            model = settings.build(*prompts.sizes)
+        training.save_weights(model, work / WEIGHTS)
         training.write_sizes(work, prompts.sizes)
 
-    def load(self, path: Path) -> Aggregator:
-        """The trained HypFormer, frozen: `aggregate(candidates [N, L, 2, D], h, v) -> Z [N, 2, D]`."""
+    def load(self, path: Path) -> CandidateAggregator:
+        """The trained aggregation, frozen: `aggregate(candidates [N, L, 2, D], h, v) -> Z [N, 2, D]`."""
         from hyprepro.models.networks.blocks import frozen
         from hyprepro.stages.training import load_weights, sizes_in
 

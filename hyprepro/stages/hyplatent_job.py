@@ -59,6 +59,8 @@ class HypLatentJob(Job):
         prompts, settings = self._prompts, self._settings
         rows = batch_of(len(prompts), settings.batch_size).to(prompts.h.device)
         h, v, latents = prompts.batch(rows)
+        if settings.condition_noise:
+            h, v = self._with_noise(h, prompts.h), self._with_noise(v, prompts.v)
         target = self._model.scaling(latents)
         fake = self._generate(h, v)
         losses = self._discriminator_step(step, h, v, target, fake.detach()) if self._is_adversarial else {}
@@ -93,6 +95,11 @@ class HypLatentJob(Job):
     def _generate(self, h: Tensor, v: Tensor) -> Tensor:
         noise = torch.randn(len(h), self._settings.noise_size).to(h.device)
         return self._model.scaled(h, v, noise)
+
+    def _with_noise(self, embedded: Tensor, all_embedded: Tensor) -> Tensor:
+        """Embeddings `[k, E]` with noise, each number in proportion to its deviation over all prompts `[N, E]`."""
+        noise = torch.randn(embedded.shape).to(embedded.device)
+        return embedded + self._settings.condition_noise * all_embedded.std(0, correction=0) * noise
 
     def _recovery_error(self, features: Tensor, h: Tensor, v: Tensor) -> Tensor:
         return eq5_regulariser(self._aux_head(features), condition_of(h, v, self._settings.condition), weight=1.0)

@@ -21,16 +21,18 @@ from hyprepro.methods.mse_regressor import MSERegressor
 from hyprepro.models.aux_head import LinearAuxHead
 from hyprepro.models.behavior_embedding import ContrastiveEmbedding
 from hyprepro.models.discriminator import MLPDiscriminator
-from hyprepro.models.hypformer import HypFormer
+from hyprepro.models.hypformer import HypFormer, MeanAggregator
 from hyprepro.models.hyplatent import HypLatent
 from hyprepro.models.make_an_agent import LatentDiffusion
 from hyprepro.models.mlp_unet import MLPUNetGenerator
+from hyprepro.models.networks.alignment import reordered
 from hyprepro.models.policy_autoencoder import LinearAutoencoder, PCAAutoencoder
 from hyprepro.models.regressor import MLPRegressor
 from hyprepro.models.unet1d import UNet1DGenerator
 from hyprepro.stages import training
 from hyprepro.stages.assembled import Assemble
-from hyprepro.stages.data import held_out_rows, training_policies, training_prompts
+from hyprepro.stages.autoencoder_job import AutoencoderJob
+from hyprepro.stages.data import held_out_rows, training_observations, training_policies, training_prompts
 from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.policy_store import PolicyStore
 from hyprepro.stores.prompts import read_prompts
@@ -260,6 +262,47 @@ def test_every_reading_of_hypformer_trains(changes: dict[str, object], files: St
     model = stage.hypformer.load(make(stage.hypformer, cache))
     latents = model.aggregate(torch.zeros(2, 3, 2, 8), torch.zeros(2, 8), torch.zeros(2, 8))
     assert torch.isfinite(latents).all()
+
+
+def test_the_mean_candidate_takes_hypformers_place_without_training(files: StoreFiles, cache: ArtifactCache) -> None:
+    averaged = WHOLE.model_copy(update={"hypformer": MeanAggregator(candidates=3)}).training(files, 1)
+    single = WITHOUT.training(files, 1)
+    assert averaged.generator == single.generator
+    trained, generator = averaged.load(make(averaged, cache)), single.load(make(single, cache)).generator
+    assert generator is not None
+    tau, tau_hat = torch.zeros(2, 1020), torch.zeros(2, 117)
+    h, v = trained.embedding.embed(tau, tau_hat)
+    noise = torch.randn(3, 2, generator.noise_size, generator=torch.Generator().manual_seed(5))
+    expected = torch.stack([generator.generate(h, v, n) for n in noise]).mean(0)
+    assert torch.allclose(trained.latents(tau, tau_hat, torch.Generator().manual_seed(5)), expected, atol=1e-6)
+
+
+def test_noise_on_the_condition_changes_what_is_learned(files: StoreFiles, cache: ArtifactCache) -> None:
+    weights = []
+    for noise in (0.0, 0.5):
+        settings = HYPLATENT.model_copy(update={"condition_noise": noise})
+        stage = WITHOUT.model_copy(update={"hyplatent": settings}).training(files, 1).generator
+        weights.append(stage.load(make(stage, cache)).state_dict())
+    assert not all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items() if "scaling" in name)
+
+
+def test_an_aligning_autoencoder_goes_on_from_a_checkpoint_with_the_same_policies(files: StoreFiles) -> None:
+    settings = AUTOENCODER.model_copy(update={"alignment": "hidden_units"})
+    params, layout = training_policies(files.policies)
+    orders = torch.rand(2, len(params), layout.hidden, generator=torch.Generator().manual_seed(0)).argsort(2)
+    shuffled = reordered(layout, params, *orders)
+    observations = training_observations(files)
+    fresh = AutoencoderJob(settings, layout, shuffled, observations)
+    resumed = AutoencoderJob(settings, layout, shuffled, observations, resumes=True)
+    resumed.modules["autoencoder"].load_state_dict(fresh.modules["autoencoder"].state_dict())
+    losses = []
+    for job in (fresh, resumed):
+        torch.manual_seed(0)
+        losses.append(float(job.step(0)["loss"]))
+    assert losses[0] == losses[1]
+    with torch.no_grad():
+        assert fresh.validate()["validation_error"] < 1
 
 
 def test_pca_trains_without_a_step(files: StoreFiles, cache: ArtifactCache) -> None:

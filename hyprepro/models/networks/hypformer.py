@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -15,7 +16,23 @@ if TYPE_CHECKING:
     from hyprepro.models.hypformer import HypFormer
 
 
-class Aggregator(nn.Module):
+class CandidateAggregator(nn.Module, ABC):
+    """One latent of several candidates."""
+
+    @abstractmethod
+    def aggregate(self, candidates: Tensor, h: Tensor, v: Tensor) -> Tensor:
+        """A latent `[N, 2, D]` of unscaled candidates `[N, L, 2, D]` and embeddings `[N, E]`."""
+
+
+class MeanOfCandidates(CandidateAggregator):
+    """The plain mean."""
+
+    def aggregate(self, candidates: Tensor, h: Tensor, v: Tensor) -> Tensor:
+        """The mean candidate `[N, 2, D]`."""
+        return candidates.mean(1)
+
+
+class Aggregator(CandidateAggregator):
     """The network that `HypFormer` describes, with the latent scaling in which it is trained.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from hyprepro.models.networks.alignment import matching_orders, reordered
 from hyprepro.models.networks.scaling import Scaling
 from hyprepro.models.options import Scale
 from hyprepro.policies.layout import PolicyLayout
@@ -21,18 +22,25 @@ class ParameterSpace(nn.Module):
         1. The first layer is rewritten for standardised observations: W x + b = (W d) ((x - m) / d) + (b + W m). An
            error then counts by what it changes in the layer's output, not by the unit of an observation.
         2. Each chunk is scaled by a `Scaling`.
+
+    Args:
+        layout: The policies' layout.
+        aligns: Whether `aligned` permutes hidden units to match the first policy that `fit` is given.
     """
 
     mean: Tensor
     deviation: Tensor
+    reference: Tensor | None
 
-    def __init__(self, layout: PolicyLayout) -> None:
+    def __init__(self, layout: PolicyLayout, aligns: bool = False) -> None:
         super().__init__()
+        self._layout = layout
         self.sizes = (layout.first_layer_size, layout.size - layout.first_layer_size)
         self._weights = layout.hidden * layout.observation_size
         self._shape = (layout.hidden, layout.observation_size)
         self.register_buffer("mean", torch.zeros(layout.observation_size))
         self.register_buffer("deviation", torch.ones(layout.observation_size))
+        self.register_buffer("reference", torch.zeros(layout.size) if aligns else None)
         self.scalings = nn.ModuleList(Scaling((size,)) for size in self.sizes)
 
     def fit(self, params: Tensor, kind: Scale, observations: Tensor | None = None) -> None:
@@ -46,9 +54,23 @@ class ParameterSpace(nn.Module):
         if observations is not None:
             self.mean.copy_(observations.mean(0))
             self.deviation.copy_(observations.std(0, correction=0).clamp_min(SMALLEST_DEVIATION))
-        for scaling, chunk in zip(self.scalings, self.chunks(self._standardised(params)), strict=True):
+        if self.reference is not None:
+            self.reference.copy_(self._standardised(params[:1])[0])
+        chunks = self.chunks(self._standardised(self.aligned(params)))
+        for scaling, chunk in zip(self.scalings, chunks, strict=True):
             assert isinstance(scaling, Scaling)
             scaling.fit(chunk, kind)
+
+    def aligned(self, params: Tensor) -> Tensor:
+        """The same policies `[N, P]`, with the hidden units in the reference's order if this space aligns.
+
+        Units are matched by weights for standardised observations. E sees aligned policies; what D returns is aligned
+        and acts the same, so nothing undoes this.
+        """
+        if self.reference is None:
+            return params
+        orders = matching_orders(self._layout, self._standardised(params), self.reference)
+        return reordered(self._layout, params, *orders)
 
     def chunks(self, flat: Tensor) -> tuple[Tensor, Tensor]:
         """The first layer's part and the rest of flat vectors `[N, P]`."""

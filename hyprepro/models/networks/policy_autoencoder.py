@@ -22,6 +22,7 @@ class PolicyAutoencoder(nn.Module):
         decoders: Two maps back.
         norm: A map of latents `[N, 2, D]` applied after the encoders (LayerNorm or the identity).
         latent_size: D.
+        aligns: Whether hidden units are aligned before E.
     """
 
     def __init__(
@@ -31,17 +32,18 @@ class PolicyAutoencoder(nn.Module):
         decoders: list[nn.Module],
         norm: nn.Module,
         latent_size: int,
+        aligns: bool = False,
     ) -> None:
         super().__init__()
         self.latent_size = latent_size
-        self.space = ParameterSpace(layout)
+        self.space = ParameterSpace(layout, aligns)
         self.encoders = nn.ModuleList(encoders)
         self.decoders = nn.ModuleList(decoders)
         self.norm = norm
 
     def encode(self, params: Tensor) -> Tensor:
         """Latents Z `[N, 2, D]` of parameters `[N, P]`."""
-        return self.latents_of(self.space(params))
+        return self.latents_of(self.space(self.space.aligned(params)))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Parameters `[N, P]` of latents `[N, 2, D]`."""
@@ -58,21 +60,25 @@ class PolicyAutoencoder(nn.Module):
         return torch.cat([decoder(latents[:, i]) for i, decoder in enumerate(self.decoders)], dim=1)
 
 
-def linear_autoencoder(layout: PolicyLayout, latent_size: int, layer_norm: bool) -> PolicyAutoencoder:
+def linear_autoencoder(
+    layout: PolicyLayout, latent_size: int, layer_norm: bool, aligns: bool = False
+) -> PolicyAutoencoder:
     """Bias-free linear E and D for each chunk, with random weights."""
     sizes = ParameterSpace(layout).sizes
     encoders: list[nn.Module] = [nn.Linear(size, latent_size, bias=False) for size in sizes]
     decoders: list[nn.Module] = [nn.Linear(latent_size, size, bias=False) for size in sizes]
     norm = nn.LayerNorm(latent_size) if layer_norm else nn.Identity()
-    return PolicyAutoencoder(layout, encoders, decoders, norm, latent_size)
+    return PolicyAutoencoder(layout, encoders, decoders, norm, latent_size, aligns)
 
 
-def deep_autoencoder(layout: PolicyLayout, latent_size: int, hidden: tuple[int, ...]) -> PolicyAutoencoder:
+def deep_autoencoder(
+    layout: PolicyLayout, latent_size: int, hidden: tuple[int, ...], aligns: bool = False
+) -> PolicyAutoencoder:
     """An MLP E and D for each chunk through the widths `hidden` and back, and a LayerNorm of the latents."""
     sizes = ParameterSpace(layout).sizes
     encoders: list[nn.Module] = [mlp((size, *hidden, latent_size)) for size in sizes]
     decoders: list[nn.Module] = [mlp((latent_size, *reversed(hidden), size)) for size in sizes]
-    return PolicyAutoencoder(layout, encoders, decoders, nn.LayerNorm(latent_size), latent_size)
+    return PolicyAutoencoder(layout, encoders, decoders, nn.LayerNorm(latent_size), latent_size, aligns)
 
 
 @torch.no_grad()
@@ -89,7 +95,7 @@ def start_from_principal_directions(model: PolicyAutoencoder, params: Tensor, no
         params: Training policies `[N, P]`.
         noise: Deviation of the input noise, in scaled parameters.
     """
-    chunks = model.space.chunks(model.space(params))
+    chunks = model.space.chunks(model.space(model.space.aligned(params)))
     for encoder, decoder, chunk in zip(model.encoders, model.decoders, chunks, strict=True):
         directions = principal_directions(chunk, model.latent_size)
         variance = (chunk @ directions.T).square().mean(0)

@@ -1,0 +1,107 @@
+"""The ablation: a row for every change, averaged over seen and over unseen tasks, against the default row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hyprepro.recipe import component
+from hyprepro.tables.markdown import NONE, bullets, paragraph, table, with_interval
+from hyprepro.tables.notes import INTERVALS, SUCCESS, environment_gap, route
+from hyprepro.tables.report import Report
+from hyprepro.tables.result import MAIN
+from hyprepro.tables.table1 import PROTOCOLS, Numbers
+
+SPLITS = ("seen", "unseen")
+READING = "What these numbers say together stands in results/README.md."
+
+
+@component
+class AblationTable(Report):
+    """What each change of the default method is worth: averages of both splits and paired differences."""
+
+    def markdown(self, result: Mapping[str, Any]) -> str:
+        """A table for each protocol, the strict one first; what each row changes; the notes."""
+        provenance = result["provenance"]
+        found = [Numbers(result, split) for split in SPLITS]
+        numbers = [side for side in found if side.methods]
+        parts = [f"# {provenance.get('config', {}).get('title') or result.get('recipe', 'Ablation')}"]
+        parts += [paragraph(_setting(result, numbers))]
+        for protocol in reversed(PROTOCOLS):
+            if any(protocol in side.protocols for side in numbers):
+                parts += [f"## {PROTOCOLS[protocol]}", _table(numbers, protocol)]
+        parts += [f"## What each row changes, and in brackets the value of `{MAIN}`", bullets(list(_changes(result)))]
+        notes = [SUCCESS, INTERVALS, environment_gap(provenance), route(provenance), READING]
+        return "\n\n".join([*parts, "## Notes", bullets(notes)]) + "\n"
+
+
+def _setting(result: Mapping[str, Any], numbers: list[Numbers]) -> str:
+    splits = " and ".join(f"{len(side.tasks)} {side.split}" for side in numbers)
+    seeds = max((row["n_seeds"] for row in result["rows"]), default=0)
+    return (
+        f"Success rates in percent, averages over {splits} tasks. Recipe {result.get('recipe')}, scale "
+        f"{result.get('scale')}, variant {result.get('variant', 'ours')}; generator seeds: {seeds}. "
+        f"`minus default`: the row minus `{MAIN}`, paired. n: prompts, and so policies, of one seed in each average."
+    )
+
+
+def _table(numbers: list[Numbers], protocol: str) -> str:
+    """Every row of the recipe with both averages under one protocol."""
+    rows = []
+    for name in dict.fromkeys(name for side in numbers for name in side.methods):
+        averages = [side.row(name, protocol, None) for side in numbers]
+        cells = []
+        for side, average in zip(numbers, averages, strict=True):
+            cells += [with_interval(average), with_interval(_negated(side.gain(name, protocol, None)), "+")]
+        counts = dict.fromkeys(str(average["n_policies"]) for average in averages if average)
+        rows.append([f"**{name}**" if name == MAIN else name, *cells, "/".join(counts) or NONE])
+    return table(["row", *(head for side in numbers for head in (side.split, "minus default")), "n"], rows)
+
+
+def _negated(gain: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The default minus a row, as the row minus the default."""
+    if gain is None or gain["value"] is None:
+        return None
+    low, high = gain["ci95"]
+    return {"value": 0.0 - gain["value"], "ci95": [0.0 - high, 0.0 - low]}
+
+
+def _changes(result: Mapping[str, Any]) -> Iterator[str]:
+    """For each row the settings in which it differs from the default row, out of the result's own configuration."""
+    names = dict.fromkeys(row["method"] for row in result["rows"])
+    methods = dict(zip(names, result["provenance"].get("config", {}).get("methods", []), strict=False))
+    default = methods.get(MAIN)
+    if default is None:
+        return
+    for name, method in methods.items():
+        if name != MAIN:
+            changes = list(differences(default, method))
+            yield f"`{name}`: {'; '.join(changes) if changes else 'nothing'}."
+
+
+def differences(default: Mapping[str, Any], method: Mapping[str, Any]) -> Iterator[str]:
+    """What a described method sets differently from another: "`HypLatent.lambda_reg=0.0` (0.1)".
+
+    Of a part that is another component only its name is told: its own settings have no counterpart.
+    """
+    if method["component"] != default["component"]:
+        yield f"the method `{method['component']}` in place of `{default['component']}`"
+    for field, value in method.items():
+        if field not in default or field in ("component", "row") or value == default[field]:
+            continue
+        before = default[field]
+        if _is_component(value) and _is_component(before) and value["component"] == before["component"]:
+            yield from differences(before, value)
+        else:
+            yield f"`{method['component']}.{field}={_gin(value)}` ({_gin(before)})"
+
+
+def _is_component(value: Any) -> bool:
+    return isinstance(value, dict) and "component" in value
+
+
+def _gin(value: Any) -> str:
+    """A described value as gin writes it."""
+    if _is_component(value):
+        return f"@{value['component']}()"
+    return repr(tuple(value) if isinstance(value, list) else value)
