@@ -12,7 +12,7 @@ from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
     from hyprepro.artifacts import ArtifactCache
-    from hyprepro.pipeline import Recipe
+    from hyprepro.experiment import Experiment
 
 DEFAULT_CACHE = Path(".hyprepro")
 RESULTS = Path("results")
@@ -29,7 +29,7 @@ class Choice:
         is_custom: Whether anything but a shipped recipe at a shipped scale and variant was asked for.
     """
 
-    recipe: Recipe
+    recipe: Experiment
     operative_config: str
     is_custom: bool
 
@@ -54,11 +54,11 @@ def choose(
         UserError: for every mistake in it.
     """
     from hyprepro.config import files
-    from hyprepro.pipeline import Recipe
+    from hyprepro.experiment import Experiment
     from hyprepro.registry import resolve
 
     resolved = resolve(recipe, scale, variant, bindings or (), gin_files or (), seeds=seeds)
-    if not isinstance(resolved.recipe, Recipe):
+    if not isinstance(resolved.recipe, Experiment):
         raise UserError(f"{recipe} does not describe a recipe.", where=recipe, fix="See gin/recipes/ for examples.")
     named = [recipe, scale, *([variant] if variant else [])]
     is_custom = bool(bindings or gin_files) or seeds is not None or any(name.endswith(files.SUFFIX) for name in named)
