@@ -65,6 +65,27 @@ def choose(
     return Choice(resolved.recipe, resolved.operative_config, is_custom)
 
 
+def committed_result(recipe: Experiment, is_custom: bool = False) -> Path:
+    """The committed result.json of a recipe: under the working folder, else in the checkout.
+
+    Raises:
+        UserError: if there is none.
+    """
+    from hyprepro.pipeline import results_folder
+    from hyprepro.results import RESULT
+
+    checkout = Path(__file__).resolve().parents[2]
+    places = [results_folder(root / RESULTS, recipe, is_custom) / RESULT for root in (Path.cwd(), checkout)]
+    found = next((path for path in places if path.is_file()), None)
+    if found is None:
+        raise UserError(
+            "There is no committed result of this recipe.",
+            where="looked for " + ", ".join(str(path) for path in dict.fromkeys(places)),
+            fix=f"Make one with: hyprepro run {recipe.name}",
+        )
+    return found
+
+
 def use_device(name: str | None) -> None:
     """Make this process and its workers compute on a device; None leaves what the environment says.
 

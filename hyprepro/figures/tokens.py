@@ -114,7 +114,7 @@ def curves_of(result: Mapping[str, Any]) -> Curves:
     tokens = {
         method["row"] or "gen-hyprl": method["candidates"] or method["hypformer"]["candidates"]
         for method in result["provenance"]["config"]["methods"]
-        if method["component"] == METHOD
+        if method.get("component") == METHOD
     }
     found: Curves = {}
     for row in result["rows"]:
