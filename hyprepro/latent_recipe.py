@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hyprepro.errors import UserError
 from hyprepro.experiment import Experiment, Outcome, check_prompts, check_unique
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @component
 class LatentRecipe(Experiment):
-    """Predicted and true latents of test prompts, in principal coordinates and as distances (the paper's Figure 4).
+    """Predicted and true latents of prompts, in principal coordinates and as distances (the paper's Figure 4).
 
     True latents are encodings of the policies that recorded the prompts, by the autoencoder that the methods share.
     """
@@ -31,6 +31,9 @@ class LatentRecipe(Experiment):
     tasks: tuple[str, ...] = setting(..., "The tasks, one column of panels each.", source="paper, Figure 4")
     methods: tuple[LatentMethod, ...] = setting(..., "One row of panels each.", min_length=1)
     report: Report = setting(LatentsFigure(), "What is written from the numbers: a kind of table or figure.")
+    prompt_split: Literal["test", "validation"] = setting(
+        "test", "Which prompts: test, or validation, whose policies were trained on (20 a task in the bundled stores)."
+    )
     components: int = setting(
         16, "Principal coordinates that are recorded and measured in, at most; 2 are drawn.", ge=2, le=256
     )
@@ -44,7 +47,7 @@ class LatentRecipe(Experiment):
         """
         check_unique("LatentRecipe.methods", [method.name for method in self.methods])
         check_unique("LatentRecipe.tasks", self.tasks)
-        check_prompts(self, self.tasks, "test", files, "LatentRecipe.tasks")
+        check_prompts(self, self.tasks, self.prompt_split, files, "LatentRecipe.tasks")
         splits = self._splits(files)
         encoders = [method.encoded(files).autoencoder for method in self.methods]
         if len({encoder.key for encoder in encoders}) > 1:
@@ -53,10 +56,10 @@ class LatentRecipe(Experiment):
                 where="LatentRecipe.methods",
                 fix="bind AUTOENCODER, which all of them share",
             )
-        count, stores = self.prompts_per_task, (files.policies, files.trajectories)
-        true = tuple(TrueLatents(encoders[0], task, count, *stores) for task in self.tasks)
+        count, split, stores = self.prompts_per_task, self.prompt_split, (files.policies, files.trajectories)
+        true = tuple(TrueLatents(encoders[0], task, count, split, *stores) for task in self.tasks)
         predicted = tuple(
-            PredictLatents(method, method.training(files, seed), task, seed, count, files.trajectories)
+            PredictLatents(method, method.training(files, seed), task, seed, count, split, files.trajectories)
             for method in self.methods
             for seed in range(self.seeds)
             for task in self.tasks
@@ -72,16 +75,17 @@ class LatentRecipe(Experiment):
         return Outcome(records, write_latents, summary.rows, summary.comparisons, methods, LATENTS)
 
     def _splits(self, files: StoreFiles) -> tuple[str, ...]:
-        """Whether each task is seen or unseen: whether it has training policies. Its test policies must be stored."""
+        """Whether each task is seen (has training policies) or unseen; its prompts' policies must be stored."""
         from hyprepro.stages.data import training_tasks
 
         with files.open_policies() as policies, files.open_trajectories() as trajectories:
             seen = training_tasks(policies)
             for task in self.tasks:
-                rows = trajectories.table(task)["policy_row"][trajectories.ids(task, "test")[: self.prompts_per_task]]
+                ids = trajectories.ids(task, self.prompt_split)[: self.prompts_per_task]
+                rows = trajectories.table(task)["policy_row"][ids]
                 if task not in policies.tasks or bool((rows < 0).any()):
                     raise UserError(
-                        f"The policies behind some test prompts of {task} are not stored.",
+                        f"The policies behind some {self.prompt_split} prompts of {task} are not stored.",
                         where=f"LatentRecipe.tasks, {files.policies.path}",
                         fix=f"hyprepro store info {files.policies.path}",
                     )

@@ -70,17 +70,18 @@ class LatentsFigure(Report):
         """The picture as PNG and SVG."""
         tasks, methods = list(result["provenance"]["config"]["tasks"]), _methods(result)
         own = {(row["method"], row["task"]): row["value"] for row in result["rows"] if row["statistic"] == "own"}
+        axis_names = [f"PC {number} ({share:.0%})" for number, share in enumerate(_shares(records), start=1)]
         with canvas.style():
             figure, axes = canvas.panels(len(methods), len(tasks), self.width, self.height, sharex="col", sharey="col")
             for method, line in zip(methods, axes, strict=True):
                 for task, panel in zip(tasks, line, strict=True):
                     _scatter(panel, records, method, task, self.seed)
-                    note = f"own distance {own[method, task]:.2f}"
+                    note = f"distance {own[method, task]:.2f}"
                     panel.set_title(note, loc="right", fontsize=9, color=canvas.GREY)
-                line[0].set_ylabel(f"{_name(method)}\nPC 2")
+                line[0].set_ylabel(f"{_name(method)}\n{axis_names[1]}")
             for task, top, bottom in zip(tasks, axes[0], axes[-1], strict=True):
                 top.set_title(task, loc="left")
-                bottom.set_xlabel("PC 1")
+                bottom.set_xlabel(axis_names[0])
             handles, labels = axes[0][0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=2)
             return canvas.rendered(figure, str(result["recipe"]))
@@ -92,7 +93,15 @@ def _scatter(panel: Axes, records: Sequence[LatentRecord], method: str, task: st
     for name, number, colour, marker, size, label in layers:
         points = [r.at[:2] for r in records if (r.method, r.seed, r.task) == (name, number, task)]
         x, y = zip(*points, strict=True)
+        panel.locator_params(nbins=4)
         panel.scatter(x, y, s=size, c=colour, marker=marker, linewidths=0.9, alpha=0.75, label=label)
+
+
+def _shares(records: Sequence[LatentRecord]) -> list[float]:
+    """The share of the true latents' variance, over all tasks, that each of the first two coordinates holds."""
+    true = [record for record in records if record.method == TRUE]
+    total = sum(record.outside**2 + sum(value**2 for value in record.at) for record in true)
+    return [sum(record.at[axis] ** 2 for record in true) / total if total else 0.0 for axis in range(2)]
 
 
 def _methods(result: Mapping[str, Any]) -> list[str]:
@@ -112,11 +121,24 @@ def _cell(row: Mapping[str, Any] | None, sign: str = "") -> str:
 
 def _setting(result: Mapping[str, Any]) -> str:
     config, row = result["provenance"]["config"], result["rows"][0]
+    prompts = f"{config['prompt_split'].capitalize()} prompts a task: {config['prompts_per_task']}"
     return (
-        f"Test prompts a task: {config['prompts_per_task']}; generator seeds: {row['n_seeds']}. Recipe "
-        f"{result['recipe']}, scale {result['scale']}, variant {result['variant']}. All distances are relative to the "
+        f"{prompts}; generator seeds: {row['n_seeds']}. Recipe {result['recipe']}, scale {result['scale']}, variant "
+        f"{result['variant']}. All distances are relative to the "
         "spread of the task's true latents (root mean squared distance to their mean): 0 is perfect, and whoever "
         "always predicts their mean has an own distance of at most 1. Lower is better."
+    )
+
+
+def _truth(split: str) -> str:
+    whose = {
+        "test": "They come from SAC runs that nothing was trained on, so a generator that reproduces training policies "
+        "is off by what lies between the runs of a task.",
+        "validation": "In the bundled stores these are training policies; the prompts were held out.",
+    }
+    return (
+        f"True latents: encodings of the policies that recorded the {split} prompts. {whose[split]} Prompts of one "
+        "policy have one true latent, so there are fewer blue points than prompts."
     )
 
 
@@ -124,10 +146,10 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
     config = result["provenance"]["config"]
     return [
         "HypLatent: one draw of the generator a prompt (Gen-HypRL without HypFormer). HypFormer: all three stages.",
-        "True latents: encodings of the policies that recorded the test prompts, which nothing was trained on. "
-        "Prompts of one policy have one true latent, so there are fewer blue points than prompts.",
+        _truth(config["prompt_split"]),
         "The paper leaves open what its components are fitted on: here on the true latents of all tasks together. The "
-        f"picture shows the first two, of generator seed {config['report']['seed']}; centroid and energy distance are "
+        "picture shows the first two with their shares of the variance, and as `distance` the mean own distance; its "
+        f"predicted latents are of generator seed {config['report']['seed']}. Centroid and energy distance are "
         f"taken in the first {config['components']} (or as many as vary), own and nearest distance in all dimensions.",
         "Intervals: 95%, bootstrap over generator seeds (jointly for all tasks) and prompts (within each task); "
         "differences are paired. The paper gives no numbers for its Figure 4.",

@@ -1,4 +1,4 @@
-"""The latents behind Figure 4: what a method predicts for a task's test prompts, and what it should predict."""
+"""The latents behind Figure 4: what a method predicts for a task's prompts, and what it should predict."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ class LatentPredictor(Protocol):
 
 @dataclass(frozen=True)
 class TrueLatents(Stage):
-    """Encodes the source policies of a task's test prompts: what a generator should predict.
+    """Encodes the source policies of a task's prompts: what a generator should predict.
 
     Attributes:
         autoencoder: The trained E and D.
         task: The task.
         prompts: How many prompts, from the first.
+        prompt_split: Which prompts: "test" or "validation".
         policies: The policy store.
         trajectories: The trajectory store.
     """
@@ -51,6 +52,7 @@ class TrueLatents(Stage):
     autoencoder: TrainAutoencoder
     task: str
     prompts: int
+    prompt_split: str
     policies: StoreFile
     trajectories: StoreFile
 
@@ -63,7 +65,7 @@ class TrueLatents(Stage):
         """Write them `[n, 2 D]`, and the policies `[n]` that they are of."""
         import torch
 
-        prompts = test_prompts(self.trajectories, self.task, self.prompts)
+        prompts = _prompts(self.trajectories, self.task, self.prompt_split, self.prompts)
         with PolicyStore.of(self.policies) as store:
             params = store.read(self.task, prompts.policy_rows)
         with torch.no_grad():
@@ -77,7 +79,7 @@ class TrueLatents(Stage):
 
 @dataclass(frozen=True)
 class PredictLatents(Stage):
-    """A method's latents for a task's test prompts: those that it would decode and deploy.
+    """A method's latents for a task's prompts: those that it would decode and deploy.
 
     Attributes:
         method: The method, a component.
@@ -85,6 +87,7 @@ class PredictLatents(Stage):
         task: The task.
         seed: The generator seed.
         prompts: How many prompts, from the first.
+        prompt_split: Which prompts: "test" or "validation".
         trajectories: The trajectory store.
     """
 
@@ -95,6 +98,7 @@ class PredictLatents(Stage):
     task: str
     seed: int
     prompts: int
+    prompt_split: str
     trajectories: StoreFile
 
     @property
@@ -104,7 +108,7 @@ class PredictLatents(Stage):
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Write them `[n, 2 D]`."""
-        prompts = test_prompts(self.trajectories, self.task, self.prompts)
+        prompts = _prompts(self.trajectories, self.task, self.prompt_split, self.prompts)
         latents = self.method.latents(self.trained.load(inputs["trained"]), prompts, self.seed)
         np.savez(work / FILE, latents=_flat(latents))
 
@@ -113,13 +117,13 @@ class PredictLatents(Stage):
         return _read(path, lambda file: file["latents"])
 
 
-def test_prompts(trajectories: StoreFile, task: str, count: int) -> Prompts:
-    """The first test prompts of a task."""
+def _prompts(trajectories: StoreFile, task: str, split: str, count: int) -> Prompts:
+    """The first prompts of a task and split."""
     from hyprepro.stores.prompts import read_prompts
     from hyprepro.stores.trajectory_store import TrajectoryStore
 
     with TrajectoryStore.open(Path(trajectories.path)) as store:
-        return read_prompts(store, task, "test", limit=count)
+        return read_prompts(store, task, split, limit=count)
 
 
 def _flat(latents: Tensor) -> NDArray[np.float32]:

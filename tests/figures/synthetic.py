@@ -72,6 +72,13 @@ def latents_result(records: list[LatentRecord]) -> dict[str, Any]:
     summary = summarise_latents(records, resamples=50)
     result = make_result(recipe="figure4", rows=summary.rows, comparisons=summary.comparisons)
     tasks = list(dict.fromkeys(record.task for record in records))
-    config = {"title": "Figure 4", "tasks": tasks, "prompts_per_task": 6, "components": 3, "report": {"seed": 0}}
+    config = {
+        "title": "Figure 4",
+        "tasks": tasks,
+        "prompts_per_task": 6,
+        "prompt_split": "test",
+        "components": 3,
+        "report": {"seed": 0},
+    }
     result["provenance"]["config"] = config
     return result

@@ -126,6 +126,14 @@ def test_what_the_stores_lack_is_refused_before_any_work(recipe: LatentRecipe, u
         recipe.model_copy(update=update).targets(recipe.data.files())
 
 
+def test_validation_prompts_have_the_latents_of_their_own_policies(recipe: LatentRecipe, cache: ArtifactCache) -> None:
+    (stage,) = recipe.model_copy(update={"prompt_split": "validation", "seeds": 1}).targets(recipe.data.files())
+    with recipe.data.open_trajectories() as store:
+        rows = store.table("reach")["policy_row"][store.ids("reach", "validation")]
+    records = stage.load(make(stage, cache))
+    assert [r.policy for r in chosen(records, TRUE)] == list(rows[:4])
+
+
 def test_tasks_without_training_policies_are_unseen(recipe: LatentRecipe) -> None:
     data = recipe.data.model_copy(update={"withheld": ("reach",)})
     (stage,) = recipe.model_copy(update={"data": data}).targets(data.files())
