@@ -151,7 +151,7 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
         "picture shows the first two with their shares of the variance, and as `distance` the mean own distance; its "
         f"predicted latents are of generator seed {config['report']['seed']}. Centroid and energy distance are "
         f"taken in the first {config['components']} (or as many as vary), own and nearest distance in all dimensions.",
-        "Intervals: 95%, bootstrap over generator seeds (jointly for all tasks) and prompts (within each task); "
-        "differences are paired. The paper gives no numbers for its Figure 4.",
+        "Intervals: 95%, bootstrap over generator seeds (jointly for all tasks) and prompts (within each task), "
+        "shifted to have the value as their mean; differences are paired. The paper gives no numbers for its Figure 4.",
         route(result["provenance"]),
     ]

@@ -9,7 +9,9 @@ off as true latents are from their own mean.
     energy     energy distance between the two clouds, 2 E|X - Y| - E|X - X'| - E|Y - Y'|: 0 for equal clouds
 
 `own` and `nearest` are taken in the whole latent space, `centroid` and `energy` in the recorded principal coordinates.
-Intervals: as for success rates, generator seeds and prompts are resampled, the same for every method.
+Intervals: as for success rates, generator seeds and prompts are resampled, the same for every method. Resampled clouds
+lie further apart than the clouds themselves (means of fewer different points), so the resamples of a task and seed are
+shifted to have its value as their mean.
 """
 
 from __future__ import annotations
@@ -162,8 +164,10 @@ def _estimate(score: Score, chosen: Mapping[str, Clouds], bootstrap: Bootstrap) 
     observed, resampled = [], []
     for task, clouds in chosen.items():
         prompts = clouds.sizes[1]
-        observed.append(score(clouds, np.full((1, prompts), 1 / prompts)))
-        resampled.append(score(clouds, bootstrap.counts(task, prompts) / prompts))
+        values = score(clouds, np.full((1, prompts), 1 / prompts))
+        samples = score(clouds, bootstrap.counts(task, prompts) / prompts)
+        observed.append(values)
+        resampled.append(samples - samples.mean(axis=0) + values)
     drawn = np.take_along_axis(np.stack(resampled, axis=2), bootstrap.seeds(count)[:, :, None], axis=1)
     return Estimate.of(float(average(np.stack(observed, axis=2))[0]), average(drawn))
 
@@ -186,7 +190,7 @@ def _row(
         "metric": METRIC,
         "statistic": statistic,
         "value": found.value,
-        "ci95": list(found.ci95),
+        "ci95": [max(0.0, end) for end in found.ci95],
         "n_policies": sum(clouds.sizes[1] for clouds in chosen.values()),
         "n_episodes": 0,
         "n_seeds": next(iter(chosen.values())).sizes[0],

@@ -71,6 +71,17 @@ def test_rows_have_the_schemas_fields_and_pair_the_methods() -> None:
     assert gains[None, "own"]["ci95"][1] < 0, "HypFormer's latents were made closer"
 
 
+def test_values_lie_in_their_intervals_also_where_clouds_are_equal() -> None:
+    records = [record for record in latent_records(prompts=30) if record.method == TRUE]
+    same = [record._replace(method="gen-hyprl", prompt=29 - record.prompt, distance=1.0) for record in records]
+    summary = summarise_latents([*records, *sorted(same, key=lambda record: (record.task, record.prompt))])
+    centroids = [row for row in summary.rows if row["statistic"] == "centroid"]
+    assert [row["value"] for row in centroids] == pytest.approx([0.0, 0.0, 0.0], abs=1e-6)
+    for row in summary.rows:
+        low, high = row["ci95"]
+        assert 0.0 <= low <= row["value"] <= high
+
+
 def test_more_prompts_narrow_the_interval() -> None:
     def width(prompts: int) -> float:
         rows = summarise_latents(latent_records(prompts=prompts), resamples=200).rows
