@@ -14,19 +14,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from hyprepro.artifacts import ArtifactCache, Stage, device, explain_os_error
-from hyprepro.errors import UserError, closest_match
 from hyprepro.evaluation.protocols import Protocol, ValidationProtocol
-from hyprepro.evaluation.records import Record, with_variant
+from hyprepro.evaluation.records import with_variant, write_records
 from hyprepro.evaluation.stage import Rollouts
 from hyprepro.execution import Event, OnEvent, execute, missing
+from hyprepro.experiment import Experiment, Outcome, check_prompts, check_unique
 from hyprepro.methods.base import Method
 from hyprepro.provenance import PeakMemory
-from hyprepro.recipe import Component, component, fingerprint, setting
+from hyprepro.recipe import component, fingerprint, setting
 from hyprepro.results import Run, stores_provenance, write_result
-from hyprepro.stores.bundle import DataSource
 from hyprepro.stores.files import StoreFiles
 from hyprepro.tables.report import Report
 from hyprepro.tables.result import summarise
@@ -34,29 +33,18 @@ from hyprepro.tables.table1 import TaskTable
 
 
 @component
-class Recipe(Component):
+class Recipe(Experiment):
     """A table or figure of the paper: methods x tasks x protocols, on stores, at a scale."""
 
-    slot: ClassVar[str] = "recipe"
-
-    name: str = setting(..., "Short name; the first folder under results/.", pattern=r"^[a-z0-9][a-z0-9_-]*$")
-    title: str = setting(..., "The headline.")
     seen: tuple[str, ...] = setting((), "Tasks with training policies, in the order of the table; they are averaged.")
     below: tuple[str, ...] = setting((), "Further seen tasks, listed below the table and not part of the average.")
     unseen: tuple[str, ...] = setting((), "Tasks without training policies; averaged by themselves.")
-    scale: str = setting("desktop", "Name of the scale; part of the results folder.", pattern=r"^[A-Za-z0-9_-]+$")
-    variant: str = setting(
-        "ours", "How disputed points are settled: paper, released or ours.", pattern=r"^[A-Za-z0-9_-]+$"
-    )
-    data: DataSource = setting(..., "The stores.")
     methods: tuple[Method, ...] = setting(..., "The rows of the table.", min_length=1)
     protocols: tuple[Protocol, ...] = setting(..., "How policies are scored.", min_length=1)
     selection: ValidationProtocol | None = setting(
         None, "Goals on which the top-k policies of seeded methods are picked for the strict protocol; None: no top-k."
     )
     report: Report = setting(TaskTable(), "What is written from the numbers: a kind of table or figure.")
-    seeds: int = setting(3, "Generator seeds: 0 to this, exclusive.", ge=1, le=1000)
-    prompts_per_task: int = setting(100, "Prompts, and so policies, for each task.", source="paper", ge=1, le=10_000)
     prompt_split: Literal["test", "validation"] = setting(
         "test", "Which prompts: test, or validation to choose settings by."
     )
@@ -69,6 +57,30 @@ class Recipe(Component):
     def split_of(self, task: str) -> str:
         """Which tasks it is one of: seen or unseen."""
         return "unseen" if task in self.unseen else "seen"
+
+    def targets(self, files: StoreFiles) -> tuple[Rollouts, ...]:
+        """The evaluations in the order of the table.
+
+        Raises:
+            UserError: The store lacks a task or prompts, or a task or method stands twice.
+        """
+        check_unique("Recipe.methods", [method.name for method in self.methods])
+        check_unique("Recipe.seen, Recipe.below and Recipe.unseen", self.all_tasks)
+        place = "Recipe.seen, .below or .unseen"
+        check_prompts(self, self.all_tasks, self.prompt_split, files, place)
+        return tuple(stage for method in self.methods for stage in _rollouts(self, files, method))
+
+    def outcome(self, targets: Sequence[Stage], cache: ArtifactCache) -> Outcome:
+        """All rollouts and what is computed from them."""
+        found = [record for stage in targets for record in stage.load(cache.path_of(stage))]
+        records = with_variant(found, self.variant)
+        summary = summarise(records, recipe=self.name, seen=self.seen, below=self.below, unseen=self.unseen)
+        rollouts = [stage for stage in targets if isinstance(stage, Rollouts)]
+        methods = {
+            method.name: {"knows": method.knows, "training_seconds": training_seconds(method.name, rollouts, cache)}
+            for method in self.methods
+        }
+        return Outcome(records, write_records, summary.rows, summary.comparisons, methods, summary.profiles)
 
 
 @dataclass(frozen=True)
@@ -94,13 +106,18 @@ class Plan:
         recipe: The recipe.
         files: The stores with their digests.
         stages: Every stage once.
-        rollouts: The evaluations in the order of the table.
+        targets: Those that the result is computed from, in the order of the recipe.
     """
 
-    recipe: Recipe
+    recipe: Experiment
     files: StoreFiles
     stages: tuple[PlannedStage, ...]
-    rollouts: tuple[Rollouts, ...]
+    targets: tuple[Stage, ...]
+
+    @cached_property
+    def rollouts(self) -> tuple[Rollouts, ...]:
+        """The evaluations among the targets."""
+        return tuple(stage for stage in self.targets if isinstance(stage, Rollouts))
 
     @cached_property
     def to_do(self) -> tuple[PlannedStage, ...]:
@@ -117,20 +134,18 @@ class Plan:
         return max(sum(cost.values()) / max(workers, 1), max(until.values(), default=0.0))
 
 
-def plan(recipe: Recipe, cache: ArtifactCache) -> Plan:
+def plan(recipe: Experiment, cache: ArtifactCache) -> Plan:
     """Everything that a run of the recipe consists of, and what of it is finished. Computes nothing.
 
     Raises:
-        UserError: If a store is missing or unfit, or lacks a task or test prompts, or a task or method stands twice.
+        UserError: If a store is missing or unfit, the recipe asks for what is not there, or its report cannot be made.
     """
-    _check_unique("methods", [method.name for method in recipe.methods])
-    _check_unique("tasks", recipe.all_tasks)
+    recipe.report.require()
     files = recipe.data.files()
-    _check_prompts(recipe, files)
-    rollouts = tuple(stage for method in recipe.methods for stage in _rollouts(recipe, files, method))
-    todo = {stage.key for stage in missing(rollouts, cache)}
-    stages = tuple(_planned(stage, stage.key in todo, cache) for stage in with_inputs(rollouts))
-    return Plan(recipe, files, stages, rollouts)
+    targets = recipe.targets(files)
+    todo = {stage.key for stage in missing(targets, cache)}
+    stages = tuple(_planned(stage, stage.key in todo, cache) for stage in with_inputs(targets))
+    return Plan(recipe, files, stages, targets)
 
 
 def _rollouts(recipe: Recipe, files: StoreFiles, method: Method) -> Iterator[Rollouts]:
@@ -149,6 +164,22 @@ def _rollouts(recipe: Recipe, files: StoreFiles, method: Method) -> Iterator[Rol
                         prompts=recipe.prompts_per_task,
                         prompt_split=recipe.prompt_split,
                     )
+
+
+def training_seconds(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> float | None:
+    """What the stages behind one seed of a method took, from the stores on; the median over seeds.
+
+    Stages that it shares with other methods count in full. 0 for a method that is not trained, None where a stage is no
+    longer in the cache. A stage that was resumed counts from its last checkpoint on.
+    """
+    trained = {stage.seed: stage.trained for stage in rollouts if stage.method.name == method}
+    found = []
+    for last in trained.values():
+        behind = [] if last is None else with_inputs([last])
+        if not all(cache.is_finished(stage) for stage in behind):
+            return None
+        found.append(sum(float(cache.manifest(stage)["seconds"]) for stage in behind))
+    return round(median(found), 1) if found else None
 
 
 def with_inputs(targets: Sequence[Stage]) -> list[Stage]:
@@ -174,43 +205,7 @@ def _planned(stage: Stage, is_to_do: bool, cache: ArtifactCache) -> PlannedStage
     return PlannedStage(stage, "not needed", 0.0)
 
 
-def _check_unique(field: str, names: Sequence[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(
-                f"{name} stands twice among the recipe's {field}; its records could not be told apart.",
-                where="Recipe.methods" if field == "methods" else "Recipe.seen, Recipe.below and Recipe.unseen",
-                fix="name each once; to compare settings of one method, give each of its rows a name by its field row",
-            )
-
-
-def _check_prompts(recipe: Recipe, files: StoreFiles) -> None:
-    if not recipe.all_tasks:
-        raise UserError(
-            "The recipe has no tasks.", where="Recipe.seen and Recipe.unseen", fix="-b \"Recipe.seen=('door-open',)\""
-        )
-    with files.open_trajectories() as store:
-        for task in recipe.all_tasks:
-            if task not in store.tasks:
-                raise UserError(
-                    f"The trajectory store has no prompts of the task {task!r}.",
-                    where=f"Recipe.seen, .below or .unseen, {files.trajectories.path}",
-                    closest=closest_match(task, store.tasks),
-                    fix=f"hyprepro store info {files.trajectories.path}",
-                )
-            count = store.count(task, recipe.prompt_split)
-            if count < recipe.prompts_per_task:
-                raise UserError(
-                    f"The store has {count} {recipe.prompt_split} prompts of {task}, "
-                    f"and {recipe.prompts_per_task} are asked for.",
-                    where=f"Recipe.prompts_per_task, {files.trajectories.path}",
-                    fix=f"-b Recipe.prompts_per_task={count}"
-                    if count
-                    else f"hyprepro store info {files.trajectories.path}",
-                )
-
-
-def results_folder(root: Path, recipe: Recipe, is_custom: bool = False) -> Path:
+def results_folder(root: Path, recipe: Experiment, is_custom: bool = False) -> Path:
     """Where a result belongs unless the user says otherwise: `<root>/<recipe>/<scale>[-<variant>][-custom-<hash>]`.
 
     Args:
@@ -225,7 +220,7 @@ def results_folder(root: Path, recipe: Recipe, is_custom: bool = False) -> Path:
 
 
 def run_recipe(
-    recipe: Recipe,
+    recipe: Experiment,
     out_dir: Path,
     cache: ArtifactCache,
     workers: int = 2,
@@ -256,7 +251,7 @@ def run_recipe(
     try:
         with PeakMemory() as memory:
             planned = plan(recipe, cache)
-            execute(planned.rollouts, cache, workers, progress)
+            execute(planned.targets, cache, workers, progress)
         done = plan(recipe, cache)
         cost = {
             "wall_seconds": round(time.perf_counter() - started, 1),
@@ -267,22 +262,8 @@ def run_recipe(
             "stages": len(planned.stages),
             "stages_made": len(planned.to_do),
         }
-        records = read_all(planned, cache)
-        summary = summarise(records, recipe=recipe.name, seen=recipe.seen, below=recipe.below, unseen=recipe.unseen)
-        run = Run(
-            config=recipe.described(),
-            stores=stores_provenance(planned.files),
-            records=records,
-            rows=summary.rows,
-            comparisons=summary.comparisons,
-            methods={
-                method.name: {"knows": method.knows, "training_seconds": training_seconds(method, done)}
-                for method in recipe.methods
-            },
-            operative_config=operative_config,
-            cost=cost,
-            profiles=summary.profiles,
-        )
+        outcome = recipe.outcome(planned.targets, cache)
+        run = Run(recipe.described(), stores_provenance(planned.files), outcome, operative_config, cost)
         with cache.lock(f"results-{fingerprint(str(out_dir.resolve()))[:16]}"):
             return write_result(run, out_dir, recipe.report.files, is_new=bool(planned.to_do))
     except OSError as error:
@@ -290,29 +271,6 @@ def run_recipe(
     finally:
         with suppress(OSError):
             out_dir.rmdir()  # if it is still empty
-
-
-def read_all(planned: Plan, cache: ArtifactCache) -> list[Record]:
-    """The records of all evaluations, in the order of the plan, under the recipe's variant."""
-    records = [record for stage in planned.rollouts for record in stage.load(cache.path_of(stage))]
-    return with_variant(records, planned.recipe.variant)
-
-
-def training_seconds(method: Method, done: Plan) -> float | None:
-    """What the stages behind one seed of a method took, from the stores on; the median over seeds.
-
-    Stages that it shares with other methods count in full. 0 for a method that is not trained, None where a stage is no
-    longer in the cache. A stage that was resumed counts from its last checkpoint on.
-    """
-    seconds = {each.stage.key: each.seconds for each in done.stages if each.status == "finished"}
-    found = []
-    for seed in range(done.recipe.seeds if method.seeded else 1):
-        last = method.training(done.files, seed)
-        keys = [] if last is None else [stage.key for stage in with_inputs([last])]
-        if any(key not in seconds for key in keys):
-            return None
-        found.append(sum(seconds[key] for key in keys))
-    return round(median(found), 1)
 
 
 def _check_writable(folder: Path) -> None:

@@ -77,7 +77,7 @@ def resolve(
     files_: Sequence[str | Path] = (),
     *,
     seeds: int | None = None,
-    root: str = "Recipe",
+    root: str | None = None,
 ) -> Resolved:
     """Resolve a recipe.
 
@@ -88,14 +88,16 @@ def resolve(
         bindings: Bindings as on the command line: `Component.field=value`.
         files_: Gin files of the user, applied after scale and variant.
         seeds: Replaces the recipe's number of seeds.
-        root: The component that the files describe.
+        root: The component that the files describe; None: the kind of recipe that the recipe file names last.
 
     Raises:
         UserError: for every mistake in a name, a file or a binding.
     """
     with _LOCK:
         load_components()
-        statements = _recipe_statements(recipe, scale, variant)
+        statements = _file_statements(files.named_file("recipes", recipe))
+        root = root or _root_of(statements)
+        statements = _with_flags(statements, root, scale, variant)
         user = [_file_statements(files.user_file(name, "the gin file")) for name in files_]
         statements += [statement for group in user for statement in group]
         for number, text in enumerate(bindings, start=1):
@@ -113,8 +115,15 @@ def resolve_file(path: Path, root: str) -> Component:
     return resolve(path, root=root).recipe
 
 
-def _recipe_statements(recipe: str | Path, scale: str | None, variant: str | None) -> list[Statement]:
-    statements = _file_statements(files.named_file("recipes", recipe))
+def _root_of(statements: Sequence[Statement]) -> str:
+    """The kind of recipe that a recipe file describes: the one whose name it binds, the last if it includes another."""
+    kinds = [name for name, cls in COMPONENTS.items() if cls.slot == "recipe"]
+    named = [each.selector for each in statements if each.field == "name" and each.selector in kinds]
+    return named[-1] if named else "Recipe"
+
+
+def _with_flags(statements: list[Statement], root: str, scale: str | None, variant: str | None) -> list[Statement]:
+    """A recipe's statements, then those of its variant and its scale; a scale also sets the sizes of included rows."""
     for kind, name, field in (("variants", variant, "variant"), ("scales", scale, "scale")):
         if name is None:
             continue
@@ -124,7 +133,7 @@ def _recipe_statements(recipe: str | Path, scale: str | None, variant: str | Non
             sized = {(statement.selector, statement.field) for statement in added if not statement.scope}
             statements = [s for s in statements if not (s.is_under and (s.selector, s.field) in sized)]
         statements += added
-        statements.append(Statement("", "Recipe", field, path.stem, Place(f"--{field}", text=str(name), shipped=True)))
+        statements.append(Statement("", root, field, path.stem, Place(f"--{field}", text=str(name), shipped=True)))
     return statements
 
 

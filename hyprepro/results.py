@@ -1,7 +1,7 @@
 """The folder of a result: what goes into each file, and how it replaces an earlier one.
 
     result.json            rows, comparisons, provenance, digest
-    records.csv.gz         one row a rollout, from which every row is computed
+    records.csv.gz         one row a rollout, from which every number is computed (figure4: latents.csv.gz, a latent)
     table.md               the table as printed, and the pictures of a figure beside it
     operative_config.gin   every binding; resolves to the same recipe
     config.json            the resolved recipe
@@ -16,13 +16,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hyprepro.evaluation.records import Record, write_records
+from hyprepro.experiment import Outcome
 from hyprepro.provenance import hardware
 from hyprepro.recipe import fingerprint
 from hyprepro.stores.files import StoreFiles
@@ -39,30 +39,23 @@ class Run:
     Attributes:
         config: The resolved recipe, `Recipe.described()`.
         stores: Digests of the stores and the route by which their policies were made.
-        records: All rollouts in the order of the plan.
-        rows: The numbers, in result.json's schema.
-        comparisons: Paired differences between methods.
-        methods: What each method knows at test time and what its training took, by its name in the rows.
+        outcome: The records in the order of the plan, and the numbers.
         operative_config: The gin text that resolves to the recipe.
         cost: Wall time, work time, memory and stage counts; they differ from run to run.
-        profiles: Performance profiles, which follow from the records.
     """
 
     config: dict[str, Any]
     stores: dict[str, Any]
-    records: Sequence[Record]
-    rows: Sequence[Mapping[str, Any]]
-    comparisons: Sequence[Mapping[str, Any]]
-    methods: Mapping[str, Mapping[str, Any]]
+    outcome: Outcome
     operative_config: str
     cost: dict[str, Any]
-    profiles: Sequence[Mapping[str, Any]] = ()
 
     @property
     def digest(self) -> str:
         """SHA-256 over the rows, the comparisons and the records."""
-        text = "\n".join(",".join(map(str, record)) for record in self.records)
-        return fingerprint([list(self.rows), list(self.comparisons), hashlib.sha256(text.encode()).hexdigest()])
+        text = "\n".join(",".join(map(str, record)) for record in self.outcome.records)
+        numbers = [list(self.outcome.rows), list(self.outcome.comparisons)]
+        return fingerprint([*numbers, hashlib.sha256(text.encode()).hexdigest()])
 
     def result(self) -> dict[str, Any]:
         """The content of result.json."""
@@ -81,22 +74,22 @@ class Run:
                 "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 **self.cost,
             },
-            "methods": {name: dict(method) for name, method in self.methods.items()},
-            "rows": list(self.rows),
-            "comparisons": list(self.comparisons),
-            "profiles": list(self.profiles),
+            "methods": {name: dict(method) for name, method in self.outcome.methods.items()},
+            "rows": list(self.outcome.rows),
+            "comparisons": list(self.outcome.comparisons),
+            "profiles": list(self.outcome.profiles),
         }
 
 
 def write_result(
-    run: Run, folder: Path, render: Callable[[Mapping[str, Any]], Mapping[str, bytes]], is_new: bool = True
+    run: Run, folder: Path, render: Callable[[Mapping[str, Any], Path], Mapping[str, bytes]], is_new: bool = True
 ) -> dict[str, Any]:
     """Write all files of a result into `folder`, result.json last; a reader that sees the new one sees all new files.
 
     Args:
         run: The result.
         folder: An existing folder.
-        render: Makes the report's files from the content of result.json.
+        render: Makes the report's files from the content of result.json and the folder that the records lie in.
         is_new: Whether this run made anything. If not, and the folder holds the same records, the date, hardware,
             versions and cost of the run that made them stay; files that would not change are not touched at all.
 
@@ -106,18 +99,18 @@ def write_result(
     result = run.result()
     staging = Path(tempfile.mkdtemp(prefix=".writing-", suffix=".partial", dir=folder))
     try:
-        write_records(staging / "records.csv.gz", run.records)
-        if not is_new and _equal(staging, folder, "records.csv.gz"):
+        run.outcome.write(staging / run.outcome.file, run.outcome.records)
+        if not is_new and _equal(staging, folder, run.outcome.file):
             earlier = (read_result(folder) or {}).get("provenance", {})
             kept = {name: earlier[name] for name in ("versions", "hardware", "date", *run.cost) if name in earlier}
             result["provenance"] |= kept
-        report = render(result)
+        report = render(result, staging)
         for name, content in report.items():
             (staging / name).write_bytes(content)
         (staging / "operative_config.gin").write_text(run.operative_config, encoding="utf-8")
         _write_json(staging / "config.json", run.config)
         _write_json(staging / RESULT, result)
-        for name in ("records.csv.gz", *report, "operative_config.gin", "config.json", RESULT):
+        for name in (run.outcome.file, *report, "operative_config.gin", "config.json", RESULT):
             if not _equal(staging, folder, name):
                 os.replace(staging / name, folder / name)
     finally:

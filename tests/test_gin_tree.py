@@ -8,7 +8,7 @@ import pytest
 
 from hyprepro.config import files
 from hyprepro.config.catalogue import load_components
-from hyprepro.pipeline import Recipe
+from hyprepro.experiment import Experiment
 from hyprepro.registry import resolve
 
 RECIPES = sorted(files.shipped("recipes"))
@@ -28,7 +28,7 @@ def name_of(path: Path) -> str:
 def test_every_recipe_at_every_scale_and_variant(recipe: str, scale: str, variant: str, tmp_path: Path) -> None:
     resolved = resolve(recipe, scale, variant)
     found = resolved.recipe
-    assert isinstance(found, Recipe)
+    assert isinstance(found, Experiment)
     assert (found.name, found.scale, found.variant) == (recipe, scale, variant)
     (tmp_path / "operative.gin").write_text(resolved.operative_config)
     assert resolve(tmp_path / "operative.gin").recipe == found

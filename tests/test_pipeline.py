@@ -306,6 +306,6 @@ def test_a_result_says_what_the_training_of_a_seed_took(
 def test_the_training_time_of_a_stage_that_is_gone_is_unknown(recipe: Recipe, finished: ArtifactCache) -> None:
     drawn = next(planned.stage for planned in plan(recipe, finished).stages if planned.stage.kind == "draw")
     shutil.rmtree(finished.path_of(drawn))
-    done = plan(recipe, finished)
-    assert training_seconds(Shifted(), done) is None
-    assert training_seconds(Sources(), done) == 0.0
+    rollouts = plan(recipe, finished).rollouts
+    assert training_seconds("gen-hyprl", rollouts, finished) is None
+    assert training_seconds("expert", rollouts, finished) == 0.0

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from hyprepro import results
-from hyprepro.evaluation.records import Record, read_records
+from hyprepro.evaluation.records import Record, read_records, write_records
+from hyprepro.experiment import Outcome
 from hyprepro.results import Run, read_result, write_result
 
 RECORDS = [
@@ -25,10 +26,13 @@ def run() -> Run:
     return Run(
         config={"name": "table1", "scale": "smoke", "variant": "ours", "seeds": 2},
         stores={"policies": "p", "trajectories": "t", "route": {"route": "synthetic"}},
-        records=RECORDS,
-        rows=[{"method": "expert", "task": "reach", "value": 2 / 3, "ci95": [0.1, 0.9]}],
-        comparisons=[{"method": "gen-hyprl", "minus": "expert", "value": 0.1}],
-        methods={"expert": {"knows": "the policy"}},
+        outcome=Outcome(
+            RECORDS,
+            write_records,
+            rows=[{"method": "expert", "task": "reach", "value": 2 / 3, "ci95": [0.1, 0.9]}],
+            comparisons=[{"method": "gen-hyprl", "minus": "expert", "value": 0.1}],
+            methods={"expert": {"knows": "the policy"}},
+        ),
         operative_config="Recipe.seeds = 2\n",
         cost={"wall_seconds": 12.5, "peak_memory_mb": 900},
     )
@@ -37,9 +41,13 @@ def run() -> Run:
 FILES = ("records.csv.gz", "table.md", "figure.png", "operative_config.gin", "config.json", "result.json")
 
 
-def render(result: Mapping[str, Any]) -> dict[str, bytes]:
+def render(result: Mapping[str, Any], folder: Path | None = None) -> dict[str, bytes]:
     text = "".join(f"| {row['value']} |\n" for row in result["rows"])
     return {"table.md": text.encode(), "figure.png": b"a picture"}
+
+
+def with_outcome(run: Run, **changes: Any) -> Run:
+    return replace(run, outcome=replace(run.outcome, **changes))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -72,15 +80,15 @@ def test_the_result_says_what_it_was_made_with(run: Run) -> None:
 
 def test_the_digest_depends_on_rows_and_records_only(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     changed = [
-        replace(run, records=RECORDS[:2]),
-        replace(run, records=[RECORDS[0]._replace(steps=41), *RECORDS[1:]]),
-        replace(run, rows=[{**run.rows[0], "value": 0.5}]),
-        replace(run, comparisons=[]),
+        with_outcome(run, records=RECORDS[:2]),
+        with_outcome(run, records=[RECORDS[0]._replace(steps=41), *RECORDS[1:]]),
+        with_outcome(run, rows=[{**run.outcome.rows[0], "value": 0.5}]),
+        with_outcome(run, comparisons=[]),
     ]
     assert len({run.digest, *(other.digest for other in changed)}) == 5
     monkeypatch.setattr(results, "hardware", lambda: {"cpu": "another", "cores": 64, "memory_gb": 1.0})
     took = {"expert": {"knows": "the policy", "training_seconds": 9.5}}
-    same = replace(run, cost={"wall_seconds": 1.0}, config={**run.config, "seeds": 3}, methods=took)
+    same = replace(with_outcome(run, methods=took), cost={"wall_seconds": 1.0}, config={**run.config, "seeds": 3})
     assert same.result()["digest"] == run.digest
 
 
@@ -101,7 +109,8 @@ def test_a_run_that_made_something_replaces_an_equal_result(run: Run, tmp_path: 
 
 def test_a_new_table_of_old_records_keeps_the_cost_of_the_run_that_made_them(run: Run, tmp_path: Path) -> None:
     write_result(run, tmp_path, render)
-    later = replace(run, rows=[{**run.rows[0], "value": 0.7}], cost={"wall_seconds": 0.1, "peak_memory_mb": 1})
+    later = with_outcome(run, rows=[{**run.outcome.rows[0], "value": 0.7}])
+    later = replace(later, cost={"wall_seconds": 0.1, "peak_memory_mb": 1})
     result = write_result(later, tmp_path, render, is_new=False)
     assert result["rows"][0]["value"] == 0.7
     assert result["digest"] != run.digest
@@ -111,7 +120,7 @@ def test_a_new_table_of_old_records_keeps_the_cost_of_the_run_that_made_them(run
 
 def test_the_cost_of_other_records_is_not_taken_over(run: Run, tmp_path: Path) -> None:
     write_result(run, tmp_path, render)
-    later = replace(run, records=RECORDS[:2], cost={"wall_seconds": 0.1, "peak_memory_mb": 1})
+    later = replace(with_outcome(run, records=RECORDS[:2]), cost={"wall_seconds": 0.1, "peak_memory_mb": 1})
     assert write_result(later, tmp_path, render, is_new=False)["provenance"]["wall_seconds"] == 0.1
 
 
@@ -132,20 +141,16 @@ def test_an_incomplete_result_is_written_anew(run: Run, tmp_path: Path, damage: 
     assert read_result(tmp_path)["digest"] == run.digest  # type: ignore[index]
 
 
-def test_a_disk_that_fills_up_leaves_the_earlier_result(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_fills_up_leaves_the_earlier_result(run: Run, tmp_path: Path) -> None:
     write_result(run, tmp_path, render)
     before = contents(tmp_path)
-    written = results.write_records
 
     def full(path: Path, records: Any) -> None:
-        written(path, records)
+        write_records(path, records)
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(results, "write_records", full)
     with pytest.raises(OSError, match="No space left"):
-        write_result(replace(run, rows=[]), tmp_path, render)
+        write_result(with_outcome(run, rows=[], write=full), tmp_path, render)
     assert contents(tmp_path) == before
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from hyprepro.cli import bench, check, collect, diff, doctor, explain, generate, listing, run, store
+from hyprepro.cli import bench, check, collect, diff, doctor, explain, figure, generate, listing, run, store
 from hyprepro.cli.main import PanelGroup
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ app.command()(explain.explain)
 app.command()(diff.diff)
 app.command()(check.check)
 app.command()(generate.generate)
+app.command()(figure.figure)
 app.command()(collect.collect)
 app.command()(doctor.doctor)
 app.add_typer(store.app, name="store")

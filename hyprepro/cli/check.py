@@ -20,8 +20,7 @@ from hyprepro.cli.arguments import (
     WorkersOption,
 )
 from hyprepro.cli.progress import RunProgress
-from hyprepro.cli.recipes import Choice, choose, open_cache, use_device
-from hyprepro.errors import UserError
+from hyprepro.cli.recipes import Choice, choose, committed_result, open_cache, use_device
 
 if TYPE_CHECKING:
     from hyprepro.artifacts import ArtifactCache
@@ -58,7 +57,7 @@ def check(
 
     use_device(device)
     choice = choose(recipe, scale, variant, None, None, None)
-    reference = committed or _committed(choice)
+    reference = committed or committed_result(choice.recipe, choice.is_custom)
     if fresh is not None:
         violations = check_files(reference, fresh)
     else:
@@ -84,23 +83,3 @@ def _run(choice: Choice, folder: Path, cache: ArtifactCache, workers: int, quiet
 
     with RunProgress(quiet=quiet) as progress:
         run_recipe(choice.recipe, folder, cache, workers, progress, choice.operative_config)
-
-
-def _committed(choice: Choice) -> Path:
-    """The committed result of a recipe: under the working folder, else in the checkout.
-
-    Raises:
-        UserError: if there is none.
-    """
-    from hyprepro.results import RESULT
-
-    checkout = Path(__file__).resolve().parents[2]
-    places = [root / choice.folder(None) / RESULT for root in (Path.cwd(), checkout)]
-    found = next((path for path in places if path.is_file()), None)
-    if found is None:
-        raise UserError(
-            "There is no committed result to check against.",
-            where="looked for " + ", ".join(str(path) for path in dict.fromkeys(places)),
-            fix=f"Name one with --committed, or make one with: hyprepro run {choice.recipe.name}",
-        )
-    return found

@@ -61,6 +61,7 @@ def generate(
     What must be trained or evaluated for it is trained and evaluated, and kept for `hyprepro run`.
     """
     from hyprepro.execution import execute
+    from hyprepro.pipeline import Recipe
 
     use_device(device)
     choice = choose(recipe, scale, variant, None, bind, gin)
@@ -69,6 +70,10 @@ def generate(
             "The file exists already.", where=f"--out {out}", fix="Name another file, or move this one away."
         )
     store = open_cache(cache)
+    if not isinstance(choice.recipe, Recipe):
+        raise UserError(
+            f"{recipe} deploys no policies.", where=recipe, fix="Choose a recipe of a table, such as table1."
+        )
     rollouts = _rollouts(choice.recipe, store, method, task, seed)
     with RunProgress(quiet=json) as progress:
         execute(rollouts, store, workers, progress)

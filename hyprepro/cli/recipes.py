@@ -12,7 +12,7 @@ from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
     from hyprepro.artifacts import ArtifactCache
-    from hyprepro.pipeline import Recipe
+    from hyprepro.experiment import Experiment
 
 DEFAULT_CACHE = Path(".hyprepro")
 RESULTS = Path("results")
@@ -29,7 +29,7 @@ class Choice:
         is_custom: Whether anything but a shipped recipe at a shipped scale and variant was asked for.
     """
 
-    recipe: Recipe
+    recipe: Experiment
     operative_config: str
     is_custom: bool
 
@@ -54,15 +54,36 @@ def choose(
         UserError: for every mistake in it.
     """
     from hyprepro.config import files
-    from hyprepro.pipeline import Recipe
+    from hyprepro.experiment import Experiment
     from hyprepro.registry import resolve
 
     resolved = resolve(recipe, scale, variant, bindings or (), gin_files or (), seeds=seeds)
-    if not isinstance(resolved.recipe, Recipe):
+    if not isinstance(resolved.recipe, Experiment):
         raise UserError(f"{recipe} does not describe a recipe.", where=recipe, fix="See gin/recipes/ for examples.")
     named = [recipe, scale, *([variant] if variant else [])]
     is_custom = bool(bindings or gin_files) or seeds is not None or any(name.endswith(files.SUFFIX) for name in named)
     return Choice(resolved.recipe, resolved.operative_config, is_custom)
+
+
+def committed_result(recipe: Experiment, is_custom: bool = False) -> Path:
+    """The committed result.json of a recipe: under the working folder, else in the checkout.
+
+    Raises:
+        UserError: if there is none.
+    """
+    from hyprepro.pipeline import results_folder
+    from hyprepro.results import RESULT
+
+    checkout = Path(__file__).resolve().parents[2]
+    places = [results_folder(root / RESULTS, recipe, is_custom) / RESULT for root in (Path.cwd(), checkout)]
+    found = next((path for path in places if path.is_file()), None)
+    if found is None:
+        raise UserError(
+            "There is no committed result of this recipe.",
+            where="looked for " + ", ".join(str(path) for path in dict.fromkeys(places)),
+            fix=f"Make one with: hyprepro run {recipe.name}",
+        )
+    return found
 
 
 def use_device(name: str | None) -> None:

@@ -1,1 +1,1 @@
-"""Pictures of results, drawn with matplotlib (the extra `plot`) from the content of a result.json alone."""
+"""The paper's figures, drawn from results and their records. Nothing here trains, simulates or reads a store."""

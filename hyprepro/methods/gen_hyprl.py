@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.methods.base import Method
@@ -19,6 +20,8 @@ from hyprepro.stages.hyplatent import TrainHypLatent
 from hyprepro.stages.latents import EncodePrompts
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hyprepro.evaluation.controllers import Controllers
     from hyprepro.stages.assembled import PolicyGenerator
     from hyprepro.stores.files import StoreFiles
@@ -45,16 +48,27 @@ class LatentMethod(Method):
             TrainBehaviorEmbedding(self.embedding, data.policies, data.trajectories),
         )
 
+    @abstractmethod
+    def training(self, data: StoreFiles, seed: int) -> Assemble:
+        """The assembled parts."""
+
     def deploy(self, trained: PolicyGenerator, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
         """One generated policy a prompt; the noise derives from the seed and the task."""
         import torch
 
         from hyprepro.evaluation.controllers import PolicyControllers
 
-        draws = torch.Generator().manual_seed(noise_seed(seed, prompts.task))
-        params = trained.policies(torch.from_numpy(prompts.tau), torch.from_numpy(prompts.tau_hat), draws)
+        with torch.no_grad():
+            params = trained.autoencoder.decode(self.latents(trained, prompts, seed))
         with data.open_policies() as store:
             return PolicyControllers(store.layout, params)
+
+    def latents(self, trained: PolicyGenerator, prompts: Prompts, seed: int) -> Tensor:
+        """The latents `[n, 2, D]` that `deploy` decodes, one a prompt."""
+        import torch
+
+        draws = torch.Generator().manual_seed(noise_seed(seed, prompts.task))
+        return trained.latents(torch.from_numpy(prompts.tau), torch.from_numpy(prompts.tau_hat), draws)
 
 
 @component
@@ -73,19 +87,41 @@ class GenHypRLWithoutHypFormer(LatentMethod):
 
 @component
 class GenHypRL(LatentMethod):
-    """All three stages: HypFormer aggregates L draws of HypLatent's generator a prompt."""
+    """All three stages: HypFormer aggregates L draws of HypLatent's generator a prompt.
+
+    Paper says: HypFormer is trained with 8 tokens; performance is shown for 8 to 512 (its Figure 5), without saying
+    whether the others were trained or only deployed. We chose: deployed, as HypFormer takes any number of tokens;
+    `retrained` gives the other reading.
+    """
 
     label: ClassVar[str] = "gen-hyprl"
 
     hyplatent: HypLatent = setting(HypLatent(), "stage 2 (eq. 3 to 5)")
     hypformer: Aggregation = setting(HypFormer(), "stage 3 (eq. 6 to 9)")
+    candidates: int | None = setting(None, "L at deployment; None: HypFormer.candidates, as trained", ge=1)
+    retrained: bool = setting(False, "train HypFormer with this L as well (beyond 64 that takes a GPU's memory)")
 
     def training(self, data: StoreFiles, seed: int) -> Assemble:
         """The assembled autoencoder, embedding, generator and HypFormer."""
         latents = self.encoded(data)
         generator = TrainHypLatent(latents, self.hyplatent, seed)
-        hypformer = TrainHypFormer(latents, generator, self.hypformer, seed)
+        hypformer = TrainHypFormer(latents, generator, self._trained_hypformer, seed)
         return Assemble(latents.autoencoder, latents.embedding, generator, hypformer)
+
+    def latents(self, trained: PolicyGenerator, prompts: Prompts, seed: int) -> Tensor:
+        """With `candidates` draws a prompt."""
+        if self.candidates is not None:
+            trained = trained.with_candidates(self.candidates)
+        return super().latents(trained, prompts, seed)
+
+    @property
+    def _trained_hypformer(self) -> Aggregation:
+        if not self.retrained or self.candidates is None:
+            return self.hypformer
+        changed: dict[str, int] = {"candidates": self.candidates}
+        if isinstance(self.hypformer, HypFormer) and self.hypformer.bank < self.candidates:
+            changed["bank"] = 0  # a bank of fewer candidates than a step samples would cap L in silence
+        return self.hypformer.model_copy(update=changed)
 
 
 def noise_seed(seed: int, task: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
@@ -69,6 +69,11 @@ class PolicyGenerator:
     autoencoder: PolicyAutoencoder
     embedding: PromptEmbedding
     source: LatentSource
+
+    def with_candidates(self, count: int) -> PolicyGenerator:
+        """The same with L draws a prompt; without HypFormer there is one, and nothing changes."""
+        source = replace(self.source, candidates=count) if isinstance(self.source, Aggregated) else self.source
+        return replace(self, source=source)
 
     def latents(self, tau: Tensor, tau_hat: Tensor, draws: torch.Generator) -> Tensor:
         """Latents `[N, 2, D]` for prompts `[N, T]` and post-success states `[N, S]`; noise from `draws` (CPU)."""

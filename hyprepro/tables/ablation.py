@@ -8,9 +8,9 @@ from typing import Any
 from hyprepro.recipe import component
 from hyprepro.tables.markdown import NONE, bullets, paragraph, table, with_interval
 from hyprepro.tables.notes import INTERVALS, SUCCESS, environment_gap, route
+from hyprepro.tables.numbers import PROTOCOLS, Numbers
 from hyprepro.tables.report import Report
 from hyprepro.tables.result import MAIN
-from hyprepro.tables.table1 import PROTOCOLS, Numbers
 
 SPLITS = ("seen", "unseen")
 READING = "What these numbers say together stands in results/README.md."

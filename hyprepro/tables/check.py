@@ -82,18 +82,18 @@ def _differences(committed: Mapping[str, Any], fresh: Mapping[str, Any]) -> Iter
         if before is None or before != now:
             texts = [str(digest)[:16] for digest in (before, now)]
             yield f"{store} store {texts[0]} committed, {texts[1]} now", "use the stores of the committed result"
-    for place in _unequal(old.get("config", {}), new.get("config", {}), "Recipe"):
+    for place in unequal(old.get("config", {}), new.get("config", {}), "Recipe"):
         yield f"{place} differs", "run without bindings, or compare with: hyprepro diff"
 
 
-def _unequal(one: Any, other: Any, place: str) -> Iterator[str]:
+def unequal(one: Any, other: Any, place: str) -> Iterator[str]:
     """Places where two configurations differ. Fields that only one of them knows, and paths of stores, do not count."""
     if isinstance(one, dict) and isinstance(other, dict):
         for name in one.keys() & other.keys() - {"data", "title"}:
-            yield from _unequal(one[name], other[name], f"{place}.{name}")
+            yield from unequal(one[name], other[name], f"{place}.{name}")
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for number, pair in enumerate(zip(one, other, strict=True)):
-            yield from _unequal(*pair, f"{place}[{number}]")
+            yield from unequal(*pair, f"{place}[{number}]")
     elif one != other:
         yield place
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from hyprepro.errors import UserError
@@ -13,7 +14,7 @@ TABLE = "table.md"
 
 
 class Report(Component, ABC):
-    """Turns the content of a result.json into Markdown and, for a figure, pictures. Reads nothing else."""
+    """Turns the content of a result.json into Markdown and, for a figure, pictures; reads nothing but the records."""
 
     slot: ClassVar[str] = "report"
 
@@ -29,8 +30,11 @@ class Report(Component, ABC):
         """Further files by name; equal results give equal bytes."""
         return {}
 
-    def files(self, result: Mapping[str, Any]) -> dict[str, bytes]:
-        """Everything that belongs beside the result.json, by file name."""
+    def require(self) -> None:
+        """Fail before any work if the report could not be made here (`UserError`)."""
+
+    def files(self, result: Mapping[str, Any], folder: Path) -> dict[str, bytes]:
+        """Everything that belongs beside the result.json, by file name; `folder` holds the result's records."""
         return {TABLE: self.markdown(result).encode(), **self.figures(result)}
 
 

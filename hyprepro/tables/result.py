@@ -10,7 +10,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ class Summary:
 
     rows: Rows
     comparisons: Rows
-    profiles: Rows
+    profiles: Rows = field(default_factory=list)
 
 
 def result_rows(

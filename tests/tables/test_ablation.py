@@ -80,6 +80,7 @@ def test_the_difference_is_the_row_minus_the_default(text: str, result: dict[str
         row
         for row in result["comparisons"]
         if (row["minus"], row["protocol"], row["split"], row["task"]) == ("no Q", "strict", "seen", None)
+        and row["statistic"] == "mean"
     ]
     low, high = gain["ci95"]
     shown = cells(text, "## Strict protocol", "no Q")[2]

@@ -145,11 +145,11 @@ def test_costs_are_listed_where_the_run_knows_them(result: dict[str, Any], text:
     assert found == [["62"], ["none"], ["-"]]
 
 
-def test_the_profiles_are_drawn(result: dict[str, Any]) -> None:
+def test_the_profiles_are_drawn(result: dict[str, Any], tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    files = AveragesTable().files(result)
+    files = AveragesTable().files(result, tmp_path)
     assert set(files) == {"table.md", "performance_profiles.png", "performance_profiles.svg"}
-    assert files == AveragesTable().files(json.loads(json.dumps(result)))
+    assert files == AveragesTable().files(json.loads(json.dumps(result)), tmp_path)
 
 
 def test_the_side_by_side_is_written_from_a_result_file(tmp_path: Path, result: dict[str, Any]) -> None:
@@ -160,6 +160,8 @@ def test_the_side_by_side_is_written_from_a_result_file(tmp_path: Path, result: 
     assert cells(found, "# Table 2", "CARE")[0] == "82.1"
 
 
-def test_without_matplotlib_a_run_still_has_its_table(result: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_a_run_still_has_its_table(
+    result: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("hyprepro.figures.profiles.can_draw", lambda: False)
-    assert set(AveragesTable().files(result)) == {"table.md"}
+    assert set(AveragesTable().files(result, tmp_path)) == {"table.md"}

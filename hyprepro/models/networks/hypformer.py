@@ -15,6 +15,9 @@ from hyprepro.models.options import Condition, condition_size
 if TYPE_CHECKING:
     from hyprepro.models.hypformer import HypFormer
 
+LARGEST_ATTENTION = 2**26
+"""Attention weights held at once: 256 MiB."""
+
 
 class CandidateAggregator(nn.Module, ABC):
     """One latent of several candidates."""
@@ -87,7 +90,18 @@ class Aggregator(CandidateAggregator):
         """The refined latent `[N, 2, D]`, ready for the decoder, of unscaled candidates `[N, L, 2, D]`.
 
         With attention over the batch the result for one prompt depends on all others of the call, as in the released
-        code.
+        code; otherwise prompts are taken in blocks whose attention fits into memory.
         """
-        latent, residue = self(self.scaling(candidates), h, v)
-        return self.scaling.inverse(latent + residue)
+        rows = self._rows_at_once(*candidates.shape[:2])
+        refined = []
+        for start in range(0, len(candidates), rows):
+            block = slice(start, start + rows)
+            latent, residue = self(self.scaling(candidates[block]), h[block], v[block])
+            refined.append(latent + residue)
+        return self.scaling.inverse(torch.cat(refined))
+
+    def _rows_at_once(self, prompts: int, candidates: int) -> int:
+        attention = self.attention.self_attn
+        if not attention.batch_first:
+            return max(prompts, 1)
+        return max(1, LARGEST_ATTENTION // int(attention.num_heads * (candidates + 2) ** 2))

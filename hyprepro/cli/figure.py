@@ -1,0 +1,92 @@
+"""`hyprepro figure`: draw the figures of a finished result again, without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hyprepro.cli import console
+from hyprepro.cli.arguments import DEFAULT_SCALE, BindingsOption, FilesOption, JsonOption, ScaleOption, VariantOption
+from hyprepro.cli.recipes import choose, committed_result
+from hyprepro.errors import UserError
+
+if TYPE_CHECKING:
+    from hyprepro.tables.report import Report
+
+SourceArgument = Annotated[
+    str, typer.Argument(metavar="RESULT", help="A result's folder or result.json, or a recipe (figure5).")
+]
+OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")]
+
+
+def figure(
+    source: SourceArgument,
+    scale: ScaleOption = DEFAULT_SCALE,
+    variant: VariantOption = None,
+    bind: BindingsOption = None,
+    gin: FilesOption = None,
+    out: OutOption = Path("."),
+    json: JsonOption = False,
+) -> None:
+    """Draw a result's figures again from its records, for instance in another size.
+
+    A recipe stands for its committed result; -b and -g then change how it is drawn: -b TokensFigure.width=12.
+    """
+    from hyprepro.artifacts import explain_os_error, write_atomically
+    from hyprepro.tables.report import TABLE
+
+    path, result, report = _chosen(source, scale, variant, bind, gin)
+    report.require()
+    files = {name: content for name, content in report.files(result, path.parent).items() if name != TABLE}
+    if not files:
+        raise UserError(
+            f"{type(report).__name__} draws no figures.", where=str(path), fix="hyprepro figure figure5, for instance"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            write_atomically(out / name, content)
+    except OSError as error:
+        raise explain_os_error(error, out) or error from error
+    written = [str(out / name) for name in files]
+    if json:
+        console.print_json({"result": str(path), "files": written})
+        return
+    for name in written:
+        console.line(name)
+
+
+def _chosen(
+    source: str, scale: str, variant: str | None, bind: list[str] | None, gin: list[Path] | None
+) -> tuple[Path, Mapping[str, Any], Report]:
+    """The result.json, its content, and the report that draws it."""
+    from hyprepro.results import RESULT
+    from hyprepro.tables.check import unequal
+    from hyprepro.tables.report import report_of
+    from hyprepro.tables.result import read_result
+
+    path = Path(source)
+    if path.is_dir() or path.name == RESULT:
+        if bind or gin:
+            raise UserError(
+                "A result is drawn as it says itself.",
+                where="-b and -g",
+                fix="Name its recipe in place of the result to draw it in another way.",
+            )
+        path = path / RESULT if path.is_dir() else path
+        result = read_result(path)
+        return path, result, report_of(result)
+    choice = choose(source, scale, variant, None, bind, gin)
+    path = committed_result(choice.recipe)
+    result = read_result(path)
+    ours, theirs = choice.recipe.described(), dict(result["provenance"].get("config", {}))
+    for place in unequal({**ours, "report": None}, {**theirs, "report": None}, type(choice.recipe).__name__):
+        raise UserError(
+            f"The committed result was made with another {place}.",
+            where=str(path),
+            fix="Bind nothing but the report's own fields, or run the recipe.",
+        )
+    return path, result, choice.recipe.report

@@ -1,0 +1,153 @@
+"""Principal components of true latents, and where predicted latents lie among them (the paper's Figure 4).
+
+Paper says: 2D PCA of predicted and true latents for three tasks. It leaves open what the components are fitted on, and
+which latents are the true ones. We chose: fitted on the true latents of all the tasks together, so that no method can
+turn the axes towards itself; true latents are encodings of the policies that recorded the test prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyprepro.artifacts import Report, Stage
+from hyprepro.stages.latent_records import TRUE, LatentRecord, read_latents, write_latents
+from hyprepro.stages.predicted_latents import PredictLatents, TrueLatents
+
+FloatArray = NDArray[np.float64]
+
+RECORDS = "latents.csv"
+DIGITS = 6
+"""Significant digits that are kept: what single precision has."""
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Principal components.
+
+    Attributes:
+        center: Mean of what they were fitted on `[n]`.
+        axes: Orthonormal rows `[K, n]`, the one with the largest variance first.
+    """
+
+    center: FloatArray
+    axes: FloatArray
+
+    @classmethod
+    def fit(cls, points: FloatArray, components: int) -> Projection:
+        """The components of points `[N, n]`: as many as vary, at least 2, at most `components`."""
+        center = points.mean(axis=0)
+        _, strength, axes = np.linalg.svd(points - center, full_matrices=False)
+        kept = max(2, min(components, int((strength > 1e-6 * strength[0]).sum())))
+        axes = axes[:kept]
+        # An axis may point either way; its largest entry is made positive.
+        largest = np.abs(axes).argmax(axis=1)
+        return cls(center, axes * np.sign(axes[np.arange(len(axes)), largest])[:, None])
+
+    def coordinates(self, points: FloatArray) -> FloatArray:
+        """Principal coordinates `[N, K]` of points `[N, n]`."""
+        return (points - self.center) @ self.axes.T
+
+    def outside(self, points: FloatArray) -> FloatArray:
+        """Distances `[N]` of points from the space of the components."""
+        rest = points - self.center - self.coordinates(points) @ self.axes
+        distance: FloatArray = np.linalg.norm(rest, axis=1)
+        return distance
+
+
+@dataclass(frozen=True)
+class ProjectLatents(Stage):
+    """Fits the components and writes one record a latent: true ones first, then method by method.
+
+    Attributes:
+        true: True latents, one stage a task.
+        predicted: Predicted latents of the same tasks.
+        splits: "seen" or "unseen" for each of `true`.
+        components: How many principal coordinates are recorded at most.
+    """
+
+    kind: ClassVar[str] = "projection"
+
+    true: tuple[TrueLatents, ...]
+    predicted: tuple[PredictLatents, ...]
+    splits: tuple[str, ...]
+    components: int
+
+    @property
+    def label(self) -> str:
+        """For progress lines."""
+        return "principal components of true latents"
+
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Write the records."""
+        found = [stage.load(inputs[f"true.{number}"]) for number, stage in enumerate(self.true)]
+        clouds = {
+            stage.task: _Cloud(stage.task, split, latents.astype(np.float64), policies)
+            for stage, split, (latents, policies) in zip(self.true, self.splits, found, strict=True)
+        }
+        projection = Projection.fit(np.concatenate([cloud.points for cloud in clouds.values()]), self.components)
+        records = [record for cloud in clouds.values() for record in cloud.true_records(projection)]
+        for number, stage in enumerate(self.predicted):
+            points = stage.load(inputs[f"predicted.{number}"]).astype(np.float64)
+            records += clouds[stage.task].predicted_records(projection, points, stage.method.name, stage.seed)
+        write_latents(work / RECORDS, records)
+
+    def load(self, path: Path) -> list[LatentRecord]:
+        """The records."""
+        return read_latents(path / RECORDS)
+
+
+@dataclass(frozen=True)
+class _Cloud:
+    """The true latents `[N, n]` of a task's prompts, and the policies `[N]` that they are of."""
+
+    task: str
+    split: str
+    points: FloatArray
+    policies: NDArray[np.int64]
+
+    def true_records(self, projection: Projection) -> Iterator[LatentRecord]:
+        between = _distances(self.points, self.points)
+        between[self.policies[:, None] == self.policies] = np.inf
+        nearest = between.min(axis=1)
+        distance = np.linalg.norm(self.points - self.points.mean(axis=0), axis=1)
+        nearest[np.isinf(nearest)] = 0.0
+        return self._records(projection, self.points, TRUE, 0, distance, nearest)
+
+    def predicted_records(
+        self, projection: Projection, points: FloatArray, method: str, seed: int
+    ) -> Iterator[LatentRecord]:
+        distance = np.linalg.norm(points - self.points, axis=1)
+        nearest = _distances(points, self.points).min(axis=1)
+        return self._records(projection, points, method, seed, distance, nearest)
+
+    def _records(
+        self,
+        projection: Projection,
+        points: FloatArray,
+        method: str,
+        seed: int,
+        distance: FloatArray,
+        nearest: FloatArray,
+    ) -> Iterator[LatentRecord]:
+        at, outside = projection.coordinates(points), projection.outside(points)
+        for row in range(len(points)):
+            yield LatentRecord(
+                method, "", seed, self.split, self.task, row, int(self.policies[row]), _short(distance[row]),
+                _short(nearest[row]), _short(outside[row]), tuple(map(_short, at[row])),
+            )  # fmt: skip
+
+
+def _distances(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Euclidean distances `[N, M]` between two sets of points."""
+    found: FloatArray = np.linalg.norm(one[:, None] - other[None], axis=2)
+    return found
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
