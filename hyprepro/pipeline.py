@@ -44,6 +44,7 @@ class Recipe(Experiment):
     selection: ValidationProtocol | None = setting(
         None, "Goals on which the top-k policies of seeded methods are picked for the strict protocol; None: no top-k."
     )
+    reference: str = setting("gen-hyprl", "The row that all others are compared with.")
     report: Report = setting(TaskTable(), "What is written from the numbers: a kind of table or figure.")
     prompt_split: Literal["test", "validation"] = setting(
         "test", "Which prompts: test, or validation to choose settings by."
@@ -74,10 +75,20 @@ class Recipe(Experiment):
         """All rollouts and what is computed from them."""
         found = [record for stage in targets for record in stage.load(cache.path_of(stage))]
         records = with_variant(found, self.variant)
-        summary = summarise(records, recipe=self.name, seen=self.seen, below=self.below, unseen=self.unseen)
+        summary = summarise(
+            records,
+            recipe=self.name,
+            seen=self.seen,
+            below=self.below,
+            unseen=self.unseen,
+            reference=self.reference,
+        )
         rollouts = [stage for stage in targets if isinstance(stage, Rollouts)]
         methods = {
-            method.name: {"knows": method.knows, "training_seconds": training_seconds(method.name, rollouts, cache)}
+            method.name: {
+                "knows": method.information,
+                "training_seconds": training_seconds(method.name, rollouts, cache),
+            }
             for method in self.methods
         }
         return Outcome(records, write_records, summary.rows, summary.comparisons, methods, summary.profiles)

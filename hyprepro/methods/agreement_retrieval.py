@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hyprepro.methods.base import Method
+from hyprepro.methods.adapted import WeightMethod
 from hyprepro.recipe import component, setting
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hyprepro.evaluation.controllers import Controllers
+    from hyprepro.models.adaptation import Start
     from hyprepro.policies.layout import PolicyLayout
     from hyprepro.stores.files import StoreFiles
     from hyprepro.stores.prompts import Prompts
 
 
 @component
-class AgreementRetrieval(Method):
+class AgreementRetrieval(WeightMethod):
     """Of all training policies of all tasks, the one that acts most like the prompt in the prompt's own 20 states.
 
     Most alike by the mean squared difference between tanh(mean) and the recorded action, clipped to [-1, 1]. Only those
@@ -31,10 +31,12 @@ class AgreementRetrieval(Method):
 
     block: int = setting(16, "Policies compared at a time; bounds the memory.", ge=1)
 
-    def deploy(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
+    def generate(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
         """The best-agreeing stored policy of each prompt; of equally good ones the first in the store's order."""
-        from hyprepro.evaluation.controllers import PolicyControllers
+        import torch
+
         from hyprepro.methods.stored import training_blocks
+        from hyprepro.models.adaptation import Start
         from hyprepro.stages.data import training_tasks
 
         with data.open_policies() as store:
@@ -47,7 +49,7 @@ class AgreementRetrieval(Method):
                 better = lowest < best
                 best[better] = lowest[better]
                 params[better] = block[nearest[better]]
-            return PolicyControllers(store.layout, params)
+            return Start(store.layout, torch.from_numpy(params))
 
 
 def disagreement(layout: PolicyLayout, params: NDArray[np.float32], prompts: Prompts) -> NDArray[np.float64]:

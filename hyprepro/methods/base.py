@@ -39,6 +39,11 @@ class Method(Component, ABC):
         """The row's name in records and tables."""
         return self.row or self.label
 
+    @property
+    def information(self) -> str:
+        """What the method is given at test time with its settings, for the reader of the table."""
+        return self.knows
+
     def training(self, data: StoreFiles, seed: int) -> Stage | None:
         """The last training stage (its inputs hang on it), or None when there is nothing to train.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from hyprepro.methods.base import Method
+from hyprepro.methods.adapted import WeightMethod, draw_seed
+from hyprepro.models.adaptation import Adaptation, PromptAdaptation
 from hyprepro.models.behavior_embedding import BehaviorEmbedding, ContrastiveEmbedding
 from hyprepro.models.hypformer import Aggregation, HypFormer
 from hyprepro.models.hyplatent import HypLatent
@@ -22,13 +23,15 @@ from hyprepro.stages.latents import EncodePrompts
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hyprepro.evaluation.controllers import Controllers
+    from hyprepro.models.adaptation import Start
     from hyprepro.stages.assembled import PolicyGenerator
     from hyprepro.stores.files import StoreFiles
     from hyprepro.stores.prompts import Prompts
 
+_ADAPTATION = "what is done with the generated policy and the prompt (paper, released: None)"
 
-class LatentMethod(Method):
+
+class LatentMethod(WeightMethod):
     """Base of the methods that turn a behaviour embedding into a latent and decode it.
 
     The autoencoder and the embedding are trained once, with seed 0; the generator seed belongs to what is trained
@@ -52,31 +55,32 @@ class LatentMethod(Method):
     def training(self, data: StoreFiles, seed: int) -> Assemble:
         """The assembled parts."""
 
-    def deploy(self, trained: PolicyGenerator, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
-        """One generated policy a prompt; the noise derives from the seed and the task."""
+    def generate(self, trained: PolicyGenerator, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
+        """One decoded latent a prompt; the noise derives from the seed and the task."""
         import torch
 
-        from hyprepro.evaluation.controllers import PolicyControllers
+        from hyprepro.models.adaptation import Start
 
         with torch.no_grad():
-            params = trained.autoencoder.decode(self.latents(trained, prompts, seed))
-        with data.open_policies() as store:
-            return PolicyControllers(store.layout, params)
+            latents = self.latents(trained, prompts, seed)
+            params = trained.autoencoder.decode(latents)
+        return Start(trained.autoencoder.layout, params, None, latents, trained.autoencoder.decode)
 
     def latents(self, trained: PolicyGenerator, prompts: Prompts, seed: int) -> Tensor:
-        """The latents `[n, 2, D]` that `deploy` decodes, one a prompt."""
+        """The latents `[n, 2, D]` that are decoded, one a prompt."""
         import torch
 
-        draws = torch.Generator().manual_seed(noise_seed(seed, prompts.task))
+        draws = torch.Generator().manual_seed(draw_seed(seed, prompts.task))
         return trained.latents(torch.from_numpy(prompts.tau), torch.from_numpy(prompts.tau_hat), draws)
 
 
 @component
 class GenHypRLWithoutHypFormer(LatentMethod):
-    """Stages 1 and 2: one draw of HypLatent's generator a prompt."""
+    """Stages 1 and 2: one draw of HypLatent's generator a prompt, then the adaptation to it."""
 
     label: ClassVar[str] = "gen-hyprl-wo-hypformer"
 
+    adaptation: Adaptation | None = setting(PromptAdaptation(), _ADAPTATION)
     hyplatent: HypLatent = setting(HypLatent(), "stage 2 (eq. 3 to 5)")
 
     def training(self, data: StoreFiles, seed: int) -> Assemble:
@@ -87,7 +91,7 @@ class GenHypRLWithoutHypFormer(LatentMethod):
 
 @component
 class GenHypRL(LatentMethod):
-    """All three stages: HypFormer aggregates L draws of HypLatent's generator a prompt.
+    """All three stages: HypFormer aggregates L draws of HypLatent's generator a prompt; then the adaptation to it.
 
     Paper says: HypFormer is trained with 8 tokens; performance is shown for 8 to 512 (its Figure 5), without saying
     whether the others were trained or only deployed. We chose: deployed, as HypFormer takes any number of tokens;
@@ -96,6 +100,7 @@ class GenHypRL(LatentMethod):
 
     label: ClassVar[str] = "gen-hyprl"
 
+    adaptation: Adaptation | None = setting(PromptAdaptation(), _ADAPTATION)
     hyplatent: HypLatent = setting(HypLatent(), "stage 2 (eq. 3 to 5)")
     hypformer: Aggregation = setting(HypFormer(), "stage 3 (eq. 6 to 9)")
     candidates: int | None = setting(None, "L at deployment; None: HypFormer.candidates, as trained", ge=1)
@@ -108,11 +113,27 @@ class GenHypRL(LatentMethod):
         hypformer = TrainHypFormer(latents, generator, self._trained_hypformer, seed)
         return Assemble(latents.autoencoder, latents.embedding, generator, hypformer)
 
+    def generate(self, trained: PolicyGenerator, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
+        """The decoded aggregate, and the decoded candidates where the adaptation looks at them."""
+        import torch
+
+        start = super().generate(trained, data, prompts, seed)
+        if self.adaptation is None or not self.adaptation.needs_candidates:
+            return start
+        draws = torch.Generator().manual_seed(draw_seed(seed, prompts.task))
+        drawn = self._deployed(trained).candidates(
+            torch.from_numpy(prompts.tau), torch.from_numpy(prompts.tau_hat), draws
+        )
+        with torch.no_grad():
+            decoded = [trained.autoencoder.decode(latents) for latents in drawn.unbind(1)]
+        return replace(start, candidates=torch.stack(decoded, dim=1))
+
     def latents(self, trained: PolicyGenerator, prompts: Prompts, seed: int) -> Tensor:
         """With `candidates` draws a prompt."""
-        if self.candidates is not None:
-            trained = trained.with_candidates(self.candidates)
-        return super().latents(trained, prompts, seed)
+        return super().latents(self._deployed(trained), prompts, seed)
+
+    def _deployed(self, trained: PolicyGenerator) -> PolicyGenerator:
+        return trained if self.candidates is None else trained.with_candidates(self.candidates)
 
     @property
     def _trained_hypformer(self) -> Aggregation:
@@ -122,8 +143,3 @@ class GenHypRL(LatentMethod):
         if isinstance(self.hypformer, HypFormer) and self.hypformer.bank < self.candidates:
             changed["bank"] = 0  # a bank of fewer candidates than a step samples would cap L in silence
         return self.hypformer.model_copy(update=changed)
-
-
-def noise_seed(seed: int, task: str) -> int:
-    """The seed of a task's noise at deployment: the same with and without HypFormer, another for each task."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{task}".encode()).digest()[:7], "big")

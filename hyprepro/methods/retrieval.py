@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from hyprepro.methods.base import Method
+from hyprepro.methods.adapted import WeightMethod
 from hyprepro.models.behavior_embedding import BehaviorEmbedding, ContrastiveEmbedding
 from hyprepro.models.options import Condition
 from hyprepro.recipe import component, setting
@@ -15,14 +15,14 @@ from hyprepro.stages.behavior_embedding import TrainBehaviorEmbedding
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hyprepro.evaluation.controllers import Controllers
+    from hyprepro.models.adaptation import Start
     from hyprepro.models.networks.behavior_embedding import PromptEmbedding
     from hyprepro.stores.files import StoreFiles
     from hyprepro.stores.prompts import Prompts
 
 
 @component
-class Retrieval(Method):
+class Retrieval(WeightMethod):
     """The nearest of all training prompts of all tasks in the space of tau_e; its source policy is deployed."""
 
     label: ClassVar[str] = "retrieval"
@@ -36,10 +36,12 @@ class Retrieval(Method):
         """The same stage that the generators are conditioned with."""
         return TrainBehaviorEmbedding(self.embedding, data.policies, data.trajectories)
 
-    def deploy(self, trained: PromptEmbedding, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
+    def generate(self, trained: PromptEmbedding, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
         """The nearest training prompt's policy for each prompt; of equally near ones the first in the store's order."""
-        from hyprepro.evaluation.controllers import PolicyControllers
+        import torch
+
         from hyprepro.methods.stored import training_prompts
+        from hyprepro.models.adaptation import Start
 
         with data.open_policies() as store:
             known = training_prompts(data, store)
@@ -51,7 +53,7 @@ class Retrieval(Method):
             for number, part in enumerate(known):
                 chosen = tasks[nearest] == number
                 params[chosen] = store.read(part.task, rows[nearest[chosen]])
-            return PolicyControllers(store.layout, params)
+            return Start(store.layout, torch.from_numpy(params))
 
     def _embedded(self, trained: PromptEmbedding, prompts: Prompts) -> NDArray[np.float64]:
         import torch

@@ -50,10 +50,14 @@ class Aggregated:
 
     def draw(self, h: Tensor, v: Tensor, draws: torch.Generator) -> Tensor:
         """One aggregate `[N, 2, D]` of L draws a prompt."""
+        return self.hypformer.aggregate(self.drawn(h, v, draws), h, v)
+
+    def drawn(self, h: Tensor, v: Tensor, draws: torch.Generator) -> Tensor:
+        """The L draws `[N, L, 2, D]` that `draw` aggregates."""
         import torch
 
         noise = torch.randn(self.candidates, len(h), self.generator.noise_size, generator=draws)
-        return self.hypformer.aggregate(torch.stack([self.generator.generate(h, v, n) for n in noise], 1), h, v)
+        return torch.stack([self.generator.generate(h, v, n) for n in noise], dim=1)
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,16 @@ class PolicyGenerator:
 
         with torch.no_grad():
             return self.source.draw(*self.embedding.embed(tau, tau_hat), draws)
+
+    def candidates(self, tau: Tensor, tau_hat: Tensor, draws: torch.Generator) -> Tensor:
+        """The candidates `[N, L, 2, D]` behind `latents` of equal `draws`; without HypFormer the one latent itself."""
+        import torch
+
+        with torch.no_grad():
+            h, v = self.embedding.embed(tau, tau_hat)
+            if isinstance(self.source, Aggregated):
+                return self.source.drawn(h, v, draws)
+            return self.source.draw(h, v, draws)[:, None]
 
     def policies(self, tau: Tensor, tau_hat: Tensor, draws: torch.Generator) -> Tensor:
         """Policy parameters `[N, P]`, decoded from `latents`."""

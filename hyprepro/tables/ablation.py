@@ -18,7 +18,7 @@ READING = "What these numbers say together stands in results/README.md."
 
 @component
 class AblationTable(Report):
-    """What each change of the default method is worth: averages of both splits and paired differences."""
+    """What each change of the reference row is worth: averages of both splits and paired differences."""
 
     def markdown(self, result: Mapping[str, Any]) -> str:
         """A table for each protocol, the strict one first; what each row changes; the notes."""
@@ -29,8 +29,9 @@ class AblationTable(Report):
         parts += [paragraph(_setting(result, numbers))]
         for protocol in reversed(PROTOCOLS):
             if any(protocol in side.protocols for side in numbers):
-                parts += [f"## {PROTOCOLS[protocol]}", _table(numbers, protocol)]
-        parts += [f"## What each row changes, and in brackets the value of `{MAIN}`", bullets(list(_changes(result)))]
+                parts += [f"## {PROTOCOLS[protocol]}", _table(numbers, protocol, _reference(result))]
+        title = f"## What each row changes, and in brackets the value of `{_reference(result)}`"
+        parts += [title, bullets(list(_changes(result)))]
         notes = [SUCCESS, INTERVALS, environment_gap(provenance), route(provenance), READING]
         return "\n\n".join([*parts, "## Notes", bullets(notes)]) + "\n"
 
@@ -41,11 +42,17 @@ def _setting(result: Mapping[str, Any], numbers: list[Numbers]) -> str:
     return (
         f"Success rates in percent, averages over {splits} tasks. Recipe {result.get('recipe')}, scale "
         f"{result.get('scale')}, variant {result.get('variant', 'ours')}; generator seeds: {seeds}. "
-        f"`minus default`: the row minus `{MAIN}`, paired. n: prompts, and so policies, of one seed in each average."
+        f"`minus it`: the row minus `{_reference(result)}`, paired. n: prompts, and so policies, of one seed in each "
+        "average."
     )
 
 
-def _table(numbers: list[Numbers], protocol: str) -> str:
+def _reference(result: Mapping[str, Any]) -> str:
+    """The row that the others are compared with."""
+    return str(result["provenance"].get("config", {}).get("reference", MAIN))
+
+
+def _table(numbers: list[Numbers], protocol: str, reference: str) -> str:
     """Every row of the recipe with both averages under one protocol."""
     rows = []
     for name in dict.fromkeys(name for side in numbers for name in side.methods):
@@ -54,8 +61,8 @@ def _table(numbers: list[Numbers], protocol: str) -> str:
         for side, average in zip(numbers, averages, strict=True):
             cells += [with_interval(average), with_interval(_negated(side.gain(name, protocol, None)), "+")]
         counts = dict.fromkeys(str(average["n_policies"]) for average in averages if average)
-        rows.append([f"**{name}**" if name == MAIN else name, *cells, "/".join(counts) or NONE])
-    return table(["row", *(head for side in numbers for head in (side.split, "minus default")), "n"], rows)
+        rows.append([f"**{name}**" if name == reference else name, *cells, "/".join(counts) or NONE])
+    return table(["row", *(head for side in numbers for head in (side.split, "minus it")), "n"], rows)
 
 
 def _negated(gain: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -70,11 +77,12 @@ def _changes(result: Mapping[str, Any]) -> Iterator[str]:
     """For each row the settings in which it differs from the default row, out of the result's own configuration."""
     names = dict.fromkeys(row["method"] for row in result["rows"])
     methods = dict(zip(names, result["provenance"].get("config", {}).get("methods", []), strict=False))
-    default = methods.get(MAIN)
+    reference = _reference(result)
+    default = methods.get(reference)
     if default is None:
         return
     for name, method in methods.items():
-        if name != MAIN:
+        if name != reference:
             changes = list(differences(default, method))
             yield f"`{name}`: {'; '.join(changes) if changes else 'nothing'}."
 

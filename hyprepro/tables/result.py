@@ -88,6 +88,7 @@ def summarise(
     seen: Sequence[str] = (),
     below: Sequence[str] = (),
     unseen: Sequence[str] = (),
+    reference: str = MAIN,
     resamples: int = RESAMPLES,
 ) -> Summary:
     """Every number of a table from its records.
@@ -98,6 +99,7 @@ def summarise(
         seen: Seen tasks of the average.
         below: Further seen tasks, with rows of their own.
         unseen: Unseen tasks, which have an average of their own.
+        reference: The method that all others are compared with.
         resamples: Bootstrap resamples.
 
     Returns:
@@ -111,7 +113,8 @@ def summarise(
     splits = [_Split("seen", list(seen), list(below)), _Split("unseen", list(unseen), [])]
     records = list(records)
     _check_splits(records, splits, recipe)
-    table = _Table(_outcomes(records, recipe), [split for split in splits if split.all], Bootstrap(resamples))
+    used = [split for split in splits if split.all]
+    table = _Table(_outcomes(records, recipe), used, reference, Bootstrap(resamples))
     table.check(recipe)
     rows = [row for method, protocol in table.pairs for row in table.rows(method, protocol)]
     return Summary(rows, table.comparisons(), table.profiles())
@@ -138,9 +141,11 @@ class _Split:
 class _Table:
     """All estimates of a run, computed once each."""
 
-    def __init__(self, found: tuple[str, dict[_Key, Outcomes]], splits: list[_Split], bootstrap: Bootstrap) -> None:
+    def __init__(
+        self, found: tuple[str, dict[_Key, Outcomes]], splits: list[_Split], reference: str, bootstrap: Bootstrap
+    ) -> None:
         self.variant, self.outcomes = found
-        self.splits, self.bootstrap = splits, bootstrap
+        self.splits, self.reference, self.bootstrap = splits, reference, bootstrap
         self.pairs = list(dict.fromkeys((method, protocol) for method, protocol, _ in self.outcomes))
 
     def check(self, recipe: str) -> None:
@@ -188,19 +193,19 @@ class _Table:
         return [
             row
             for method, protocol in self.pairs
-            if (MAIN, protocol) in self.pairs and method != MAIN
+            if (self.reference, protocol) in self.pairs and method != self.reference
             for split in self.splits
             for row in self._comparisons(method, protocol, split)
         ]
 
     def _comparisons(self, method: str, protocol: str, split: _Split) -> Rows:
-        """Gen-HypRL beside a method: on average, and with some task by task as well."""
+        """The reference beside a method: on average, and with some task by task as well."""
         found = []
         for task in split.rows if method in TASK_BY_TASK else [task for task in split.rows if task is None]:
-            mine, theirs = (self._chosen(name, protocol, split, task) for name in (MAIN, method))
+            mine, theirs = (self._chosen(name, protocol, split, task) for name in (self.reference, method))
             if same_design(list(mine.values()), list(theirs.values())):
-                common = {"method": MAIN, "minus": method, "split": split.name, "task": task, "protocol": protocol}
-                common["metric"] = "success_rate"
+                common = {"method": self.reference, "minus": method, "split": split.name, "task": task}
+                common |= {"protocol": protocol, "metric": "success_rate"}
                 found.append({**common, "statistic": MEAN.name, **_value(self._difference(mine, theirs))})
                 if task is None:
                     chance = probability_of_improvement(mine, theirs, self.bootstrap)

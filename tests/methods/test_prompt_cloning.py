@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hyprepro.methods.prompt_cloning import PromptCloning, block_pairs, interpolated_pairs
+from hyprepro.methods.prompt_cloning import PromptCloning
+from hyprepro.policies.fitting import block_pairs, interpolated_pairs
 from hyprepro.policies.layout import ACTIVATIONS, METAWORLD_LAYOUT, Activation, PolicyLayout
 from hyprepro.policies.stacked import StackedPolicies
 from hyprepro.stores.prompts import Prompts, prompt_from_episode

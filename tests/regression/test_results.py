@@ -70,7 +70,12 @@ def test_the_rows_follow_from_the_records(path: Path) -> None:
         summary = summarise_latents(read_latents(path.parent / LATENTS))
     else:
         tasks = {name: config[name] for name in ("seen", "below", "unseen")}
-        summary = summarise(read_records(path.parent / "records.csv.gz"), recipe=result["recipe"], **tasks)
+        summary = summarise(
+            read_records(path.parent / "records.csv.gz"),
+            recipe=result["recipe"],
+            reference=config["reference"],
+            **tasks,
+        )
     assert summary.rows == result["rows"]
     assert summary.comparisons == result["comparisons"]
     assert summary.profiles == result["profiles"]

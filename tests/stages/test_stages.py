@@ -15,7 +15,8 @@ import torch
 from hyprepro.artifacts import ArtifactCache, Stage, read_metrics
 from hyprepro.evaluation.controllers import PolicyControllers
 from hyprepro.execution import missing
-from hyprepro.methods.gen_hyprl import GenHypRL, GenHypRLWithoutHypFormer, LatentMethod, noise_seed
+from hyprepro.methods.adapted import draw_seed
+from hyprepro.methods.gen_hyprl import GenHypRL, GenHypRLWithoutHypFormer, LatentMethod
 from hyprepro.methods.make_an_agent import MakeAnAgent
 from hyprepro.methods.mse_regressor import MSERegressor
 from hyprepro.models.aux_head import LinearAuxHead
@@ -193,7 +194,7 @@ def test_held_out_rows(count: int, share: float, expected: int) -> None:
 
 
 def test_noise_seeds_differ_by_seed_and_task() -> None:
-    seeds = {noise_seed(seed, task) for seed in range(5) for task in ("reach", "door-open")}
+    seeds = {draw_seed(seed, task) for seed in range(5) for task in ("reach", "door-open")}
     assert len(seeds) == 10
 
 

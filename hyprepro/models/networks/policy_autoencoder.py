@@ -35,6 +35,7 @@ class PolicyAutoencoder(nn.Module):
         aligns: bool = False,
     ) -> None:
         super().__init__()
+        self.layout = layout
         self.latent_size = latent_size
         self.space = ParameterSpace(layout, aligns)
         self.encoders = nn.ModuleList(encoders)
