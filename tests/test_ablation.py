@@ -14,8 +14,8 @@ from hyprepro.methods.base import Method
 from hyprepro.pipeline import Recipe
 from hyprepro.registry import resolve
 from hyprepro.tables.ablation import differences
-from hyprepro.tables.result import MAIN
 
+REFERENCE, OURS = "three stages", "gen-hyprl"
 SCALES = sorted(files.shipped("scales"))
 DIFFERENCES = {
     "no adversarial loss": {"hyplatent.adversarial_weight": 0.0},
@@ -25,14 +25,19 @@ DIFFERENCES = {
     "noise on (h, v)": {"hyplatent.condition_noise": 0.1},
     "MLP U-Net": {"hyplatent.generator.component": "MLPUNetGenerator"},
     "attention over the batch": {"hypformer.attention": "batch"},
-    "no eq. 7": {"hypformer.lambda_res": 0.0},
-    "no eq. 8": {"hypformer.lambda_c": 0.0},
+    "supervised term alone": {"hyplatent.adversarial_weight": 0.0, "hyplatent.lambda_reg": 0.0},
     "mean candidate": {"hypformer.component": "MeanAggregator"},
     "PCA autoencoder": {"autoencoder.component": "PCAAutoencoder"},
     "deep autoencoder": {"autoencoder.component": "DeepAutoencoder"},
     "aligned hidden units": {"autoencoder.alignment": "hidden_units"},
+    "best of L by agreement": {"adaptation": "AgreementChoice"},
+    "L weighted by agreement": {"adaptation": "AgreementChoice"},
+    "gradient steps on latents": {"adaptation": "LatentAdaptation"},
+    OURS: {"adaptation": "PromptAdaptation"},
 }
-OTHERS = {"gen-hyprl-wo-hypformer", "mse-regressor", "retrieval"}
+COMPETITORS = {"mse-regressor", "make-an-agent", "retrieval", "agreement-retrieval", "mean-policy", "prompt-cloning"}
+ADAPTED = {"mse-regressor", "make-an-agent", "agreement-retrieval", "mean-policy", "as the paper prints it"}
+OTHERS = COMPETITORS | {f"{name}, adapted" for name in ADAPTED} | {"one draw", "gen-hyprl-wo-hypformer"}
 VARIANTS = {"as the paper prints it": "paper", "as the code is released": "released"}
 
 
@@ -49,47 +54,62 @@ def changed(default: dict[str, Any], other: dict[str, Any], path: str = "") -> d
         return {f"{path}component": other.get("component")}
     found: dict[str, Any] = {}
     for name in [name for name in default if default[name] != other[name] and name != "row"]:
+        if default[name] is None:
+            return {path + name: other[name]["component"]}
         is_part = isinstance(default[name], dict)
         found |= changed(default[name], other[name], f"{path}{name}.") if is_part else {path + name: other[name]}
     return found
 
 
 def test_the_rows_are_the_default_the_variants_each_change_and_the_competitors() -> None:
-    assert set(rows("desktop")) == {MAIN, *VARIANTS, *DIFFERENCES, *OTHERS}
-    assert next(iter(rows("desktop"))) == MAIN
+    assert set(rows("desktop")) == {REFERENCE, *VARIANTS, *DIFFERENCES, *OTHERS}
+    assert next(iter(rows("desktop"))) == REFERENCE
 
 
 @pytest.mark.parametrize("name", DIFFERENCES)
 def test_a_row_differs_from_the_default_in_its_own_fields_alone(name: str) -> None:
     found = rows("desktop")
-    assert changed(found[MAIN].described(), found[name].described()) == DIFFERENCES[name]
+    assert changed(found[REFERENCE].described(), found[name].described()) == DIFFERENCES[name]
 
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_row_of_a_variant_is_what_the_flag_makes_of_the_default(name: str, scale: str) -> None:
     row = rows(scale)[name]
-    assert row.model_copy(update={"row": ""}) == rows(scale, VARIANTS[name])[MAIN]
-    assert row.model_copy(update={"row": ""}) != rows(scale)[MAIN]
+    assert row.model_copy(update={"row": ""}) == rows(scale, VARIANTS[name])[OURS].model_copy(
+        update={"adaptation": None}
+    )
+    assert row.model_copy(update={"row": REFERENCE}) != rows(scale)[REFERENCE]
 
 
 def test_the_default_row_is_our_variant() -> None:
-    assert rows("desktop")[MAIN] == rows("desktop", "ours")[MAIN]
+    assert rows("desktop")[OURS] == rows("desktop", "ours")[OURS]
+    assert rows("desktop")[OURS] == resolve("table1", "desktop").recipe.methods[0]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", sorted(OTHERS))
+@pytest.mark.parametrize("name", sorted(ADAPTED))
+def test_an_adapted_row_is_the_bare_one_adapted(name: str) -> None:
+    found = rows("desktop")
+    bare, adapted = (found[each].described() | {"row": ""} for each in (name, f"{name}, adapted"))
+    assert bare.pop("adaptation") is None
+    assert adapted.pop("adaptation") == found[OURS].described()["adaptation"]
+    assert adapted == bare
+
+
+@pytest.mark.parametrize("name", sorted(COMPETITORS - {"mean-policy", "prompt-cloning"}))
 def test_competitors_share_the_parts_of_the_default(name: str) -> None:
     found = rows("desktop")
-    default, other = found[MAIN].described(), found[name].described()
+    default, other = found[REFERENCE].described(), found[name].described()
     shared = set(default) & set(other) - {"component", "row"}
     assert {part: other[part] for part in shared} == {part: default[part] for part in shared}
 
 
-def test_both_splits_both_protocols_twenty_prompts_three_seeds() -> None:
+def test_both_splits_ten_prompts_three_seeds() -> None:
     recipe = resolve("ablation", "desktop").recipe
     assert isinstance(recipe, Recipe)
-    assert (len(recipe.seen), len(recipe.unseen), recipe.seeds, recipe.prompts_per_task) == (8, 8, 3, 20)
-    assert [protocol.label for protocol in recipe.protocols] == ["paper", "strict"]
+    assert (len(recipe.seen), len(recipe.unseen), recipe.seeds, recipe.prompts_per_task) == (8, 8, 3, 10)
+    assert [protocol.label for protocol in recipe.protocols] == ["strict"]
+    assert recipe.reference == REFERENCE
 
 
 def test_a_binding_reaches_every_row_that_does_not_bind_the_same_field() -> None:
@@ -99,14 +119,16 @@ def test_a_binding_reaches_every_row_that_does_not_bind_the_same_field() -> None
     weights = {name: row["hyplatent"]["lambda_reg"] for name, row in found.items() if "hyplatent" in row}
     assert {name: weight for name, weight in weights.items() if weight != 3.0} == {
         "no Q": 0.0,
-        **dict.fromkeys(VARIANTS, 1000.0),
+        "supervised term alone": 0.0,
+        **dict.fromkeys((*VARIANTS, "as the paper prints it, adapted"), 1000.0),
     }
 
 
 def test_differences_are_told_as_bindings() -> None:
     found = rows("desktop")
-    told = {name: list(differences(found[MAIN].described(), method.described())) for name, method in found.items()}
-    assert told[MAIN] == []
+    told = {name: list(differences(found[REFERENCE].described(), method.described())) for name, method in found.items()}
+    assert told[REFERENCE] == []
+    assert told[OURS] == ["`GenHypRL.adaptation=@PromptAdaptation()` (None)"]
     assert told["no Q"] == ["`HypLatent.lambda_reg=0.0` (0.1)"]
     assert told["MLP U-Net"] == ["`HypLatent.generator=@MLPUNetGenerator()` (@UNet1DGenerator())"]
     assert told["retrieval"] == ["the method `Retrieval` in place of `GenHypRL`"]

@@ -1,0 +1,127 @@
+"""Adaptation: what a generated policy gains from its prompt, and what it keeps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from hyprepro.errors import UserError
+from hyprepro.models.adaptation import Adaptation, AgreementChoice, LatentAdaptation, PromptAdaptation, Start
+from hyprepro.policies.fitting import interpolated_pairs
+from hyprepro.policies.layout import METAWORLD_LAYOUT
+from hyprepro.policies.stacked import StackedPolicies
+from hyprepro.stores.policy_store import PolicyStore
+from hyprepro.stores.prompts import Prompts, read_prompts
+from hyprepro.stores.trajectory_store import TrajectoryStore
+from tests.conftest import TinyStores
+
+SIZE = METAWORLD_LAYOUT.size
+
+
+@pytest.fixture(scope="module")
+def prompts(tiny_stores: TinyStores) -> Prompts:
+    with TrajectoryStore.open(tiny_stores.trajectories) as store:
+        return read_prompts(store, "reach", "test")
+
+
+@pytest.fixture(scope="module")
+def sources(tiny_stores: TinyStores, prompts: Prompts) -> Tensor:
+    """The policies that recorded the prompts `[n, P]`."""
+    with PolicyStore.open(tiny_stores.policies) as store:
+        return torch.from_numpy(store.read("reach", prompts.policy_rows))
+
+
+@pytest.fixture(scope="module")
+def elsewhere(prompts: Prompts) -> Start:
+    """Policies that have nothing to do with the prompts, decoded from latents by a linear map."""
+    generator = torch.Generator().manual_seed(1)
+    basis = 0.05 * torch.randn(8, SIZE, generator=generator)
+    latents = torch.randn(len(prompts), 2, 4, generator=generator)
+
+    def decode(z: Tensor) -> Tensor:
+        return z.flatten(1) @ basis
+
+    return Start(METAWORLD_LAYOUT, decode(latents), None, latents, decode)
+
+
+def errors(params: Tensor, prompts: Prompts) -> np.ndarray:
+    """Mean squared difference to the prompt's actions, policy by policy."""
+    observations, actions = interpolated_pairs(prompts)
+    acted = StackedPolicies(METAWORLD_LAYOUT, params).means(torch.from_numpy(observations))
+    return (acted - torch.from_numpy(actions).clamp(-1, 1)).square().mean(dim=(1, 2)).numpy()
+
+
+def adapted(adaptation: Adaptation, start: Start, prompts: Prompts, seed: int = 0) -> Tensor:
+    return adaptation.adapt(start, prompts, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("adaptation", [PromptAdaptation(steps=60), LatentAdaptation(steps=60)])
+def test_gradient_steps_bring_every_policy_closer_to_its_prompt(
+    adaptation: Adaptation, elsewhere: Start, prompts: Prompts
+) -> None:
+    before, after = errors(elsewhere.params, prompts), errors(adapted(adaptation, elsewhere, prompts), prompts)
+    assert (after < 0.8 * before).all()
+
+
+def test_a_policy_that_acts_as_its_prompt_does_stays_what_it_is(sources: Tensor, prompts: Prompts) -> None:
+    found = adapted(PromptAdaptation(input_noise=0.0), Start(METAWORLD_LAYOUT, sources), prompts)
+    fresh = torch.randn(50, 39, generator=torch.Generator().manual_seed(2)) * 0.3
+    was, now = (StackedPolicies(METAWORLD_LAYOUT, params).means(fresh) for params in (sources, found))
+    assert float((was - now).abs().mean()) < 0.005
+
+
+def test_the_pull_keeps_policies_near_the_generated_ones(elsewhere: Start, prompts: Prompts) -> None:
+    free, pulled = (
+        (adapted(PromptAdaptation(pull=pull, steps=60), elsewhere, prompts) - elsewhere.params).norm(dim=1)
+        for pull in (0.0, 1.0)
+    )
+    assert (pulled < 0.7 * free).all()
+
+
+def test_each_prompt_is_fitted_for_itself(elsewhere: Start, prompts: Prompts) -> None:
+    quiet = PromptAdaptation(steps=10, input_noise=0.0)
+    together = adapted(quiet, elsewhere, prompts)
+    alone = adapted(quiet, Start(METAWORLD_LAYOUT, elsewhere.params[2:3]), prompts.subset([2]))
+    assert torch.allclose(together[2:3], alone, atol=1e-5)
+
+
+def test_the_log_std_head_and_zero_steps_change_nothing(elsewhere: Start, prompts: Prompts) -> None:
+    head = METAWORLD_LAYOUT.layers[-2].offset
+    found = adapted(PromptAdaptation(steps=5), elsewhere, prompts)
+    assert torch.equal(found[:, head:], elsewhere.params[:, head:])
+    assert torch.equal(adapted(PromptAdaptation(steps=0), elsewhere, prompts), elsewhere.params)
+    assert torch.equal(adapted(LatentAdaptation(steps=0), elsewhere, prompts), elsewhere.params)
+
+
+def test_equal_seeds_give_equal_policies(elsewhere: Start, prompts: Prompts) -> None:
+    first, second, other = (adapted(PromptAdaptation(steps=5), elsewhere, prompts, seed) for seed in (0, 0, 1))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_the_candidate_that_agrees_best_is_chosen(elsewhere: Start, sources: Tensor, prompts: Prompts) -> None:
+    offered = torch.stack([elsewhere.params.flip(0), sources, -elsewhere.params], dim=1)
+    start = replace(elsewhere, candidates=offered)
+    assert torch.equal(adapted(AgreementChoice(), start, prompts), sources)
+    cold, warm = (adapted(AgreementChoice(temperature=t), start, prompts) for t in (1e-4, 1e4))
+    assert torch.allclose(cold, sources, atol=1e-5)
+    assert torch.allclose(warm, torch.cat([elsewhere.params[:, None], offered], 1).mean(1), atol=1e-4)
+
+
+@pytest.mark.parametrize("adaptation", [LatentAdaptation(), AgreementChoice()])
+def test_what_a_method_does_not_have_is_asked_for_clearly(
+    adaptation: Adaptation, sources: Tensor, prompts: Prompts
+) -> None:
+    with pytest.raises(UserError, match="needs a method"):
+        adapted(adaptation, Start(METAWORLD_LAYOUT, sources), prompts)
+
+
+@pytest.mark.parametrize("mistake", [{"steps": -1}, {"learning_rate": 0.0}, {"pull": -1.0}, {"input_noise": -0.1}])
+def test_impossible_settings_are_refused(mistake: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        PromptAdaptation(**mistake)
