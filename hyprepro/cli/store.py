@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from hyprepro.cli import console
+from hyprepro.cli import console, exchange
 from hyprepro.cli.arguments import JsonOption
 from hyprepro.errors import UserError
 
-app = typer.Typer(no_args_is_help=True, help="Look into a store, or verify it.")
+app = typer.Typer(no_args_is_help=True, help="Look into a store, verify it, bring in or hand on policies and episodes.")
 
 PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="A policy store or a trajectory store (HDF5).")]
 
@@ -52,6 +52,9 @@ def verify(path: PathArgument, json: JsonOption = False) -> None:
         )
     if not json:
         console.line(f"{path}: sound, digest {digest}")
+
+
+exchange.register(app)
 
 
 def _shown(value: Any) -> str:
