@@ -45,11 +45,11 @@ class DataSource(Component):
     def open_policies(self) -> PolicyStore:
         """The policy store, checked for Meta-World's layout and for the installed simulator's version."""
         store = PolicyStore.open(self.policies_path, METAWORLD_LAYOUT)
-        return _same_simulator(store)
+        return self._accepted(store)
 
     def open_trajectories(self) -> TrajectoryStore:
         """The trajectory store, checked for the installed simulator's version."""
-        return _same_simulator(TrajectoryStore.open(self.trajectories_path))
+        return self._accepted(TrajectoryStore.open(self.trajectories_path))
 
     def files(self) -> StoreFiles:
         """Both stores as plain data for stages; the same errors as `digests`."""
@@ -75,6 +75,21 @@ class DataSource(Component):
                     fix="bind DataSource.policies and DataSource.trajectories to stores of one collection",
                 )
             return {"policies": policies.digest, "trajectories": trajectories.digest}
+
+    def _accepted(self, store: Store) -> Store:
+        return _same_simulator(store)
+
+
+@component
+class ImportedData(DataSource):
+    """Stores of policies that another simulator trained, or an unknown one, as imported stores are.
+
+    Everything is then evaluated in the installed simulator, where those policies may fail: a result says by this
+    component that it rests on them, and the experts' row tells how much of their success is left.
+    """
+
+    def _accepted(self, store: Store) -> Store:
+        return store
 
 
 def locate(path: str, field: str) -> Path:
@@ -102,9 +117,10 @@ def _same_simulator(store: Store) -> Store:
     if gaps:
         store.close()
         text = "; ".join(f"{name} {old} in the store, {new} installed" for name, old, new in gaps)
+        pins = " ".join(f"{name}=={old}" for name, old, _ in gaps if old != "unknown")
         raise UserError(
             f"The {store.kind} store was made with another simulator: {text}.",
             where=store.where,
-            fix="pip install " + " ".join(f"{name}=={old}" for name, old, _ in gaps if old != "unknown"),
+            fix=f"pip install {pins}" if pins else "to use it all the same, bind Recipe.data = @ImportedData()",
         )
     return store
