@@ -191,7 +191,7 @@ def test_names_of_tasks(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     """48 MB of file, mapped 4 MB at a time: the process grows by far less than the file."""
     rows = 500
-    write(tmp_path / "reach.pt", 64)
+    write(tmp_path / "reach.pt", 4)
     torch.save({name: torch.zeros(rows, width) for name, width in hostile.MAA_WIDTHS.items()}, tmp_path / "data.pt")
     script = f"""
 from pathlib import Path
