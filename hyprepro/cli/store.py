@@ -1,58 +1,128 @@
-"""`hyprepro store`: look into a policy or trajectory store, or check every byte of it."""
+"""`hyprepro store`: look into a store, check it, measure it again, and exchange policies and episodes with others."""
 
 from __future__ import annotations
 
-import json as json_module
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hyprepro.cli import console
+from hyprepro.cli import console, exchange, store_views
 from hyprepro.cli.arguments import JsonOption
 from hyprepro.errors import UserError
 
-app = typer.Typer(no_args_is_help=True, help="Look into a store, or verify it.")
+if TYPE_CHECKING:
+    from hyprepro.collectors.recheck import Recheck
+    from hyprepro.stores.policy_store import PolicyStore
+
+CONTRADICTED = 1
+
+app = typer.Typer(no_args_is_help=True, help="Look into a store, check it, exchange policies and episodes with others.")
 
 PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="A policy store or a trajectory store (HDF5).")]
+PlotOption = Annotated[
+    Path | None, typer.Option("--plot", metavar="FILE", help="Also draw it: a new .png, .svg or .pdf file.")
+]
+TasksOption = Annotated[
+    list[str] | None, typer.Option("--task", metavar="NAME", help="May be repeated.", show_default="all tasks")
+]
 
 
 @app.command()
-def info(path: PathArgument, json: JsonOption = False) -> None:
+def info(path: PathArgument, json: JsonOption = False, plot: PlotOption = None) -> None:
     """Show what a store holds and how it was made."""
     from hyprepro.stores.info import store_info
 
     found = store_info(path)
+    if plot is not None:
+        from hyprepro.stores.plots import plot_success
+
+        plot_success(found, plot)
     if json:
         console.print_json(found)
         return
-    tasks: dict[str, dict[str, Any]] = found.pop("tasks")
-    console.columns([(name, _shown(value)) for name, value in found.items() if name != "layout"], indent=0)
-    for task, content in tasks.items():
-        console.line()
-        console.line(task, style="bold")
-        console.columns([(name, _shown(value)) for name, value in content.items()])
+    store_views.show_info(found)
 
 
 @app.command()
-def verify(path: PathArgument, json: JsonOption = False) -> None:
-    """Read a whole store: every weight finite, the recorded digest right. Exit code 2 if not."""
+def verify(
+    path: PathArgument,
+    json: JsonOption = False,
+    rollouts: Annotated[
+        int, typer.Option("--rollouts", metavar="N", min=0, help="Run N policies of each task again, on fresh goals.")
+    ] = 0,
+    goals: Annotated[int, typer.Option("--goals", metavar="N", min=1, help="With --rollouts: goals a policy.")] = 10,
+    task: TasksOption = None,
+) -> None:
+    """Read a whole store: every weight finite, the recorded digest right. Exit code 2 if not.
+
+    With --rollouts, also measure success again: exit code 1 if it contradicts what is recorded.
+    """
     from hyprepro.stores.info import open_any
+    from hyprepro.stores.policy_store import PolicyStore
 
     with open_any(path) as store:
         problems = store.verify()
+        if problems:
+            raise UserError(
+                f"The store is damaged: {problems[0]}.",
+                where="\n".join([str(path), *problems[1:6]]),
+                fix="Fetch it again (git checkout restores a bundled store), or collect it anew with: hyprepro collect",
+            )
+        if rollouts and not isinstance(store, PolicyStore):
+            raise UserError("Only policies can be run again; this is a trajectory store.", where=str(path))
+        found = _recheck(store, rollouts, goals, task or []) if isinstance(store, PolicyStore) and rollouts else []
         digest = store.digest
     if json:
-        console.print_json({"path": str(path), "digest": digest, "problems": problems})
-    if problems:
-        raise UserError(
-            f"The store is damaged: {problems[0]}.",
-            where="\n".join([str(path), *problems[1:6]]),
-            fix="Fetch it again (git checkout restores a bundled store), or collect it anew with: hyprepro collect",
-        )
-    if not json:
+        extra = {"rollouts": [asdict(one) for one in found]} if rollouts else {}
+        console.print_json({"path": str(path), "digest": digest, "problems": problems, **extra})
+    else:
         console.line(f"{path}: sound, digest {digest}")
+        store_views.show_recheck(found)
+    if any(one.contradicted for one in found):
+        raise typer.Exit(CONTRADICTED)
 
 
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json_module.dumps(value)
+@app.command()
+def diversity(
+    path: Annotated[Path, typer.Argument(metavar="STORE", help="A policy store.")],
+    trajectories: Annotated[
+        Path | None,
+        typer.Option("--trajectories", metavar="STORE", help="Compare actions too, on states of this store's prompts."),
+    ] = None,
+    policies: Annotated[int, typer.Option("--policies", metavar="N", min=2, help="At most N of each task.")] = 60,
+    states: Annotated[int, typer.Option("--states", metavar="N", min=1, help="Observations for actions.")] = 256,
+    json: JsonOption = False,
+    plot: PlotOption = None,
+) -> None:
+    """Report how different the policies of a store are: within a training run, between runs, between tasks."""
+    from contextlib import nullcontext
+
+    from hyprepro.stores import diversity as measures
+    from hyprepro.stores.policy_store import PolicyStore
+    from hyprepro.stores.trajectory_store import TrajectoryStore
+
+    episodes = nullcontext() if trajectories is None else TrajectoryStore.open(trajectories)
+    with PolicyStore.open(path) as store, episodes as opened:
+        report = measures.to_json(measures.diversity(store, opened, policies, states))
+    if plot is not None:
+        from hyprepro.stores.plots import plot_diversity
+
+        plot_diversity(report, plot)
+    if json:
+        console.print_json(report)
+        return
+    store_views.show_diversity(report)
+
+
+exchange.register(app)
+
+
+def _recheck(store: PolicyStore, policies: int, goals: int, tasks: list[str]) -> list[Recheck]:
+    from hyprepro.collectors import recheck
+    from hyprepro.stores.provenance import identity_gaps, versions
+
+    for name, old, new in identity_gaps(store.versions, versions()):
+        console.note(f"Recorded with {name} {old}, run with {new}: a difference may come from that.")
+    return recheck.recheck(store, policies, goals, tasks, on_task=lambda task: console.note(f"running {task}"))

@@ -48,11 +48,11 @@ class DataSource(Component):
     def open_policies(self) -> PolicyStore:
         """The policy store, checked for Meta-World's layout and for the installed simulator's version."""
         store = PolicyStore.open(self.policies_path, METAWORLD_LAYOUT)
-        return _same_simulator(store)
+        return self._accepted(store)
 
     def open_trajectories(self) -> TrajectoryStore:
         """The trajectory store, checked for the installed simulator's version."""
-        return _same_simulator(TrajectoryStore.open(self.trajectories_path))
+        return self._accepted(TrajectoryStore.open(self.trajectories_path))
 
     def files(self) -> StoreFiles:
         """Both stores as plain data for stages.
@@ -92,6 +92,21 @@ class DataSource(Component):
                 )
             return {"policies": policies.digest, "trajectories": trajectories.digest}
 
+    def _accepted(self, store: Store) -> Store:
+        return _same_simulator(store)
+
+
+@component
+class ImportedData(DataSource):
+    """Stores of policies that another simulator trained, or an unknown one, as imported stores are.
+
+    Everything is then evaluated in the installed simulator, where those policies may fail: a result says by this
+    component that it rests on them, and the experts' row tells how much of their success is left.
+    """
+
+    def _accepted(self, store: Store) -> Store:
+        return store
+
 
 def locate(path: str, field: str) -> Path:
     """The file that a binding means.
@@ -118,9 +133,10 @@ def _same_simulator(store: Store) -> Store:
     if gaps:
         store.close()
         text = "; ".join(f"{name} {old} in the store, {new} installed" for name, old, new in gaps)
+        pins = " ".join(f"{name}=={old}" for name, old, _ in gaps if old != "unknown")
         raise UserError(
             f"The {store.kind} store was made with another simulator: {text}.",
             where=store.where,
-            fix="pip install " + " ".join(f"{name}=={old}" for name, old, _ in gaps if old != "unknown"),
+            fix=f"pip install {pins}" if pins else "to use it all the same, bind Recipe.data = @ImportedData()",
         )
     return store

@@ -14,6 +14,8 @@ from hyprepro.stores import hdf5
 from hyprepro.stores.policy_store import PolicyStore
 from hyprepro.stores.trajectory_store import TrajectoryStore
 
+BINS = 20
+
 
 def open_any(path: str | Path) -> PolicyStore | TrajectoryStore:
     """Open a store of either kind.
@@ -39,8 +41,10 @@ def store_info(path: str | Path) -> dict[str, Any]:
 
     Keys: path, kind, schema, digest, bytes, versions, route, tasks; a policy store adds `layout`, a trajectory store
     `policies_digest`. Each entry of `tasks` has `counts` per split. For policies it adds `seeds`, `steps` [lowest,
-    highest], `success` {mean, min, p10, median, share_perfect}, `episodes` [fewest, most], `return_mean`; for
-    trajectories `steps` [shortest, longest], `success_rate`, `success_step` [earliest, latest], `policies` (how many).
+    highest], `success` {mean, min, p10, median, share_perfect}, `histogram` (policies by success rate in 20 equal
+    bins), `episodes` [fewest, most], `return_mean`; a rate over no episode is unknown and left out, and `unrated`
+    counts those policies. For trajectories it adds `steps` [shortest, longest], `success_rate`,
+    `success_step` [earliest, latest], `policies` (how many).
     """
     with open_any(path) as store:
         common = {
@@ -60,9 +64,23 @@ def store_info(path: str | Path) -> dict[str, Any]:
 
 
 def _policies(meta: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    rates = meta["success"].astype(np.float64)
-    if not rates.size:
+    if not meta["success"].size:
         return {"counts": {}}
+    known = meta["episodes"] > 0
+    found: dict[str, Any] = {
+        "counts": _counts(meta["split"]),
+        "seeds": [int(seed) for seed in np.unique(meta["seed"]) if seed >= 0],
+        "steps": _range(meta["step"][meta["step"] >= 0]),
+        "episodes": _range(meta["episodes"]),
+    }
+    if not known.all():
+        found["unrated"] = int((~known).sum())
+    return {**found, **_rates(meta["success"][known].astype(np.float64), meta["return"][known])}
+
+
+def _rates(rates: NDArray[np.float64], returns: NDArray[np.float32]) -> dict[str, Any]:
+    if not rates.size:
+        return {"success": None, "return_mean": None}
     success = {
         "mean": rates.mean(),
         "min": rates.min(),
@@ -70,13 +88,11 @@ def _policies(meta: dict[str, NDArray[Any]]) -> dict[str, Any]:
         "median": np.median(rates),
         "share_perfect": (rates == 1.0).mean(),
     }
+    bins = np.minimum(np.floor(rates * BINS + 1e-6), BINS - 1).astype(np.int64)  # 0.95 belongs to the bin it opens
     return {
-        "counts": _counts(meta["split"]),
-        "seeds": [int(seed) for seed in np.unique(meta["seed"])],
-        "steps": _range(meta["step"]),
         "success": {name: round(float(value), 4) for name, value in success.items()},
-        "episodes": _range(meta["episodes"]),
-        "return_mean": round(float(meta["return"].mean()), 2),
+        "histogram": np.bincount(bins, minlength=BINS).tolist(),
+        "return_mean": round(float(returns.mean()), 2),
     }
 
 

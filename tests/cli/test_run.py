@@ -11,8 +11,11 @@ import h5py
 import numpy as np
 import pytest
 
+from hyprepro.config import files
+from hyprepro.stores import maa
 from hyprepro.stores.provenance import versions
 from tests.conftest import build_tiny_stores
+from tests.stores import hostile
 
 Stores = tuple[Path, Path]
 
@@ -138,6 +141,25 @@ def test_stores_of_another_simulator(run, tmp_path: Path) -> None:
     other = build_tiny_stores(tmp_path / "other", versions={**versions(), "mujoco": "3.5.0"})
     words = run("-b", f"DataSource.policies='{other.policies}'").assert_one_panel().words
     assert "mujoco 3.5.0 in the store" in words
+
+
+def test_imported_policies_and_prompts_run_where_that_is_asked_for(hyprepro, run, tmp_path: Path) -> None:
+    path = tmp_path / "door-open.pt"
+    path.write_bytes(hostile.saved(hostile.maa_content(4)))
+    imported = (tmp_path / "maa.policies.h5", tmp_path / "maa.trajectories.h5")
+    maa.import_maa(maa.plan([path], [path], None), *imported)
+    refused = run("-b", f"DataSource.policies='{imported[0]}'").assert_one_panel().words
+    assert "metaworld unknown in the store" in refused
+    assert "@ImportedData()" in refused
+    fields = zip(("policies", "trajectories"), imported, strict=True)
+    bindings = [f"ImportedData.{field}='{file}'" for field, file in fields]
+    bindings += ["Recipe.methods=(@Expert(),)", "Recipe.protocols=(@StrictProtocol(),)", "Recipe.below=()"]
+    bindings += ["Recipe.tasks=('door-open',)", "Recipe.prompts_per_task=1"]
+    options = [part for binding in bindings for part in ("-b", binding)]
+    gin, out = files.gin_root() / "data" / "imported.gin", tmp_path / "out"
+    found = hyprepro("run", "table1", "--scale", "smoke", "--workers", 0, "-g", gin, *options, "--out", out)
+    assert found.code == 0, found.stderr
+    assert "Make-An-Agent's published SAC checkpoints" in (out / "table.md").read_text()
 
 
 def test_an_unwritable_results_folder(run) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import PolicyLayout
 from hyprepro.stores import bundle
-from hyprepro.stores.bundle import DataSource
+from hyprepro.stores.bundle import DataSource, ImportedData
 from hyprepro.stores.policy_store import PolicyStoreWriter
 from hyprepro.stores.provenance import versions
 from tests.conftest import TinyStores, build_tiny_stores
@@ -31,6 +31,15 @@ def test_a_store_from_another_simulator_is_refused_with_both_versions(tmp_path: 
         with pytest.raises(UserError, match=f"{package} 2.0.0 in the store, {versions()[package]} installed") as caught:
             read()
         assert f"{package}==2.0.0" in caught.value.fix
+
+
+def test_imported_data_may_come_from_any_simulator(tmp_path: Path) -> None:
+    stores = build_tiny_stores(tmp_path, versions={**versions(), "mujoco": "unknown", "metaworld": "unknown"})
+    paths = {"policies": str(stores.policies), "trajectories": str(stores.trajectories)}
+    assert set(ImportedData(**paths).digests) == set(paths)
+    with pytest.raises(UserError, match="mujoco unknown in the store") as caught:
+        _ = DataSource(**paths).digests
+    assert "@ImportedData()" in caught.value.fix
 
 
 def test_another_torch_is_no_obstacle(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def test_info_of_a_policy_store(tmp_path: Path) -> None:
         "seeds": [1, 3],
         "steps": [10, 50],
         "success": {"mean": 0.88, "min": 0.5, "p10": 0.66, "median": 1.0, "share_perfect": 0.6},
+        "histogram": [*[0] * 10, 1, *[0] * 7, 1, 3],
         "episodes": [20, 50],
         "return_mean": 4.0,
     }
@@ -67,3 +68,24 @@ def test_an_unknown_kind_and_a_missing_file_are_user_errors(tmp_path: Path) -> N
     (tmp_path / "z.h5").write_bytes(b"text")
     with pytest.raises(UserError, match="cannot be opened"):
         store_info(tmp_path / "z.h5")
+
+
+def test_rates_over_no_episode_are_unknown(tmp_path: Path) -> None:
+    layout, path = PolicyLayout.mlp(3, 4, 2, ("relu", "relu")), tmp_path / "p.h5"
+    with PolicyStoreWriter(path, layout, {}) as writer:
+        writer.append(
+            "reach", np.zeros((3, layout.size)), [-1, -1, 4], [-1, -1, 7], [0, 0, 0.8], [0, 0, 20], 5, "train"
+        )
+        writer.append("door-open", np.zeros((2, layout.size)), -1, -1, 0, 0, 0, "train")
+    tasks = store_info(path)["tasks"]
+    assert (tasks["reach"]["seeds"], tasks["reach"]["steps"], tasks["reach"]["unrated"]) == ([4], [7, 7], 2)
+    assert tasks["reach"]["success"]["min"] == 0.8
+    assert tasks["door-open"] == {
+        "counts": {"train": 2},
+        "seeds": [],
+        "steps": [],
+        "episodes": [0, 0],
+        "unrated": 2,
+        "success": None,
+        "return_mean": None,
+    }

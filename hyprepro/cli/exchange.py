@@ -1,0 +1,130 @@
+"""`hyprepro store import-... / export-...`: other people's policies and episodes in, ours out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hyprepro.cli import console
+from hyprepro.cli.arguments import JsonOption
+
+StoreArgument = Annotated[Path, typer.Argument(metavar="STORE", help="The store (HDF5).")]
+OutStoreOption = Annotated[
+    Path, typer.Option("--out", metavar="FILE", help="The policy store to write; must not exist.")
+]
+
+
+class Weights(StrEnum):
+    """How weights are kept."""
+
+    float16 = "float16"
+    float32 = "float32"
+
+
+class Split(StrEnum):
+    """A split of episodes."""
+
+    train = "train"
+    validation = "validation"
+    test = "test"
+
+
+def import_maa(
+    out: OutStoreOption,
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE", help="Training data: data.pt or <task>.pt, unprocessed.")
+    ] = None,
+    test: Annotated[
+        list[Path] | None, typer.Option("--test", metavar="FILE", help="Unprocessed test data. May be repeated.")
+    ] = None,
+    trajectories_out: Annotated[
+        Path | None, typer.Option("--trajectories-out", metavar="FILE", help="Write the prompts into this store.")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option("--task", metavar="NAME", help="The task of all files.", show_default="each file's name"),
+    ] = None,
+    weights: Annotated[Weights, typer.Option("--weights", help="float16 halves the store.")] = Weights.float32,
+    json: JsonOption = False,
+) -> None:
+    """Read Make-An-Agent's published files into a policy store and, if asked for, a store of their prompts.
+
+    data.pt mixes tasks without labels: its policies are filed under --task, or "unlabelled". Nothing is unpickled.
+    """
+    from hyprepro.stores import maa
+
+    parts = maa.plan(files or [], test or [], task)
+    counts = maa.import_maa(parts, out, trajectories_out, weights.value)
+    if json:
+        console.print_json({"out": str(out), "tasks": counts})
+        return
+    console.columns([(name, ", ".join(f"{n} {split}" for split, n in c.items())) for name, c in counts.items()])
+    console.line(f"{out}: {sum(sum(c.values()) for c in counts.values())} policies; success rates are unknown")
+    if trajectories_out is not None:
+        console.line(f"{trajectories_out}: their prompts")
+
+
+def import_sb3(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="What SAC.save wrote.")],
+    out: OutStoreOption,
+    task: Annotated[str, typer.Option("--task", metavar="NAME", help="The task of all files.")],
+    trained_here: Annotated[
+        bool,
+        typer.Option("--trained-here", help="The installed simulator trained them; else it is recorded as unknown."),
+    ] = False,
+) -> None:
+    """Read actors of stable-baselines3's SAC (ReLU, net_arch [128, 128]) into a policy store. Nothing is unpickled."""
+    from hyprepro.stores import sb3
+
+    count = sb3.import_sb3(files, out, task, trained_here)
+    console.line(f"{out}: {count} policies of {task}; success rates are unknown")
+
+
+def export_sb3(
+    store: StoreArgument,
+    task: Annotated[str, typer.Option("--task", metavar="NAME", help="The policy's task.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The zip file to write; must not exist.")],
+    row: Annotated[int, typer.Option("--row", metavar="N", min=0, help="The policy's row in its task.")] = 0,
+) -> None:
+    """Write one policy for stable-baselines3: SAC.load gives the same deterministic actions. Critics are untrained."""
+    from hyprepro.stores import sb3
+    from hyprepro.stores.policy_store import PolicyStore
+
+    with PolicyStore.open(store) as policies:
+        sb3.export_sb3(policies, task, row, out)
+    console.line(f'{out}: {task}, row {row}; from stable_baselines3 import SAC; SAC.load("{out}", device="cpu")')
+
+
+def export_minari(
+    store: StoreArgument,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR/NAME", help="Minari's root and the datasets' namespace.")],
+    split: Annotated[Split | None, typer.Option("--split", help="One split only.", show_default="all")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Write recorded episodes as Minari datasets, one a task."""
+    from hyprepro.stores import minari
+    from hyprepro.stores.trajectory_store import TrajectoryStore
+
+    with TrajectoryStore.open(store) as trajectories:
+        counts = minari.export_minari(trajectories, out, split.value if split else None)
+    if json:
+        console.print_json({"root": str(out.parent), "datasets": counts})
+        return
+    console.columns([(name, f"{count} episodes") for name, count in counts.items()])
+    console.line(
+        f'MINARI_DATASETS_PATH={out.parent.resolve()} and minari.load_dataset("{next(iter(counts))}") open one'
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to `hyprepro store`."""
+    for name, command in (
+        ("import-maa", import_maa),
+        ("import-sb3", import_sb3),
+        ("export-sb3", export_sb3),
+        ("export-minari", export_minari),
+    ):
+        app.command(name)(command)

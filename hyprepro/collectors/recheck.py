@@ -1,0 +1,149 @@
+"""Whether a store's recorded success rates hold: a sample of its policies again in the simulator, on fresh goals.
+
+A store's rates were measured on few goals, the same for every policy of a task, and policies were picked by them. So a
+task's recorded rate counts as one measurement on those few goals, however many policies share it, and a difference is a
+contradiction only if Fisher's exact test says that one success probability would hardly give both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hyprepro.collectors.collection import GOALS_PER_TASK
+from hyprepro.envs.metaworld import HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal, check_task
+from hyprepro.envs.pool import EnvironmentPool, process_pool
+from hyprepro.errors import UserError
+from hyprepro.evaluation.controllers import PolicyControllers
+from hyprepro.evaluation.goals import COLLECTION
+from hyprepro.evaluation.rollouts import Episode, run_episodes
+from hyprepro.stores.policy_store import PolicyStore
+
+RECHECK_GOALS = 500_000
+"""Offset within `COLLECTION`: above the seeds of all collections, so that no policy was trained or scored there."""
+
+CONFIDENCE = 0.001
+"""Probability of a false alarm in a whole store whose rates are right: it is divided by the number of tasks."""
+
+
+@dataclass(frozen=True)
+class Recheck:
+    """One task's recorded and measured success.
+
+    Attributes:
+        task: The task.
+        policies: How many were run.
+        episodes: Over how many fresh goals in all.
+        measured: Success rate.
+        low: Lower end of its 95% interval (Wilson), episodes taken as independent.
+        high: Upper end.
+        recorded: Mean recorded rate of the same policies; None if the store has none.
+        recorded_goals: Over how many goals each was recorded.
+        p: Of Fisher's exact test, two-sided; None without a recorded rate.
+        contradicted: `p` is below `CONFIDENCE` divided by the number of tasks.
+    """
+
+    task: str
+    policies: int
+    episodes: int
+    measured: float
+    low: float
+    high: float
+    recorded: float | None
+    recorded_goals: int
+    p: float | None
+    contradicted: bool
+
+
+def recorded_steps(store: PolicyStore) -> int:
+    """The episode length over which a store's success was recorded; 500, metaworld's, if its route does not tell."""
+    settings = store.route
+    for name in ("collection", "selection"):
+        inner = settings.get(name)
+        settings = inner if isinstance(inner, dict) else {}
+    steps = settings.get("score_steps")
+    return steps if isinstance(steps, int) and 1 <= steps <= HORIZON else HORIZON
+
+
+def recheck(
+    store: PolicyStore,
+    policies: int,
+    goals: int = 10,
+    tasks: Sequence[str] = (),
+    pool: EnvironmentPool | None = None,
+    on_task: Callable[[str], None] = lambda task: None,
+) -> list[Recheck]:
+    """Run up to `policies` policies of each task on `goals` goals of their own.
+
+    Args:
+        store: The policies.
+        policies: How many of each task, drawn by the store's digest, so the same every time.
+        goals: Fresh goals for each policy; no two policies share one.
+        tasks: Which tasks; all if empty.
+        pool: Where the environments come from.
+        on_task: Called with each task before it is run.
+
+    Raises:
+        UserError: A task that metaworld does not have, an empty task, more goals than there are.
+    """
+    names = list(tasks) or list(store.tasks)
+    if policies < 1 or goals < 1 or policies * goals > GOALS_PER_TASK:
+        raise UserError(f"{policies} policies on {goals} goals each: there are 1 to {GOALS_PER_TASK} goals a task.")
+    for task in names:
+        if not store.count(check_task(task)):
+            raise UserError(f"The store has no policy of {task}.", where=store.where)
+    found = []
+    for task in names:
+        on_task(task)
+        found.append(_recheck(store, task, policies, goals, pool or process_pool(), CONFIDENCE / len(names)))
+    return found
+
+
+def fisher(first: int, of_first: int, second: int, of_second: int) -> float:
+    """Two-sided p of Fisher's exact test: `first` successes of `of_first` trials against `second` of `of_second`."""
+    total = first + second
+    ways = {
+        k: math.comb(of_first, k) * math.comb(of_second, total - k)
+        for k in range(max(0, total - of_second), min(total, of_first) + 1)
+    }
+    rare = sum(count for count in ways.values() if count <= ways[first])
+    return rare / math.comb(of_first + of_second, total)
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """95% interval of a success probability (Wilson's score interval)."""
+    z, rate = 1.959964, successes / trials
+    centre = rate + z * z / (2 * trials)
+    spread = z * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def _recheck(store: PolicyStore, task: str, policies: int, goals: int, pool: EnvironmentPool, level: float) -> Recheck:
+    seed = int.from_bytes(hashlib.sha256(f"{store.digest}/{task}".encode()).digest()[:8], "big")
+    count = store.count(task)
+    rows = np.sort(np.random.default_rng(seed).permutation(count)[:policies])
+    base = COLLECTION.start + RECHECK_GOALS + GOALS_PER_TASK * (SEEN_TASKS + UNSEEN_TASKS).index(task)
+    episodes = [
+        Episode(number, Goal("fresh", base + number * goals + goal))
+        for number in range(len(rows))
+        for goal in range(goals)
+    ]
+    controllers = PolicyControllers(store.layout, store.read(task, rows))
+    outcomes = run_episodes(task, controllers, episodes, pool, recorded_steps(store))
+    won, trials = sum(outcome.success for outcome in outcomes), len(outcomes)
+    meta = store.meta(task)
+    rated = rows[meta["episodes"][rows] > 0]
+    recorded = p = None
+    of_recorded = 0
+    if len(rated):
+        recorded = float(meta["success"][rated].mean())
+        of_recorded = int(meta["episodes"][rated].min())
+        p = fisher(round(recorded * of_recorded), of_recorded, won, trials)
+    low, high = wilson(won, trials)
+    contradicted = p is not None and p < level
+    return Recheck(task, len(rows), trials, won / trials, low, high, recorded, of_recorded, p, contradicted)

@@ -1,0 +1,106 @@
+"""What importers and exporters share: tensors out of untrusted archives, what is unknown, fresh outputs only.
+
+Other people's files are PyTorch's or stable-baselines3's, and both hold pickles. A pickle is a program; none is run
+here. Tensors are read by torch's restricted unpickler (`weights_only`), which knows tensors, numbers, strings and plain
+containers and refuses everything else, after the archive around them was checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+from hyprepro.errors import UserError
+from hyprepro.stores.provenance import PACKAGES, versions
+
+UNKNOWN = -1
+"""A seed, a training step or a goal's seed that a file does not tell. An unknown success rate or return is a mean over
+no episode: `episodes` is 0, and the rate then says nothing."""
+
+MAX_PICKLE = 2**20
+"""Bytes of the pickle in an archive; that of three tensors has some hundred, that of a SAC policy some thousand."""
+
+
+def unknown_versions() -> dict[str, str]:
+    """The versions of a store whose policies somebody else made: ours of hyprepro, which wrote it, the rest unknown."""
+    return {**dict.fromkeys((*PACKAGES, "python", "platform"), "unknown"), "hyprepro": versions()["hyprepro"]}
+
+
+def refuse_existing(*paths: Path | None) -> None:
+    """Never overwrite what somebody has (`UserError`), and never two outputs under one name."""
+    given = [path for path in paths if path is not None]
+    for number, path in enumerate(given):
+        if path.exists() or path in given[:number]:
+            raise UserError(
+                "The output exists already." if path.exists() else "Two outputs have the same name.",
+                where=str(path),
+                fix="remove it or choose another name",
+            )
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_archive(source: Path | IO[bytes], where: str) -> None:
+    """Refuse what is not a complete archive of `torch.save` (PyTorch 1.6 or later) with a pickle of a sane size.
+
+    Raises:
+        UserError: Missing, truncated, an old format that only an unrestricted reader opens, something else.
+    """
+    if isinstance(source, Path) and not source.is_file():
+        raise UserError("There is no such file.", where=where)
+    try:
+        with zipfile.ZipFile(source) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise _not_an_archive(source, where, error) from None
+    pickles = [member for member in members if member.filename.endswith("/data.pkl")]
+    stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+    if len(pickles) != 1 or not stored or pickles[0].file_size > MAX_PICKLE:
+        raise UserError("This is a zip file, but not one that torch.save wrote.", where=where)
+
+
+def load_tensors(source: Path | IO[bytes], where: str) -> dict[str, Any]:
+    """The dictionary in an archive that `check_archive` passed; a path is mapped into memory, not read.
+
+    Raises:
+        UserError: It holds anything but tensors and plain containers (code, perhaps), or it is damaged.
+    """
+    import torch
+
+    try:
+        data = torch.load(source, map_location="cpu", weights_only=True, mmap=isinstance(source, Path))
+    except Exception as error:  # torch raises many kinds; whatever it is, the file cannot be used
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise UserError(
+            "The file is damaged, or holds more than tensors. Nothing in it was run.",
+            where=f"{where}: {reason}",
+            fix="fetch it again; a file that needs code to be read is never opened here",
+        ) from None
+    if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
+        raise UserError("The file does not hold a dictionary of tensors.", where=where)
+    return dict(data)
+
+
+def _not_an_archive(source: Path | IO[bytes], where: str, error: Exception) -> UserError:
+    start = b""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            start = file.read(4)
+    else:
+        source.seek(0)
+        start = source.read(4)
+    if start[:2] == b"PK":
+        return UserError("The file is truncated.", where=f"{where}: {error}", fix="fetch it again")
+    if start[:1] == b"\x80":
+        return UserError(
+            "This is a bare pickle or PyTorch's format from before 1.6, which only code in the file itself can open.",
+            where=where,
+            fix="if you trust it, convert it where it was made: torch.save(torch.load(OLD), NEW)",
+        )
+    return UserError("This is not a file that torch.save wrote.", where=where)

@@ -1,0 +1,70 @@
+"""Pictures of a store, with matplotlib (the extra `plot`)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hyprepro.artifacts import write_atomically
+from hyprepro.errors import UserError
+from hyprepro.stores.foreign import refuse_existing
+
+COLUMNS = 6
+
+
+def plot_success(info: dict[str, Any], path: Path) -> None:
+    """Each task's distribution of recorded success rates, one panel a task.
+
+    Args:
+        info: From `store_info` of a policy store.
+        path: A new .png, .svg or .pdf file.
+    """
+    tasks = {task: content["histogram"] for task, content in info["tasks"].items() if content.get("histogram")}
+    if not tasks:
+        raise UserError("The store records no success rates to plot.", where=str(info["path"]))
+
+    def draw(axis: Any, task: str) -> None:
+        counts = tasks[task]
+        axis.bar([(i + 0.5) / len(counts) for i in range(len(counts))], counts, width=0.9 / len(counts))
+        axis.set_xlim(0, 1)
+
+    _panels(path, list(tasks), draw, f"Recorded success rates, {info['digest'][:12]}")
+
+
+def plot_diversity(report: list[dict[str, Any]], path: Path) -> None:
+    """Each task's mean weight distances: within a run, between runs, to other tasks."""
+    kinds = ("within_run", "between_runs", "to_other_tasks")
+    rows = {one["task"]: [one["weights"][kind] or 0.0 for kind in kinds] for one in report}
+    highest = max(max(values) for values in rows.values())
+
+    def draw(axis: Any, task: str) -> None:
+        axis.bar(["within", "between", "other"], rows[task])
+        axis.set_ylim(0, 1.05 * highest or 1.0)
+
+    _panels(path, list(rows), draw, "Weight distance: within a run, between runs, to other tasks")
+
+
+def _panels(path: Path, names: list[str], draw: Callable[[Any, str], None], title: str) -> None:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError("matplotlib is not installed.", fix="pip install 'hyprepro[plot]' -c constraints.txt") from None
+    if path.suffix not in (".png", ".svg", ".pdf"):
+        raise UserError("A plot is a .png, .svg or .pdf file.", where=str(path))
+    refuse_existing(path)
+    rows = -(-len(names) // COLUMNS)
+    figure = Figure(figsize=(2.2 * min(COLUMNS, len(names)) + 0.4, 1.7 * rows + 0.6), layout="constrained")
+    figure.suptitle(title)
+    for number, name in enumerate(names):
+        axis = figure.add_subplot(rows, min(COLUMNS, len(names)), number + 1)
+        draw(axis, name)
+        axis.set_title(name, fontsize=8)
+        axis.tick_params(labelsize=6)
+    content = io.BytesIO()
+    figure.savefig(content, format=path.suffix[1:], dpi=120)
+    try:
+        write_atomically(path, content.getvalue())
+    except OSError as error:
+        raise UserError("The plot could not be written.", where=f"{path}: {error.strerror or error}") from None
