@@ -49,7 +49,7 @@ def evaluation(
     rounds: RoundsOption = 5,
     json: JsonOption = False,
 ) -> None:
-    """The whole evaluation against bare `env.step` calls: environment steps a second, same episodes."""
+    """The whole evaluation against bare `env.step` calls, and a loop of single policies: steps a second."""
     from hyprepro.evaluation.benchmark import measure_evaluation
 
     found = {"name": "evaluation", "unit": "env-steps/s", **measure_evaluation(task, episodes, rounds)}
@@ -58,6 +58,7 @@ def evaluation(
         return
     console.line(f"evaluation    {found['ours']:8.1f} env-steps/s")
     console.line(f"bare env.step {found['peer']:8.1f} env-steps/s   share {found['ratio']}")
+    console.line(f"one at a time {found['loop']:8.1f} env-steps/s   ratio {found['loop_ratio']}")
 
 
 @bench.command()

@@ -1,4 +1,4 @@
-"""How fast an evaluation is: its steps per second against bare `env.step` calls on the same actions."""
+"""How fast an evaluation is: its steps per second against bare `env.step` calls and a loop over single policies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.envs.metaworld import Goal, MetaWorldEnv
+from hyprepro.envs.metaworld import HORIZON, Goal, MetaWorldEnv
 from hyprepro.envs.pool import SLOTS, Environment, EnvironmentPool
 from hyprepro.evaluation.controllers import PolicyControllers
 from hyprepro.evaluation.goals import COLLECTION, fresh_goal
@@ -19,19 +19,22 @@ from hyprepro.policies.layout import METAWORLD_LAYOUT
 
 @dataclass(frozen=True)
 class EvaluationSpeed:
-    """Environment steps per second of the evaluation and of bare `env.step` calls, measured in turn in one run.
+    """Environment steps per second of the evaluation, of bare `env.step` calls and of a loop, in turn in one run.
 
     Seconds are those of this process on its core, so that other load on the machine counts as little as possible.
 
     Attributes:
         ours: Steps per second of `run_episodes`, resets not counted as time.
         peer: Steps per second of `env.step` alone, on the same episodes and actions.
+        loop: Steps per second of one policy at a time: a torch forward pass and a step of one environment in turn, as
+            Make-An-Agent's test code runs them; resets not counted either.
         resets: Share of the evaluation's whole time that went into resets.
         steps: Environment steps of each measurement.
     """
 
     ours: float
     peer: float
+    loop: float
     resets: float
     steps: int
 
@@ -39,6 +42,11 @@ class EvaluationSpeed:
     def ratio(self) -> float:
         """Ours over the peer; 1 would be an evaluation without any cost but simulation."""
         return self.ours / self.peer
+
+    @property
+    def loop_ratio(self) -> float:
+        """Ours over the loop."""
+        return self.ours / self.loop
 
 
 @dataclass
@@ -71,7 +79,7 @@ def measure(
     pool = EnvironmentPool(slots=slots, build=lambda name, starts: _Recorded(MetaWorldEnv(name, starts)))
     episodes = [Episode(row % controllers.n, goal) for row, goal in enumerate(goals)]
     run_episodes(task, controllers, episodes, pool)  # builds the environments
-    ours, peer, resets, steps = [], [], [], 0
+    ours, peer, loop, resets, steps = [], [], [], [], 0
     for _ in range(rounds):
         recorded = [env for env in pool.take(task, slots) if isinstance(env, _Recorded)]
         for env in recorded:
@@ -84,7 +92,9 @@ def measure(
         ours.append(steps / (seconds - in_resets))
         resets.append(in_resets / seconds)
         peer.append(steps / _replay_seconds(recorded))
-    return EvaluationSpeed(float(np.median(ours)), float(np.median(peer)), float(np.median(resets)), steps)
+        loop.append(steps / _loop_seconds(recorded[0].inner, controllers, episodes))
+    medians = (float(np.median(found)) for found in (ours, peer, loop, resets))
+    return EvaluationSpeed(*medians, steps)
 
 
 def _replay_seconds(recorded: Sequence[_Recorded]) -> float:
@@ -97,6 +107,27 @@ def _replay_seconds(recorded: Sequence[_Recorded]) -> float:
             for action in actions:
                 env.inner.step(action)
             seconds += time.process_time() - started
+    return seconds
+
+
+def _loop_seconds(env: Environment, controllers: PolicyControllers, episodes: Sequence[Episode]) -> float:
+    """Seconds of one policy at a time in one environment, until success or the horizon, without resets."""
+    import torch
+
+    from hyprepro.policies.stacked import StackedPolicies
+
+    seconds = 0.0
+    for episode in episodes:
+        policy = StackedPolicies(controllers.layout, controllers.params[episode.row : episode.row + 1])
+        observation = env.reset(episode.goal)
+        started = time.process_time()
+        with torch.inference_mode():
+            for _ in range(HORIZON):
+                state = torch.as_tensor(observation, dtype=torch.float32).view(1, 1, -1)
+                observation, _, success = env.step(policy.means(state)[0, 0].numpy())
+                if success:
+                    break
+        seconds += time.process_time() - started
     return seconds
 
 
@@ -113,4 +144,6 @@ def measure_evaluation(task: str = "reach", episodes: int = 16, rounds: int = 5)
         "peer": round(speed.peer, 1),
         "ratio": round(speed.ratio, 4),
         "bound_share": round(speed.ratio, 4),
+        "loop": round(speed.loop, 1),
+        "loop_ratio": round(speed.loop_ratio, 4),
     }

@@ -23,3 +23,4 @@ def test_an_evaluation_costs_little_more_than_its_simulation() -> None:
 def test_the_printed_object_agrees_with_itself() -> None:
     found = measure_evaluation(episodes=1, rounds=1)
     assert found["ratio"] == found["bound_share"] == pytest.approx(found["ours"] / found["peer"], rel=1e-3)
+    assert found["loop_ratio"] == pytest.approx(found["ours"] / found["loop"], rel=1e-3)
