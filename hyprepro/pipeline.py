@@ -28,7 +28,7 @@ from hyprepro.recipe import component, fingerprint, setting
 from hyprepro.results import Run, stores_provenance, write_result
 from hyprepro.stores.files import StoreFiles
 from hyprepro.tables.report import Report
-from hyprepro.tables.result import summarise
+from hyprepro.tables.result import BASELINE, MAIN, summarise
 from hyprepro.tables.table1 import TaskTable
 
 
@@ -42,7 +42,10 @@ class Recipe(Experiment):
     methods: tuple[Method, ...] = setting(..., "The rows of the table.", min_length=1)
     protocols: tuple[Protocol, ...] = setting(..., "How policies are scored.", min_length=1)
     selection: ValidationProtocol | None = setting(
-        None, "Goals on which the top-k policies of seeded methods are picked for the strict protocol; None: no top-k."
+        None, "Goals on which top-k policies are picked for the strict protocol; None: no top-k under it."
+    )
+    selected: tuple[str, ...] = setting(
+        (MAIN, BASELINE), "Rows whose top-k is picked on the goals of `selection`.", source="paper, Table 2"
     )
     reference: str = setting("gen-hyprl", "The row that all others are compared with.")
     report: Report = setting(TaskTable(), "What is written from the numbers: a kind of table or figure.")
@@ -161,20 +164,22 @@ def plan(recipe: Experiment, cache: ArtifactCache) -> Plan:
 
 def _rollouts(recipe: Recipe, files: StoreFiles, method: Method) -> Iterator[Rollouts]:
     """The evaluations of one method. Picking top-k is one of its own, so that tables without it share the others."""
+    groups = [recipe.protocols]
+    if recipe.selection and method.name in recipe.selected:
+        groups.append((recipe.selection,))
     for seed in range(recipe.seeds if method.seeded else 1):
         for task in recipe.all_tasks:
-            for protocols in (recipe.protocols, (recipe.selection,) if recipe.selection and method.seeded else ()):
-                if protocols:
-                    yield Rollouts.of(
-                        method,
-                        files,
-                        task=task,
-                        split=recipe.split_of(task),
-                        protocols=protocols,
-                        seed=seed,
-                        prompts=recipe.prompts_per_task,
-                        prompt_split=recipe.prompt_split,
-                    )
+            for protocols in groups:
+                yield Rollouts.of(
+                    method,
+                    files,
+                    task=task,
+                    split=recipe.split_of(task),
+                    protocols=protocols,
+                    seed=seed,
+                    prompts=recipe.prompts_per_task,
+                    prompt_split=recipe.prompt_split,
+                )
 
 
 def training_seconds(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> float | None:

@@ -266,7 +266,7 @@ def test_picking_top_k_is_an_evaluation_of_its_own(recipe: Recipe, cache: Artifa
     before = {stage.key for stage in plan(recipe, cache).rollouts}
     picking = recipe.model_copy(update={"selection": ValidationProtocol(goals=1)})
     added = [stage for stage in plan(picking, cache).rollouts if stage.key not in before]
-    assert {stage.method.name for stage in added} == {"gen-hyprl"}, "methods without seeds have no top-k"
+    assert {stage.method.name for stage in added} == {"gen-hyprl"}, "the other row is not among `selected`"
     assert len(added) == 4, "two seeds, two tasks"
 
 
