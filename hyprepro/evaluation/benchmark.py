@@ -93,8 +93,13 @@ def measure(
         resets.append(in_resets / seconds)
         peer.append(steps / _replay_seconds(recorded))
         loop.append(steps / _loop_seconds(recorded[0].inner, controllers, episodes))
-    medians = (float(np.median(found)) for found in (ours, peer, loop, resets))
-    return EvaluationSpeed(*medians, steps)
+    return EvaluationSpeed(
+        ours=float(np.median(ours)),
+        peer=float(np.median(peer)),
+        loop=float(np.median(loop)),
+        resets=float(np.median(resets)),
+        steps=steps,
+    )
 
 
 def _replay_seconds(recorded: Sequence[_Recorded]) -> float:
