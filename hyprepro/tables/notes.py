@@ -42,6 +42,10 @@ ABSENT = (
     "The paper states no protocol for {names} (seeds, budget, what they know of a task, Meta-World version): not yet "
     "reproduced here, so only its numbers stand."
 )
+ADAPTED = (
+    "Adaptation: the paper deploys policies as they are decoded. Here those of {names} are first fitted to their prompt's "
+    "own actions, without any step in an environment; `hyprepro run ablation` has the same rows without it."
+)
 UNLIKE = "Ours averages other tasks than the paper ({splits}), so its averages are left out."
 FEW = "An empty cell (-): the run has no such number; top-k needs k policies a task, and validation goals to pick on."
 UNSTATED = {"care": "CARE", "decision-transformer": "DT"}
@@ -52,7 +56,7 @@ def notes(splits: Sequence[Numbers]) -> list[str]:
     provenance, names = splits[0].provenance, [numbers.split for numbers in splits]
     has_maa = any(MAA in numbers.methods for numbers in splits)
     found = [COLUMNS_WITH_MAA if has_maa else COLUMNS, SUCCESS, INTERVALS]
-    found += [environment_gap(provenance), route(provenance), TOP]
+    found += [*adapted(provenance), environment_gap(provenance), route(provenance), TOP]
     found += [note for name in names for note in averages(name)]
     found += [TOKENS] if "unseen" in names else []
     found += _of_averages(splits) if len(splits) > 1 else []
@@ -66,6 +70,13 @@ def _of_averages(splits: Sequence[Numbers]) -> list[str]:
     found = [ABSENT.format(names=" and ".join(absent))] if absent else []
     found += [UNLIKE.format(splits=" and ".join(unlike))] if unlike else []
     return [*found, FEW]
+
+
+def adapted(provenance: Mapping[str, Any]) -> list[str]:
+    """Which rows are fitted to their prompts, by the run's own configuration."""
+    methods = provenance.get("config", {}).get("methods", [])
+    names = [method["component"] for method in methods if method.get("adaptation")]
+    return [ADAPTED.format(names=" and ".join(names))] if names else []
 
 
 def environment_gap(provenance: Mapping[str, Any]) -> str:
