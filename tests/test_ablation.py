@@ -33,7 +33,8 @@ DIFFERENCES = {
     "best of L by agreement": {"adaptation": "AgreementChoice"},
     "L weighted by agreement": {"adaptation": "AgreementChoice"},
     "gradient steps on latents": {"adaptation": "LatentAdaptation"},
-    OURS: {"adaptation": "PromptAdaptation"},
+    OURS: {"adaptation": "GatedAdaptation"},
+    "no gate": {"adaptation": "PromptAdaptation"},
 }
 COMPETITORS = {"mse-regressor", "make-an-agent", "retrieval", "agreement-retrieval", "mean-policy", "prompt-cloning"}
 ADAPTED = {"mse-regressor", "make-an-agent", "agreement-retrieval", "mean-policy", "as the paper prints it"}
@@ -128,7 +129,7 @@ def test_differences_are_told_as_bindings() -> None:
     found = rows("desktop")
     told = {name: list(differences(found[REFERENCE].described(), method.described())) for name, method in found.items()}
     assert told[REFERENCE] == []
-    assert told[OURS] == ["`GenHypRL.adaptation=@PromptAdaptation()` (None)"]
+    assert told[OURS] == ["`GenHypRL.adaptation=@GatedAdaptation()` (None)"]
     assert told["no Q"] == ["`HypLatent.lambda_reg=0.0` (0.1)"]
     assert told["MLP U-Net"] == ["`HypLatent.generator=@MLPUNetGenerator()` (@UNet1DGenerator())"]
     assert told["retrieval"] == ["the method `Retrieval` in place of `GenHypRL`"]

@@ -43,8 +43,9 @@ ABSENT = (
     "reproduced here, so only its numbers stand."
 )
 ADAPTED = (
-    "Adaptation: the paper deploys policies as they are decoded. Here those of {names} are first fitted to their prompt's "
-    "own actions, without any step in an environment; `hyprepro run ablation` has the same rows without it."
+    "Adaptation: the paper deploys policies as they are decoded. Here those of {names} that disagree with their "
+    "prompt are first fitted to its actions, without any step in an environment; `hyprepro run ablation` has the rows "
+    "without it."
 )
 UNLIKE = "Ours averages other tasks than the paper ({splits}), so its averages are left out."
 FEW = "An empty cell (-): the run has no such number; top-k needs k policies a task, and validation goals to pick on."

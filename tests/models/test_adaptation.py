@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hyprepro.errors import UserError
 from hyprepro.models.adaptation import Adaptation, AgreementChoice, LatentAdaptation, PromptAdaptation, Start
+from hyprepro.models.gated_adaptation import GatedAdaptation
 from hyprepro.policies.fitting import interpolated_pairs
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 from hyprepro.policies.stacked import StackedPolicies
@@ -114,6 +115,18 @@ def test_the_candidate_that_agrees_best_is_chosen(elsewhere: Start, sources: Ten
     cold, warm = (adapted(AgreementChoice(temperature=t), start, prompts) for t in (1e-4, 1e4))
     assert torch.allclose(cold, sources, atol=1e-5)
     assert torch.allclose(warm, torch.cat([elsewhere.params[:, None], offered], 1).mean(1), atol=1e-4)
+
+
+def test_a_policy_that_agrees_with_its_prompt_passes_the_gate_untouched(
+    elsewhere: Start, sources: Tensor, prompts: Prompts
+) -> None:
+    mixed = torch.cat([sources[:2], elsewhere.params[2:]])
+    gate = GatedAdaptation(adaptation=PromptAdaptation(steps=5), tolerance=0.02)
+    found = adapted(gate, Start(METAWORLD_LAYOUT, mixed), prompts)
+    ungated = adapted(PromptAdaptation(steps=5), Start(METAWORLD_LAYOUT, mixed), prompts)
+    assert torch.equal(found[:2], sources[:2])
+    assert torch.equal(found[2:], ungated[2:])
+    assert torch.equal(adapted(gate, Start(METAWORLD_LAYOUT, sources), prompts), sources)
 
 
 @pytest.mark.parametrize("adaptation", [LatentAdaptation(), AgreementChoice()])
