@@ -110,7 +110,8 @@ def test_a_variant(run: Run, base: dict[str, Any], variant: str) -> None:
 def test_rows_of_the_ablation_share_what_they_do_not_change(run: Run) -> None:
     scopes = ("", "no_q/", "mean_candidate/")
     rows = ", ".join(f"@{scope}GenHypRL()" for scope in scopes)
-    result = run("-b", f"Recipe.methods=({rows})", "-b", "UNSEEN=('reach',)", recipe="ablation")
+    bindings = [f"Recipe.methods=({rows})", "UNSEEN=('reach',)", "Recipe.reference='gen-hyprl'"]
+    result = run(*(part for binding in bindings for part in ("-b", binding)), recipe="ablation")
     names = ["gen-hyprl", "no Q", "mean candidate"]
     for split in ("seen", "unseen"):
         found = [r for r in result["rows"] if (r["split"], r["task"], r["statistic"]) == (split, None, "mean")]

@@ -154,7 +154,7 @@ def test_imported_policies_and_prompts_run_where_that_is_asked_for(hyprepro, run
     fields = zip(("policies", "trajectories"), imported, strict=True)
     bindings = [f"ImportedData.{field}='{file}'" for field, file in fields]
     bindings += ["Recipe.methods=(@Expert(),)", "Recipe.protocols=(@StrictProtocol(),)", "Recipe.below=()"]
-    bindings += ["Recipe.tasks=('door-open',)", "Recipe.prompts_per_task=1"]
+    bindings += ["Recipe.seen=('door-open',)", "Recipe.prompts_per_task=1"]
     options = [part for binding in bindings for part in ("-b", binding)]
     gin, out = files.gin_root() / "data" / "imported.gin", tmp_path / "out"
     found = hyprepro("run", "table1", "--scale", "smoke", "--workers", 0, "-g", gin, *options, "--out", out)

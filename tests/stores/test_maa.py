@@ -189,10 +189,9 @@ def test_names_of_tasks(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    """48 MB of file, mapped 4 MB at a time: the process grows by far less than the file."""
-    rows = 500
-    write(tmp_path / "reach.pt", 4)
-    torch.save({name: torch.zeros(rows, width) for name, width in hostile.MAA_WIDTHS.items()}, tmp_path / "data.pt")
+    """95 MB of file, mapped 4 MB at a time: after a file of 24 MB the process hardly grows any more."""
+    for file, rows in (("reach.pt", 250), ("data.pt", 1000)):
+        torch.save({name: torch.zeros(rows, width) for name, width in hostile.MAA_WIDTHS.items()}, tmp_path / file)
     script = f"""
 from pathlib import Path
 from hyprepro.stores import maa
@@ -207,5 +206,5 @@ print(1024 * (peak() - before))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     size = (tmp_path / "data.pt").stat().st_size
-    assert size > 45e6
-    assert int(done.stdout) < size / 4, done.stdout
+    assert size > 90e6
+    assert int(done.stdout) < size / 8, done.stdout
