@@ -23,6 +23,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pickle
+import re
 import socket
 import threading
 import time
@@ -54,13 +55,15 @@ GPU_SHARE = 0.25
 """Of a GPU, for a stage that trains on one. We chose: the networks are small, and four processes share a GPU well."""
 
 ATTEMPTS = 4
+CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 30.0
 VISIBLE_SECONDS = 60.0
+JOIN = "join the cluster on this machine (ray start --address=HOST:PORT, or ray start --head), then say --address auto"
 SAME_EVERYWHERE = "install the same versions on every machine: pip install 'hyprepro[ray]' -c constraints.txt"
 
 
 class RayCluster:
-    """An executor: the machines of a Ray cluster.
+    """An executor: the machines of a Ray cluster, one of which must be this one.
 
     Args:
         address: "HOST:PORT" of the cluster's head, or "auto" for the cluster that this machine belongs to. None: what
@@ -68,12 +71,14 @@ class RayCluster:
         limit: Stages that run at once, at most; None for as many as the cluster has processors.
 
     Raises:
-        UserError: Ray is not installed.
+        UserError: Ray is not installed, or this is no address.
     """
 
     def __init__(self, address: str | None = None, limit: int | None = None) -> None:
         _import_ray()
         self._address = address or os.environ.get("RAY_ADDRESS")
+        if self._address not in (None, "auto", "local") and not re.fullmatch(r"[^/:]+:\d+", str(self._address)):
+            raise UserError("This is no address of a Ray cluster.", where=f"--address {self._address}", fix=JOIN)
         self._limit = limit
         self._seen = 1
 
@@ -119,19 +124,21 @@ def _import_ray() -> ModuleType:
 def _connect(ray: ModuleType, address: str | None, limit: int | None) -> None:
     environment = {**WORKER_ENVIRONMENT, DEVICE_VARIABLE: device()}
     options: dict[str, Any] = {"runtime_env": {"env_vars": environment}, "log_to_driver": False}
-    if address is None:
+    if address in (None, "local"):
         options |= {"address": "local", "num_cpus": limit or os.cpu_count(), "include_dashboard": False}
         options |= {"object_store_memory": OBJECT_STORE_BYTES}
     else:
         options |= {"address": address}
     try:
+        if address not in (None, "auto", "local"):
+            host, port = str(address).split(":")
+            socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()  # Ray asks for five minutes
         ray.init(logging_level="error", **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises bare Exceptions, too
         raise UserError(
             f"The Ray cluster cannot be reached: {str(error).splitlines()[0]}",
             where=f"--address {address}" if address else "--executor ray",
-            fix="on this machine, join the cluster first: ray start --address=HOST:PORT (or ray start --head), "
-            "then use --address auto",
+            fix=JOIN,
         ) from error
 
 

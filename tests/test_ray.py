@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
 import subprocess
@@ -120,11 +119,14 @@ def test_the_driver_killed_and_started_again_makes_only_what_is_missing(
     serial = ArtifactCache(tmp_path / "serial")
     execute(graph(), serial, workers=0)
     log = tmp_path / "log"
-    command = [sys.executable, "-m", "tests.toy_stages", str(cache.root), str(log), cluster.address]
+    program = "import sys; from tests.toy_stages import main; main(sys.argv[1:])"  # nodes import no __main__
+    command = [sys.executable, "-c", program, str(cache.root), str(log), cluster.address]
     driver = subprocess.Popen(command, cwd=ROOT)
-    until(lambda: len(list(cache.root.glob("chain-*/manifest.json"))) >= 2)
-    os.kill(driver.pid, signal.SIGKILL)
-    driver.wait()
+    try:
+        until(lambda: driver.poll() is not None or len(list(cache.root.glob("chain-*/manifest.json"))) >= 2)
+    finally:
+        driver.kill()
+    assert driver.wait() == -signal.SIGKILL
     left = missing(graph(), cache)
     assert 0 < len(left) < len(all_stages(graph()))
     events: list[Event] = []
@@ -176,3 +178,9 @@ def test_other_code_on_a_node_is_refused(cluster: Any, cache: ArtifactCache) -> 
 def test_an_address_where_no_cluster_is(cache: ArtifactCache) -> None:
     with pytest.raises(UserError, match="cannot be reached"):
         execute([Toy()], cache, RayCluster("127.0.0.1:9"))
+
+
+@pytest.mark.parametrize("address", ["ray://head:10001", "head", "head:port"])
+def test_what_is_no_address(address: str) -> None:
+    with pytest.raises(UserError, match="no address of a Ray cluster"):
+        RayCluster(address)

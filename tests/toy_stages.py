@@ -1,7 +1,4 @@
-"""Small stages that worker processes can import.
-
-`python -m tests.toy_stages CACHE LOG [RAY_ADDRESS]` runs a whole graph of them.
-"""
+"""Small stages that worker processes can import: `python -m tests.toy_stages CACHE LOG` runs a whole graph of them."""
 
 from __future__ import annotations
 
