@@ -135,10 +135,14 @@ def _connect(ray: ModuleType, address: str | None, limit: int | None) -> None:
             socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()  # Ray asks for five minutes
         ray.init(logging_level="error", **options)
     except Exception as error:  # Ray raises bare Exceptions, too
+        with suppress(Exception):
+            ray.shutdown()  # ends what was half started
+        reason = str(error).splitlines()[0]
+        if options["address"] == "local":
+            what, fix = f"Ray cannot be started on this machine: {reason}", "try again, or leave out --executor ray"
+            raise UserError(what, where="--executor ray", fix=fix) from error
         raise UserError(
-            f"The Ray cluster cannot be reached: {str(error).splitlines()[0]}",
-            where=f"--address {address}" if address else "--executor ray",
-            fix=JOIN,
+            f"The Ray cluster cannot be reached: {reason}", where=f"--address {address}", fix=JOIN
         ) from error
 
 
