@@ -58,6 +58,13 @@ def statistics(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def ray(session: nox.Session) -> None:
+    """Run stages on a Ray cluster of two nodes on this machine (about 240 MB to install)."""
+    session.install("-e", ".[dev,ray]", *CONSTRAINTS)
+    session.run("pytest", "tests/test_executors.py", "tests/test_ray.py", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(default=False)
 def minimums(session: nox.Session) -> None:
     """Run the tests with the lowest version of every dependency that pyproject.toml allows."""
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]

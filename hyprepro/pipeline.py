@@ -21,6 +21,7 @@ from hyprepro.evaluation.protocols import Protocol, ValidationProtocol
 from hyprepro.evaluation.records import with_variant, write_records
 from hyprepro.evaluation.stage import Rollouts
 from hyprepro.execution import Event, OnEvent, execute, missing
+from hyprepro.executors import Executor
 from hyprepro.experiment import Experiment, Outcome, check_prompts, check_unique
 from hyprepro.methods.base import Method
 from hyprepro.provenance import PeakMemory
@@ -239,7 +240,7 @@ def run_recipe(
     recipe: Experiment,
     out_dir: Path,
     cache: ArtifactCache,
-    workers: int = 2,
+    workers: int | Executor = 2,
     progress: OnEvent = lambda event: None,
     operative_config: str = "",
 ) -> dict[str, Any]:
@@ -252,7 +253,7 @@ def run_recipe(
         recipe: What to run.
         out_dir: The folder to write to.
         cache: Where artifacts are.
-        workers: Worker processes.
+        workers: Worker processes of this machine, or an executor.
         progress: Called whenever something happens to a stage.
         operative_config: The gin text that resolves to this recipe, to be written beside the result.
 
@@ -273,7 +274,7 @@ def run_recipe(
             "wall_seconds": round(time.perf_counter() - started, 1),
             "work_seconds": round(sum(each.seconds for each in done.stages), 1),
             "peak_memory_mb": round(memory.megabytes),
-            "workers": workers,
+            "workers": workers if isinstance(workers, int) else workers.workers,
             "device": device(),
             "stages": len(planned.stages),
             "stages_made": len(planned.to_do),
@@ -305,6 +306,8 @@ def plain_line(event: Event) -> str:
     text = f"[{event.finished}/{event.total}] {event.kind} {event.stage.label}"
     if event.kind == "waiting":
         return f"{text}: another run is making it"
+    if event.kind == "lost":
+        return f"{text}: its process or machine is gone; it goes on elsewhere"
     if event.kind == "progress":
         metrics = ", ".join(f"{name} {value:.4g}" for name, value in event.metrics.items())
         return f"{text} {event.step}/{event.steps} {metrics}".rstrip()

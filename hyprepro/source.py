@@ -14,7 +14,9 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-PLUMBING = frozenset(f"hyprepro.{name}" for name in ("artifacts", "errors", "execution", "recipe", "source"))
+PLUMBING = frozenset(
+    f"hyprepro.{name}" for name in ("artifacts", "errors", "execution", "executors", "ray_executor", "recipe", "source")
+)
 """Modules that move results around without changing them."""
 
 

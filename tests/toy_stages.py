@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from hyprepro.artifacts import ArtifactCache, Report, Stage, write_atomically
 from hyprepro.errors import UserError
 from hyprepro.execution import execute
+from hyprepro.executors import Executor
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,23 @@ class Pid(Toy):
 
 
 @dataclass(frozen=True)
+class Traced(Chain):
+    """A chain that notes in a folder on which Ray node, and in which process, every attempt at it ran."""
+
+    kind: ClassVar[str] = "traced"
+    traces: str = ""
+
+    def content(self, work: Path, inputs: dict[str, Path], report: Report) -> str:
+        import ray
+
+        node = ray.get_runtime_context().get_node_id()
+        resumed = (work / "checkpoint.txt").exists()
+        with (Path(self.traces) / self.name).open("a") as file:
+            file.write(f"{node} {os.getpid()} {'resumed' if resumed else 'fresh'}\n")
+        return super().content(work, inputs, report)
+
+
+@dataclass(frozen=True)
 class TorchState(Toy):
     """Writes down how torch was set up for it, and a few draws of the global generators."""
 
@@ -137,9 +155,14 @@ def graph(pause: float = 0.004) -> list[Stage]:
 
 
 def main(arguments: list[Any]) -> None:
-    cache, log = arguments
+    cache, log, *address = arguments
     os.environ["TOY_LOG"] = log
-    execute(graph(), ArtifactCache(cache), workers=2)
+    workers: int | Executor = 2
+    if address:
+        from hyprepro.ray_executor import RayCluster
+
+        workers = RayCluster(*address)
+    execute(graph(), ArtifactCache(cache), workers)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,26 @@ CacheOption = Annotated[
     ),
 ]
 WorkersOption = Annotated[
-    int, typer.Option("--workers", metavar="N", min=0, help="Worker processes; 0 runs in this one.")
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        min=0,
+        help="Worker processes; 0 runs in this one.",
+        show_default="2; with ray, the cluster's processors",
+    ),
+]
+ExecutorOption = Annotated[
+    str, typer.Option("--executor", metavar="NAME", help="Where stages run: local or ray (many machines).")
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="ADDRESS",
+        help="The Ray cluster: HOST:PORT or auto.",
+        show_default="RAY_ADDRESS, else this machine",
+    ),
 ]
 
 DeviceOption = Annotated[

@@ -11,8 +11,10 @@ import typer
 from hyprepro.cli import console
 from hyprepro.cli.arguments import (
     DEFAULT_SCALE,
+    AddressOption,
     CacheOption,
     DeviceOption,
+    ExecutorOption,
     JsonOption,
     RecipeArgument,
     ScaleOption,
@@ -20,10 +22,11 @@ from hyprepro.cli.arguments import (
     WorkersOption,
 )
 from hyprepro.cli.progress import RunProgress
-from hyprepro.cli.recipes import Choice, choose, committed_result, open_cache, use_device
+from hyprepro.cli.recipes import Choice, choose, choose_executor, committed_result, open_cache, use_device
 
 if TYPE_CHECKING:
     from hyprepro.artifacts import ArtifactCache
+    from hyprepro.executors import Executor
 
 FreshOption = Annotated[
     Path | None,
@@ -43,7 +46,9 @@ def check(
     variant: VariantOption = None,
     fresh: FreshOption = None,
     committed: CommittedOption = None,
-    workers: WorkersOption = 2,
+    workers: WorkersOption = None,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
     cache: CacheOption = None,
     device: DeviceOption = None,
     json: JsonOption = False,
@@ -56,6 +61,7 @@ def check(
     from hyprepro.tables.result import read_result
 
     use_device(device)
+    chosen = choose_executor(executor, address, workers)
     choice = choose(recipe, scale, variant, None, None, None)
     reference = committed or committed_result(choice.recipe, choice.is_custom)
     if fresh is not None:
@@ -63,7 +69,7 @@ def check(
     else:
         read_result(reference)  # refuse a damaged file before the work, not after it
         with tempfile.TemporaryDirectory(prefix="hyprepro-check-") as folder:
-            _run(choice, Path(folder), open_cache(cache), workers, quiet=json)
+            _run(choice, Path(folder), open_cache(cache), chosen, quiet=json)
             violations = check_files(reference, Path(folder) / "result.json")
     numbers = len(read_result(reference)["rows"])
     if json:
@@ -78,8 +84,8 @@ def check(
         raise typer.Exit(1)
 
 
-def _run(choice: Choice, folder: Path, cache: ArtifactCache, workers: int, quiet: bool) -> None:
+def _run(choice: Choice, folder: Path, cache: ArtifactCache, executor: Executor, quiet: bool) -> None:
     from hyprepro.pipeline import run_recipe
 
     with RunProgress(quiet=quiet) as progress:
-        run_recipe(choice.recipe, folder, cache, workers, progress, choice.operative_config)
+        run_recipe(choice.recipe, folder, cache, executor, progress, choice.operative_config)

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from hyprepro.cli import console
-from hyprepro.cli.arguments import BindingsOption, CacheOption, FilesOption, WorkersOption
+from hyprepro.cli.arguments import (
+    AddressOption,
+    BindingsOption,
+    CacheOption,
+    ExecutorOption,
+    FilesOption,
+    WorkersOption,
+)
 from hyprepro.cli.progress import RunProgress, duration
-from hyprepro.cli.recipes import open_cache
+from hyprepro.cli.recipes import choose_executor, open_cache
 
 if TYPE_CHECKING:
     from hyprepro.collectors.collection import Collection
@@ -36,7 +43,9 @@ def collect(
     gin: FilesOption = None,
     out: OutOption = Path("stores"),
     dry_run: DryRunOption = False,
-    workers: WorkersOption = 2,
+    workers: WorkersOption = None,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
     cache: CacheOption = None,
 ) -> None:
     """Train experts with SAC, select them, record prompts, and write NAME.policies.h5, NAME.trajectories.h5, NAME.md.
@@ -49,16 +58,17 @@ def collect(
     from hyprepro.execution import execute, missing
     from hyprepro.registry import resolve
 
+    chosen = choose_executor(executor, address, workers)
     path = files.named_file("collections", name)
     collection = cast("Collection", resolve(path, bindings=bind or (), files_=gin or (), root="Collection").recipe)
     stages, store = stages_of(collection), open_cache(cache)
     todo = missing(stages, store)
     if dry_run:
         console.columns([("time", "stage"), *((duration(s.cost), s.label) for s in todo)], indent=0)
-        console.line(f"{len(todo)} stages to do; about {duration(sum(s.cost for s in todo) / max(workers, 1))}")
+        console.line(f"{len(todo)} stages to do; about {duration(sum(s.cost for s in todo) / max(chosen.workers, 1))}")
         return
     with RunProgress() as progress:
-        execute(stages, store, workers, progress)
+        execute(stages, store, chosen, progress)
     try:
         written = write_stores(collection, store, out, path.stem)
     except OSError as error:

@@ -12,9 +12,11 @@ import typer
 from hyprepro.cli import console
 from hyprepro.cli.arguments import (
     DEFAULT_SCALE,
+    AddressOption,
     BindingsOption,
     CacheOption,
     DeviceOption,
+    ExecutorOption,
     FilesOption,
     JsonOption,
     RecipeArgument,
@@ -23,7 +25,7 @@ from hyprepro.cli.arguments import (
     WorkersOption,
 )
 from hyprepro.cli.progress import RunProgress
-from hyprepro.cli.recipes import choose, open_cache, use_device
+from hyprepro.cli.recipes import choose, choose_executor, open_cache, use_device
 from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
@@ -51,7 +53,9 @@ def generate(
     variant: VariantOption = None,
     bind: BindingsOption = None,
     gin: FilesOption = None,
-    workers: WorkersOption = 2,
+    workers: WorkersOption = None,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
     cache: CacheOption = None,
     device: DeviceOption = None,
     json: JsonOption = False,
@@ -64,6 +68,7 @@ def generate(
     from hyprepro.pipeline import Recipe
 
     use_device(device)
+    chosen = choose_executor(executor, address, workers)
     choice = choose(recipe, scale, variant, None, bind, gin)
     if out.exists():
         raise UserError(
@@ -76,7 +81,7 @@ def generate(
         )
     rollouts = _rollouts(choice.recipe, store, method, task, seed)
     with RunProgress(quiet=json) as progress:
-        execute(rollouts, store, workers, progress)
+        execute(rollouts, store, chosen, progress)
     counts = _write(out, rollouts, store, {"recipe": recipe, "scale": scale, "method": method, "seed": seed})
     if json:
         console.print_json({"path": str(out), "policies": counts})

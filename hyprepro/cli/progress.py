@@ -76,6 +76,8 @@ class RunProgress:
             bars.update(task, completed=event.step, total=event.steps, metrics=_metrics(event))
         elif event.kind == "waiting":
             bars.update(task, metrics="another run is making it")
+        elif event.kind == "lost":
+            bars.update(task, metrics="its process or machine is gone; it goes on elsewhere")
 
     def _task(self, bars: Progress, key: str, label: str, total: int | None) -> TaskID:
         if key not in self._tasks:

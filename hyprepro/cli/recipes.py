@@ -12,11 +12,14 @@ from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
     from hyprepro.artifacts import ArtifactCache
+    from hyprepro.executors import Executor
     from hyprepro.experiment import Experiment
 
 DEFAULT_CACHE = Path(".hyprepro")
 RESULTS = Path("results")
 DEVICES = ("cpu", "cuda")
+EXECUTORS = ("local", "ray")
+DEFAULT_WORKERS = 2
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,38 @@ def use_device(name: str | None) -> None:
                 fix="Use the CPU, or install a build of torch for your GPU (see pytorch.org).",
             )
     os.environ[DEVICE_VARIABLE] = name  # part of every stage's key, and inherited by the workers
+
+
+def choose_executor(name: str, address: str | None, workers: int | None) -> Executor:
+    """Where stages run: `--executor`, `--address` and `--workers`.
+
+    Raises:
+        UserError: for an unknown executor, one that is not installed, or flags that do not fit together.
+    """
+    if name not in EXECUTORS:
+        raise UserError(
+            f"There is no executor named {name!r}.",
+            where=f"--executor {name}",
+            closest=closest_match(name, EXECUTORS),
+            fix="Choose local or ray.",
+        )
+    if name == "local":
+        if address is not None:
+            raise UserError(
+                "Only a Ray cluster has an address.",
+                where=f"--address {address}",
+                fix=f"Say: --executor ray --address {address}",
+            )
+        from hyprepro.executors import local
+
+        return local(DEFAULT_WORKERS if workers is None else workers)
+    if workers == 0:
+        raise UserError(
+            "With Ray, no stage runs in this process.", where="--workers 0", fix="Leave out --workers, or --executor."
+        )
+    from hyprepro.ray_executor import RayCluster
+
+    return RayCluster(address, workers)
 
 
 def open_cache(folder: Path | None) -> ArtifactCache:

@@ -10,9 +10,11 @@ import typer
 from hyprepro.cli import console
 from hyprepro.cli.arguments import (
     DEFAULT_SCALE,
+    AddressOption,
     BindingsOption,
     CacheOption,
     DeviceOption,
+    ExecutorOption,
     FilesOption,
     JsonOption,
     RecipeArgument,
@@ -22,7 +24,7 @@ from hyprepro.cli.arguments import (
     WorkersOption,
 )
 from hyprepro.cli.progress import RunProgress, duration
-from hyprepro.cli.recipes import Choice, choose, open_cache, use_device
+from hyprepro.cli.recipes import Choice, choose, choose_executor, open_cache, use_device
 
 if TYPE_CHECKING:
     from hyprepro.pipeline import Plan
@@ -48,7 +50,9 @@ def run(
     gin: FilesOption = None,
     dry_run: DryRunOption = False,
     out: OutOption = None,
-    workers: WorkersOption = 2,
+    workers: WorkersOption = None,
+    executor: ExecutorOption = "local",
+    address: AddressOption = None,
     cache: CacheOption = None,
     device: DeviceOption = None,
     json: JsonOption = False,
@@ -58,15 +62,16 @@ def run(
     Finished stages are kept and reused; a run that was interrupted goes on where it was.
     """
     use_device(device)
+    chosen = choose_executor(executor, address, workers)
     choice = choose(recipe, scale, variant, seeds, bind, gin)
     folder = choice.folder(out)
     if dry_run:
-        _dry_run(choice, folder, open_cache(cache), workers, json)
+        _dry_run(choice, folder, open_cache(cache), chosen.workers, json)
         return
     from hyprepro.pipeline import run_recipe
 
     with RunProgress(quiet=json) as progress:
-        result = run_recipe(choice.recipe, folder, open_cache(cache), workers, progress, choice.operative_config)
+        result = run_recipe(choice.recipe, folder, open_cache(cache), chosen, progress, choice.operative_config)
     if json:
         console.print_json(result)
         return

@@ -194,6 +194,9 @@ def test_a_file_in_the_place_of_the_results_folder(run, tmp_path: Path) -> None:
         (["--scale", "smokey"], "closest smoke"),
         (["--sclae", "smoke"], "closest --scale"),
         (["--device", "cdua"], "closest cuda"),
+        (["--executor", "rya"], "closest ray"),
+        (["--address", "auto"], "Only a Ray cluster has an address."),
+        (["--executor", "ray"], "no stage runs in this process"),
     ],
 )
 def test_mistakes_in_the_recipe_are_one_panel(run, tmp_path: Path, arguments: list[str], says: str) -> None:
