@@ -3,7 +3,7 @@
 Paper says: nothing of the kind; a decoded policy is deployed as it is (variants "paper" and "released").
 We chose: `PromptAdaptation`. An unseen task's policies lie outside the space that the decoder spans (the autoencoder
     ceiling says how far), so no latent gives them; the prompt's own actions say what is missing. The choice was made on
-    tasks withheld from training (`hyprepro run withheld`), never on the unseen test tasks.
+    tasks withheld from training, never on the unseen ones; results/README.md says how.
 """
 
 from __future__ import annotations
