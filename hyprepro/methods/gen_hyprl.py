@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.methods.adapted import WeightMethod, draw_seed
-from hyprepro.models.adaptation import Adaptation, PromptAdaptation
+from hyprepro.models.adaptation import Adaptation
 from hyprepro.models.behavior_embedding import BehaviorEmbedding, ContrastiveEmbedding
+from hyprepro.models.gated_adaptation import GatedAdaptation
 from hyprepro.models.hypformer import Aggregation, HypFormer
 from hyprepro.models.hyplatent import HypLatent
 from hyprepro.models.policy_autoencoder import Autoencoder, LinearAutoencoder
@@ -43,6 +44,9 @@ class LatentMethod(WeightMethod):
 
     autoencoder: Autoencoder = setting(LinearAutoencoder(), "E and D (eq. 1)")
     embedding: BehaviorEmbedding = setting(ContrastiveEmbedding(), "phi, psi and W (eq. 2)")
+    library: int = setting(
+        20, "training prompts of each training task whose generated policies an adaptation may start from", ge=1
+    )
 
     def encoded(self, data: StoreFiles) -> EncodePrompts:
         """The stage that encodes all training prompts, with its inputs."""
@@ -64,7 +68,11 @@ class LatentMethod(WeightMethod):
         with torch.no_grad():
             latents = self.latents(trained, prompts, seed)
             params = trained.autoencoder.decode(latents)
-        return Start(trained.autoencoder.layout, params, None, latents, trained.autoencoder.decode)
+        library = None
+        if self.adaptation is not None and self.adaptation.needs_library:
+            library = self._library(trained, data, seed)
+        layout, decode = trained.autoencoder.layout, trained.autoencoder.decode
+        return Start(layout, params, library=library, latents=latents, decode=decode)
 
     def latents(self, trained: PolicyGenerator, prompts: Prompts, seed: int) -> Tensor:
         """The latents `[n, 2, D]` that are decoded, one a prompt."""
@@ -73,6 +81,17 @@ class LatentMethod(WeightMethod):
         draws = torch.Generator().manual_seed(draw_seed(seed, prompts.task))
         return trained.latents(torch.from_numpy(prompts.tau), torch.from_numpy(prompts.tau_hat), draws)
 
+    def _library(self, trained: PolicyGenerator, data: StoreFiles, seed: int) -> Tensor:
+        """The policies `[M, P]` generated for training prompts, evenly spread over each task's."""
+        import torch
+
+        from hyprepro.methods.stored import training_prompts
+
+        with data.open_policies() as store:
+            prompts = [_spread(task, self.library) for task in training_prompts(data, store)]
+        with torch.no_grad():
+            return torch.cat([trained.autoencoder.decode(self.latents(trained, some, seed)) for some in prompts])
+
 
 @component
 class GenHypRLWithoutHypFormer(LatentMethod):
@@ -80,7 +99,7 @@ class GenHypRLWithoutHypFormer(LatentMethod):
 
     label: ClassVar[str] = "gen-hyprl-wo-hypformer"
 
-    adaptation: Adaptation | None = setting(PromptAdaptation(), _ADAPTATION)
+    adaptation: Adaptation | None = setting(GatedAdaptation(), _ADAPTATION)
     hyplatent: HypLatent = setting(HypLatent(), "stage 2 (eq. 3 to 5)")
 
     def training(self, data: StoreFiles, seed: int) -> Assemble:
@@ -100,7 +119,7 @@ class GenHypRL(LatentMethod):
 
     label: ClassVar[str] = "gen-hyprl"
 
-    adaptation: Adaptation | None = setting(PromptAdaptation(), _ADAPTATION)
+    adaptation: Adaptation | None = setting(GatedAdaptation(), _ADAPTATION)
     hyplatent: HypLatent = setting(HypLatent(), "stage 2 (eq. 3 to 5)")
     hypformer: Aggregation = setting(HypFormer(), "stage 3 (eq. 6 to 9)")
     candidates: int | None = setting(None, "L at deployment; None: HypFormer.candidates, as trained", ge=1)
@@ -143,3 +162,9 @@ class GenHypRL(LatentMethod):
         if isinstance(self.hypformer, HypFormer) and self.hypformer.bank < self.candidates:
             changed["bank"] = 0  # a bank of fewer candidates than a step samples would cap L in silence
         return self.hypformer.model_copy(update=changed)
+
+
+def _spread(prompts: Prompts, count: int) -> Prompts:
+    """At most `count` of the prompts, evenly spread."""
+    kept = min(count, len(prompts))
+    return prompts.subset([row * len(prompts) // kept for row in range(kept)])

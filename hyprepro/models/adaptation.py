@@ -1,16 +1,18 @@
 """Adaptation: what is done with a generated policy and the prompt before it is deployed. No environment is touched.
 
 Paper says: nothing of the kind; a decoded policy is deployed as it is (variants "paper" and "released").
-We chose: `PromptAdaptation`. An unseen task's policies lie outside the space that the decoder spans (the autoencoder
-    ceiling says how far), so no latent gives them; the prompt's own actions say what is missing. The choice was made on
-    tasks withheld from training, never on the unseen ones; results/README.md says how.
+We chose: gradient steps on the prompt (`PromptAdaptation`), from several starts (`RestartedAdaptation`), where a policy
+    does not act as its prompt does already (`GatedAdaptation`). An unseen task's policies lie outside the space that
+    the decoder spans (the autoencoder ceiling says how far), so no latent gives them; the prompt's own actions say what
+    is missing. The choice was made on tasks withheld from training, never on the unseen ones; results/README.md says
+    how.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.recipe import Component, component, setting
@@ -31,6 +33,7 @@ class Start:
         layout: The policies' layout.
         params: The policy of each prompt `[n, P]`.
         candidates: Policies to choose from for each prompt `[n, K, P]`; None where there are none.
+        library: Policies that the method generates for training prompts `[M, P]`; None where there are none.
         latents: The latents behind `params` `[n, 2, D]`; None for policies that were not decoded.
         decode: The decoder, latents `[n, 2, D]` to parameters `[n, P]`, differentiable; None as well.
     """
@@ -38,15 +41,33 @@ class Start:
     layout: PolicyLayout
     params: Tensor
     candidates: Tensor | None = None
+    library: Tensor | None = None
     latents: Tensor | None = None
     decode: Callable[[Tensor], Tensor] | None = None
 
+    def subset(self, rows: Tensor) -> Start:
+        """The start of the prompts `rows` alone."""
+
+        def of(part: Tensor | None) -> Tensor | None:
+            return None if part is None else part[rows]
+
+        return replace(self, params=self.params[rows], candidates=of(self.candidates), latents=of(self.latents))
+
 
 class Adaptation(Component, ABC):
-    """Fits generated policies to their prompts. `needs_candidates`: whether `Start.candidates` is looked at."""
+    """Fits generated policies to their prompts."""
 
     slot: ClassVar[str] = "adaptation"
-    needs_candidates: ClassVar[bool] = False
+
+    @property
+    def needs_candidates(self) -> bool:
+        """Whether `Start.candidates` is looked at."""
+        return False
+
+    @property
+    def needs_library(self) -> bool:
+        """Whether `Start.library` is looked at."""
+        return False
 
     @abstractmethod
     def adapt(self, start: Start, prompts: Prompts, draws: torch.Generator) -> Tensor:
@@ -100,9 +121,12 @@ class AgreementChoice(Adaptation):
     exp(-disagreement / temperature).
     """
 
-    needs_candidates: ClassVar[bool] = True
-
     temperature: float = setting(0.0, "Of the average over candidates; 0 picks the best one.", ge=0)
+
+    @property
+    def needs_candidates(self) -> bool:
+        """Yes."""
+        return True
 
     def adapt(self, start: Start, prompts: Prompts, draws: torch.Generator) -> Tensor:
         """The chosen or averaged candidates."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hyprepro.models.adaptation import Adaptation, PromptAdaptation, Start
+from hyprepro.models.adaptation import Adaptation, Start
+from hyprepro.models.restarts import RestartedAdaptation
 from hyprepro.recipe import component, setting
 
 if TYPE_CHECKING:
@@ -23,19 +24,30 @@ if TYPE_CHECKING:
 class GatedAdaptation(Adaptation):
     """Adapts the policies that disagree with their prompts, and leaves the others as they are."""
 
-    adaptation: Adaptation = setting(PromptAdaptation(), "what is done with the policies that disagree")
+    adaptation: Adaptation = setting(RestartedAdaptation(), "what is done with the policies that disagree")
     tolerance: float = setting(
         0.06, "Mean squared difference to the prompt's actions up to which a policy stays as it was generated.", ge=0
     )
+
+    @property
+    def needs_candidates(self) -> bool:
+        """Where what is gated needs them."""
+        return self.adaptation.needs_candidates
+
+    @property
+    def needs_library(self) -> bool:
+        """Where what is gated needs it."""
+        return self.adaptation.needs_library
 
     def adapt(self, start: Start, prompts: Prompts, draws: torch.Generator) -> Tensor:
         """The policies `[n, P]`, adapted where they disagree."""
         import torch
 
-        needy = disagreement(start, prompts) > self.tolerance
-        if not needy.any():
-            return start.params
-        return torch.where(needy[:, None], self.adaptation.adapt(start, prompts, draws), start.params)
+        needy = torch.nonzero(disagreement(start, prompts) > self.tolerance)[:, 0]
+        params = start.params.clone()
+        if len(needy):
+            params[needy] = self.adaptation.adapt(start.subset(needy), prompts.subset(needy.tolist()), draws)
+        return params
 
 
 def disagreement(start: Start, prompts: Prompts) -> Tensor:

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from hyprepro.artifacts import ArtifactCache
 from hyprepro.methods.adapted import WeightMethod
 from hyprepro.methods.agreement_retrieval import AgreementRetrieval, disagreement
 from hyprepro.methods.mean_policy import MeanPolicy
 from hyprepro.models.adaptation import AgreementChoice, PromptAdaptation
+from hyprepro.models.restarts import RestartedAdaptation
 from hyprepro.policies.layout import METAWORLD_LAYOUT
+from hyprepro.stages.data import training_tasks
 from tests.conftest import TinyStores
 from tests.methods.shared import params_of, prompts_of
 from tests.stages.test_stages import WHOLE, make
@@ -48,3 +51,18 @@ def test_gen_hyprl_offers_its_candidates(tiny_stores: TinyStores, tmp_path: Path
     before, after = (np.diag(disagreement(METAWORLD_LAYOUT, params, prompts)) for params in (bare, chosen))
     assert after.mean() <= before.mean() + 1e-6
     assert WHOLE.model_copy(update={"adaptation": None}).generate(trained, data, prompts, 0).candidates is None
+
+
+def test_gen_hyprl_offers_what_it_generates_for_training_prompts(tiny_stores: TinyStores, tmp_path: Path) -> None:
+    data = tiny_stores.data.files()
+    stage = WHOLE.training(data, 0)
+    trained, prompts = stage.load(make(stage, ArtifactCache(tmp_path))), prompts_of(data, "reach")
+    fit = RestartedAdaptation(adaptation=FIT)
+    start = WHOLE.model_copy(update={"adaptation": fit, "library": 2}).generate(trained, data, prompts, 0)
+    assert start.library is not None
+    with data.open_policies() as store:
+        assert start.library.shape == (2 * len(training_tasks(store)), METAWORLD_LAYOUT.size)
+    again = WHOLE.model_copy(update={"adaptation": fit, "library": 2}).generate(trained, data, prompts.subset([0]), 0)
+    assert again.library is not None
+    assert torch.equal(again.library, start.library)  # the library does not depend on the prompts
+    assert WHOLE.model_copy(update={"adaptation": FIT}).generate(trained, data, prompts, 0).library is None

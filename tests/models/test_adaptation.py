@@ -13,6 +13,7 @@ from torch import Tensor
 from hyprepro.errors import UserError
 from hyprepro.models.adaptation import Adaptation, AgreementChoice, LatentAdaptation, PromptAdaptation, Start
 from hyprepro.models.gated_adaptation import GatedAdaptation
+from hyprepro.models.restarts import RestartedAdaptation
 from hyprepro.policies.fitting import interpolated_pairs
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 from hyprepro.policies.stacked import StackedPolicies
@@ -47,7 +48,7 @@ def elsewhere(prompts: Prompts) -> Start:
     def decode(z: Tensor) -> Tensor:
         return z.flatten(1) @ basis
 
-    return Start(METAWORLD_LAYOUT, decode(latents), None, latents, decode)
+    return Start(METAWORLD_LAYOUT, decode(latents), latents=latents, decode=decode)
 
 
 def errors(params: Tensor, prompts: Prompts) -> np.ndarray:
@@ -123,13 +124,51 @@ def test_a_policy_that_agrees_with_its_prompt_passes_the_gate_untouched(
     mixed = torch.cat([sources[:2], elsewhere.params[2:]])
     gate = GatedAdaptation(adaptation=PromptAdaptation(steps=5), tolerance=0.02)
     found = adapted(gate, Start(METAWORLD_LAYOUT, mixed), prompts)
-    ungated = adapted(PromptAdaptation(steps=5), Start(METAWORLD_LAYOUT, mixed), prompts)
+    rows = range(2, len(prompts))
+    ungated = adapted(PromptAdaptation(steps=5), Start(METAWORLD_LAYOUT, mixed[2:]), prompts.subset(rows))
     assert torch.equal(found[:2], sources[:2])
-    assert torch.equal(found[2:], ungated[2:])
+    assert torch.equal(found[2:], ungated)
     assert torch.equal(adapted(gate, Start(METAWORLD_LAYOUT, sources), prompts), sources)
 
 
-@pytest.mark.parametrize("adaptation", [LatentAdaptation(), AgreementChoice()])
+def test_of_several_starts_each_prompt_keeps_the_lowest_objective(
+    elsewhere: Start, sources: Tensor, prompts: Prompts
+) -> None:
+    fit = PromptAdaptation(steps=5)
+    start = Start(METAWORLD_LAYOUT, torch.cat([sources[:2], elsewhere.params[2:]]), library=sources.flip(0)[:3])
+    singles = {
+        name: adapted(RestartedAdaptation(adaptation=fit, starts=(name,)), start, prompts)
+        for name in ("generated", "agreeing", "mean")
+    }
+    found = adapted(RestartedAdaptation(adaptation=fit), start, prompts)
+    chosen = [{name for name, one in singles.items() if torch.equal(one[row], found[row])} for row in range(len(found))]
+    assert all(chosen)  # every policy is one of the single fits ...
+    assert len({frozenset(names) for names in chosen}) > 1  # ... and not always the same one
+    best = torch.stack([torch.from_numpy(errors(one, prompts)) for one in singles.values()]).amin(0)
+    assert (torch.from_numpy(errors(found, prompts)) < best + 0.05).all()
+
+
+def test_a_library_that_is_no_help_changes_nothing(elsewhere: Start, sources: Tensor, prompts: Prompts) -> None:
+    start = Start(METAWORLD_LAYOUT, sources, library=torch.cat([-elsewhere.params, elsewhere.params]))
+    fit = PromptAdaptation(steps=5)
+    assert torch.equal(adapted(RestartedAdaptation(adaptation=fit), start, prompts), adapted(fit, start, prompts))
+
+
+def test_the_mean_start_is_the_mean_of_the_library(elsewhere: Start, sources: Tensor, prompts: Prompts) -> None:
+    start, fit = replace(elsewhere, library=sources), PromptAdaptation(steps=3)
+    found = adapted(RestartedAdaptation(adaptation=fit, starts=("mean",)), start, prompts)
+    mean = sources.mean(0).expand_as(sources).clone()
+    assert torch.allclose(found, adapted(fit, replace(start, params=mean), prompts), atol=1e-6)
+
+
+def test_only_what_needs_a_library_asks_for_it() -> None:
+    assert RestartedAdaptation().needs_library
+    assert GatedAdaptation().needs_library
+    assert not RestartedAdaptation(starts=("generated",)).needs_library
+    assert not GatedAdaptation(adaptation=PromptAdaptation()).needs_library
+
+
+@pytest.mark.parametrize("adaptation", [LatentAdaptation(), AgreementChoice(), RestartedAdaptation()])
 def test_what_a_method_does_not_have_is_asked_for_clearly(
     adaptation: Adaptation, sources: Tensor, prompts: Prompts
 ) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def steps_on_weights(settings: PromptAdaptation, start: Start, prompts: Prompts, draws: torch.Generator) -> Tensor:
     """Policies `[n, P]` after gradient steps on all weights but the log-std head's."""
-    observations, actions = _pairs(prompts)
+    observations, actions = prompt_pairs(prompts)
     mean = observations.mean(dim=1, keepdim=True)
     ones = torch.ones_like(mean)
     weights = standardised(_weights(start.layout, start.params), mean, ones)
@@ -36,6 +36,18 @@ def steps_on_weights(settings: PromptAdaptation, start: Start, prompts: Prompts,
     return _joined(start, unstandardised(fitted, mean, ones)) if settings.steps else start.params
 
 
+@torch.no_grad()
+def objective(settings: PromptAdaptation, start: Start, fitted: Tensor, prompts: Prompts) -> Tensor:
+    """What `steps_on_weights` lowers, without its noise, for fitted policies `[n, P]`: one number a prompt `[n]`."""
+    observations, actions = prompt_pairs(prompts)
+    mean = observations.mean(dim=1, keepdim=True)
+    ones = torch.ones_like(mean)
+    before, after = (standardised(_weights(start.layout, params), mean, ones) for params in (start.params, fitted))
+    error = (forward(start.layout, after, observations - mean) - actions).square().mean(dim=(1, 2))
+    moved = sum(((after[name] - before[name]).square().flatten(1).sum(1) for name in after), torch.zeros(()))
+    return error + settings.pull * moved
+
+
 def steps_on_latents(settings: LatentAdaptation, start: Start, prompts: Prompts) -> Tensor:
     """Policies `[n, P]` decoded from latents after gradient steps through the decoder."""
     if start.latents is None or start.decode is None:
@@ -44,7 +56,7 @@ def steps_on_latents(settings: LatentAdaptation, start: Start, prompts: Prompts)
             where="adaptation = @LatentAdaptation()",
             fix="use @PromptAdaptation(), which fits the weights themselves",
         )
-    observations, actions = _pairs(prompts)
+    observations, actions = prompt_pairs(prompts)
     latents = start.latents.clone().requires_grad_()
     optimiser = torch.optim.Adam([latents], lr=settings.learning_rate)
     for _ in range(settings.steps):
@@ -67,7 +79,7 @@ def agreeing(start: Start, prompts: Prompts, temperature: float) -> Tensor:
             where="adaptation = @AgreementChoice()",
             fix="use it with GenHypRL",
         )
-    observations, actions = _pairs(prompts)
+    observations, actions = prompt_pairs(prompts)
     offered = torch.cat([start.params[:, None], start.candidates], dim=1)
     errors = torch.stack(
         [
@@ -82,7 +94,7 @@ def agreeing(start: Start, prompts: Prompts, temperature: float) -> Tensor:
     return torch.einsum("nk,nkp->np", shares, offered)
 
 
-def _pairs(prompts: Prompts) -> tuple[Tensor, Tensor]:
+def prompt_pairs(prompts: Prompts) -> tuple[Tensor, Tensor]:
     """The prompt's states `[n, 58, 39]` and actions `[n, 58, 4]`, clipped to what a policy can do."""
     observations, actions = interpolated_pairs(prompts)
     return torch.from_numpy(observations), torch.from_numpy(actions).clamp(-1.0, 1.0)
