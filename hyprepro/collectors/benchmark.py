@@ -81,7 +81,7 @@ def _batched(settings: SACSettings, agents: int) -> Callable[[], None]:
     sac = StackedSAC(settings, layout, agents, generator)
     replay = Replay(agents, _REPLAY, layout.observation_size, layout.action_size)
     for field in replay.fields.values():
-        field[:] = rng.uniform(-1.0, 1.0, field.shape)
+        field.copy_(torch.from_numpy(rng.uniform(-1.0, 1.0, field.shape)))
     replay.added = _REPLAY
     shape = (2, agents, settings.batch_size, layout.action_size)
 
