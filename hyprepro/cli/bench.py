@@ -8,8 +8,11 @@ import typer
 
 from hyprepro.cli import console
 from hyprepro.cli.arguments import JsonOption
+from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from hyprepro.methods.gen_hyprl import GenHypRL
     from hyprepro.methods.make_an_agent import MakeAnAgent
     from hyprepro.pipeline import Recipe
@@ -17,29 +20,58 @@ if TYPE_CHECKING:
 bench = typer.Typer(help="Measure speed against a peer, both in turn in the same run.", no_args_is_help=True)
 
 AgentsOption = Annotated[int, typer.Option("--agents", min=1, help="Agents trained as one stack.")]
-BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Transitions an update and agent.")]
+BatchOption = Annotated[
+    int | None, typer.Option("--batch", min=1, help="Transitions an update and agent.", show_default="the variant's")
+]
+VariantOption = Annotated[
+    list[str] | None,
+    typer.Option("--variant", help="128-wide, 64-wide or 256-wide; may be repeated.", show_default="all three"),
+]
 RoundsOption = Annotated[int, typer.Option("--rounds", min=1, help="Turns of each contestant.")]
 SecondsOption = Annotated[float, typer.Option("--seconds", min=0.01, help="Length of a turn.")]
 
 
 @bench.command()
 def collector(
+    variant: VariantOption = None,
     agents: AgentsOption = 16,
-    batch: BatchOption = 128,
+    batch: BatchOption = None,
     rounds: RoundsOption = 5,
-    seconds: SecondsOption = 2.0,
+    seconds: SecondsOption = 1.0,
     json: JsonOption = False,
 ) -> None:
-    """The batched SAC collector against stable-baselines3: agent-updates a second, same networks and batch."""
-    from hyprepro.collectors.benchmark import measure_collector
+    """The batched SAC collector against stable-baselines3: agent-updates a second, same networks and batch.
 
-    found = measure_collector(agents, batch, rounds, seconds)
+    One thread, in its processor time. The first variant is the headline; the others are under `variants`.
+    """
+    from dataclasses import replace
+
+    from hyprepro.collectors.benchmark import VARIANTS, measure_collector
+
+    names = [_variant(name, VARIANTS) for name in variant or VARIANTS]
+    found: dict[str, Any] = {}
+    for name in names:
+        chosen = VARIANTS[name] if batch is None else replace(VARIANTS[name], batch_size=batch)
+        found[name] = measure_collector(chosen, agents, rounds, seconds)
     if json:
-        console.print_json(found)
+        console.print_json({"name": "collector", "unit": "agent-updates/s", **found[names[0]], "variants": found})
         return
-    console.line(f"batched, {agents} agents   {found['ours']:8.1f} agent-updates/s")
-    console.line(f"stable-baselines3     {found['peer']:8.1f} agent-updates/s   ratio {found['ratio']}")
-    console.line(f"matrix products alone {found['bound']:8.1f} agent-updates/s   share {found['bound_share']}")
+    for name, each in found.items():
+        console.line(f"{name}, batch {each['batch_size']}, {agents} agents (agent-updates a second)")
+        console.line(f"  batched               {each['ours']:8.1f}   in bfloat16 {each['bfloat16']}")
+        console.line(f"  stable-baselines3     {each['peer']:8.1f}   ratio {each['ratio']}")
+        console.line(f"  matrix products alone {each['bound']:8.1f}   share {each['bound_share']}")
+        parts = ", ".join(f"{part} {value:.0f}" for part, value in each["parts"].items())
+        console.line(f"  microseconds an agent-update: {parts}")
+
+
+def _variant(name: str, known: Collection[str]) -> str:
+    """A variant's name (`UserError` with the closest if there is none such)."""
+    if name not in known:
+        raise UserError(
+            f"There is no variant {name!r}.", closest=closest_match(name, known), fix=f"one of {', '.join(known)}"
+        )
+    return name
 
 
 @bench.command()

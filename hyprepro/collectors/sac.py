@@ -69,6 +69,11 @@ class StackedSAC:
         size = self._part_size()
         self._parts = [self._part(low, min(low + size, agents)) for low in range(0, agents, size)]
 
+    @property
+    def parts(self) -> list[SACUpdate]:
+        """The updates of the parts of the stack, one after the other."""
+        return [part for _, _, part, _ in self._parts]
+
     def act(self, observations: Tensor, noise: Tensor) -> NDArray[np.float32]:
         """Sampled actions `[A, action]` for observations `[A, obs]` and standard normal noise `[A, action]`."""
         with torch.inference_mode():
@@ -110,7 +115,7 @@ class StackedSAC:
         """Put a checkpoint's values back in place."""
         for mine, theirs in zip(self.tensors(), state["tensors"], strict=True):
             mine.copy_(theirs)
-        for _, _, part, _ in self._parts:
+        for part in self.parts:
             for network in (part.actor, part.critic, part.target):
                 network.refresh()
 

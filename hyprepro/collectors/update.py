@@ -128,9 +128,13 @@ class SACUpdate:
             torch.neg(surplus, out=self.log_alpha.grad)
             self.step_actor()
             self.actor.refresh()
+        self.follow()
+        return Losses(actor_loss, critic_loss, temperature_loss, alpha)
+
+    def follow(self) -> None:
+        """The Polyak step of the targets."""
         torch._foreach_lerp_(self.target.parameters, self.critic.parameters, self.settings.polyak)
         self.target.refresh()
-        return Losses(actor_loss, critic_loss, temperature_loss, alpha)
 
     def _wanted(self, batch: Batch, noise: Tensor, alpha: Tensor, pair: Tensor, room: Activations) -> Tensor:
         """Bellman targets `[A, B]`."""

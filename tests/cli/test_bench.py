@@ -6,14 +6,24 @@ import pytest
 
 
 def test_the_collector_bench_prints_one_consistent_object(hyprepro):
-    done = hyprepro("bench", "collector", "--json", "--agents", 2, "--batch", 16, "--rounds", 2, "--seconds", 0.05)
+    options = ("--agents", 2, "--batch", 16, "--rounds", 2, "--seconds", 0.03)
+    done = hyprepro("bench", "collector", "--json", "--variant", "64-wide", "--variant", "128-wide", *options)
     assert done.code == 0, done.stderr
     found = done.json
-    assert found["ratio"] == pytest.approx(found["ours"] / found["peer"], rel=0.01)
-    assert found["bound_share"] == pytest.approx(found["ours"] / found["bound"], rel=0.01)
-    assert 0 < found["bound_share"] < 1
-    assert (found["agents"], found["batch_size"], found["hidden"]) == (2, 16, 128)
-    assert {name: len(values) for name, values in found["rounds"].items()} == {"ours": 2, "peer": 2, "bound": 2}
+    assert {*found["variants"]} == {"64-wide", "128-wide"}
+    assert found["ours"] == found["variants"]["64-wide"]["ours"]
+    for name, each in found["variants"].items():
+        assert each["ratio"] == pytest.approx(each["ours"] / each["peer"], rel=0.01)
+        assert each["bound_share"] == pytest.approx(each["ours"] / each["bound"], rel=0.01)
+        assert 0 < each["bound_share"] < 1
+        assert (each["agents"], each["batch_size"], f"{each['hidden']}-wide") == (2, 16, name)
+        assert {len(values) for values in each["rounds"].values()} == {2}
+        inside = sum(value for part, value in each["parts"].items() if part != "simulator")
+        assert inside == pytest.approx(1e6 / each["ours"], rel=0.01)
+
+
+def test_an_unknown_variant_is_one_panel(hyprepro):
+    assert "128-wide" in hyprepro("bench", "collector", "--variant", "128").assert_one_panel().words
 
 
 def test_an_impossible_number_of_agents_is_one_panel(hyprepro):
