@@ -94,6 +94,34 @@ def evaluation(
 
 
 @bench.command()
+def store(
+    policies: Annotated[int, typer.Option("--policies", min=1, help="Policies of the smallest store.")] = 20,
+    factor: Annotated[
+        list[int] | None, typer.Option("--factor", min=1, help="Sizes in multiples; may be repeated.")
+    ] = None,
+    batch: Annotated[int, typer.Option("--batch", min=2, help="Policies a batch.")] = 32,
+    batches: Annotated[int, typer.Option("--batches", min=1, help="Batches read from each store.")] = 20,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Training steps of each contestant.")] = 200,
+    json: JsonOption = False,
+) -> None:
+    """Random batches from a growing store: peak memory (1, 10 and 100 times), and training time against memory."""
+    from hyprepro.stages.benchmark_store import measure_store
+
+    found = {
+        "name": "store",
+        "unit": "steps/s",
+        **measure_store(policies, factor or [1, 10, 100], batch, batches, rounds),
+    }
+    if json:
+        console.print_json(found)
+        return
+    for times, peak in found["memory_mb"].items():
+        console.line(f"{times:>4} times: peak {peak:8.1f} MB, its policies {found['policies_mb'][times]:8.1f} MB")
+    console.line(f"training from the store {found['ours']:8.2f} steps/s")
+    console.line(f"training from memory    {found['peer']:8.2f} steps/s   ratio {found['ratio']}")
+
+
+@bench.command()
 def generation(
     prompts: Annotated[int, typer.Option("--prompts", min=1, help="Policies generated a turn.")] = 100,
     rounds: RoundsOption = 3,

@@ -58,3 +58,14 @@ def test_the_generation_bench_prints_one_consistent_object(hyprepro):
 
 def test_an_unknown_scale_is_one_panel(hyprepro):
     assert "desktop" in hyprepro("bench", "generation", "--scale", "desktp").assert_one_panel().words
+
+
+def test_memory_of_random_batches_is_flat_as_the_store_grows(hyprepro):
+    sizes = ("--policies", 10, "--factor", 1, "--factor", 100)
+    done = hyprepro("bench", "store", "--json", *sizes, "--batch", 8, "--batches", 8, "--rounds", 5)
+    assert done.code == 0, done.stderr
+    found = done.json
+    grown = found["policies_mb"]["100"] - found["policies_mb"]["1"]
+    assert found["memory_mb"]["1"] > 20
+    assert found["memory_mb"]["100"] - found["memory_mb"]["1"] < grown / 4
+    assert found["ratio"] == pytest.approx(found["ours"] / found["peer"], rel=0.02)
