@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from hyprepro.cli import console
-from hyprepro.cli.arguments import JsonOption
+from hyprepro.cli.arguments import CacheOption, JsonOption, WorkersOption
 from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
@@ -91,6 +92,44 @@ def evaluation(
     console.line(f"evaluation    {found['ours']:8.1f} env-steps/s")
     console.line(f"bare env.step {found['peer']:8.1f} env-steps/s   share {found['ratio']}")
     console.line(f"one at a time {found['loop']:8.1f} env-steps/s   ratio {found['loop_ratio']}")
+
+
+@bench.command()
+def learning(
+    task: Annotated[
+        list[str] | None, typer.Option("--task", help="May be repeated.", show_default="three of Meta-World")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Agents of each task and trainer.")] = 3,
+    updates: Annotated[int, typer.Option("--updates", min=1, help="Gradient steps an agent, one an env step.")] = 5000,
+    points: Annotated[
+        int, typer.Option("--points", min=1, help="Tests of each agent after the one at the start.")
+    ] = 10,
+    episodes: Annotated[int, typer.Option("--episodes", min=1, help="Episodes of a test, the same for all.")] = 5,
+    products: Annotated[
+        str, typer.Option("--products", help="Of the batched trainer: float32 or bfloat16.")
+    ] = "float32",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Also write result.json and the figure there.")
+    ] = None,
+    workers: WorkersOption = None,
+    cache: CacheOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Whether the batched collector learns what stable-baselines3 does: both train from random weights, same settings.
+
+    Finished runs are kept in the cache. Exit code 1 if any 95% intervals do not overlap.
+    """
+    from hyprepro.cli.learning import TASKS, compare, show, write
+
+    found = compare(tuple(task or TASKS), seeds, updates, points, episodes, products, workers, cache)
+    if out is not None:
+        write(found, out)
+    if json:
+        console.print_json(found)
+    else:
+        show(found)
+    if not found["overlaps"]:
+        raise typer.Exit(1)
 
 
 @bench.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 
@@ -69,3 +70,23 @@ def test_memory_of_random_batches_is_flat_as_the_store_grows(hyprepro):
     assert found["memory_mb"]["1"] > 20
     assert found["memory_mb"]["100"] - found["memory_mb"]["1"] < grown / 4
     assert found["ratio"] == pytest.approx(found["ours"] / found["peer"], rel=0.02)
+
+
+@pytest.mark.sim
+def test_the_learning_bench_writes_curves_of_both_trainers(hyprepro, tmp_path):
+    options = ("--task", "reach", "--seeds", 2, "--updates", 2, "--points", 1, "--episodes", 1, "--workers", 0)
+    done = hyprepro("bench", "learning", "--json", *options, "--cache", tmp_path / "cache", "--out", tmp_path / "out")
+    assert done.code in (0, 1), done.stderr
+    curves = done.json["tasks"]["reach"]
+    assert curves["updates"] == [0, 2]
+    for trainer in ("stacked", "stable-baselines3"):
+        assert np.shape(curves[trainer]["seeds"]) == (2, 2)
+        assert np.mean(curves[trainer]["seeds"], axis=0) == pytest.approx(curves[trainer]["mean"], abs=1e-3)
+    assert done.code == (not done.json["overlaps"])
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"result.json", "learning.png", "learning.svg"}
+
+
+def test_impossible_learning_is_one_panel(hyprepro):
+    assert "reach" in hyprepro("bench", "learning", "--task", "raech").assert_one_panel().words
+    hyprepro("bench", "learning", "--products", "float8").assert_one_panel()
+    hyprepro("bench", "learning", "--updates", 3, "--points", 5).assert_one_panel()
