@@ -9,15 +9,18 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+from numpy.typing import NDArray
 
 from hyprepro.collectors.collection import Agent, CloneSettings, task_goal, training_goal
 from hyprepro.collectors.networks import Normaliser
+from hyprepro.collectors.scripted import expert_action
 from hyprepro.envs.gym import MetaWorldGym
 from hyprepro.envs.metaworld import MetaWorldEnv, check_task
 from hyprepro.evaluation.goals import COLLECTION, VALIDATION
 from hyprepro.policies.layout import METAWORLD_LAYOUT, PolicyLayout
 
 Environment = gymnasium.Env[Any, Any]
+Observation = NDArray[np.float32]
 
 _EXPERT_EPISODES = 3
 
@@ -28,11 +31,14 @@ class Arena:
 
     Attributes:
         layout: Layout of its policies.
+        guide: Who acts in the steps before the first update, given an observation and randomness: a noisy expert, or
+            chance.
         train: Makes the environment that a seed's agent learns in.
         test: Makes the environment whose episodes, from the first on, are the same for every agent.
     """
 
     layout: PolicyLayout
+    guide: Callable[[Observation, np.random.Generator], NDArray[np.float32]]
     train: Callable[[int], Environment]
     test: Callable[[], Environment]
 
@@ -50,17 +56,26 @@ def arena(task: str, episode_steps: int) -> Arena:
     return _metaworld(check_task(task), episode_steps)
 
 
+def chance(layout: PolicyLayout) -> Callable[[Observation, np.random.Generator], NDArray[np.float32]]:
+    """Actions that do not look."""
+    return lambda observation, rng: rng.uniform(-1.0, 1.0, layout.action_size).astype(np.float32)
+
+
 def _metaworld(task: str, steps: int) -> Arena:
-    """Fresh goals every episode, in the coordinates that a collection learns in."""
-    transform = _normaliser(task, steps).apply
+    """Fresh goals every episode, in the coordinates that a collection learns in; first demonstrations, with noise."""
+    normaliser, noise = _normaliser(task, steps), CloneSettings().noise
+
+    def guide(observation: Observation, rng: np.random.Generator) -> NDArray[np.float32]:
+        action = expert_action(task, observation * normaliser.scale + normaliser.mean)
+        return np.clip(action + noise * rng.standard_normal(action.shape), -1.0, 1.0).astype(np.float32)
 
     def train(seed: int) -> Environment:
-        return MetaWorldGym(task, partial(training_goal, Agent(task, seed)), steps, transform)
+        return MetaWorldGym(task, partial(training_goal, Agent(task, seed)), steps, normaliser.apply)
 
     def test() -> Environment:
-        return MetaWorldGym(task, partial(task_goal, VALIDATION, task), steps, transform)
+        return MetaWorldGym(task, partial(task_goal, VALIDATION, task), steps, normaliser.apply)
 
-    return Arena(METAWORLD_LAYOUT, train, test)
+    return Arena(METAWORLD_LAYOUT, guide, train, test)
 
 
 def _normaliser(task: str, steps: int) -> Normaliser:

@@ -9,18 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from hyprepro.artifacts import Report, Stage
+from hyprepro.artifacts import Report, Stage, device
 from hyprepro.collectors.collection import SACTraining
 from hyprepro.collectors.environments import Arena, Environment, arena
+from hyprepro.collectors.learner import Learner
 from hyprepro.collectors.networks import Parameters, actor_forward
 from hyprepro.collectors.sac import Replay, StackedSAC
+
+if TYPE_CHECKING:
+    from stable_baselines3 import SAC
 
 TRAINERS = ("stacked", "stable-baselines3")
 
@@ -41,7 +45,7 @@ class Curves(NamedTuple):
 
 @dataclass(frozen=True)
 class LearningRun(Stage):
-    """Agents of one task, trained by one trainer from random weights.
+    """Agents of one task, trained by one trainer from random weights, their memory begun by the task's guide.
 
     Attributes:
         training: Settings; `training.trainer` is the trainer, `checkpoint_every` the updates between two points.
@@ -96,8 +100,11 @@ def _stacked(stage: LearningRun, place: Arena) -> Iterator[list[Parameters]]:
     training, layout, count = stage.training, place.layout, len(stage.seeds)
     words = np.random.SeedSequence([1, *stage.seeds]).generate_state(2)
     generator, rng = torch.Generator().manual_seed(int(words[0])), np.random.default_rng(int(words[1]))
-    sac = StackedSAC(training.sac, layout, count, generator)
-    replay = Replay(count, training.replay, layout.observation_size, layout.action_size)
+    sac = StackedSAC(training.sac, layout, count, generator, device=device())
+    replay = Replay(count, training.replay, layout.observation_size, layout.action_size, sac.device)
+    if sac.device.type != "cpu":
+        generator = torch.Generator(sac.device).manual_seed(int(words[0]))
+    learner = Learner(sac, replay, generator, rng)
     crowd = _Crowd([place.train(seed) for seed in stage.seeds])
     shape = (count, layout.action_size)
     yield _each(sac.actor)
@@ -105,15 +112,14 @@ def _stacked(stage: LearningRun, place: Arena) -> Iterator[list[Parameters]]:
     every = round(1 / training.updates_per_step)
     while updates < stage.points * training.checkpoint_every:
         if steps < training.first_steps:
-            actions = rng.uniform(-1.0, 1.0, shape).astype(np.float32)
+            actions = np.stack([place.guide(observation, rng) for observation in crowd.observations])
         else:
-            noise = torch.randn(shape, generator=generator)
+            noise = torch.randn(shape, generator=generator, device=sac.device)
             actions = sac.act(torch.from_numpy(crowd.observations), noise)
         replay.add(**crowd.step(actions), actions=actions, expert_actions=np.zeros(shape, dtype=np.float32))
         steps += 1
         if steps > training.first_steps and steps % every == 0:
-            noise = torch.randn((2, count, training.sac.batch_size, layout.action_size), generator=generator)
-            sac.update(replay.sample(training.sac.batch_size, rng), noise[0], noise[1])
+            learner.update()
             updates += 1
             if updates % training.checkpoint_every == 0:
                 yield _each(sac.actor)
@@ -149,19 +155,33 @@ def _reference(stage: LearningRun, place: Arena) -> Iterator[list[Parameters]]:
     training, every = stage.training, stage.training.checkpoint_every
     kept: list[list[Parameters]] = []
     for seed in stage.seeds:
-        model = reference_sac(training, place.train(seed), seed, place.layout.hidden)
+        env = place.train(seed)
+        model = reference_sac(training, env, seed, place.layout.hidden)
+        _guided(model, place, env, training.first_steps, seed)
         kept.append([actor_of(model)])
-        for point in range(stage.points):
-            steps = round(every / training.updates_per_step) + (training.first_steps if point == 0 else 0)
-            model.learn(steps, reset_num_timesteps=False)
+        for _ in range(stage.points):
+            model.learn(round(every / training.updates_per_step), reset_num_timesteps=False)
             kept[-1].append(actor_of(model))
     yield from map(list, zip(*kept, strict=True))
+
+
+def _guided(model: SAC, place: Arena, env: Environment, steps: int, seed: int) -> None:
+    """Put the guide's steps into the model's memory, in place of the random ones at its start."""
+    model.learning_starts = 0
+    assert model.replay_buffer is not None
+    crowd, rng = _Crowd([env]), np.random.default_rng([1, seed])
+    for _ in range(steps):
+        actions = place.guide(crowd.observations[0], rng)[None]
+        seen = crowd.step(actions)
+        model.replay_buffer.add(
+            seen["observations"], seen["next_observations"], actions, seen["rewards"], seen["dones"], [{}]
+        )
 
 
 def _each(actor: Parameters) -> list[Parameters]:
     """Copies of every agent of a stack as a stack of one."""
     count = len(next(iter(actor.values())))
-    return [{name: tensor[i : i + 1].clone() for name, tensor in actor.items()} for i in range(count)]
+    return [{name: tensor[i : i + 1].cpu().clone() for name, tensor in actor.items()} for i in range(count)]
 
 
 def _tested(actor: Parameters, env: Environment, episodes: int) -> tuple[list[float], list[float]]:

@@ -89,13 +89,13 @@ class PolicySpool:
             raise IndexError(f"rows {wanted.min()} to {wanted.max()} of {self._rows} policies")
         out = np.empty((wanted.size, self.size), dtype=np.float32)
         for row, target in zip(wanted.tolist(), out, strict=True):
-            os.preadv(self._file.fileno(), [target], row * self.size * 4)
+            os.preadv(self._file.fileno(), [target.data], row * self.size * 4)
         return out
 
     def _copy(self, store: PolicyStore, task: str, rows: NDArray[np.int64]) -> None:
         for low in range(0, len(rows), _BLOCK):
             block = store.read(task, rows[low : low + _BLOCK])
-            left = memoryview(block).cast("B")
+            left = block.reshape(-1).view(np.uint8).data
             while left:
                 left = left[self._file.write(left) :]
             self._rows += len(block)

@@ -12,7 +12,7 @@ import pytest
 from hyprepro.artifacts import Report
 from hyprepro.collectors import learning
 from hyprepro.collectors.collection import SACSettings, SACTraining
-from hyprepro.collectors.environments import Arena, arena
+from hyprepro.collectors.environments import Arena, arena, chance
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import PolicyLayout
 
@@ -43,7 +43,8 @@ class Follow(gymnasium.Env[Any, Any]):
 
 @pytest.mark.parametrize("trainer", learning.TRAINERS)
 def test_a_trainer_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trainer: str) -> None:
-    place = Arena(PolicyLayout.mlp(1, 16, 1, ("relu", "relu")), Follow, lambda: Follow(99))
+    layout = PolicyLayout.mlp(1, 16, 1, ("relu", "relu"))
+    place = Arena(layout, chance(layout), Follow, lambda: Follow(99))
     monkeypatch.setattr(learning, "arena", lambda task, steps: place)
     settings = SACSettings(batch_size=64, learning_rate=5e-3, discount=0.5, initial_temperature=0.1)
     training = SACTraining(
@@ -76,6 +77,18 @@ def test_seeds_train_on_their_own_goals_and_are_tested_on_the_same() -> None:
     episodes = [[env.reset(seed=number)[0] for number in range(2)] for env in tests]
     np.testing.assert_array_equal(episodes[0], episodes[1])
     assert not np.array_equal(episodes[0][0], episodes[0][1])
+
+
+@pytest.mark.sim
+def test_the_guide_of_a_metaworld_task_is_a_noisy_expert() -> None:
+    place, rng = arena("reach", 150), np.random.default_rng(0)
+    env = place.train(0)
+    observation, _ = env.reset()
+    solved = False
+    for _ in range(150):
+        observation, _, _, _, info = env.step(place.guide(observation, rng))
+        solved = solved or info["success"]
+    assert solved
 
 
 def test_an_unknown_task_has_no_arena() -> None:
