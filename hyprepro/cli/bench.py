@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from hyprepro.cli import console
-from hyprepro.cli.arguments import JsonOption
+from hyprepro.cli.arguments import CacheOption, JsonOption, WorkersOption
+from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from hyprepro.methods.gen_hyprl import GenHypRL
     from hyprepro.methods.make_an_agent import MakeAnAgent
     from hyprepro.pipeline import Recipe
@@ -17,29 +21,58 @@ if TYPE_CHECKING:
 bench = typer.Typer(help="Measure speed against a peer, both in turn in the same run.", no_args_is_help=True)
 
 AgentsOption = Annotated[int, typer.Option("--agents", min=1, help="Agents trained as one stack.")]
-BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Transitions an update and agent.")]
+BatchOption = Annotated[
+    int | None, typer.Option("--batch", min=1, help="Transitions an update and agent.", show_default="the variant's")
+]
+VariantOption = Annotated[
+    list[str] | None,
+    typer.Option("--variant", help="128-wide, 64-wide or 256-wide; may be repeated.", show_default="all three"),
+]
 RoundsOption = Annotated[int, typer.Option("--rounds", min=1, help="Turns of each contestant.")]
 SecondsOption = Annotated[float, typer.Option("--seconds", min=0.01, help="Length of a turn.")]
 
 
 @bench.command()
 def collector(
+    variant: VariantOption = None,
     agents: AgentsOption = 16,
-    batch: BatchOption = 128,
+    batch: BatchOption = None,
     rounds: RoundsOption = 5,
-    seconds: SecondsOption = 2.0,
+    seconds: SecondsOption = 1.0,
     json: JsonOption = False,
 ) -> None:
-    """The batched SAC collector against stable-baselines3: agent-updates a second, same networks and batch."""
-    from hyprepro.collectors.benchmark import measure_collector
+    """The batched SAC collector against stable-baselines3: agent-updates a second, same networks and batch.
 
-    found = measure_collector(agents, batch, rounds, seconds)
+    One thread, in its processor time. The first variant is the headline; the others are under `variants`.
+    """
+    from dataclasses import replace
+
+    from hyprepro.collectors.benchmark import VARIANTS, measure_collector
+
+    names = [_variant(name, VARIANTS) for name in variant or VARIANTS]
+    found: dict[str, Any] = {}
+    for name in names:
+        chosen = VARIANTS[name] if batch is None else replace(VARIANTS[name], batch_size=batch)
+        found[name] = measure_collector(chosen, agents, rounds, seconds)
     if json:
-        console.print_json(found)
+        console.print_json({"name": "collector", "unit": "agent-updates/s", **found[names[0]], "variants": found})
         return
-    console.line(f"batched, {agents} agents   {found['ours']:8.1f} agent-updates/s")
-    console.line(f"stable-baselines3     {found['peer']:8.1f} agent-updates/s   ratio {found['ratio']}")
-    console.line(f"matrix products alone {found['bound']:8.1f} agent-updates/s   share {found['bound_share']}")
+    for name, each in found.items():
+        console.line(f"{name}, batch {each['batch_size']}, {agents} agents (agent-updates a second)")
+        console.line(f"  batched               {each['ours']:8.1f}   in bfloat16 {each['bfloat16']}")
+        console.line(f"  stable-baselines3     {each['peer']:8.1f}   ratio {each['ratio']}")
+        console.line(f"  matrix products alone {each['bound']:8.1f}   share {each['bound_share']}")
+        parts = ", ".join(f"{part} {value:.0f}" for part, value in each["parts"].items())
+        console.line(f"  microseconds an agent-update: {parts}")
+
+
+def _variant(name: str, known: Collection[str]) -> str:
+    """A variant's name (`UserError` with the closest if there is none such)."""
+    if name not in known:
+        raise UserError(
+            f"There is no variant {name!r}.", closest=closest_match(name, known), fix=f"one of {', '.join(known)}"
+        )
+    return name
 
 
 @bench.command()
@@ -59,6 +92,72 @@ def evaluation(
     console.line(f"evaluation    {found['ours']:8.1f} env-steps/s")
     console.line(f"bare env.step {found['peer']:8.1f} env-steps/s   share {found['ratio']}")
     console.line(f"one at a time {found['loop']:8.1f} env-steps/s   ratio {found['loop_ratio']}")
+
+
+@bench.command()
+def learning(
+    task: Annotated[
+        list[str] | None, typer.Option("--task", help="May be repeated.", show_default="three of Meta-World")
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Agents of each task and trainer.")] = 3,
+    updates: Annotated[int, typer.Option("--updates", min=1, help="Gradient steps an agent, one an env step.")] = 5000,
+    points: Annotated[
+        int, typer.Option("--points", min=1, help="Tests of each agent after the one at the start.")
+    ] = 10,
+    episodes: Annotated[int, typer.Option("--episodes", min=1, help="Episodes of a test, the same for all.")] = 5,
+    products: Annotated[
+        str, typer.Option("--products", help="Of the batched trainer: float32 or bfloat16.")
+    ] = "float32",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Also write result.json and the figure there.")
+    ] = None,
+    workers: WorkersOption = None,
+    cache: CacheOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Whether the batched collector learns what stable-baselines3 does: both train from random weights, same settings.
+
+    Finished runs are kept in the cache. Exit code 1 if any 95% intervals do not overlap.
+    """
+    from hyprepro.cli.learning import TASKS, compare, show, write
+
+    found = compare(tuple(task or TASKS), seeds, updates, points, episodes, products, workers, cache)
+    if out is not None:
+        write(found, out)
+    if json:
+        console.print_json(found)
+    else:
+        show(found)
+    if not found["overlaps"]:
+        raise typer.Exit(1)
+
+
+@bench.command()
+def store(
+    policies: Annotated[int, typer.Option("--policies", min=1, help="Policies of the smallest store.")] = 20,
+    factor: Annotated[
+        list[int] | None, typer.Option("--factor", min=1, help="Sizes in multiples; may be repeated.")
+    ] = None,
+    batch: Annotated[int, typer.Option("--batch", min=2, help="Policies a batch.")] = 32,
+    batches: Annotated[int, typer.Option("--batches", min=1, help="Batches read from each store.")] = 20,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Training steps of each contestant.")] = 200,
+    json: JsonOption = False,
+) -> None:
+    """Random batches from a growing store: peak memory (1, 10 and 100 times), and training time against memory."""
+    from hyprepro.stages.benchmark_store import measure_store
+
+    found = {
+        "name": "store",
+        "unit": "steps/s",
+        **measure_store(policies, factor or [1, 10, 100], batch, batches, rounds),
+    }
+    if json:
+        console.print_json(found)
+        return
+    for times, peak in found["memory_mb"].items():
+        console.line(f"{times:>4} times: peak {peak:8.1f} MB, its policies {found['policies_mb'][times]:8.1f} MB")
+    console.line(f"training from the store {found['ours']:8.2f} steps/s")
+    console.line(f"training from memory    {found['peer']:8.2f} steps/s   ratio {found['ratio']}")
 
 
 @bench.command()

@@ -12,12 +12,13 @@ from hyprepro.cli.arguments import (
     AddressOption,
     BindingsOption,
     CacheOption,
+    DeviceOption,
     ExecutorOption,
     FilesOption,
     WorkersOption,
 )
 from hyprepro.cli.progress import RunProgress, duration
-from hyprepro.cli.recipes import choose_executor, open_cache
+from hyprepro.cli.recipes import choose_executor, open_cache, use_device
 
 if TYPE_CHECKING:
     from hyprepro.collectors.collection import Collection
@@ -46,6 +47,7 @@ def collect(
     workers: WorkersOption = None,
     executor: ExecutorOption = "local",
     address: AddressOption = None,
+    device: DeviceOption = None,
     cache: CacheOption = None,
 ) -> None:
     """Train experts with SAC, select them, record prompts, and write NAME.policies.h5, NAME.trajectories.h5, NAME.md.
@@ -58,6 +60,7 @@ def collect(
     from hyprepro.execution import execute, missing
     from hyprepro.registry import resolve
 
+    use_device(device)
     chosen = choose_executor(executor, address, workers)
     path = files.named_file("collections", name)
     collection = cast("Collection", resolve(path, bindings=bind or (), files_=gin or (), root="Collection").recipe)

@@ -59,6 +59,9 @@ class SACSettings(Component):
     )
     batch_size: int = setting(128, "transitions an update and agent", source="Make-An-Agent", ge=1)
     initial_temperature: float = setting(1.0, "alpha at the start", source="stable-baselines3", gt=0)
+    products: Literal["float32", "bfloat16"] = setting(
+        "float32", "what hidden layers are computed in; bfloat16 is fast where the processor multiplies it"
+    )
     normalise_q: bool = setting(False, "divide the actor's loss by the mean |Q| of its batch")
     cloning_weight: float = setting(
         0.0, "weight of the squared distance between tanh(mean) and the expert's action", ge=0

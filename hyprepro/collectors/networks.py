@@ -98,7 +98,7 @@ class Normaliser:
 
 def to_flat(parameters: Parameters, layout: PolicyLayout, normaliser: Normaliser) -> NDArray[np.float32]:
     """Flat parameters `[A, P]` that act on raw observations: W' = W / scale, b' = b - W (mean / scale)."""
-    parts = {name: tensor.detach().numpy().astype(np.float64) for name, tensor in parameters.items()}
+    parts = {name: tensor.detach().cpu().numpy().astype(np.float64) for name, tensor in parameters.items()}
     weight = parts["linear1.weight"] / normaliser.scale[None, :, None]
     parts["linear1.bias"] = parts["linear1.bias"] - np.einsum("o,aoh->ah", normaliser.mean, weight)[:, None, :]
     parts["linear1.weight"] = weight

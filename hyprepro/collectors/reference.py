@@ -58,8 +58,8 @@ def train_reference(stage: TrainSAC, clones: Clones, report: Report) -> tuple[ND
     return np.stack(kept, axis=1), updates
 
 
-def reference_sac(training: SACTraining, env: Any, seed: int) -> SAC:
-    """stable-baselines3's SAC with these settings and our layout's width.
+def reference_sac(training: SACTraining, env: Any, seed: int, width: int = METAWORLD_LAYOUT.hidden) -> SAC:
+    """stable-baselines3's SAC with these settings and hidden layers of this width.
 
     Raises:
         UserError: stable-baselines3 is not installed.
@@ -70,7 +70,7 @@ def reference_sac(training: SACTraining, env: Any, seed: int) -> SAC:
         raise UserError(
             "stable-baselines3 is not installed.", fix="pip install 'hyprepro[sb3]' -c constraints.txt"
         ) from None
-    settings, width = training.sac, METAWORLD_LAYOUT.hidden
+    settings = training.sac
     return SAC(
         "MlpPolicy",
         env,

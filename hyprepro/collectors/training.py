@@ -13,13 +13,15 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from hyprepro.artifacts import Report, Stage
+from hyprepro.artifacts import Report, Stage, device
 from hyprepro.collectors.clones import CloneExperts, Clones
 from hyprepro.collectors.collection import Agent, SACTraining, training_goal
+from hyprepro.collectors.learner import Learner
 from hyprepro.collectors.networks import Parameters, to_flat
 from hyprepro.collectors.sac import Replay, StackedSAC
 from hyprepro.collectors.scripted import expert_action
-from hyprepro.envs.metaworld import SEEN_TASKS, UNSEEN_TASKS, MetaWorldEnv
+from hyprepro.collectors.stepping import Environments, environments
+from hyprepro.envs.metaworld import SEEN_TASKS, UNSEEN_TASKS
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
@@ -65,7 +67,8 @@ class TrainSAC(Stage):
 
             params, updates = train_reference(self, clones, report)
         else:
-            params, updates = _Run(self, clones, work, report).run()
+            with environments([task for task, _ in self.agents], device()) as envs:
+                params, updates = _Run(self, clones, envs, work, report).run()
         save_file({"params": params, "updates": updates}, work / "policies.safetensors")
 
     def load(self, path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -92,7 +95,7 @@ def agent_seeds(stage: TrainSAC) -> list[int]:
 class _Run:
     """Lockstep episodes and updates of one stack; a checkpoint at an episode's end holds the whole state."""
 
-    def __init__(self, stage: TrainSAC, clones: Clones, work: Path, report: Report) -> None:
+    def __init__(self, stage: TrainSAC, clones: Clones, envs: Environments, work: Path, report: Report) -> None:
         self.agents, self.settings, self.route = stage.agents, stage.training, stage.clones.route
         self.normaliser, self.work, self.report = clones.normaliser, work, report
         seeds = agent_seeds(stage)
@@ -100,9 +103,12 @@ class _Run:
         self.rng = np.random.default_rng(int(seeds[1]))
         layout, count = METAWORLD_LAYOUT, len(self.agents)
         start = start_actors(stage, clones)
-        self.sac = StackedSAC(self.settings.sac, layout, count, self.generator, start)
-        self.replay = Replay(count, self.settings.replay, layout.observation_size, layout.action_size)
-        self.envs = [MetaWorldEnv(task) for task, _ in self.agents]
+        self.sac = StackedSAC(self.settings.sac, layout, count, self.generator, start, device())
+        self.replay = Replay(count, self.settings.replay, layout.observation_size, layout.action_size, device())
+        if self.sac.device.type != "cpu":
+            self.generator = torch.Generator(self.sac.device).manual_seed(int(seeds[0]))
+        self.learner = Learner(self.sac, self.replay, self.generator, self.rng)
+        self.envs = envs
         self.kept: list[NDArray[np.float32]] = []
         self.episode = self.steps = self.updates = 0
 
@@ -127,16 +133,14 @@ class _Run:
     def _episode(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """One episode of every agent, with the updates that fall into it; success and return `[A]`."""
         goals = [training_goal(agent, self.episode) for agent in self.agents]
-        raw = np.stack([env.reset(goal) for env, goal in zip(self.envs, goals, strict=True)])
+        raw = self.envs.reset(goals)
         success, returns = np.zeros(len(raw), dtype=bool), np.zeros(len(raw))
         for _ in range(self.settings.episode_steps):
             observations = self.normaliser.apply(raw)
             actions = self._act(observations)
             labels = self._labels(raw)
-            outcomes = [env.step(action) for env, action in zip(self.envs, actions, strict=True)]
-            raw = np.stack([outcome[0] for outcome in outcomes])
-            rewards = np.array([outcome[1] for outcome in outcomes])
-            success |= np.array([outcome[2] for outcome in outcomes])
+            raw, rewards, solved = self.envs.step(actions)
+            success |= solved
             returns += rewards
             self.replay.add(
                 observations=observations,
@@ -157,7 +161,8 @@ class _Run:
         shape = (len(self.agents), METAWORLD_LAYOUT.action_size)
         if self.route == "scratch" and self.steps < self.settings.first_steps:
             return self.rng.uniform(-1.0, 1.0, shape).astype(np.float32)
-        return self.sac.act(torch.from_numpy(observations), torch.randn(shape, generator=self.generator))
+        noise = torch.randn(shape, generator=self.generator, device=self.sac.device)
+        return self.sac.act(torch.from_numpy(observations), noise)
 
     def _labels(self, raw: NDArray[np.float64]) -> NDArray[np.float32]:
         if not self.settings.sac.cloning_weight:
@@ -165,10 +170,8 @@ class _Run:
         return np.stack([expert_action(task, o) for (task, _), o in zip(self.agents, raw, strict=True)])
 
     def _update(self) -> None:
-        settings, shape = self.settings, (len(self.agents), self.settings.sac.batch_size, METAWORLD_LAYOUT.action_size)
-        noise = torch.randn((2, *shape), generator=self.generator)
-        batch = self.replay.sample(settings.sac.batch_size, self.rng)
-        self.sac.update(batch, noise[0], noise[1], train_actor=self.updates >= settings.critic_updates)
+        settings = self.settings
+        self.learner.update(train_actor=self.updates >= settings.critic_updates)
         self.updates += 1
         after = self.updates - settings.critic_updates
         if after >= 0 and after % settings.checkpoint_every == 0:

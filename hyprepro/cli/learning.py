@@ -1,0 +1,135 @@
+"""What `hyprepro bench learning` does: its stages, its result, its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hyprepro.cli import console
+from hyprepro.cli.progress import RunProgress
+from hyprepro.cli.recipes import choose_executor, open_cache
+from hyprepro.errors import UserError
+
+TASKS = ("reach", "handle-press", "faucet-close")
+SCORES = ("returns", "success")
+
+
+def compare(
+    tasks: Sequence[str],
+    seeds: int,
+    updates: int,
+    points: int,
+    episodes: int,
+    products: str,
+    workers: int | None,
+    cache: Path | None,
+) -> dict[str, Any]:
+    """Train what is not in the cache, and compare: settings, and by task what `tables.learning.compared` finds.
+
+    Raises:
+        UserError: An unknown task or kind of products, fewer updates than points.
+    """
+    from hyprepro.collectors.learning import TRAINERS
+    from hyprepro.execution import execute
+    from hyprepro.stores.provenance import versions
+    from hyprepro.tables.learning import compared
+
+    runs = _runs(tasks, seeds, updates, points, episodes, products)
+    store = open_cache(cache)
+    with RunProgress() as progress:
+        execute(
+            [stage for stages in runs.values() for stage in stages],
+            store,
+            choose_executor("local", None, workers),
+            progress,
+        )
+    found: dict[str, Any] = {}
+    for task in tasks:
+        curves = {trainer: _joined(runs[task, trainer], store) for trainer in TRAINERS}
+        marks = curves[TRAINERS[0]]["updates"]
+        by_score = {score: compared({name: c[score] for name, c in curves.items()}, marks) for score in SCORES}
+        found[task] = {**by_score.pop("returns"), "success": by_score["success"]}
+    first = next(iter(runs.values()))[0]
+    return {
+        "name": "learning",
+        "overlaps": all(each["overlaps"] for each in found.values()),
+        "tasks": found,
+        "training": first.training.described(),
+        "seeds": seeds,
+        "episodes": episodes,
+        "versions": versions(),
+    }
+
+
+def _runs(
+    tasks: Sequence[str], seeds: int, updates: int, points: int, episodes: int, products: str
+) -> dict[tuple[str, str], list[Any]]:
+    """The stages of each task and trainer: one for the stack, one a seed for the reference."""
+    from hyprepro.collectors.collection import SACSettings, SACTraining
+    from hyprepro.collectors.learning import LearningRun
+    from hyprepro.envs.metaworld import check_task
+
+    if products not in ("float32", "bfloat16"):
+        raise UserError(f"There are no products in {products!r}.", where="--products", fix="float32 or bfloat16")
+    if updates < points:
+        raise UserError(f"{points} points need at least as many updates, not {updates}.", where="--updates")
+    every = updates // points
+    plain: dict[str, Any] = {
+        "critic_updates": 0,
+        "updates_per_step": 1.0,
+        "updates": every * points,
+        "checkpoint_every": every,
+    }
+    stacked = SACTraining(sac=SACSettings.model_validate({"products": products}), **plain)
+    reference = SACTraining(sac=SACSettings(), trainer="stable-baselines3", **plain)
+    numbers = range(seeds)
+    runs: dict[tuple[str, str], list[Any]] = {}
+    for task in dict.fromkeys(map(check_task, tasks)):
+        runs[task, "stacked"] = [LearningRun(stacked, task, tuple(numbers), episodes)]
+        runs[task, "stable-baselines3"] = [LearningRun(reference, task, (seed,), episodes) for seed in numbers]
+    return runs
+
+
+def _joined(stages: Sequence[Any], store: Any) -> dict[str, Any]:
+    """Curves of several runs as those of one."""
+    import numpy as np
+
+    parts = [stage.load(store.path_of(stage)) for stage in stages]
+    scores = {name: np.concatenate([getattr(part, name) for part in parts]) for name in SCORES}
+    return {"updates": parts[0].updates, **scores}
+
+
+def show(found: dict[str, Any]) -> None:
+    """A line a task."""
+    for task, each in found["tasks"].items():
+        ours, peer = (
+            "{:8.1f} [{:.1f}, {:.1f}]".format(*(each[name][part][-1] for part in ("mean", "low", "high")))
+            for name in ("stacked", "stable-baselines3")
+        )
+        share = f"{sum(each['overlap'])} of {len(each['overlap'])}"
+        console.line(f"{task:<16} return at the end: batched {ours}, stable-baselines3 {peer}; {share} overlap")
+
+
+def write(found: dict[str, Any], folder: Path) -> None:
+    """`result.json`, `learning.png` and `learning.svg`.
+
+    Raises:
+        UserError: matplotlib is missing, or the folder cannot be written.
+    """
+    from hyprepro.artifacts import explain_os_error, write_atomically
+    from hyprepro.figures import canvas, learning
+
+    canvas.require()
+    files = {
+        "result.json": (json.dumps(found, indent=1, sort_keys=True) + "\n").encode(),
+        **learning.pictures(found["tasks"]),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            write_atomically(folder / name, content)
+            console.note(f"Written: {folder / name}")
+    except OSError as error:
+        raise explain_os_error(error, folder) or error from error

@@ -1,0 +1,131 @@
+"""What a store costs while training: memory as it grows, and time against policies that are in memory already."""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyprepro.models.policy_autoencoder import LinearAutoencoder
+from hyprepro.policies.layout import METAWORLD_LAYOUT
+from hyprepro.stages.autoencoder_job import AutoencoderJob
+from hyprepro.stages.training import seeded
+from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
+from hyprepro.stores.spool import PolicySpool
+
+_TASK = "reach"
+_BLOCK = 20
+
+
+def measure_store(policies: int, factors: Sequence[int], batch_size: int, batches: int, rounds: int) -> dict[str, Any]:
+    """Memory of reading random batches from stores of several sizes, and training time against memory.
+
+    Args:
+        policies: Policies of the smallest store.
+        factors: How many times as large each store is.
+        batch_size: Policies a batch.
+        batches: Batches read from each store.
+        rounds: Training steps of each contestant; they take turns step by step.
+
+    Returns:
+        `memory_mb` (peak of a process of its own, by factor) and `policies_mb` (what the policies alone would take);
+        `ours` and `peer` in training steps a second, from the largest store and from memory, and their `ratio`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        stores = {factor: Path(folder) / f"{factor}.h5" for factor in factors}
+        for factor, path in stores.items():
+            _write(path, policies * factor)
+        peaks = {str(factor): _peak(path, batch_size, batches) for factor, path in stores.items()}
+        ours, peer = _training(stores[max(factors)], batch_size, rounds)
+    row = METAWORLD_LAYOUT.size * 4 / 2**20
+    return {
+        "memory_mb": {factor: round(peak, 1) for factor, peak in peaks.items()},
+        "policies_mb": {str(factor): round(policies * factor * row, 1) for factor in factors},
+        "ours": round(ours, 2),
+        "peer": round(peer, 2),
+        "ratio": round(ours / peer, 3),
+        "policies": policies * max(factors),
+        "batch_size": batch_size,
+    }
+
+
+def _write(path: Path, count: int) -> None:
+    """Policies of random parameters."""
+    rng = np.random.default_rng(0)
+    with PolicyStoreWriter(path, METAWORLD_LAYOUT, {"name": "random"}) as writer:
+        for low in range(0, count, _BLOCK):
+            params = rng.normal(0.0, 0.1, (min(_BLOCK, count - low), METAWORLD_LAYOUT.size))
+            writer.append(_TASK, params, 0, low, 1.0, 20, 0.0, "train")
+
+
+def _peak(path: Path, batch_size: int, batches: int) -> float:
+    """Largest memory in MB of a fresh process that opens a store and reads random batches in both ways."""
+    context = multiprocessing.get_context("spawn")
+    answers = context.SimpleQueue()
+    process = context.Process(target=_read_batches, args=(path, batch_size, batches, answers))
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise RuntimeError(f"the reading process ended with {process.exitcode}")
+    return float(answers.get())
+
+
+def _read_batches(path: Path, batch_size: int, batches: int, answers: Any) -> None:
+    rng = np.random.default_rng(1)
+    with PolicyStore.open(path) as store, PolicySpool(store, folder=path.parent) as spool:
+        for _ in range(batches):
+            rows = rng.integers(len(spool), size=batch_size)
+            if not np.array_equal(spool.read(rows), store.read(_TASK, rows)):
+                raise RuntimeError("the spool and the store differ")
+    answers.put(peak_megabytes())
+
+
+def peak_megabytes() -> float:
+    """The largest resident memory of this process so far; 0 where /proc is missing.
+
+    Not `ru_maxrss`, which a process inherits from the one that started it.
+    """
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
+
+
+class _Spooled:
+    """A spool where a training job expects a tensor of policies."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, spool: PolicySpool) -> None:
+        self._spool = spool
+
+    def __len__(self) -> int:
+        return len(self._spool)
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        return torch.from_numpy(self._spool.read(rows.numpy()))
+
+
+def _training(path: Path, batch_size: int, rounds: int) -> tuple[float, float]:
+    """Steps a second of the autoencoder's training, from a store and from memory: medians of single steps in turn."""
+    settings = LinearAutoencoder(batch_size=batch_size, validation_share=0.0, initialisation="random")
+    observations = torch.randn((256, METAWORLD_LAYOUT.observation_size), generator=torch.Generator().manual_seed(0))
+    with PolicyStore.open(path) as store, PolicySpool(store, folder=path.parent) as spool, seeded(0):
+        params = torch.from_numpy(spool.read(range(len(spool))))
+        jobs = [AutoencoderJob(settings, METAWORLD_LAYOUT, params, observations) for _ in range(2)]
+        jobs[0].__dict__["_training"] = _Spooled(spool)
+        times: tuple[list[float], list[float]] = ([], [])
+        for step in range(rounds + 1):
+            for job, spent in zip(jobs, times, strict=True):
+                start = time.perf_counter()
+                job.step(step)
+                spent.append(time.perf_counter() - start)
+        ours, peer = (1.0 / statistics.median(spent[1:]) for spent in times)
+    return ours, peer
