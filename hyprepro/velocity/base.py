@@ -13,8 +13,8 @@ from hyprepro.recipe import Component, setting
 
 if TYPE_CHECKING:
     from hyprepro.artifacts import Stage
-    from hyprepro.stores.files import StoreFiles
     from hyprepro.velocity.controllers import VelocityControllers
+    from hyprepro.velocity.data import VelocityFiles
 
 
 class VelocityMethod(Component, ABC):
@@ -24,12 +24,15 @@ class VelocityMethod(Component, ABC):
         label: The method's name, for example "gen-hyprl".
         seeded: Whether the method is trained and evaluated once per seed (True) or once (False, seed 0).
         knows: What the method is told about the test velocity, for the reader of the table, for example "velocity".
+        learns: Whether the row depends on which velocities are trained on; if not it is evaluated once for all numbers
+            of training velocities.
     """
 
     slot: ClassVar[str] = "velocity_method"
     label: ClassVar[str] = ""
     seeded: ClassVar[bool] = False
     knows: ClassVar[str] = ""
+    learns: ClassVar[bool] = True
 
     row: str = setting("", "the row's name where a recipe has a method more than once; empty: the method's own name")
 
@@ -43,12 +46,12 @@ class VelocityMethod(Component, ABC):
         """What the method is told at test time with its settings, for the reader of the table."""
         return self.knows
 
-    def training(self, data: StoreFiles, velocities: tuple[float, ...], seed: int) -> Stage | None:
+    def training(self, data: VelocityFiles, velocities: tuple[float, ...], seed: int) -> Stage | None:
         """The last training stage (its inputs hang on it), or None when there is nothing to train.
 
         Args:
             data: The policy and trajectory stores. Training reads the policies of split "train" and the episodes of
-                splits "train" and "validation" of the training velocities only.
+                splits "train" and "validation" of the training velocities only; the policy store shows no others.
             velocities: The training velocities, ascending, in m/s; never a test velocity.
             seed: The seed. Methods with `seeded = False` ignore it, so that all seeds share one artefact.
         """
@@ -56,7 +59,7 @@ class VelocityMethod(Component, ABC):
 
     @abstractmethod
     def deploy(
-        self, trained: Any, data: StoreFiles, velocities: tuple[float, ...], target: float, seed: int
+        self, trained: Any, data: VelocityFiles, velocities: tuple[float, ...], target: float, seed: int
     ) -> VelocityControllers:
         """Controllers for one target velocity.
 
