@@ -156,8 +156,5 @@ class GenHypRLVelocity(GeneratedVelocity):
 
 def _on_velocity(settings: Any) -> Any:
     """Settings of stage 2 or 3 with the velocity as the whole condition."""
-    return (
-        settings.model_copy(update={"condition": _CONDITION})
-        if "condition" in type(settings).model_fields
-        else settings
-    )
+    has = "condition" in type(settings).model_fields
+    return settings.model_copy(update={"condition": _CONDITION}) if has else settings

@@ -49,7 +49,7 @@ class VelocityRollouts(Stage):
         trained: The method's training stage, or None.
         velocities: The training velocities, in m/s; empty for a method that does not depend on them.
         target: The target velocity, in m/s.
-        split: "test" or "validation", for the records and the starts.
+        split: "test" or "validation", or "seen" or "unseen" for others of the grid; for the records.
         starts: Start seeds, the same for every controller.
         seed: The seed.
         policies: The policy store, with all but the training velocities withheld.
@@ -92,6 +92,11 @@ class VelocityRollouts(Stage):
         return cls(method, trained, velocities, target, split, starts, seed, *stores)
 
     @property
+    def n_train(self) -> int | None:
+        """Number of training velocities; None for a method that does not depend on them."""
+        return len(self.velocities) or None
+
+    @property
     def label(self) -> str:
         """For progress lines, such as `rollouts gen-hyprl velocity-1.200, 35 trained, seed 1`."""
         size = f", {len(self.velocities)} trained" if self.velocities else ""
@@ -110,10 +115,9 @@ class VelocityRollouts(Stage):
         rows = np.repeat(np.arange(controllers.n), len(self.starts))
         starts = list(self.starts) * controllers.n
         totals = run_episodes(controllers, rows, starts, self.target, report.progress)
-        size = len(self.velocities) or None
         records = [
             VelocityRecord(
-                self.method.name, "", self.seed, self.split, size, self.target, int(row), start,
+                self.method.name, "", self.seed, self.split, self.n_train, self.target, int(row), start,
                 round(float(total), DIGITS),
             )
             for row, start, total in zip(rows, starts, totals, strict=True)
