@@ -18,8 +18,8 @@ Row = Mapping[str, Any]
 EXPERT = "expert"
 ABSENT = "not in this run"
 RETURNS = (
-    "Return: the undiscounted sum over 200 steps of -|v_x - v*| - 0.05 sum(a^2) on HalfCheetah-v5, of the deterministic "
-    "policy, from fresh starts that were used for nothing else and are the same for every row. 0 cannot be reached: a "
+    "Return: the undiscounted sum over 200 steps of -|v_x - v*| - 0.05 sum(a^2) on HalfCheetah-v5, of the "
+    "deterministic policy, from fresh starts that were used for nothing else and are the same for every row. 0 cannot be reached: a "
     "cheetah starts at rest, and torque costs."
 )
 INTERVALS = (
@@ -36,8 +36,8 @@ CEILINGS = (
     "which have not seen them; `velocity-parent` has trained in the environment on all 35 training velocities."
 )
 COSTS_ARE = (
-    "Seconds of the training stages behind one seed, the autoencoder included; the median over seeds, on a machine with "
-    "other work: a rough guide. Every row but the expert's rests on stored policies or episodes, whose own training is "
+    "Seconds of the training stages behind one seed, the autoencoder included; the median over seeds, on a machine "
+    "with other work: a rough guide. Every row but the expert's rests on stored policies or episodes, whose own training is "
     "not counted here; the stores' data card says what it took."
 )
 

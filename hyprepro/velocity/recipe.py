@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hyprepro.envs.cheetah import TEST_INDICES, check_velocity, training_subset, velocity_grid, velocity_task
@@ -69,7 +69,8 @@ class VelocityRecipe(Experiment):
         check_unique(f"{_KIND}.methods", [method.name for method in self.methods])
         sets = self._training_sets()
         self._check_stores(files, sets)
-        return tuple(stage for method in self.methods for stage in self._rollouts(files, method, sets))
+        known = {velocities: files.trained_on(velocities) for velocities in sets}
+        return tuple(stage for method in self.methods for stage in self._rollouts(files, method, known))
 
     def outcome(self, targets: Sequence[Stage], cache: ArtifactCache) -> Outcome:
         """All episodes and what is computed from them."""
@@ -124,17 +125,17 @@ class VelocityRecipe(Experiment):
                     )
 
     def _rollouts(
-        self, files: VelocityFiles, method: VelocityMethod, sets: Sequence[tuple[float, ...]]
+        self, files: VelocityFiles, method: VelocityMethod, sets: Mapping[tuple[float, ...], VelocityFiles]
     ) -> Iterator[VelocityRollouts]:
-        for velocities in sets if method.learns else sets[:1]:
+        for velocities, known in sets.items() if method.learns else [(self.grid, files)]:
             for seed in range(self.seeds if method.seeded else 1):
                 for target in self.grid if self.sweep else self.tested:
-                    split = self._split_of(target, velocities if method.learns else self.grid)
+                    split = self._split_of(target, velocities)
                     starts = start_seeds(
                         "validation" if split == "validation" else "test", self.base_seed, target, self.starts
                     )
                     yield VelocityRollouts.of(
-                        method, files, velocities, target=target, split=split, starts=starts, seed=seed
+                        method, known, velocities, target=target, split=split, starts=starts, seed=seed
                     )
 
     def _split_of(self, target: float, velocities: tuple[float, ...]) -> str:

@@ -83,10 +83,19 @@ class VelocityRollouts(Stage):
         starts: tuple[int, ...],
         seed: int = 0,
     ) -> VelocityRollouts:
-        """With the training stage that the method asks for; a method without seeds is evaluated under seed 0."""
+        """With the training stage that the method asks for; a method without seeds is evaluated under seed 0.
+
+        Args:
+            method: The method.
+            data: The stores; for a method that learns, as `VelocityFiles.trained_on` of the velocities gives them.
+            velocities: The training velocities; of no account for a method that does not depend on them.
+            target: As in the attributes.
+            split: As in the attributes.
+            starts: As in the attributes.
+            seed: As in the attributes.
+        """
         seed = seed if method.seeded else 0
         velocities = velocities if method.learns else ()
-        data = data.trained_on(velocities) if method.learns else data
         trained = method.training(data, velocities, seed)
         stores = (data.policies, data.trajectories, data.parents)
         return cls(method, trained, velocities, target, split, starts, seed, *stores)
