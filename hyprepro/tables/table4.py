@@ -19,8 +19,8 @@ EXPERT = "expert"
 ABSENT = "not in this run"
 RETURNS = (
     "Return: the undiscounted sum over 200 steps of -|v_x - v*| - 0.05 sum(a^2) on HalfCheetah-v5, of the "
-    "deterministic policy, from fresh starts that were used for nothing else and are the same for every row. 0 cannot be reached: a "
-    "cheetah starts at rest, and torque costs."
+    "deterministic policy, from fresh starts that were used for nothing else and are the same for every row. 0 cannot "
+    "be reached: a cheetah starts at rest, and torque costs."
 )
 INTERVALS = (
     "Intervals: 95%, bootstrap over seeds (jointly for all velocities), over each method's policies, and over starts "
@@ -37,8 +37,8 @@ CEILINGS = (
 )
 COSTS_ARE = (
     "Seconds of the training stages behind one seed, the autoencoder included; the median over seeds, on a machine "
-    "with other work: a rough guide. Every row but the expert's rests on stored policies or episodes, whose own training is "
-    "not counted here; the stores' data card says what it took."
+    "with other work: a rough guide. Every row but the expert's rests on stored policies or episodes, whose own "
+    "training is not counted here; the stores' data card says what it took."
 )
 
 
