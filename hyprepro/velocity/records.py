@@ -23,7 +23,8 @@ class VelocityRecord(NamedTuple):
         method: The method's name.
         variant: "ours", "paper" or "released"; empty until a run fills it in.
         seed: The seed; 0 for methods without one.
-        split: "test", or "validation" for withheld training velocities that settings are chosen by.
+        split: "test"; "validation" for withheld training velocities that settings are chosen by; for other velocities
+            of the grid "seen" or "unseen", whether the method was trained on them.
         n_train: Number of training velocities; None for a method that does not depend on them.
         velocity: The target velocity, in m/s.
         policy: Index of the controller.
@@ -40,6 +41,11 @@ class VelocityRecord(NamedTuple):
     policy: int
     start: int
     total: float
+
+    @property
+    def task(self) -> str:
+        """The velocity as the stores name it."""
+        return f"velocity-{self.velocity:.3f}"
 
 
 HEADER = (*VelocityRecord._fields[:-1], "return")

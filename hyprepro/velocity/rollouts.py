@@ -49,7 +49,7 @@ class VelocityRollouts(Stage):
         trained: The method's training stage, or None.
         velocities: The training velocities, in m/s; empty for a method that does not depend on them.
         target: The target velocity, in m/s.
-        split: "test" or "validation", for the records and the starts.
+        split: "test" or "validation", or "seen" or "unseen" for others of the grid; for the records.
         starts: Start seeds, the same for every controller.
         seed: The seed.
         policies: The policy store, with all but the training velocities withheld.
@@ -83,13 +83,27 @@ class VelocityRollouts(Stage):
         starts: tuple[int, ...],
         seed: int = 0,
     ) -> VelocityRollouts:
-        """With the training stage that the method asks for; a method without seeds is evaluated under seed 0."""
+        """With the training stage that the method asks for; a method without seeds is evaluated under seed 0.
+
+        Args:
+            method: The method.
+            data: The stores; for a method that learns, as `VelocityFiles.trained_on` of the velocities gives them.
+            velocities: The training velocities; of no account for a method that does not depend on them.
+            target: As in the attributes.
+            split: As in the attributes.
+            starts: As in the attributes.
+            seed: As in the attributes.
+        """
         seed = seed if method.seeded else 0
         velocities = velocities if method.learns else ()
-        data = data.trained_on(velocities) if method.learns else data
         trained = method.training(data, velocities, seed)
         stores = (data.policies, data.trajectories, data.parents)
         return cls(method, trained, velocities, target, split, starts, seed, *stores)
+
+    @property
+    def n_train(self) -> int | None:
+        """Number of training velocities; None for a method that does not depend on them."""
+        return len(self.velocities) or None
 
     @property
     def label(self) -> str:
@@ -110,10 +124,9 @@ class VelocityRollouts(Stage):
         rows = np.repeat(np.arange(controllers.n), len(self.starts))
         starts = list(self.starts) * controllers.n
         totals = run_episodes(controllers, rows, starts, self.target, report.progress)
-        size = len(self.velocities) or None
         records = [
             VelocityRecord(
-                self.method.name, "", self.seed, self.split, size, self.target, int(row), start,
+                self.method.name, "", self.seed, self.split, self.n_train, self.target, int(row), start,
                 round(float(total), DIGITS),
             )
             for row, start, total in zip(rows, starts, totals, strict=True)
