@@ -92,7 +92,7 @@ class MetaLearner(torch.nn.Module):
         return (error - weights * self._log_likelihood(mean, batch.actions)).mean(1)
 
     def weights_of(self, advantages: Tensor) -> Tensor:
-        """exp of the advantages `[T, B]`, standardised within each task, at most `largest_weight`."""
+        """Exp of the advantages `[T, B]`, standardised within each task, at most `largest_weight`."""
         centred = advantages - advantages.mean(1, keepdim=True)
         scaled = centred / (advantages.std(1, keepdim=True) + 1e-8) / self.settings.temperature
         return scaled.clamp(max=math.log(self.settings.largest_weight)).exp()

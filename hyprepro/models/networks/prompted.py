@@ -47,7 +47,7 @@ class PromptedTransformer(nn.Module):
         self.deviation.copy_(states.std(0) + SMALLEST_DEVIATION)
 
     def segment(self, states: Tensor, actions: Tensor, to_go: Tensor, steps: Tensor) -> Segment:
-        """Steps as the network takes them: states `[B, K, S]`, actions `[B, K, A]`, returns-to-go and numbers `[B, K]`."""
+        """Steps for the network: states `[B, K, S]`, actions `[B, K, A]`, returns-to-go and step numbers `[B, K]`."""
         return self.scaled(states), actions, to_go[..., None] / self.return_scale, steps, None
 
     def scaled(self, states: Tensor) -> Tensor:
