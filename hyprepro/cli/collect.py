@@ -20,7 +20,7 @@ from hyprepro.cli.progress import RunProgress, duration
 from hyprepro.cli.recipes import choose_executor, open_cache
 
 if TYPE_CHECKING:
-    from hyprepro.collectors.collection import Collection
+    from hyprepro.collectors.base import Collection
 
 
 def _collections() -> list[str]:
@@ -31,7 +31,9 @@ def _collections() -> list[str]:
 
 CollectionArgument = Annotated[
     str,
-    typer.Argument(metavar="NAME", help="A shipped collection (metaworld) or a gin file.", autocompletion=_collections),
+    typer.Argument(
+        metavar="NAME", help="A shipped collection (metaworld, cheetah-vel) or a gin file.", autocompletion=_collections
+    ),
 ]
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder of the two stores.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and stop.")]
@@ -48,20 +50,20 @@ def collect(
     address: AddressOption = None,
     cache: CacheOption = None,
 ) -> None:
-    """Train experts with SAC, select them, record prompts, and write NAME.policies.h5, NAME.trajectories.h5, NAME.md.
+    """Train experts with SAC, select them, record episodes, and write NAME.policies.h5, NAME.trajectories.h5, NAME.md.
 
     Every finished step is kept; an interrupted collection goes on where it was. The stores appear whole or not at all.
     """
     from hyprepro.artifacts import explain_os_error
-    from hyprepro.collectors.collect import stages_of, write_stores
     from hyprepro.config import files
     from hyprepro.execution import execute, missing
     from hyprepro.registry import resolve
 
     chosen = choose_executor(executor, address, workers)
     path = files.named_file("collections", name)
-    collection = cast("Collection", resolve(path, bindings=bind or (), files_=gin or (), root="Collection").recipe)
-    stages, store = stages_of(collection), open_cache(cache)
+    resolved = resolve(path, bindings=bind or (), files_=gin or (), slot="collection")
+    collection = cast("Collection", resolved.recipe)
+    stages, store = collection.stages(), open_cache(cache)
     todo = missing(stages, store)
     if dry_run:
         console.columns([("time", "stage"), *((duration(s.cost), s.label) for s in todo)], indent=0)
@@ -70,7 +72,7 @@ def collect(
     with RunProgress() as progress:
         execute(stages, store, chosen, progress)
     try:
-        written = write_stores(collection, store, out, path.stem)
+        written = collection.write(store, out, path.stem)
     except OSError as error:
         raise explain_os_error(error, out) or error from error
     for file in written:

@@ -116,7 +116,8 @@ class CloningJob(Job):
         return {"validation_error": float(self._error(self._held_out))}
 
     def _error(self, pairs: Pairs) -> Tensor:
-        return (self._policy(pairs.observations, pairs.velocities) - pairs.actions).square().mean()
+        error: Tensor = (self._policy(pairs.observations, pairs.velocities) - pairs.actions).square().mean()
+        return error
 
 
 def read_pairs(data: StoreFiles, episodes: str) -> Pairs:

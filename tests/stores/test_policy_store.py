@@ -299,7 +299,7 @@ BAD: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "layout malformed": (set_text("layout", '{"layers": []}'), "layout"),
     "attribute of another type": (lambda f: f.attrs.create("route", [1, 2, 3]), "not text"),
     "other splits": (set_text("splits", '{"test": 0}'), "splits"),
-    "odd task name": (lambda f: f.move("policies/reach", "policies/re.ach"), "unusual name"),
+    "odd task name": (lambda f: f.move("policies/reach", "policies/re..ach"), "unusual name"),
     "no params": (lambda f: f.__delitem__("policies/reach/params"), "lacks a member"),
     "a soft link": (lambda f: f.__setitem__("policies/extra", h5py.SoftLink("/policies/reach")), "link to elsewhere"),
     "an external link": (link("policies/reach/params"), "link to elsewhere"),

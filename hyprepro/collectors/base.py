@@ -1,0 +1,32 @@
+"""What every collection can do: name the stages that make it, and write the stores from their artifacts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from hyprepro.artifacts import ArtifactCache, Stage
+from hyprepro.recipe import Component
+
+Weights = Literal["float16", "float32"]
+"""How stored weights are kept."""
+
+
+class Collection(Component, ABC):
+    """A zoo of experts and the episodes recorded of them; one kind for each family of tasks."""
+
+    slot: ClassVar[str] = "collection"
+
+    @abstractmethod
+    def stages(self) -> Sequence[Stage]:
+        """The last stages; everything else hangs on these."""
+
+    @abstractmethod
+    def write(self, cache: ArtifactCache, folder: Path, name: str) -> list[Path]:
+        """Write the stores and the data card NAME.* into `folder` from finished artifacts, each whole or not at all."""
+
+    def calibrate(self) -> str:
+        """What a short measurement on this machine says of the time and space needed; empty if none is made."""
+        return ""
