@@ -57,6 +57,9 @@ class VelocityMethod(Component, ABC):
         """
         return None
 
+    def require(self, data: VelocityFiles) -> None:
+        """Fail before any work if the stores cannot serve this method (`UserError`)."""
+
     @abstractmethod
     def deploy(
         self, trained: Any, data: VelocityFiles, velocities: tuple[float, ...], target: float, seed: int

@@ -69,6 +69,8 @@ class VelocityRecipe(Experiment):
         check_unique(f"{_KIND}.methods", [method.name for method in self.methods])
         sets = self._training_sets()
         self._check_stores(files, sets)
+        for method in self.methods:
+            method.require(files)
         known = {velocities: files.trained_on(velocities) for velocities in sets}
         return tuple(stage for method in self.methods for stage in self._rollouts(files, method, known))
 

@@ -143,6 +143,10 @@ class VelocityParent(VelocityMethod):
     knows: ClassVar[str] = "the velocity; trained in the environment on all training velocities"
     learns: ClassVar[bool] = False
 
+    def require(self, data: VelocityFiles) -> None:
+        """The parents' store must be bound."""
+        data.open_parents().close()
+
     def deploy(
         self, trained: Any, data: VelocityFiles, velocities: tuple[float, ...], target: float, seed: int
     ) -> VelocityControllers:
