@@ -41,7 +41,7 @@ class EpisodeTensors:
     @classmethod
     def of(cls, episodes: Sequence[Episodes]) -> EpisodeTensors:
         """On the device of the stages."""
-        joined = (
+        states, actions, to_go = (
             torch.cat([torch.from_numpy(part) for part in parts]).to(device())
             for parts in (
                 [each.observations[:, :-1] for each in episodes],
@@ -50,7 +50,7 @@ class EpisodeTensors:
             )
         )
         count = torch.tensor([len(each) for each in episodes])
-        return cls(*joined, first=count.cumsum(0) - count, count=count)
+        return cls(states, actions, to_go, count.cumsum(0) - count, count)
 
     def drawn(self, times: int) -> Tensor:
         """Row numbers of random episodes, `times` of each velocity `[V * times]`."""

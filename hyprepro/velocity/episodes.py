@@ -45,7 +45,7 @@ class Episodes:
     @property
     def horizon(self) -> int:
         """T."""
-        return self.actions.shape[1]
+        return int(self.actions.shape[1])
 
     def to_go(self, discount: float = 1.0) -> NDArray[np.float32]:
         """The discounted sum of the rewards from each step to the episode's end `[N, T]`."""

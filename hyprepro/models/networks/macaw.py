@@ -50,13 +50,14 @@ class WeightTransform(nn.Module):
         """The weights `[T, P]` after one step from `theta` `[T, P]` against gradients `[T, P]`, one task a row."""
         map_rate, code_rate, bias_rate = functional.softplus(self.rates)
         change = code_rate * (gradient @ self.map.weight)
-        length = (self.code - change) @ self.code
-        return theta - change @ self.map.weight.T - (map_rate * length + bias_rate)[:, None] * gradient
+        length: Tensor = (self.code - change) @ self.code
+        own = (map_rate * length + bias_rate)[:, None] * gradient
+        return cast(Tensor, theta - functional.linear(change, self.map.weight) - own)
 
     def run(self, theta: Tensor, x: Tensor) -> Tensor:
         """Outputs `[T, B, outputs]` for inputs `[T, B, inputs]` with the weights `[T, P]`."""
         inputs, outputs = self.shape
-        weight, bias = theta.split([inputs * outputs, outputs], dim=1)
+        weight, bias = theta[:, : inputs * outputs], theta[:, inputs * outputs :]
         return torch.baddbmm(bias[:, None], x, weight.view(-1, inputs, outputs))
 
 

@@ -47,7 +47,7 @@ def test_a_weight_transform_is_a_linear_layer_with_weights_from_a_code() -> None
         plain.bias.copy_(theta[15:])
     x = normal(1, 4, 5)
     assert torch.allclose(layer.run(theta[None], x), plain(x), atol=1e-6)
-    layer.run(theta[None], x).square().sum().backward()
+    layer.run(theta[None], x).square().sum().backward()  # type: ignore[no-untyped-call]
     for part in (layer.code, layer.map.weight, layer.map.bias):
         assert part.grad is not None
         assert part.grad.abs().sum() > 0
@@ -107,7 +107,7 @@ def test_the_outer_loss_reaches_everything_that_is_learned_through_the_inner_ste
         model.value_loss(adapted.value, outer, targets).mean()
         + model.actor_loss(adapted.actor, adapted.value, outer).mean()
     )
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     learned = [
         *model.actor.initial(),
         *model.value.initial(),
