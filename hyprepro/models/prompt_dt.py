@@ -6,7 +6,7 @@ whose Cheetah-Vel settings the defaults are, unless a field says otherwise.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hyprepro.errors import UserError
 from hyprepro.models.optimiser import Trained, rate
@@ -36,6 +36,11 @@ class PromptTransformer(Trained):
 
     slot = "prompt_transformer"
 
+    episodes: Literal["expert", "offline"] = setting(
+        "expert",
+        "which stored episodes windows come from: the experts' own, or those of the whole training of the experts",
+        source=SOURCE,
+    )
     context: int = setting(20, "steps of a window (K)", source=SOURCE, ge=1)
     prompt_steps: int = setting(5, "steps of the prompt: the last ones of an expert's episode", source=SOURCE, ge=1)
     hidden: int = setting(128, "width of the tokens", source=SOURCE, ge=1)

@@ -21,8 +21,8 @@ WEIGHTS = "prompt_dt.safetensors"
 class TrainPromptDT(Stage):
     """Trains Prompt-DT's transformer.
 
-    Windows come from the episodes of split "train", prompts from the expert episodes (split "validation") of the same
-    velocities.
+    Windows come from the expert episodes (split "validation") or the offline episodes (split "train") of the training
+    velocities, prompts from the expert ones.
 
     Attributes:
         transformer: The network and how it is trained.
@@ -30,7 +30,8 @@ class TrainPromptDT(Stage):
         velocities: The training velocities, in m/s.
         seed: The seed.
 
-    Metrics: `loss` (squared error of an action's entries) and, on windows of expert episodes, `validation_error`.
+    Metrics: `loss` (squared error of an action's entries) and, on the same windows of expert episodes each time,
+    `validation_error`; these were held out of training only if it is on the offline episodes.
     """
 
     kind: ClassVar[str] = "prompt-dt"
@@ -60,9 +61,9 @@ class TrainPromptDT(Stage):
         from hyprepro.velocity.episodes import read_episodes
 
         self.transformer.check()
-        episodes, experts = (
-            read_episodes(self.trajectories, self.velocities, split) for split in ("train", "validation")
-        )
+        experts = read_episodes(self.trajectories, self.velocities, "validation")
+        is_expert = self.transformer.episodes == "expert"
+        episodes = experts if is_expert else read_episodes(self.trajectories, self.velocities, "train")
         job = training.train(
             lambda: PromptDTJob(self.build(), self.transformer, episodes, experts),
             self.transformer.steps,
