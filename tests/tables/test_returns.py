@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from hyprepro.envs.cheetah import velocity_task
+from hyprepro.envs.velocities import velocity_task
 from hyprepro.errors import UserError
 from hyprepro.tables.returns import paper_return, summarise_returns
 from tests.tables.velocities import TESTED, records

@@ -11,7 +11,7 @@ import pytest
 
 from hyprepro.errors import UserError
 from hyprepro.figures import canvas
-from hyprepro.figures.velocities import VelocitiesFigure, points_csv
+from hyprepro.figures.velocity_sweep import VelocitiesFigure, points_csv
 from hyprepro.tables.markdown import WIDTH
 from tests.tables.velocities import MEANS, records, velocity_result
 
