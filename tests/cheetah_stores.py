@@ -8,14 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.envs.cheetah import (
-    HORIZON,
-    TEST_INDICES,
-    CheetahBatch,
-    velocity_grid,
-    velocity_reward,
-    velocity_task,
-)
+from hyprepro.envs.cheetah import CheetahBatch
+from hyprepro.envs.velocities import HORIZON, TEST_INDICES, velocity_grid, velocity_reward, velocity_task
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 from hyprepro.stores.policy_store import PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStoreWriter

@@ -20,7 +20,10 @@ from hyprepro.cli.progress import RunProgress, duration
 from hyprepro.cli.recipes import choose_executor, open_cache
 
 if TYPE_CHECKING:
-    from hyprepro.collectors.base import Collection
+    from collections.abc import Sequence
+
+    from hyprepro.artifacts import Stage
+    from hyprepro.collectors.base import Collection, Estimate
 
 
 def _collections() -> list[str]:
@@ -66,8 +69,7 @@ def collect(
     stages, store = collection.stages(), open_cache(cache)
     todo = missing(stages, store)
     if dry_run:
-        console.columns([("time", "stage"), *((duration(s.cost), s.label) for s in todo)], indent=0)
-        console.line(f"{len(todo)} stages to do; about {duration(sum(s.cost for s in todo) / max(chosen.workers, 1))}")
+        _show_plan(todo, collection.estimate(todo), max(chosen.workers, 1))
         return
     with RunProgress() as progress:
         execute(stages, store, chosen, progress)
@@ -77,3 +79,14 @@ def collect(
         raise explain_os_error(error, out) or error from error
     for file in written:
         console.note(f"Written: {file}")
+
+
+def _show_plan(todo: Sequence[Stage], needs: Estimate, workers: int) -> None:
+    """What is to be done, how long it will take on so many workers, and what it will leave on the disk."""
+    from hyprepro.pipeline import longest_chain
+
+    console.columns([("time", "stage"), *((duration(needs.seconds[s.key]), s.label) for s in todo)], indent=0)
+    total = max(sum(needs.seconds.values()) / workers, longest_chain(todo, needs.seconds))
+    console.line(f"{len(todo)} stages to do; about {duration(total)} with {workers} worker{'s' * (workers > 1)}")
+    if needs.working is not None and needs.stored is not None:
+        console.line(f"disk: about {needs.working / 1e6:.0f} MB of cache, {needs.stored / 1e6:.1f} MB of stores")

@@ -5,13 +5,27 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from hyprepro.artifacts import ArtifactCache, Stage
 from hyprepro.recipe import Component
 
 Weights = Literal["float16", "float32"]
 """How stored weights are kept."""
+
+
+class Estimate(NamedTuple):
+    """What a collection needs.
+
+    Attributes:
+        seconds: Of each stage on one core, by its key.
+        working: Bytes of the cache; None if not known.
+        stored: Bytes of the stores; None if not known.
+    """
+
+    seconds: dict[str, float]
+    working: int | None = None
+    stored: int | None = None
 
 
 class Collection(Component, ABC):
@@ -27,6 +41,6 @@ class Collection(Component, ABC):
     def write(self, cache: ArtifactCache, folder: Path, name: str) -> list[Path]:
         """Write the stores and the data card NAME.* into `folder` from finished artifacts, each whole or not at all."""
 
-    def calibrate(self) -> str:
-        """What a short measurement on this machine says of the time and space needed; empty if none is made."""
-        return ""
+    def estimate(self, todo: Sequence[Stage]) -> Estimate:
+        """What the stages still to be done will take: their stated costs, or better what a short measurement says."""
+        return Estimate({stage.key: stage.cost for stage in todo})

@@ -73,7 +73,7 @@ def write_pair(
     weights: Weights,
     episodes: int,
 ) -> list[Path]:
-    """Write NAME.policies.h5 and NAME.trajectories.h5 from the artifacts of finished harvests; a task is read at a time.
+    """Write NAME.policies.h5 and NAME.trajectories.h5 from the artifacts of finished harvests, task by task.
 
     Args:
         stages: Stages that load as a `Harvest` and name their `task`, in the order of the stores.

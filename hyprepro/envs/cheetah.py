@@ -90,7 +90,7 @@ class CheetahVel(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
 
     def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, bool, bool, dict[str, Any]]:
         """One step of 0.05 s; the last of 200 truncates the episode, nothing terminates it."""
-        observation, _, _, _, info = self._cheetah.step(action)
+        observation, _, _, _, info = self._cheetah.step(action)  # type: ignore[no-untyped-call]
         self._step += 1
         reward = float(velocity_reward(info["x_velocity"], np.asarray(action, np.float64), self.velocity))
         parts = {
@@ -104,11 +104,11 @@ class CheetahVel(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
 
     def render(self) -> Any:
         """HalfCheetah-v5's picture."""
-        return self._cheetah.render()
+        return self._cheetah.render()  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Close the renderer."""
-        self._cheetah.close()
+        self._cheetah.close()  # type: ignore[no-untyped-call]
 
 
 class CheetahBatch:

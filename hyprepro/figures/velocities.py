@@ -1,151 +1,120 @@
-"""Return against target velocity, a panel for each number of training velocities."""
+"""Experts of Cheetah-Vel as a picture: return against velocity, and the learning curves that a store records."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from hyprepro.artifacts import write_atomically
+from hyprepro.envs.velocities import task_velocity
 from hyprepro.errors import UserError
 from hyprepro.figures import canvas
-from hyprepro.recipe import component, setting
-from hyprepro.tables.markdown import bullets, paragraph, table
-from hyprepro.tables.parts import heading, knowledge
-from hyprepro.tables.report import Report
-from hyprepro.tables.returns import paper_return
-from hyprepro.tables.table4 import READING, Returns, costs, methods_table, notes, velocities_table, with_interval
-from hyprepro.tables.table4 import setting as run_setting
+from hyprepro.stores.foreign import refuse_existing
+from hyprepro.stores.policy_store import PolicyStore
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Row = Mapping[str, Any]
 
-LINES = {
-    "expert": (canvas.GREY, "-", "expert of that velocity"),
-    "nearest-velocity": (canvas.RED, "--", "nearest training velocity"),
-    "gen-hyprl": (canvas.BLUE, "-", "Gen-HypRL"),
-}
-"""Colour, line and name of each method that is drawn."""
+def plot_returns(path: Path, plot: Path) -> None:
+    """One store's returns as a file.
 
-SPLITS = ("test", "unseen", "seen")
-CSV_FIELDS = ("n_train", "method", "velocity", "split", "value", "low", "high", "n_policies", "n_seeds")
+    Args:
+        path: A policy store whose tasks are velocities.
+        plot: A new .png or .svg file.
 
-
-@component
-class VelocitiesFigure(Report):
-    """Return against target velocity: experts, generated policies, and retrieval of the nearest training velocity."""
-
-    width: float = setting(11.0, "width in inches", gt=0, le=50)
-    height: float = setting(3.4, "height in inches", gt=0, le=50)
-
-    def require(self) -> None:
-        """Matplotlib must be installed."""
-        canvas.require()
-
-    def markdown(self, result: Mapping[str, Any]) -> str:
-        """Averages by number of training velocities; then every method at the test velocities, number by number."""
-        returns = Returns(result)
-        found = [heading(result), paragraph(run_setting(returns))]
-        splits = [each for each in SPLITS if any(row["split"] == each for row in result["rows"])] or [returns.split]
-        for split in splits:
-            found += [f"## {TITLES.get(split, split)}", _sizes_table(Returns(result, split))]
-        for size in returns.sizes:
-            found += [f"## {size} training velocities", methods_table(returns, size), "By target velocity, m/s:"]
-            found += [velocities_table(returns, size)]
-        found += [paragraph(READING), *knowledge(result), *costs(result)]
-        return "\n\n".join([*found, "## Notes", bullets([PICTURE, *notes(result)])]) + "\n"
-
-    def figures(self, result: Mapping[str, Any]) -> dict[str, bytes]:
-        """The picture as PNG and SVG, and its numbers as CSV."""
-        name = str(result["recipe"])
-        sizes = Returns(result).sizes
-        if not sizes:
-            raise UserError("The result has no numbers of training velocities.", fix="hyprepro run velocities")
-        with canvas.style():
-            figure, axes = canvas.panels(1, len(sizes), self.width, self.height, sharey=True)
-            for size, panel in zip(sizes, axes[0], strict=True):
-                _draw(panel, result, size)
-            axes[0][0].set_ylabel("return")
-            handles, labels = axes[0][0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-            pictures = canvas.rendered(figure, name)
-        return {**pictures, f"{name}.csv": points_csv(result).encode()}
+    Raises:
+        UserError: The file exists, has another ending, or the store has no velocities or no returns.
+    """
+    refuse_existing(plot)
+    if plot.suffix not in (".png", ".svg"):
+        raise UserError("This plot is a .png or .svg file.", where=str(plot))
+    write_atomically(plot, draw([path], plot.stem)[plot.name])
 
 
-TITLES = {
-    "test": "The five test velocities, on average",
-    "unseen": "Training velocities that were left out, on average",
-    "seen": "Training velocities, on average",
-    "validation": "Withheld velocities, on average",
-}
-PICTURE = (
-    "In the picture a ring is a test velocity, ticks below are the training velocities of the panel, and bands are 95% "
-    "intervals. Left-out velocities differ from number to number: compare within a column."
-)
+def draw(paths: Sequence[Path], name: str) -> dict[str, bytes]:
+    """The picture of a store of experts and, if it is the second path, of the store of their folded parent.
+
+    Returns:
+        The contents of `name`.png and `name`.svg.
+    """
+    canvas.require()
+    with PolicyStore.open(paths[0]) as experts:
+        if not experts.tasks or not all(task.startswith("velocity-") for task in experts.tasks):
+            raise UserError("The store's tasks are no velocities, and it records no success.", where=experts.where)
+        found = _points(experts)
+        curve, runs = experts.route.get("curve"), _runs(experts)
+    parent = None
+    if len(paths) > 1:
+        with PolicyStore.open(paths[1]) as folded:
+            parent, curve = _points(folded), folded.route.get("curve")
+    with canvas.style():
+        count = 1 + bool(curve) + (len(runs["steps"]) > 1)
+        figure, (axes,) = canvas.panels(1, count, 4.4 * count, 3.4)
+        _draw_points(axes.pop(0), found, parent)
+        if curve:
+            _draw_curve(axes.pop(0), curve)
+        if axes:
+            _draw_runs(axes.pop(0), runs)
+        return canvas.rendered(figure, name)
 
 
-def points_csv(result: Mapping[str, Any]) -> str:
-    """Mean returns of all methods at all velocities as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_FIELDS)
-    for row in _by_velocity(result):
-        sizes = (row["n_policies"], row["n_seeds"])
-        writer.writerow(
-            [row["n_train"], row["method"], _velocity(row), row["split"], row["value"], *row["ci95"], *sizes]
+def _points(store: PolicyStore) -> dict[str, Any]:
+    """Velocities `[v]`, mean, lowest and highest return `[v]` of the stored policies, and which are for testing."""
+    order = sorted(store.tasks, key=task_velocity)
+    values = [store.meta(task)["return"] for task in order]
+    return {
+        "velocity": np.array([task_velocity(task) for task in order]),
+        "mean": np.array([value.mean() for value in values]),
+        "low": np.array([value.min() for value in values]),
+        "high": np.array([value.max() for value in values]),
+        "test": np.array([bool((store.meta(task)["split"] == "test").all()) for task in order]),
+    }
+
+
+def _runs(store: PolicyStore) -> dict[str, Any]:
+    """The checkpoints' steps `[k]` and their returns, averaged over the velocities of a split `[k]`."""
+    tables = {task: store.meta(task) for task in store.tasks}
+    first = next(iter(tables.values()))
+    if any(not np.array_equal(table["step"], first["step"]) for table in tables.values()):
+        return {"steps": []}
+    found: dict[str, Any] = {"steps": first["step"]}
+    for split in ("train", "test"):
+        rows = [table["return"] for table in tables.values() if (table["split"] == split).all()]
+        if rows:
+            found[split] = np.mean(rows, axis=0)
+    return found
+
+
+def _draw_points(axis: Axes, experts: dict[str, Any], parent: dict[str, Any] | None) -> None:
+    axis.fill_between(experts["velocity"], experts["low"], experts["high"], color=canvas.BLUE, alpha=0.2, linewidth=0)
+    axis.plot(experts["velocity"], experts["mean"], color=canvas.BLUE, label="stored experts")
+    test = experts["test"]
+    axis.plot(experts["velocity"][test], experts["mean"][test], "o", color=canvas.RED, label="test velocities")
+    if parent is not None:
+        axis.plot(parent["velocity"], parent["mean"], "--", color=canvas.GREY, label="folded parent")
+    axis.set(xlabel="target velocity, m/s", ylabel="return", title="Return against velocity")
+    axis.legend(loc="lower left")
+
+
+def _draw_curve(axis: Axes, curve: dict[str, Any]) -> None:
+    axis.plot(curve["updates"], np.mean(curve["returns"], axis=1), color=canvas.GREY, label="mean")
+    highest = curve["velocities"][-1]
+    for place, label in ((0, f"{curve['velocities'][0]:g} m/s"), (-1, f"{highest:g} m/s")):
+        values = np.array(curve["returns"])[:, place]
+        axis.plot(
+            curve["updates"], values, linewidth=0.8, alpha=0.7, color=(canvas.BLUE, canvas.RED)[place], label=label
         )
-    return text.getvalue()
+    axis.set(xlabel="updates", ylabel="return of one episode", title="The parent learns", yscale="symlog")
+    axis.legend(loc="lower right")
 
 
-def _by_velocity(result: Mapping[str, Any]) -> list[Row]:
-    return [row for row in result["rows"] if row["task"] is not None and row["statistic"] == "mean"]
-
-
-def _velocity(row: Row) -> float:
-    return float(row["task"].rpartition("-")[2])
-
-
-def _sizes_table(returns: Returns) -> str:
-    """A row a number of training velocities, a column a method, and the paper's numbers where it has any."""
-    rows = []
-    for size in returns.sizes:
-        theirs = paper_return("gen-hyprl-wo-hypformer", size) if returns.split == "test" else None
-        printed = f"{theirs:g}" if theirs is not None else "-"
-        cells = [with_interval(returns.row(method, size)) for method in _columns(returns)]
-        rows.append([str(size), printed, *cells])
-    return table(["trained", "paper", *(HEADS.get(method, method) for method in _columns(returns))], rows)
-
-
-HEADS = {"gen-hyprl-wo-hypformer": "w/o HypFormer", "nearest-velocity": "nearest"}
-
-
-def _columns(returns: Returns) -> list[str]:
-    """The experts' averages are of the whole grid, so they stand beside those of the tested velocities alone."""
-    wanted = ["gen-hyprl", "gen-hyprl-wo-hypformer", "nearest-velocity"]
-    wanted += ["expert"] if returns.split in ("test", "validation") else []
-    return [method for method in wanted if method in returns.methods]
-
-
-def _draw(panel: Axes, result: Mapping[str, Any], size: int) -> None:
-    rows = _by_velocity(result)
-    for method, (colour, line, label) in LINES.items():
-        points = [row for row in rows if row["method"] == method and row["n_train"] in (size, None)]
-        points.sort(key=_velocity)
-        if not points:
-            continue
-        x = [_velocity(row) for row in points]
-        low, high = zip(*(row["ci95"] for row in points), strict=True)
-        panel.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-        panel.plot(x, [row["value"] for row in points], color=colour, linestyle=line, label=label)
-        tested = [row for row in points if row["split"] in ("test", "validation")]
-        panel.plot(
-            [_velocity(row) for row in tested], [row["value"] for row in tested], "o", color=colour, markersize=5,
-            markerfacecolor="white",
-        )  # fmt: skip
-    seen = {_velocity(row) for row in rows if row["split"] == "seen" and row["n_train"] == size}
-    for velocity in seen:
-        panel.axvline(velocity, ymax=0.03, color=canvas.GREY, linewidth=1)
-    panel.set_title(f"{size} training velocities")
-    panel.set_xlabel("target velocity, m/s")
+def _draw_runs(axis: Axes, runs: dict[str, Any]) -> None:
+    for split, colour in (("train", canvas.BLUE), ("test", canvas.RED)):
+        if split in runs:
+            axis.plot(runs["steps"], runs[split], ".-", color=colour, label=f"{split} velocities")
+    axis.set(xlabel="environment steps of a velocity's own run", ylabel="mean return", title="The experts go on")
+    axis.legend(loc="lower right")

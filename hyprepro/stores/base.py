@@ -123,7 +123,8 @@ class StoreReader(ABC):
 
 
 def _is_not_finite(rows: NDArray[Any]) -> NDArray[np.bool_]:
-    return ~np.isfinite(rows)
+    found: NDArray[np.bool_] = ~np.isfinite(rows)
+    return found
 
 
 class StoreWriter:

@@ -42,9 +42,10 @@ def store_info(path: str | Path) -> dict[str, Any]:
     Keys: path, kind, schema, digest, bytes, versions, route, tasks; a policy store adds `layout`, a trajectory store
     `policies_digest`. Each entry of `tasks` has `counts` per split. For policies it adds `seeds`, `steps` [lowest,
     highest], `success` {mean, min, p10, median, share_perfect}, `histogram` (policies by success rate in 20 equal
-    bins), `episodes` [fewest, most], `return_mean`, `return_min`, `return_max`, `return_last` (of the last row); a rate
-    over no episode, or of an environment without success, is unknown and left out, and `unrated` counts the former. For trajectories it adds `steps` [shortest, longest], `success_rate`,
-    `success_step` [earliest, latest], `policies` (how many).
+    bins), `episodes` [fewest, most], `return_mean`, `return_min`, `return_max` and `return_last` (of the last row); a
+    rate over no episode, or of an environment without success, is unknown and left out, and `unrated` counts the
+    former. For trajectories it adds `steps` [shortest, longest], `success_rate`, `success_step` [earliest, latest] and
+    `policies` (how many).
     """
     with open_any(path) as store:
         common = {

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hyprepro.envs.cheetah import task_velocity
+from hyprepro.envs.velocities import task_velocity
 from hyprepro.errors import UserError
 from hyprepro.policies.fitting import Weights, unstandardised
 from hyprepro.stages.data import training_tasks

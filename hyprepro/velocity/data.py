@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hyprepro.artifacts import StoreFile
-from hyprepro.envs.cheetah import task_velocity, velocity_task
+from hyprepro.envs.velocities import task_velocity, velocity_task
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 from hyprepro.recipe import component, setting

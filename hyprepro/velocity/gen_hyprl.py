@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hyprepro.artifacts import Report, Stage
-from hyprepro.envs.cheetah import velocity_task
+from hyprepro.envs.velocities import velocity_task
 from hyprepro.methods.adapted import draw_seed
 from hyprepro.models.hypformer import Aggregation, HypFormer
 from hyprepro.models.hyplatent import HypLatent

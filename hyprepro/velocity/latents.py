@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.artifacts import Report
-from hyprepro.envs.cheetah import LARGEST_VELOCITY, task_velocity
+from hyprepro.envs.velocities import LARGEST_VELOCITY, task_velocity
 from hyprepro.stages.latents import EncodedConditions, PromptLatents, write_latents
 
 if TYPE_CHECKING:

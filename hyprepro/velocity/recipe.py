@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hyprepro.envs.cheetah import TEST_INDICES, check_velocity, training_subset, velocity_grid, velocity_task
+from hyprepro.envs.velocities import TEST_INDICES, check_velocity, training_subset, velocity_grid, velocity_task
 from hyprepro.errors import UserError, closest_match
 from hyprepro.experiment import Experiment, Outcome, check_unique
 from hyprepro.recipe import component, setting
@@ -29,7 +29,7 @@ class VelocityRecipe(Experiment):
     """Returns at velocities that nothing was trained on, by method and number of training velocities.
 
     Paper says: 35 training velocities, and 10, 20 and 25 random ones of them; the test set stays. We chose: evenly
-    spread ones instead of random ones (`hyprepro.envs.cheetah.training_subset`); `training` gives any others.
+    spread ones instead of random ones (`hyprepro.envs.velocities.training_subset`); `training` gives any others.
     """
 
     data: CheetahData = setting(CheetahData(), "The stores.")

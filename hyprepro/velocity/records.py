@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from hyprepro.envs.velocities import velocity_task
 from hyprepro.errors import UserError
 
 
@@ -45,7 +46,7 @@ class VelocityRecord(NamedTuple):
     @property
     def task(self) -> str:
         """The velocity as the stores name it."""
-        return f"velocity-{self.velocity:.3f}"
+        return velocity_task(self.velocity)
 
 
 HEADER = (*VelocityRecord._fields[:-1], "return")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.artifacts import Report, Stage, StoreFile
-from hyprepro.envs.cheetah import HORIZON, CheetahBatch, velocity_reward, velocity_task
+from hyprepro.envs.velocities import HORIZON, velocity_reward, velocity_task
 from hyprepro.velocity.base import VelocityMethod
 from hyprepro.velocity.data import VelocityFiles
 from hyprepro.velocity.records import VelocityRecord, read_records, write_records
@@ -160,6 +160,8 @@ def run_episodes(
         target: The target velocity, in m/s.
         on_finished: Called with the number of episodes done and their total.
     """
+    from hyprepro.envs.cheetah import CheetahBatch  # lazily: it loads the simulator
+
     totals = np.zeros(len(rows))
     cheetahs = CheetahBatch(min(EPISODES_AT_ONCE, len(rows)))
     for first in range(0, len(rows), EPISODES_AT_ONCE):

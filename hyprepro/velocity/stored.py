@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from hyprepro.envs.cheetah import velocity_task
+from hyprepro.envs.velocities import velocity_task
 
 if TYPE_CHECKING:
     import numpy as np

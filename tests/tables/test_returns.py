@@ -7,35 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from hyprepro.envs.cheetah import velocity_task
+from hyprepro.envs.velocities import velocity_task
 from hyprepro.errors import UserError
 from hyprepro.tables.returns import paper_return, summarise_returns
-from hyprepro.velocity.records import VelocityRecord
-
-TESTED = (0.225, 1.2)
-
-
-def records(
-    means: Mapping[tuple[str, int | None], float],
-    noise: float = 1.0,
-    policies: int = 4,
-    starts: int = 5,
-    seeds: int = 2,
-    split: str = "test",
-) -> list[VelocityRecord]:
-    """Every method at both velocities; each start has its own effect, the same for all methods."""
-    rng = np.random.default_rng(0)
-    starts_effect = {(v, g): 5 * rng.normal() for v in TESTED for g in range(starts)}
-    return [
-        VelocityRecord(
-            method, "ours", s, split, size, v, p, g, mean - 10 * v + starts_effect[v, g] + noise * rng.normal()
-        )
-        for (method, size), mean in means.items()
-        for s in range(seeds if method == "gen-hyprl" else 1)
-        for v in TESTED
-        for p in range(policies if method != "nearest-velocity" else 1)
-        for g in range(starts)
-    ]
+from tests.tables.velocities import TESTED, records
 
 
 def row(rows: Sequence[Mapping[str, object]], **wanted: object) -> Mapping[str, object]:
@@ -63,7 +38,7 @@ def test_the_papers_numbers_stand_beside_their_own_rows() -> None:
     assert paper_return("gen-hyprl-wo-hypformer", 20) is None
     assert paper_return("prompt-dt", 35) == -34.43
     assert paper_return("prompt-dt", 10) is None
-    found = records({("gen-hyprl-wo-hypformer", 35): -20.0}, split="validation")
+    found = records({("gen-hyprl-wo-hypformer", 35): -20.0}, splits=dict.fromkeys(TESTED, "validation"))
     rows = summarise_returns(found, recipe="table4", resamples=50).rows
     assert {each["paper"] for each in rows} == {None}, "the paper has tested nothing else"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hyprepro.envs.cheetah import velocity_task
+from hyprepro.envs.velocities import velocity_task
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 from hyprepro.stages.data import training_tasks

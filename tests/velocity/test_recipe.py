@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hyprepro.cli import app
-from hyprepro.envs.cheetah import TEST_INDICES, velocity_grid
+from hyprepro.envs.velocities import TEST_INDICES, velocity_grid
 from hyprepro.errors import UserError
 from hyprepro.stages.data import training_tasks
 from hyprepro.stores.policy_store import PolicyStore

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hyprepro.artifacts import Report
-from hyprepro.envs.cheetah import velocity_task
+from hyprepro.envs.velocities import velocity_task
 from hyprepro.errors import UserError
 from hyprepro.models.policy_autoencoder import LinearAutoencoder
 from hyprepro.velocity.data import VelocityFiles

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hyprepro.collectors.velocity.harvest import SIGNIFICANT_BITS
 from hyprepro.collectors.velocity.settings import VelocityCollection
 from hyprepro.stores.info import store_info
 
@@ -21,6 +22,7 @@ def data_card(
     rows = [_row(t, zoo["tasks"][t], folded.get(t), episodes["tasks"].get(t, {"counts": {}})) for t in zoo["tasks"]]
     versions = ", ".join(f"{library} {version}" for library, version in zoo["versions"].items())
     means = _means(zoo["tasks"], folded)
+    tested = ", ".join(f"{v:.3f}" for v in collection.test_velocities)
     return f"""# Data card: {name}
 
 Made by `hyprepro collect {name}`; written by that command, not by hand.
@@ -29,6 +31,8 @@ Made by `hyprepro collect {name}`; written by that command, not by hand.
 | --- | --- | --- | --- | --- | --- |
 {chr(10).join(rows)}
 {means}
+
+![Return against velocity and learning curves]({name}.svg)
 
 - **Return** is the undiscounted sum over 200 steps of -|x_velocity - v*| - 0.05 sum(a^2), the mean over
   {selection.starts} fresh starts of the deterministic policy, measured on the stored (rounded) weights. The environment
@@ -40,12 +44,12 @@ Made by `hyprepro collect {name}`; written by that command, not by hand.
 - **SAC of an expert**: {training.updates} updates of {sac.batch_size} transitions, {training.updates_per_step} an
   environment step, step size {sac.learning_rate:g}, critics {sac.critic_width} wide, shared transitions:
   {training.sharing}.
-{_parent_lines(collection)}- **Test velocities** ({", ".join(f"{v:.3f}" for v in collection.test_velocities)}): the parent never
-  stepped nor was relabelled with them; their experts are ceilings, trained in a stack of their own.
+{_parent_lines(collection)}- **Test velocities** ({tested}): the parent never stepped nor was relabelled with
+  them; their experts are ceilings, trained in a stack of their own.
 - **Episodes** hold 200 steps: first the offline ones with SAC's exploration noise, {selection.offline_episodes} of
   sources from early to late and {selection.expert_episodes} of stored experts (split train, of test velocities split
   test), then {selection.prompt_episodes} deterministic ones of stored experts (split validation). Numbers are rounded
-  to eleven significant bits.
+  to {SIGNIFICANT_BITS} significant bits.
 - **Limits**: checkpoints of one run are close to each other, and with a parent all runs start from it: policies of
   neighbouring velocities are closer than those of independent runs would be.
 - **Versions**: {versions}. Results on another MuJoCo version are not comparable.
@@ -69,11 +73,15 @@ def _parent_lines(collection: VelocityCollection) -> str:
 def _row(task: str, zoo: dict[str, Any], folded: dict[str, Any] | None, episodes: dict[str, Any]) -> str:
     counts, recorded = zoo["counts"], episodes["counts"]
     offline = recorded.get("train", 0) + recorded.get("test", 0)
-    parent = f"{folded['return_mean']:.1f}" if folded else "-"
-    return (
-        f"| {task.removeprefix('velocity-')} | {'test' if 'test' in counts else 'train'} | {sum(counts.values())} "
-        f"| {zoo['return_mean']:.1f}, {zoo['return_last']:.1f} | {parent} | {offline} / {recorded.get('validation', 0)} |"
+    cells = (
+        task.removeprefix("velocity-"),
+        "test" if "test" in counts else "train",
+        str(sum(counts.values())),
+        f"{zoo['return_mean']:.1f}, {zoo['return_last']:.1f}",
+        f"{folded['return_mean']:.1f}" if folded else "-",
+        f"{offline} / {recorded.get('validation', 0)}",
     )
+    return f"| {' | '.join(cells)} |"
 
 
 def _means(zoo: dict[str, Any], folded: dict[str, Any]) -> str:

@@ -18,6 +18,8 @@ from hyprepro.collectors.velocity.parent import Parent, TrainParent
 from hyprepro.collectors.velocity.rollouts import returns
 from hyprepro.collectors.velocity.settings import VelocityCollection
 from hyprepro.envs.velocities import velocity_task
+from hyprepro.figures.profiles import can_draw
+from hyprepro.figures.velocities import draw
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 from hyprepro.stores.policy_store import PolicyStoreWriter
 
@@ -58,7 +60,9 @@ def route_of(collection: VelocityCollection) -> dict[str, Any]:
 
 
 def write_stores(collection: VelocityCollection, cache: ArtifactCache, folder: Path, name: str) -> list[Path]:
-    """Write the zoo, the offline episodes, the folded parent (if there is one) and the card, each whole or not at all.
+    """Write the zoo, the offline episodes, the folded parent (if there is one), the card and its picture.
+
+    Each is written whole or not at all; the picture needs matplotlib and is left out without it.
 
     Returns:
         The files.
@@ -66,11 +70,14 @@ def write_stores(collection: VelocityCollection, cache: ArtifactCache, folder: P
     folder.mkdir(parents=True, exist_ok=True)
     route, stages, selection = route_of(collection), stages_of(collection), collection.selection
     written = write_pair(stages, cache, folder, name, CHEETAH_LAYOUT, route, selection.weights, selection.starts)
-    parent, card = parent_of(collection), folder / f"{name}.md"
+    parent, card, picture = parent_of(collection), folder / f"{name}.md", folder / f"{name}.svg"
     if parent is not None:
         written.append(_write_parent(collection, parent.load(cache.path_of(parent)), folder, name))
     write_atomically(card, data_card(name, collection, *written).encode())
-    return [*written, card]
+    if not can_draw():
+        return [*written, card]
+    write_atomically(picture, draw([written[0], *written[2:]], name)[picture.name])
+    return [*written, card, picture]
 
 
 def _write_parent(collection: VelocityCollection, parent: Parent, folder: Path, name: str) -> Path:

@@ -23,8 +23,10 @@ from hyprepro.collectors.velocity.loop import Loop
 from hyprepro.collectors.velocity.memory import Memory, Transitions
 from hyprepro.collectors.velocity.parent import CONDITION, Parent, TrainParent, condition
 from hyprepro.collectors.velocity.settings import ExpertTraining
-from hyprepro.envs.velocities import HORIZON
+from hyprepro.envs.velocities import HORIZON, velocity_reward
 from hyprepro.policies.layout import CHEETAH_LAYOUT
+
+_SHOWN = 6  # velocities whose return the progress shows
 
 
 class Experts(NamedTuple):
@@ -68,15 +70,17 @@ class TrainExperts(Stage):
         run = _Run(self, parent, work, report)
         run.train()
         kept = np.array(run.marks, dtype=np.int64)
-        arrays = {"params": np.stack(run.kept), "updates": kept[:, 0].copy(), "steps": kept[:, 1].copy()}
-        save_file(arrays, work / "policies.safetensors")
+        params: NDArray[Any] = np.stack(run.kept)
+        save_file(
+            {"params": params, "updates": kept[:, 0].copy(), "steps": kept[:, 1].copy()}, work / "policies.safetensors"
+        )
 
     def load(self, path: Path) -> Experts:
         """All kept policies."""
         return Experts(**load_file(path / "policies.safetensors"))
 
 
-class _Run(Loop):
+class _Run(Loop[ExpertTraining]):
     """The experts' own part of the training loop: each cheetah at its agent's velocity, shared transitions."""
 
     stream = "experts"
@@ -86,7 +90,7 @@ class _Run(Loop):
         count = len(self.velocities)
         seed = (stage.seed, *(round(1000 * v) for v in stage.velocities))
         super().__init__(work, report, stage.training, count, stage.rounds, seed)
-        self.training, self.parent = stage.training, parent
+        self.parent = parent
         if parent is None:
             layout, width = CHEETAH_LAYOUT, stage.training.sac.critic_width
             sizes = Sizes(layout.observation_size, layout.action_size, layout.hidden, width)
@@ -132,7 +136,7 @@ class _Run(Loop):
 
     def trains_actor(self) -> bool:
         """Not during the critics' head start."""
-        return self.updates >= self.training.critic_updates
+        return self.updates >= self.settings.critic_updates
 
     def batches(self, count: int) -> list[Batch]:
         """Half of each batch the agent's own transitions, the rest in equal parts from the shared sources."""
@@ -159,28 +163,22 @@ class _Run(Loop):
 
     def after_updates(self) -> None:
         """Keep the policies that are due, and tell how the last round went."""
-        while self.updates >= len(self.kept) * self.training.checkpoint_every:
+        while self.updates >= len(self.kept) * self.settings.checkpoint_every:
             self.kept.append(self.learner.networks.flat(CHEETAH_LAYOUT, self.normaliser))
-            self.marks.append([len(self.marks) * self.training.checkpoint_every, self.steps // self.cheetahs])
+            self.marks.append([len(self.marks) * self.settings.checkpoint_every, self.steps // self.cheetahs])
             self._report()
 
     def _report(self) -> None:
         """Returns of the last whole round, exploration noise included."""
         fields, last = self.memory.fields, self.round - 1
-        velocities = torch.tensor(self.velocities, dtype=torch.float32).expand(HORIZON, -1)
-        steps = Transitions(
-            *(torch.from_numpy(fields[name][last]) for name in ("observations", "actions", "speeds")),
-            *2 * (velocities,),
-        )
-        totals = steps.rewards(velocities).sum(0)
+        actions, speeds = (torch.from_numpy(fields[name][last]) for name in ("actions", "speeds"))
+        totals = torch.as_tensor(velocity_reward(speeds, actions, torch.tensor(self.velocities))).sum(0).tolist()
+        some = slice(None, None, -(-len(totals) // _SHOWN))
         self.report.progress(
             self.updates,
-            self.training.updates,
-            episode_return=float(totals.mean()),
-            **{
-                f"at_{v:g}": float(r)
-                for v, r in list(zip(self.velocities, totals, strict=True))[:: max(1, len(totals) // 5)]
-            },
+            self.settings.updates,
+            episode_return=float(np.mean(totals)),
+            **{f"at_{v:g}": r for v, r in zip(self.velocities[some], totals[some], strict=True)},
         )
 
     def state(self) -> dict[str, Any]:

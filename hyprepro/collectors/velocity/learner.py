@@ -1,7 +1,7 @@
 """SAC for stacked agents with written-out gradients: autograd's bookkeeping would cost as much as the small products.
 
 The algorithm is `collectors.sac`'s (stable-baselines3's: twin critics, squashed Gaussian, learned temperature, one step
-of each an update), with critics of their own width and no terminal states. Tests compare every gradient with autograd's.
+of each an update), with critics of their own width and no terminal states. Tests compare all gradients with autograd's.
 An agent may be told something beyond its observation (a *condition*, one more input of actor and critic); `fold` turns
 such an agent at one value of the condition into an ordinary one.
 """
@@ -95,12 +95,12 @@ def split_head(actor: Parameters, actions: int) -> Parameters:
     """The same actor with the head as the two layers `mean` and `log_std`."""
     parts = {name: tensor for name, tensor in actor.items() if not name.startswith("head")}
     for kind in ("weight", "bias"):
-        parts[f"mean.{kind}"], parts[f"log_std.{kind}"] = actor[f"head.{kind}"].split(actions, 2)
+        parts[f"mean.{kind}"], parts[f"log_std.{kind}"] = torch.split(actor[f"head.{kind}"], actions, 2)
     return parts
 
 
 class Batch(NamedTuple):
-    """Transitions for an update of A agents with B each: `[A, B, ...]`, observations with the condition if there is one."""
+    """Transitions for an update of A agents with B each, `[A, B, ...]`; observations include the condition, if any."""
 
     observations: Tensor
     actions: Tensor
@@ -147,7 +147,7 @@ class Learner:
     @torch.inference_mode()
     def act(self, observations: Tensor, noise: Tensor | None) -> Tensor:
         """Actions `[A, B, actions]`: sampled with standard normal noise of that shape, or the mode if it is None."""
-        mean, log_std = forward(self.networks.actor, observations)[2].split(self.actions, 2)
+        mean, log_std = torch.split(forward(self.networks.actor, observations)[2], self.actions, 2)
         if noise is None:
             return torch.tanh(mean)
         return torch.tanh(mean + log_std.clamp(*LOG_STD_RANGE).exp() * noise)
@@ -182,7 +182,7 @@ class Learner:
     def sample(self, observations: Tensor, noise: Tensor) -> Sample:
         """Actions at observations `[A, B, inputs]`."""
         first, second, head = forward(self.networks.actor, observations)
-        mean, raw = head.split(self.actions, 2)
+        mean, raw = torch.split(head, self.actions, 2)
         log_std = raw.clamp(*LOG_STD_RANGE)
         std, inside = log_std.exp(), raw == log_std
         actions = torch.tanh(mean + std * noise)

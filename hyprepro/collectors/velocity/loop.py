@@ -6,7 +6,7 @@ import json
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from hyprepro.policies.layout import CHEETAH_LAYOUT
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 
 Stream = Literal["parent", "experts", "evaluation", "scoring", "recheck", "episodes"]
+Settings = TypeVar("Settings", bound=ParentTraining | ExpertTraining)
 _STREAMS: dict[Stream, range] = {
     "parent": COLLECTION[:300_000],
     "experts": COLLECTION[300_000:900_000],
@@ -42,7 +43,7 @@ def start_seed(stream: Stream, index: int) -> int:
     return seeds[index % len(seeds)]
 
 
-class Loop(ABC):
+class Loop(ABC, Generic[Settings]):
     """Rounds of one episode in each of n cheetahs, with the updates that fall into it.
 
     A subclass says whom the cheetahs chase, what the networks are shown and which batches they learn from. A checkpoint
@@ -63,7 +64,7 @@ class Loop(ABC):
         self,
         work: Path,
         report: Report,
-        settings: ParentTraining | ExpertTraining,
+        settings: Settings,
         cheetahs: int,
         rounds: int,
         seed: int | tuple[int, ...],

@@ -62,7 +62,8 @@ class Parent(NamedTuple):
 
     def policy(self, velocity: float) -> NDArray[np.float32]:
         """The final actor folded at a velocity: a flat policy `[P]`."""
-        return fold_actors(self.networks.actor, velocity, self.normaliser)[0]
+        flat: NDArray[np.float32] = fold_actors(self.networks.actor, velocity, self.normaliser)[0]
+        return flat
 
 
 def condition(velocities: Any) -> Any:
@@ -71,7 +72,7 @@ def condition(velocities: Any) -> Any:
 
 
 def fold_actors(actors: Parameters, velocity: float, normaliser: Normaliser) -> NDArray[np.float32]:
-    """Conditioned actors, stacked `[K, ...]`, as flat policies `[K, P]` of one velocity that act on raw observations."""
+    """Conditioned actors, stacked `[K, ...]`, as flat policies `[K, P]` of one velocity, for raw observations."""
     stacked = Networks(actors, actors, actors, torch.zeros(len(actors["head.bias"]), 1, 1))
     return stacked.fold(torch.tensor([condition(velocity)]), CONDITION).flat(CHEETAH_LAYOUT, normaliser)
 
@@ -125,7 +126,7 @@ class TrainParent(Stage):
         )
 
 
-class _Run(Loop):
+class _Run(Loop[ParentTraining]):
     """The parent's own part of the training loop: random training velocities, relabelling, evaluation."""
 
     stream = "parent"

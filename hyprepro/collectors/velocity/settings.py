@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import field_validator, model_validator
 
 from hyprepro.artifacts import ArtifactCache, Stage
-from hyprepro.collectors.base import Collection, Weights
+from hyprepro.collectors.base import Collection, Estimate, Weights
 from hyprepro.envs.velocities import LARGEST_VELOCITY, TEST_INDICES, training_indices, velocity_grid
 from hyprepro.recipe import Component, component, setting
 
@@ -91,7 +91,7 @@ class VelocitySelection(Component):
     offline_episodes: int = setting(
         12, "offline episodes a velocity of the parent's checkpoints, early to late, with exploration noise", ge=0
     )
-    expert_episodes: int = setting(4, "offline episodes a velocity of stored experts, with exploration noise", ge=0)
+    expert_episodes: int = setting(3, "offline episodes a velocity of stored experts, with exploration noise", ge=0)
     prompt_episodes: int = setting(4, "deterministic episodes a velocity of stored experts, for prompts", ge=0)
     weights: Weights = setting("float16", "how stored weights are kept")
 
@@ -137,9 +137,7 @@ class VelocityCollection(Collection):
         if self.last <= self.first or len(set(self.grid)) != self.count:
             raise ValueError("the grid must rise, by at least 0.001 m/s a step")
         if self.route == "scratch" and self.experts.sharing in ("parent", "all"):
-            raise ValueError(
-                "without a parent there are no transitions of it: ExpertTraining.sharing='experts' or 'none'"
-            )
+            raise ValueError("there is no parent to share with: bind ExpertTraining.sharing='experts' or 'none'")
         return self
 
     @property
@@ -162,6 +160,12 @@ class VelocityCollection(Collection):
         from hyprepro.collectors.velocity.collect import stages_of
 
         return stages_of(self)
+
+    def estimate(self, todo: Sequence[Stage]) -> Estimate:
+        """By ten seconds of every kind of work on this machine."""
+        from hyprepro.collectors.velocity.calibration import estimate
+
+        return estimate(self, todo)
 
     def write(self, cache: ArtifactCache, folder: Path, name: str) -> list[Path]:
         """NAME.policies.h5, NAME.trajectories.h5, NAME-parent.policies.h5, NAME.md and NAME.svg."""
