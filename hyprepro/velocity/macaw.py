@@ -30,33 +30,20 @@ if TYPE_CHECKING:
 
 @component
 class MACAW(VelocityMethod):
-    """MACAW: the meta-trained actor after one offline step, and after fine-tuning in the environment if asked for.
+    """MACAW: the meta-trained actor after one gradient step on offline transitions of the test velocity."""
 
-    Fine-tuning, as in the released code: an episode of the actor with its noise goes into a buffer of its own; from
-    episode `burn_in` on, each is followed by `value_updates` steps of the value function and `actor_updates` of the
-    actor. We chose: to fine-tune the adapted layers' weights themselves, with a step size of their own, where the
-    released code goes on with the codes and maps that they come from; 40 times as many numbers.
-    """
-
-    label: ClassVar[str] = "macaw"
+    label: ClassVar[str] = "macaw-0"
     seeded: ClassVar[bool] = True
     knows: ClassVar[str] = "{batch} transitions of an offline buffer of the test velocity, with their rewards"
 
     learner: AdvantageWeighting = setting(AdvantageWeighting(), "the networks and how they are meta-trained")
     adaptations: int = setting(5, "number of actors, each adapted on other transitions", ge=1)
     adapt: bool = setting(True, "take the inner step; without it the actor knows nothing of the velocity")
-    environment_steps: int = setting(0, "steps of the environment at the test velocity, for each actor", ge=0)
-    burn_in: int = setting(25, "episodes collected before the first update", source=SOURCE, ge=0)
-    value_updates: int = setting(100, "steps of the value function after an episode", source=SOURCE, ge=0)
-    actor_updates: int = setting(200, "steps of the actor after an episode", source=SOURCE, ge=0)
-    tuning_rate: float = setting(1e-4, "Adam's step size in fine-tuning", gt=0)
 
     @property
     def information(self) -> str:
-        """With the sizes."""
-        offline = self.knows.format(batch=self.learner.batch_size) if self.adapt else "nothing"
-        online = f"; {self.environment_steps:,} steps of the environment at it" if self.environment_steps else ""
-        return offline + online
+        """With the size of the batch."""
+        return self.knows.format(batch=self.learner.batch_size) if self.adapt else "nothing"
 
     def training(self, data: VelocityFiles, velocities: tuple[float, ...], seed: int) -> TrainMACAW:
         """The meta-trained networks; all rows share them."""
@@ -70,7 +57,7 @@ class MACAW(VelocityMethod):
         target: float,
         seed: int,
     ) -> AdaptedActors:
-        """The adapted actors; they are fine-tuned here, in the environment.
+        """The adapted actors.
 
         Raises:
             UserError: The test velocity has no offline buffer, or one smaller than a batch.
@@ -78,7 +65,6 @@ class MACAW(VelocityMethod):
         from hyprepro.stages.macaw_job import Buffer, gathered
         from hyprepro.stages.training import seeded
         from hyprepro.velocity.episodes import read_episodes
-        from hyprepro.velocity.macaw_online import fine_tuned
 
         actor, value = trained.actor.weights(self.adaptations), trained.value.weights(self.adaptations)
         with seeded(derived_seed(seed, target)):
@@ -88,9 +74,45 @@ class MACAW(VelocityMethod):
                 rows = [buffer.rows(self.learner.batch_size) for _ in range(self.adaptations)]
                 adapted = trained.adapt(gathered([buffer] * self.adaptations, rows))
                 actor, value = adapted.actor, adapted.value
-            if self.environment_steps:
-                actor = fine_tuned(self, trained, actor, value, target)
+            actor = self.tuned(trained, actor, value, target)
         return AdaptedActors(trained.actor, [part.detach() for part in actor])
+
+    def tuned(self, model: MetaLearner, actor: Weights, value: Weights, target: float) -> Weights:
+        """The actors' weights after what follows the offline step: nothing."""
+        return actor
+
+
+@component
+class MACAWOnline(MACAW):
+    """MACAW, fine-tuned in the environment at the test velocity after the offline step.
+
+    As in the released code: an episode of the actor with its noise goes into a buffer of its own; from episode
+    `burn_in` on, each is followed by `value_updates` steps of the value function and `actor_updates` of the actor. We
+    chose: to fine-tune the adapted layers' weights themselves, with a step size of their own, where the released code
+    goes on with the codes and maps that they come from, a hundred times as many numbers.
+    """
+
+    label: ClassVar[str] = "macaw-20k"
+
+    adaptations: int = setting(1, "number of actors, each adapted on other transitions", source=SOURCE, ge=1)
+    environment_steps: int = setting(
+        20_000, "steps of the environment at the test velocity, for each actor", source="paper, Table 4", ge=0
+    )
+    burn_in: int = setting(25, "episodes collected before the first update", source=SOURCE, ge=0)
+    value_updates: int = setting(100, "steps of the value function after an episode", source=SOURCE, ge=0)
+    actor_updates: int = setting(200, "steps of the actor after an episode", source=SOURCE, ge=0)
+    tuning_rate: float = setting(1e-4, "Adam's step size in fine-tuning", gt=0)
+
+    @property
+    def information(self) -> str:
+        """With the steps in the environment."""
+        return f"{super().information}; {self.environment_steps:,} steps of the environment at it"
+
+    def tuned(self, model: MetaLearner, actor: Weights, value: Weights, target: float) -> Weights:
+        """The actors' weights after fine-tuning."""
+        from hyprepro.velocity.macaw_online import fine_tuned
+
+        return fine_tuned(self, model, actor, value, target)
 
 
 class AdaptedActors:

@@ -15,13 +15,13 @@ from hyprepro.stages.macaw_job import Buffer, gathered
 from hyprepro.velocity.episodes import Episodes
 
 if TYPE_CHECKING:
-    from hyprepro.velocity.macaw import MACAW
+    from hyprepro.velocity.macaw import MACAWOnline
 
 FIRST_START = 2_000_000
 """Seeds of start noise from here on: collection's, none of an evaluation."""
 
 
-def fine_tuned(method: MACAW, model: MetaLearner, actor: Weights, value: Weights, target: float) -> Weights:
+def fine_tuned(method: MACAWOnline, model: MetaLearner, actor: Weights, value: Weights, target: float) -> Weights:
     """The actors' weights `[n, P]` after `environment_steps` each, with random draws from torch's global generator.
 
     Args:
@@ -68,7 +68,7 @@ def _episodes(model: MetaLearner, actor: Weights, cheetahs: CheetahBatch, number
     return [Episodes(*(part[None] for part in each)) for each in zip(*parts, strict=True)]
 
 
-def _buffers(episodes: list[Episodes], method: MACAW) -> list[Buffer]:
+def _buffers(episodes: list[Episodes], method: MACAWOnline) -> list[Buffer]:
     return [Buffer.of(each, method.learner.model_copy(update={"skip": 1, "batch_size": 2})) for each in episodes]
 
 
@@ -76,7 +76,7 @@ def _joined(old: Buffer, new: Buffer) -> Buffer:
     return Buffer(tuple(torch.cat(pair) for pair in zip(old.columns, new.columns, strict=True)))
 
 
-def _batch(buffers: list[Buffer], method: MACAW) -> Transitions:
+def _batch(buffers: list[Buffer], method: MACAWOnline) -> Transitions:
     return gathered(buffers, [each.rows(method.learner.batch_size) for each in buffers])
 
 

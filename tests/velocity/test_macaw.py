@@ -14,7 +14,7 @@ from hyprepro.models.macaw import AdvantageWeighting
 from hyprepro.models.networks.advantage_weighting import MetaLearner
 from hyprepro.stages.macaw_job import Buffer, MACAWJob
 from hyprepro.velocity.episodes import Episodes
-from hyprepro.velocity.macaw import MACAW, AdaptedActors
+from hyprepro.velocity.macaw import MACAW, AdaptedActors, MACAWOnline
 from tests.cheetah_stores import CheetahStores
 from tests.velocity.offline_training import killed_and_continued
 
@@ -34,7 +34,8 @@ def trained(cheetah_stores: CheetahStores, tmp_path_factory: pytest.TempPathFact
 
 
 def deploy(stores: CheetahStores, model: MetaLearner, target: float = 1.2, **changes: object) -> AdaptedActors:
-    method = MACAW(learner=SMALL, adaptations=2).model_copy(update=changes)
+    kind = MACAWOnline if "environment_steps" in changes else MACAW
+    method = kind(learner=SMALL, adaptations=2).model_copy(update=changes)
     return method.deploy(model, stores.data.files(), KNOWN, target, 0)
 
 
@@ -92,7 +93,7 @@ def test_it_goes_on_in_the_environment(cheetah_stores: CheetahStores, trained: t
 
 def test_what_the_table_says_of_it() -> None:
     assert MACAW(learner=SMALL).information.startswith("32 transitions of an offline buffer")
-    assert MACAW(environment_steps=20_000).information.endswith("20,000 steps of the environment at it")
+    assert MACAWOnline().information.endswith("20,000 steps of the environment at it")
     assert MACAW(adapt=False).information == "nothing"
 
 
