@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.artifacts import Report, Stage, StoreFile
-from hyprepro.envs.cheetah import HORIZON
+from hyprepro.envs.velocities import HORIZON
 from hyprepro.models.prompt_dt import PromptTransformer
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 

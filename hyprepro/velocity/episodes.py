@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.envs.cheetah import velocity_task
+from hyprepro.envs.velocities import velocity_task
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 
@@ -69,6 +69,23 @@ def read_episodes(file: StoreFile, velocities: Sequence[float], split: str) -> l
     with TrajectoryStore.open(file.path) as store:
         _check_layout(store)
         return [_read(store, velocity, split) for velocity in velocities]
+
+
+def read_buffer(file: StoreFile, velocity: float) -> Episodes:
+    """The episodes that a method may adapt from at a velocity it was not trained on.
+
+    Those of split "test"; for a training velocity that was withheld, which has none, those of split "train".
+
+    Raises:
+        UserError: As `read_episodes`.
+    """
+    from hyprepro.stores.trajectory_store import TrajectoryStore
+
+    with TrajectoryStore.open(file.path) as store:
+        _check_layout(store)
+        task = velocity_task(velocity)
+        is_withheld = not store.count(task, "test") and store.count(task, "train")
+        return _read(store, velocity, "train" if is_withheld else "test")
 
 
 def _check_layout(store: TrajectoryStore) -> None:

@@ -64,13 +64,12 @@ class MACAW(VelocityMethod):
         """
         from hyprepro.stages.macaw_job import Buffer, gathered
         from hyprepro.stages.training import seeded
-        from hyprepro.velocity.episodes import read_episodes
+        from hyprepro.velocity.episodes import read_buffer
 
         actor, value = trained.actor.weights(self.adaptations), trained.value.weights(self.adaptations)
         with seeded(derived_seed(seed, target)):
             if self.adapt:
-                (episodes,) = read_episodes(data.trajectories, [target], "test")
-                buffer = Buffer.of(episodes, self.learner)
+                buffer = Buffer.of(read_buffer(data.trajectories, target), self.learner)
                 rows = [buffer.rows(self.learner.batch_size) for _ in range(self.adaptations)]
                 adapted = trained.adapt(gathered([buffer] * self.adaptations, rows))
                 actor, value = adapted.actor, adapted.value

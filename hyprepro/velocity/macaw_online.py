@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyprepro.envs.cheetah import HORIZON, CheetahBatch, velocity_reward
+from hyprepro.envs.cheetah import CheetahBatch
+from hyprepro.envs.velocities import HORIZON, velocity_reward
 from hyprepro.models.networks.advantage_weighting import MetaLearner, Transitions
 from hyprepro.models.networks.macaw import Weights
 from hyprepro.stages.macaw_job import Buffer, gathered

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from hyprepro.envs.cheetah import velocity_task
+from hyprepro.envs.velocities import velocity_task
 
 
 def derived_seed(seed: int, target: float) -> int:

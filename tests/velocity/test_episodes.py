@@ -10,18 +10,22 @@ import pytest
 from hyprepro.artifacts import StoreFile
 from hyprepro.errors import UserError
 from hyprepro.stores.trajectory_store import TrajectoryStoreWriter
-from hyprepro.velocity.episodes import Episodes, read_episodes
+from hyprepro.velocity.episodes import Episodes, read_buffer, read_episodes
 from tests.cheetah_stores import CheetahStores
 
 
 def store(
-    path: Path, lengths: tuple[int, ...] = (4,), sizes: tuple[int, int] = (17, 6), reward: float = -1.0
+    path: Path,
+    lengths: tuple[int, ...] = (4,),
+    sizes: tuple[int, int] = (17, 6),
+    reward: float = -1.0,
+    split: str = "train",
 ) -> StoreFile:
-    """A store of velocity-1.200 with one "train" episode of each length."""
+    """A store of velocity-1.200 with one episode of each length."""
     with TrajectoryStoreWriter(path, {"route": "synthetic"}, "", *sizes) as writer:
         for steps in lengths:
             arrays = (np.zeros((steps + 1, sizes[0])), np.zeros((steps, sizes[1])), np.full(steps, reward))
-            writer.append("velocity-1.200", *arrays, -1, 0, -1, "train")
+            writer.append("velocity-1.200", *arrays, -1, 0, -1, split)
     return StoreFile(str(path), "digest")
 
 
@@ -45,8 +49,17 @@ def test_returns_to_go() -> None:
 
 
 def test_an_empty_buffer(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"velocity-1\.200 has no expert episodes.*empty"):
+        read_episodes(store(tmp_path / "store.h5"), [1.2], "validation")
     with pytest.raises(UserError, match=r"velocity-1\.200 has no episodes that a method may adapt from.*empty"):
-        read_episodes(store(tmp_path / "store.h5"), [1.2], "test")
+        read_buffer(store(tmp_path / "other.h5", split="validation"), 1.2)
+
+
+def test_a_withheld_training_velocity_lends_its_training_episodes(cheetah_stores: CheetahStores) -> None:
+    files = cheetah_stores.data.files()
+    for velocity, split in ((1.2, "test"), (1.5, "train")):
+        (episodes,) = read_episodes(files.trajectories, [velocity], split)
+        assert np.array_equal(read_buffer(files.trajectories, velocity).actions, episodes.actions)
 
 
 def test_a_velocity_that_the_store_lacks(tmp_path: Path) -> None:
