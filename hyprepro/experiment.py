@@ -55,7 +55,6 @@ class Experiment(Component, ABC):
     data: DataSource = setting(..., "The stores.")
     report: Report = setting(..., "What is written from the numbers: a kind of table or figure.")
     seeds: int = setting(3, "Generator seeds: 0 to this, exclusive.", ge=1, le=1000)
-    prompts_per_task: int = setting(100, "Prompts, and so policies, for each task.", source="paper", ge=1, le=10_000)
 
     @abstractmethod
     def targets(self, files: StoreFiles) -> tuple[Stage, ...]:
@@ -70,6 +69,12 @@ class Experiment(Component, ABC):
         """Records and numbers from the finished targets."""
 
 
+class PromptExperiment(Experiment):
+    """A recipe on tasks, whose policies answer prompts."""
+
+    prompts_per_task: int = setting(100, "Prompts, and so policies, for each task.", source="paper", ge=1, le=10_000)
+
+
 def check_unique(place: str, names: Sequence[str]) -> None:
     """Refuse a method or task that stands twice (`UserError`): its records could not be told apart."""
     for name in names:
@@ -82,7 +87,7 @@ def check_unique(place: str, names: Sequence[str]) -> None:
             )
 
 
-def check_prompts(recipe: Experiment, tasks: Sequence[str], split: str, files: StoreFiles, place: str) -> None:
+def check_prompts(recipe: PromptExperiment, tasks: Sequence[str], split: str, files: StoreFiles, place: str) -> None:
     """Refuse a task of which the store has too few prompts.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from hyprepro.errors import UserError
-from hyprepro.experiment import Experiment, Outcome, check_prompts, check_unique
+from hyprepro.experiment import Outcome, PromptExperiment, check_prompts, check_unique
 from hyprepro.figures.latents import LATENTS, LatentsFigure
 from hyprepro.methods.gen_hyprl import LatentMethod
 from hyprepro.recipe import component, setting
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @component
-class LatentRecipe(Experiment):
+class LatentRecipe(PromptExperiment):
     """Predicted and true latents of prompts, in principal coordinates and as distances (the paper's Figure 4).
 
     True latents are encodings of the policies that recorded the prompts, by the autoencoder that the methods share.

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
+from typing import Protocol as StructuralType
 
 from hyprepro.artifacts import ArtifactCache, Stage, device, explain_os_error
 from hyprepro.evaluation.protocols import Protocol, ValidationProtocol
@@ -22,7 +23,7 @@ from hyprepro.evaluation.records import with_variant, write_records
 from hyprepro.evaluation.stage import Rollouts
 from hyprepro.execution import Event, OnEvent, execute, missing
 from hyprepro.executors import Executor
-from hyprepro.experiment import Experiment, Outcome, check_prompts, check_unique
+from hyprepro.experiment import Experiment, Outcome, PromptExperiment, check_prompts, check_unique
 from hyprepro.methods.base import Method
 from hyprepro.provenance import PeakMemory
 from hyprepro.recipe import component, fingerprint, setting
@@ -34,7 +35,7 @@ from hyprepro.tables.table1 import TaskTable
 
 
 @component
-class Recipe(Experiment):
+class Recipe(PromptExperiment):
     """A table or figure of the paper: methods x tasks x protocols, on stores, at a scale."""
 
     seen: tuple[str, ...] = setting((), "Tasks with training policies, in the order of the table; they are averaged.")
@@ -96,6 +97,30 @@ class Recipe(Experiment):
             for method in self.methods
         }
         return Outcome(records, write_records, summary.rows, summary.comparisons, methods, summary.profiles)
+
+
+class Named(StructuralType):
+    """A row of a table."""
+
+    @property
+    def name(self) -> str:
+        """The row's name in records and tables."""
+
+
+class Evaluation(StructuralType):
+    """The part of an evaluation stage that the cost of a method is told from."""
+
+    @property
+    def method(self) -> Named:
+        """What is evaluated."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of the method."""
+
+    @property
+    def trained(self) -> Stage | None:
+        """The method's training stage, or None."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +214,7 @@ def _rollouts(recipe: Recipe, files: StoreFiles, method: Method) -> Iterator[Rol
                 )
 
 
-def training_seconds(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> float | None:
+def training_seconds(method: str, rollouts: Sequence[Evaluation], cache: ArtifactCache) -> float | None:
     """What the stages behind one seed of a method took, from the stores on; the median over seeds.
 
     Stages that it shares with other methods count in full. 0 for a method that is not trained, None where a stage is no

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,6 +15,9 @@ from hyprepro.policies.stacked import StackedPolicies
 from hyprepro.stores.bundle import DataSource
 from hyprepro.stores.policy_store import PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStoreWriter
+
+if TYPE_CHECKING:
+    from tests.cheetah_stores import CheetahStores
 
 TINY_TASKS = ("door-open", "reach")
 TINY_POLICIES = {"train": 6, "test": 2}
@@ -39,6 +43,14 @@ class TinyStores:
 def tiny_stores(tmp_path_factory: pytest.TempPathFactory) -> TinyStores:
     """Two tasks, 6 training and 2 test policies and 12, 4, 5 prompts each; actions are the stored policies' own."""
     return build_tiny_stores(tmp_path_factory.mktemp("stores"))
+
+
+@pytest.fixture(scope="session")
+def cheetah_stores(tmp_path_factory: pytest.TempPathFactory) -> CheetahStores:
+    """Cheetah-Vel's 40 velocities with three policies and two episodes each."""
+    from tests.cheetah_stores import build_cheetah_stores
+
+    return build_cheetah_stores(tmp_path_factory.mktemp("cheetah"))
 
 
 def build_tiny_stores(folder: Path, seed: int = 0, versions: dict[str, str] | None = None) -> TinyStores:

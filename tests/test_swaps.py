@@ -18,7 +18,10 @@ from hyprepro.config import files
 
 pytestmark = pytest.mark.sim
 
-COMPONENT_FILES = [path for paths in files.shipped_components().values() for path in paths]
+COMPONENT_FILES = [
+    path for slot, paths in files.shipped_components().items() for path in paths if slot != "velocity_method"
+]
+"""Those of Table 4 are run in tests/velocity/test_recipe.py."""
 VARIANTS = sorted(files.shipped("variants"))
 TINY = ["Recipe.below=()", "Recipe.prompts_per_task=1", "Recipe.protocols=(@StrictProtocol(),)"]
 

@@ -71,7 +71,7 @@ def _numbers(a: str, b: str) -> list[dict[str, Any]]:
     return [{**dict(zip(_KEYS, key, strict=True)), "a": left.get(key), "b": right.get(key)} for key in keys]
 
 
-_KEYS = ("method", "variant", "task", "split", "protocol", "metric", "statistic")
+_KEYS = ("method", "variant", "task", "split", "protocol", "metric", "statistic", "n_train")
 
 
 def _folder(side: Path) -> Path:
@@ -108,4 +108,4 @@ def _shown(value: Any) -> str:
 
 
 def _row_name(row: dict[str, Any]) -> str:
-    return " ".join(row[key] for key in _KEYS)
+    return " ".join(row[key] for key in _KEYS if key != "n_train" or row[key] != "None")

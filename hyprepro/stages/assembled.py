@@ -130,21 +130,35 @@ class Assemble(Stage):
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Give every part a folder here. Files are linked where that is possible, and then take no space."""
-        for name, source in inputs.items():
-            (work / name).mkdir()
-            for file in sorted(source.iterdir()):
-                if file.is_file() and file.name not in (MANIFEST, METRICS):
-                    _link(file, work / name / file.name)
+        gather(work, inputs)
 
     def load(self, path: Path) -> PolicyGenerator:
         """All parts, frozen."""
-        source: LatentSource = self.generator.load(path / "generator")
-        if self.hypformer is not None:
-            former = self.hypformer.load(path / "hypformer")
-            source = Aggregated(cast("LatentGenerator", source), former, self.hypformer.hypformer.candidates)
         return PolicyGenerator(
-            self.autoencoder.load(path / "autoencoder"), self.embedding.load(path / "embedding"), source
+            self.autoencoder.load(path / "autoencoder"),
+            self.embedding.load(path / "embedding"),
+            latent_source(path, self.generator, self.hypformer),
         )
+
+
+def gather(work: Path, inputs: dict[str, Path]) -> None:
+    """Give every input a folder of its name in `work`. Files are linked where that is possible."""
+    for name, source in inputs.items():
+        (work / name).mkdir()
+        for file in sorted(source.iterdir()):
+            if file.is_file() and file.name not in (MANIFEST, METRICS):
+                _link(file, work / name / file.name)
+
+
+def latent_source(
+    path: Path, generator: TrainHypLatent | TrainRegressor | TrainLatentDiffusion, hypformer: TrainHypFormer | None
+) -> LatentSource:
+    """The generator out of an assembled folder, with HypFormer on top if there is one."""
+    source: LatentSource = generator.load(path / "generator")
+    if hypformer is None:
+        return source
+    former = hypformer.load(path / "hypformer")
+    return Aggregated(cast("LatentGenerator", source), former, hypformer.hypformer.candidates)
 
 
 def _link(source: Path, target: Path) -> None:

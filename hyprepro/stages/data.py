@@ -16,7 +16,11 @@ from hyprepro.errors import UserError
 from hyprepro.policies.layout import PolicyLayout
 from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.policy_store import PolicyStore
-from hyprepro.stores.prompts import Prompts, read_prompts
+from hyprepro.stores.prompts import OBSERVATION_SIZE, Prompts, read_prompts
+from hyprepro.stores.trajectory_store import TrajectoryStore
+
+EPISODE_STRIDE = 5
+"""Every so many steps an observation is read, where there are whole episodes and no prompts."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,31 @@ def training_policies(file: StoreFile) -> tuple[Tensor, PolicyLayout]:
 
 
 def training_observations(data: StoreFiles) -> Tensor:
-    """The observations in all training prompts of the training tasks `[M, obs]` float32."""
+    """Observations of the training tasks `[M, obs]` float32.
+
+    Of Meta-World those in all training prompts; elsewhere every `EPISODE_STRIDE`-th one of the validation episodes,
+    which are the experts', or of the training episodes of a task that has none.
+
+    Raises:
+        UserError: A training task has no such episodes.
+    """
     with data.open_policies() as policies, data.open_trajectories() as store:
-        states = [read_prompts(store, task, "train").states for task in training_tasks(policies)]
+        if store.observation_size == OBSERVATION_SIZE:
+            states = [read_prompts(store, task, "train").states for task in training_tasks(policies)]
+        else:
+            states = [_episode_states(store, task) for task in training_tasks(policies)]
     flat = [part.reshape(-1, part.shape[-1]) for part in states]
     return torch.from_numpy(np.concatenate(flat))
+
+
+def _episode_states(store: TrajectoryStore, task: str) -> np.ndarray:
+    split = "validation" if store.count(task, "validation") else "train"
+    found = [episode.observations[:-1:EPISODE_STRIDE] for episode in store.episodes(task, split)]
+    if not found:
+        raise UserError(
+            f"The store has no training episode of {task}.", where=store.where, fix="hyprepro store info PATH"
+        )
+    return np.concatenate(found)
 
 
 def training_prompts(data: StoreFiles, share: float) -> tuple[PromptSet, PromptSet]:

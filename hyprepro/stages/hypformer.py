@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hyprepro.artifacts import Report, Stage
 from hyprepro.models.hypformer import Aggregation, HypFormer
 from hyprepro.stages.hyplatent import TrainHypLatent
-from hyprepro.stages.latents import EncodePrompts
+from hyprepro.stages.latents import EncodedConditions
 
 if TYPE_CHECKING:
     from hyprepro.models.networks.hypformer import CandidateAggregator
@@ -22,7 +22,7 @@ class TrainHypFormer(Stage):
     """Trains HypFormer; G stays as it is.
 
     Attributes:
-        latents: The encoded prompts.
+        latents: The encoded prompts, or other conditions.
         hyplatent: The trained generator.
         hypformer: The network and how it is trained, or an aggregation that needs no training.
         seed: The generator seed.
@@ -35,7 +35,7 @@ class TrainHypFormer(Stage):
     kind: ClassVar[str] = "hypformer"
     version: ClassVar[int] = 1
 
-    latents: EncodePrompts
+    latents: EncodedConditions
     hyplatent: TrainHypLatent
     hypformer: Aggregation
     seed: int = 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.artifacts import Report, Stage
 from hyprepro.models.hyplatent import HypLatent
-from hyprepro.stages.latents import EncodePrompts
+from hyprepro.stages.latents import EncodedConditions
 
 if TYPE_CHECKING:
     from hyprepro.models.networks.hyplatent import LatentGenerator
@@ -21,7 +21,7 @@ class TrainHypLatent(Stage):
     """Trains G, F and Q on the encoded training prompts; keeps G.
 
     Attributes:
-        latents: The encoded prompts.
+        latents: The encoded prompts, or other conditions.
         hyplatent: The networks and how they are trained.
         seed: The generator seed.
 
@@ -34,7 +34,7 @@ class TrainHypLatent(Stage):
     kind: ClassVar[str] = "hyplatent"
     version: ClassVar[int] = 1
 
-    latents: EncodePrompts
+    latents: EncodedConditions
     hyplatent: HypLatent
     seed: int = 0
 

@@ -1,6 +1,8 @@
-"""Between stages 1 and 2: every training prompt's behaviour embedding and its policy's latent, computed once.
+"""Between stages 1 and 2: the condition and the latent of every training sample, computed once.
 
-Make-An-Agent publishes the same thing as `process_data.pt`. HypLatent, HypFormer and the regressor all train on it.
+In Meta-World a sample is a prompt: its condition is its behaviour embedding, its latent that of the policy which
+recorded it. Make-An-Agent publishes the same thing as `process_data.pt`. HypLatent, HypFormer and the regressor all
+train on it.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from hyprepro.stages.data import PromptSet
 
 FILE = "latents.safetensors"
+PARTS = ("h", "v", "policy", "latents", "task")
 ROWS_AT_ONCE = 256
 
 
@@ -31,7 +34,7 @@ class PromptLatents:
 
     Attributes:
         h: `[N, E]`.
-        v: `[N, E]`.
+        v: `[N, E]`; `[N, 0]` where the condition is h alone.
         policy: Which of `latents` is each prompt's true latent `[N]`.
         latents: Z of every policy that some prompt comes from `[U, 2, D]`.
         task: Task number of each prompt `[N]`.
@@ -61,7 +64,28 @@ class PromptLatents:
 
 
 @dataclass(frozen=True)
-class EncodePrompts(Stage):
+class EncodedConditions(Stage):
+    """What stages 2 and 3 train on, whatever the condition is.
+
+    Attributes:
+        autoencoder: The trained E and D.
+    """
+
+    autoencoder: TrainAutoencoder
+
+    def load(self, path: Path) -> tuple[PromptLatents, PromptLatents]:
+        """Training and validation samples."""
+        from safetensors.torch import load_file
+
+        tensors = load_file(path / FILE)
+        train, validation = (
+            PromptLatents(*(tensors[f"{split}.{name}"] for name in PARTS)) for split in ("train", "validation")
+        )
+        return train, validation
+
+
+@dataclass(frozen=True)
+class EncodePrompts(EncodedConditions):
     """Encodes training and validation prompts.
 
     Attributes:
@@ -72,7 +96,6 @@ class EncodePrompts(Stage):
     kind: ClassVar[str] = "latents"
     version: ClassVar[int] = 1
 
-    autoencoder: TrainAutoencoder
     embedding: TrainBehaviorEmbedding
 
     @property
@@ -82,32 +105,28 @@ class EncodePrompts(Stage):
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Write embeddings and latents of both splits."""
-        from safetensors.torch import save_file
-
         from hyprepro.stages.data import training_prompts
 
         encoder = self.autoencoder.load(inputs["autoencoder"])
         embedding = self.embedding.load(inputs["embedding"])
         data = StoreFiles(self.embedding.policies, self.embedding.trajectories)
-        splits = training_prompts(data, self.embedding.embedding.validation_share)
-        tensors: dict[str, Tensor] = {}
-        for name, prompts in zip(("train", "validation"), splits, strict=True):
+        splits = []
+        for prompts in training_prompts(data, self.embedding.embedding.validation_share):
             h, v = embedding.embed(prompts.tau, prompts.tau_hat)
             latents, policy = _latents(encoder, prompts, self.autoencoder.policies)
-            parts = {"h": h, "v": v, "policy": policy, "latents": latents, "task": prompts.task}
-            tensors |= {f"{name}.{part}": value.contiguous() for part, value in parts.items()}
-        save_file(tensors, work / FILE)
+            splits.append(PromptLatents(h, v, policy, latents, prompts.task))
+        write_latents(work, *splits)
 
-    def load(self, path: Path) -> tuple[PromptLatents, PromptLatents]:
-        """Training and validation prompts."""
-        from safetensors.torch import load_file
 
-        tensors = load_file(path / FILE)
-        names = ("h", "v", "policy", "latents", "task")
-        train, validation = (
-            PromptLatents(*(tensors[f"{split}.{name}"] for name in names)) for split in ("train", "validation")
-        )
-        return train, validation
+def write_latents(work: Path, train: PromptLatents, validation: PromptLatents) -> None:
+    """Write what `EncodedConditions.load` reads."""
+    from safetensors.torch import save_file
+
+    splits = {"train": train, "validation": validation}
+    save_file(
+        {f"{split}.{name}": getattr(part, name).contiguous() for split, part in splits.items() for name in PARTS},
+        work / FILE,
+    )
 
 
 def _latents(encoder: PolicyAutoencoder, prompts: PromptSet, file: StoreFile) -> tuple[Tensor, Tensor]:

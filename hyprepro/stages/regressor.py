@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.artifacts import Report, Stage
 from hyprepro.models.regressor import Regressor
-from hyprepro.stages.latents import EncodePrompts
+from hyprepro.stages.latents import EncodedConditions
 
 if TYPE_CHECKING:
     from hyprepro.models.networks.regressor import LatentRegressor
@@ -21,7 +21,7 @@ class TrainRegressor(Stage):
     """Trains a regressor on the encoded training prompts.
 
     Attributes:
-        latents: The encoded prompts.
+        latents: The encoded prompts, or other conditions.
         regressor: The network and how it is trained.
         seed: The generator seed.
 
@@ -31,7 +31,7 @@ class TrainRegressor(Stage):
     kind: ClassVar[str] = "regressor"
     version: ClassVar[int] = 1
 
-    latents: EncodePrompts
+    latents: EncodedConditions
     regressor: Regressor
     seed: int = 0
 

@@ -1,0 +1,78 @@
+"""What a row of Table 4 is: anything trained on some velocities that yields controllers for a velocity never seen.
+
+The counterpart of `hyprepro.methods.base.Method`, whose condition is a prompt. Here it is one number, and what else a
+method is told at test time (a buffer, an expert's episodes) differs from row to row; `knows` says it to the reader.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hyprepro.recipe import Component, setting
+
+if TYPE_CHECKING:
+    from hyprepro.artifacts import Stage
+    from hyprepro.velocity.controllers import VelocityControllers
+    from hyprepro.velocity.data import VelocityFiles
+
+
+class VelocityMethod(Component, ABC):
+    """A row of Table 4: how it is trained and how it is deployed.
+
+    Subclasses declare:
+        label: The method's name, for example "gen-hyprl".
+        seeded: Whether the method is trained and evaluated once per seed (True) or once (False, seed 0).
+        knows: What the method is told about the test velocity, for the reader of the table, for example "velocity".
+        learns: Whether the row depends on which velocities are trained on; if not it is evaluated once for all numbers
+            of training velocities.
+    """
+
+    slot: ClassVar[str] = "velocity_method"
+    label: ClassVar[str] = ""
+    seeded: ClassVar[bool] = False
+    knows: ClassVar[str] = ""
+    learns: ClassVar[bool] = True
+
+    row: str = setting("", "the row's name where a recipe has a method more than once; empty: the method's own name")
+
+    @property
+    def name(self) -> str:
+        """The row's name in records and tables."""
+        return self.row or self.label
+
+    @property
+    def information(self) -> str:
+        """What the method is told at test time with its settings, for the reader of the table."""
+        return self.knows
+
+    def training(self, data: VelocityFiles, velocities: tuple[float, ...], seed: int) -> Stage | None:
+        """The last training stage (its inputs hang on it), or None when there is nothing to train.
+
+        Args:
+            data: The policy and trajectory stores. Training reads the policies of split "train" and the episodes of
+                splits "train" and "validation" of the training velocities only; the policy store shows no others.
+            velocities: The training velocities, ascending, in m/s; never a test velocity.
+            seed: The seed. Methods with `seeded = False` ignore it, so that all seeds share one artefact.
+        """
+        return None
+
+    def require(self, data: VelocityFiles) -> None:
+        """Fail before any work if the stores cannot serve this method (`UserError`)."""
+
+    @abstractmethod
+    def deploy(
+        self, trained: Any, data: VelocityFiles, velocities: tuple[float, ...], target: float, seed: int
+    ) -> VelocityControllers:
+        """Controllers for one target velocity.
+
+        Args:
+            trained: What the training stage's `load` returned; None when `training` returned None.
+            data: The same stores as in training.
+            velocities: The same training velocities.
+            target: The test velocity, in m/s. Of its data in the stores a method may use what `knows` says, no more.
+            seed: The seed; every random draw at deployment derives from it.
+
+        Raises:
+            UserError: If the stores lack what the method needs for this velocity.
+        """
