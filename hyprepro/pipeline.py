@@ -48,6 +48,9 @@ class Recipe(Experiment):
     selected: tuple[str, ...] = setting(
         (MAIN, BASELINE), "Rows whose top-k is picked on the goals of `selection`.", source="paper, Table 2"
     )
+    one_seed: tuple[str, ...] = setting(
+        (), "Rows that are trained with the first generator seed alone, because of what a seed of theirs costs."
+    )
     reference: str = setting("gen-hyprl", "The row that all others are compared with.")
     report: Report = setting(TaskTable(), "What is written from the numbers: a kind of table or figure.")
     prompt_split: Literal["test", "validation"] = setting(
@@ -168,7 +171,8 @@ def _rollouts(recipe: Recipe, files: StoreFiles, method: Method) -> Iterator[Rol
     groups = [recipe.protocols]
     if recipe.selection and method.name in recipe.selected:
         groups.append((recipe.selection,))
-    for seed in range(recipe.seeds if method.seeded else 1):
+    has_seeds = method.seeded and method.name not in recipe.one_seed
+    for seed in range(recipe.seeds if has_seeds else 1):
         for task in recipe.all_tasks:
             for protocols in groups:
                 yield Rollouts.of(
