@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import model_validator
@@ -98,5 +99,6 @@ class CareTraining(Component):
 
     @property
     def steps(self) -> int:
-        """Environment steps a task, first ones included, scoring not."""
-        return self.first_steps + -int(-self.updates // self.updates_per_step)
+        """Environment steps a task in whole episodes, first ones included, scoring not."""
+        wanted = self.first_steps + math.ceil(self.updates / self.updates_per_step)
+        return self.episode_steps * math.ceil(wanted / self.episode_steps)

@@ -184,12 +184,11 @@ class _Run:
         saved = time.monotonic()
         while self.updates < self.settings.updates:
             success, returns = self._episode()
-            self.report.progress(
-                self.updates, self.settings.updates, success=float(success.mean()), episode_return=float(returns.mean())
-            )
+            metrics = {"success": float(success.mean()), "episode_return": float(returns.mean())}
             due = self.settings.score_every * (1 + len(self.curve))
             if self.updates >= min(due, self.settings.updates):
-                self._score()
+                metrics["scored_success"] = self._score()
+            self.report.progress(self.steps, self.settings.steps, **metrics)
             if time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 self._checkpoint()
                 saved = time.monotonic()
@@ -244,7 +243,7 @@ class _Run:
         self.sac.update(batch, noise[0], noise[1], train_actor=self.updates >= settings.critic_updates)
         self.updates += 1
 
-    def _score(self) -> None:
+    def _score(self) -> float:
         """A point of the learning curve: deterministic episodes of the training length on goals of their own."""
         solved = np.zeros(len(self.envs))
         for number in range(self.settings.score_goals):
@@ -260,7 +259,7 @@ class _Run:
         shares = solved / max(self.settings.score_goals, 1)
         by_task = {agent.task: float(share) for agent, share in zip(self.agents, shares, strict=True)}
         self.curve.append({"updates": self.updates, "steps_a_task": self.steps, "success": by_task})
-        self.report.progress(self.updates, self.settings.updates, scored_success=float(shares.mean()))
+        return float(shares.mean())
 
     def _checkpoint(self) -> None:
         state: dict[str, Any] = {

@@ -125,11 +125,10 @@ def _unit(task: str, episodes: list[Episode], data: StoreFiles) -> float:
     where = f"{data.trajectories.path}:{task}"
     if not episodes:
         raise UserError("The task has no training episode of a stored training policy.", where=where)
-    with np.errstate(over="ignore", invalid="ignore"):
-        unit = float(np.mean([each.rewards.sum(dtype=np.float64) for each in episodes]))
+    unit = float(np.mean([each.rewards.sum(dtype=np.float64) for each in episodes]))
     if not np.isfinite(unit) or unit <= 0:
         raise UserError(
-            f"The mean return of the training episodes is {unit}; returns must be finite, and positive on average.",
+            f"The mean return of the training episodes is {unit:g}; it must be finite and positive.",
             where=where,
             fix="hyprepro store verify PATH",
         )

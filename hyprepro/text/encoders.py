@@ -77,7 +77,7 @@ def _wordllama() -> Any:
         import wordllama
     except ImportError:
         raise UserError(
-            "The sentence encoder WordLlama is not installed; it is needed for descriptions other than the bundled ones.",
+            "The sentence encoder WordLlama is not installed; other descriptions than the bundled ones need it.",
             fix="pip install 'hyprepro[text]' -c constraints.txt",
         ) from None
     return wordllama

@@ -111,7 +111,7 @@ class CareActor(nn.Module):
         found += [(module.weight.T, module.bias) for module in linear[1:]]
         actions = found[-1][1].shape[0] // 2
         found[-1] = (found[-1][0][:, :actions], found[-1][1][:actions])
-        return found
+        return [(weight.detach(), bias.detach()) for weight, bias in found]
 
 
 class CareCritic(nn.Module):
