@@ -8,13 +8,14 @@ timing.
 from __future__ import annotations
 
 import time
+import typing
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, runtime_checkable
 
 from hyprepro.artifacts import ArtifactCache, Stage, device, explain_os_error
 from hyprepro.evaluation.protocols import Protocol, ValidationProtocol
@@ -95,10 +96,20 @@ class Recipe(Experiment):
             method.name: {
                 "knows": method.information,
                 "training_seconds": training_seconds(method.name, rollouts, cache),
+                **({"uses": method.uses} if isinstance(method, _Terse) else {}),
             }
             for method in self.methods
         }
         return Outcome(records, write_records, summary.rows, summary.comparisons, methods, summary.profiles)
+
+
+@runtime_checkable
+class _Terse(typing.Protocol):
+    """A method that says in a few words what it may use."""
+
+    @property
+    def uses(self) -> str:
+        """For a column of a table."""
 
 
 @dataclass(frozen=True)

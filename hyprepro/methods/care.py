@@ -43,6 +43,12 @@ class Care(Method):
             "scripted experts, who say in all of them what they would do (demonstrations)"
         )
 
+    @property
+    def uses(self) -> str:
+        """The same in a few words."""
+        taught = ", demonstrations" if self.care.route == "demonstrations" else ""
+        return f"text, {self.care.steps:,} steps a task{taught}"
+
     def training(self, data: StoreFiles, seed: int) -> TrainCare:
         """Multi-task SAC on the training tasks (`UserError` if the descriptions cannot be read)."""
         from hyprepro.collectors.care_training import TrainCare

@@ -33,6 +33,11 @@ class MultiTaskDecisionTransformer(Method):
 
     transformer: PromptedTransformer = setting(PromptedTransformer(), "the network and how it is trained")
 
+    @property
+    def uses(self) -> str:
+        """The same in a few words."""
+        return "prompt"
+
     def training(self, data: StoreFiles, seed: int) -> TrainDecisionTransformer:
         """The transformer."""
         return TrainDecisionTransformer(self.transformer, data.policies, data.trajectories, seed)
