@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, runtime_checkable
 from typing import Protocol as StructuralType
 
 from hyprepro.artifacts import ArtifactCache, Stage, device, explain_os_error
@@ -48,6 +48,9 @@ class Recipe(PromptExperiment):
     )
     selected: tuple[str, ...] = setting(
         (MAIN, BASELINE), "Rows whose top-k is picked on the goals of `selection`.", source="paper, Table 2"
+    )
+    one_seed: tuple[str, ...] = setting(
+        (), "Rows that are trained with the first generator seed alone, because of what a seed of theirs costs."
     )
     reference: str = setting("gen-hyprl", "The row that all others are compared with.")
     report: Report = setting(TaskTable(), "What is written from the numbers: a kind of table or figure.")
@@ -93,6 +96,7 @@ class Recipe(PromptExperiment):
             method.name: {
                 "knows": method.information,
                 "training_seconds": training_seconds(method.name, rollouts, cache),
+                **({"uses": method.uses} if isinstance(method, _Terse) else {}),
             }
             for method in self.methods
         }
@@ -121,6 +125,15 @@ class Evaluation(StructuralType):
     @property
     def trained(self) -> Stage | None:
         """The method's training stage, or None."""
+
+
+@runtime_checkable
+class _Terse(StructuralType):
+    """A method that says in a few words what it may use."""
+
+    @property
+    def uses(self) -> str:
+        """For a column of a table."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +212,8 @@ def _rollouts(recipe: Recipe, files: StoreFiles, method: Method) -> Iterator[Rol
     groups = [recipe.protocols]
     if recipe.selection and method.name in recipe.selected:
         groups.append((recipe.selection,))
-    for seed in range(recipe.seeds if method.seeded else 1):
+    has_seeds = method.seeded and method.name not in recipe.one_seed
+    for seed in range(recipe.seeds if has_seeds else 1):
         for task in recipe.all_tasks:
             for protocols in groups:
                 yield Rollouts.of(

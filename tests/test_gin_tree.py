@@ -19,7 +19,12 @@ SCALES = sorted(files.shipped("scales"))
 VARIANTS = sorted(files.shipped("variants"))
 COLLECTIONS = sorted(files.shipped("collections"))
 COMPONENT_FILES = [path for paths in files.shipped_components().values() for path in paths]
-RECIPES_OF = {"velocity_method": ("table4", "baselines4")}
+TABLE2_SLOTS = ("care_network", "care_training", "descriptions", "text_encoder", "transformer")
+RECIPES_OF = {
+    "velocity_method": ("table4", "baselines4"),
+    "method": ("table1", "table2"),
+    **dict.fromkeys(TABLE2_SLOTS, ("table2",)),
+}
 """Which recipes have the parts of a slot, where it is not Table 1."""
 
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from hyprepro.cli import app
 from hyprepro.config import files
+from tests.test_gin_tree import TABLE2_SLOTS
 
 pytestmark = pytest.mark.sim
 
@@ -22,6 +23,14 @@ COMPONENT_FILES = [
     path for slot, paths in files.shipped_components().items() for path in paths if slot != "velocity_method"
 ]
 """Those of Table 4 are run in tests/velocity/test_recipe.py."""
+COMPETITOR_FILES = [
+    path
+    for path in COMPONENT_FILES
+    if path.parent.name in TABLE2_SLOTS or path.stem in ("care", "decision_transformer")
+]
+"""Of the paper's two multi-task competitors, which are rows of Table 2."""
+COMPETITORS = ["Recipe.methods=(@Care(), @MultiTaskDecisionTransformer())", "UNSEEN=('reach',)"]
+COMPETITORS += ["Recipe.reference='care'"]
 VARIANTS = sorted(files.shipped("variants"))
 TINY = ["Recipe.below=()", "Recipe.prompts_per_task=1", "Recipe.protocols=(@StrictProtocol(),)"]
 
@@ -75,7 +84,19 @@ def test_the_recipe_as_it_is(base: dict[str, Any]) -> None:
     assert base["provenance"]["stages_made"] == base["provenance"]["stages"]
 
 
-@pytest.mark.parametrize("path", COMPONENT_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("path", COMPETITOR_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_file_of_the_multi_task_competitors(run: Run, path: Path) -> None:
+    result = run("-g", path, *(part for binding in COMPETITORS for part in ("-b", binding)), recipe="table2")
+    averages = [row for row in result["rows"] if row["task"] is None and row["statistic"] == "mean"]
+    assert {row["method"] for row in averages} == {"care", "decision-transformer"}
+    assert {row["split"] for row in averages} == {"seen", "unseen"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in COMPONENT_FILES if path not in COMPETITOR_FILES],
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
+)
 def test_every_component_file(run: Run, base: dict[str, Any], path: Path) -> None:
     protocols = (
         ["-b", "Recipe.protocols=(@PaperProtocol(), @StrictProtocol())"] if path.parent.name == "protocol" else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hyprepro.tables.markdown import NONE, bullets, paragraph, point, table
@@ -16,6 +16,21 @@ COSTS_ARE = (
     "last checkpoint on: a rough guide. What a method fits to a prompt at test time is not training. The time to "
     "generate a policy is measured by `hyprepro bench generation`."
 )
+
+
+MAY_USE = {
+    "gen-hyprl": "prompt",
+    "gen-hyprl-wo-hypformer": "prompt",
+    "make-an-agent": "prompt",
+    "expert": "source policy",
+    "autoencoder": "source policy",
+    "retrieval": "prompt, stored policies",
+    "agreement-retrieval": "prompt, stored policies",
+    "prompt-cloning": "prompt",
+    "mean-policy": "task label, stored policies",
+    "mse-regressor": "prompt",
+}
+"""What a method is given, in a word or two, where the run does not say so itself (`uses`)."""
 
 
 def heading(result: Mapping[str, Any]) -> str:
@@ -68,6 +83,23 @@ def costs(result: Mapping[str, Any]) -> list[str]:
         return []
     rows = [[name, _seconds(value)] for name, value in seconds.items()]
     return [COSTS, table(["method", "training, s"], rows), paragraph(COSTS_ARE)]
+
+
+def costs_beside_results(result: Mapping[str, Any], splits: Sequence[Numbers]) -> list[str]:
+    """The same with what each method may use, its generator seeds, and its averages under the last protocol."""
+    protocols = max((numbers.protocols for numbers in splits), key=len)
+    rows = []
+    for name, method in result.get("methods", {}).items():
+        if _is_timed(method):
+            averages = [numbers.row(name, protocol, None) for numbers in splits for protocol in protocols[-1:]]
+            seeds = max((row["n_seeds"] for row in averages if row), default=0)
+            uses = method.get("uses") or MAY_USE.get(name, NONE)
+            numbers_ = [uses, str(seeds), _seconds(method["training_seconds"])]
+            rows.append([name, *numbers_, *(point(row) for row in averages)])
+    if not rows:
+        return []
+    heads = [numbers.split for numbers in splits for _ in protocols[-1:]]
+    return [COSTS, table(["method", "may use", "seeds", "training, s", *heads], rows), paragraph(COSTS_ARE)]
 
 
 def _is_timed(method: Mapping[str, Any]) -> bool:
