@@ -8,7 +8,7 @@ timing.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -142,11 +142,17 @@ class Plan:
     def expected_seconds(self, workers: int) -> float:
         """Wall time on so many workers: the work divided among them, or its longest chain if that is longer."""
         cost = {planned.stage.key: planned.seconds for planned in self.to_do}
-        until: dict[str, float] = {}
-        for planned in self.to_do:
-            before = max((until.get(source.key, 0.0) for source in planned.stage.inputs.values()), default=0.0)
-            until[planned.stage.key] = before + cost[planned.stage.key]
-        return max(sum(cost.values()) / max(workers, 1), max(until.values(), default=0.0))
+        stages = [planned.stage for planned in self.to_do]
+        return max(sum(cost.values()) / max(workers, 1), longest_chain(stages, cost))
+
+
+def longest_chain(stages: Sequence[Stage], seconds: Mapping[str, float]) -> float:
+    """How long the longest chain of stages takes, each after its inputs, by the seconds of each key."""
+    until: dict[str, float] = {}
+    for stage in stages:
+        before = max((until.get(source.key, 0.0) for source in stage.inputs.values()), default=0.0)
+        until[stage.key] = before + seconds[stage.key]
+    return max(until.values(), default=0.0)
 
 
 def plan(recipe: Experiment, cache: ArtifactCache) -> Plan:

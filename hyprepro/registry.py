@@ -78,6 +78,7 @@ def resolve(
     *,
     seeds: int | None = None,
     root: str | None = None,
+    slot: str = "recipe",
 ) -> Resolved:
     """Resolve a recipe.
 
@@ -89,6 +90,7 @@ def resolve(
         files_: Gin files of the user, applied after scale and variant.
         seeds: Replaces the recipe's number of seeds.
         root: The component that the files describe; None: the kind of recipe that the recipe file names last.
+        slot: With root None, the slot that the root fills: "recipe", or "collection" for the last kind that is bound.
 
     Raises:
         UserError: for every mistake in a name, a file or a binding.
@@ -96,7 +98,7 @@ def resolve(
     with _LOCK:
         load_components()
         statements = _file_statements(files.named_file("recipes", recipe))
-        root = root or _root_of(statements)
+        root = root or _root_of(statements, slot)
         statements = _with_flags(statements, root, scale, variant)
         user = [_file_statements(files.user_file(name, "the gin file")) for name in files_]
         statements += [statement for group in user for statement in group]
@@ -115,11 +117,22 @@ def resolve_file(path: Path, root: str) -> Component:
     return resolve(path, root=root).recipe
 
 
-def _root_of(statements: Sequence[Statement]) -> str:
-    """The kind of recipe that a recipe file describes: the one whose name it binds, the last if it includes another."""
-    kinds = [name for name, cls in COMPONENTS.items() if cls.slot == "recipe"]
-    named = [each.selector for each in statements if each.field == "name" and each.selector in kinds]
-    return named[-1] if named else "Recipe"
+def _root_of(statements: Sequence[Statement], slot: str) -> str:
+    """The kind of recipe that a recipe file describes: the one whose name it binds, the last if it includes another.
+
+    Of other slots, the kind that the file binds last.
+    """
+    kinds = [name for name, cls in COMPONENTS.items() if cls.slot == slot]
+    bound = [
+        each.selector for each in statements if each.selector in kinds and (slot != "recipe" or each.field == "name")
+    ]
+    if not bound and slot != "recipe":
+        raise UserError(
+            f"The file binds no {slot}.",
+            where=statements[0].place.source if statements else "(empty)",
+            fix=f"Bind a field of one of these: {', '.join(kinds)}",
+        )
+    return bound[-1] if bound else "Recipe"
 
 
 def _with_flags(statements: list[Statement], root: str, scale: str | None, variant: str | None) -> list[Statement]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hyprepro.collectors.base import Collection
 from hyprepro.config import files
 from hyprepro.config.catalogue import load_components
 from hyprepro.experiment import Experiment
@@ -67,5 +68,5 @@ def test_every_component_of_a_shipped_slot_has_a_file(slot: str) -> None:
 
 @pytest.mark.parametrize("collection", COLLECTIONS)
 def test_every_collection(collection: str) -> None:
-    found = resolve(files.named_file("collections", collection), root="Collection").recipe
-    assert type(found).__name__ == "Collection"
+    found = resolve(files.named_file("collections", collection), slot="collection").recipe
+    assert isinstance(found, Collection)

@@ -21,7 +21,10 @@ from hyprepro.cli.progress import RunProgress, duration
 from hyprepro.cli.recipes import choose_executor, open_cache, use_device
 
 if TYPE_CHECKING:
-    from hyprepro.collectors.collection import Collection
+    from collections.abc import Sequence
+
+    from hyprepro.artifacts import Stage
+    from hyprepro.collectors.base import Collection, Estimate
 
 
 def _collections() -> list[str]:
@@ -32,7 +35,9 @@ def _collections() -> list[str]:
 
 CollectionArgument = Annotated[
     str,
-    typer.Argument(metavar="NAME", help="A shipped collection (metaworld) or a gin file.", autocompletion=_collections),
+    typer.Argument(
+        metavar="NAME", help="A shipped collection (metaworld, cheetah-vel) or a gin file.", autocompletion=_collections
+    ),
 ]
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder of the two stores.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and stop.")]
@@ -50,12 +55,11 @@ def collect(
     device: DeviceOption = None,
     cache: CacheOption = None,
 ) -> None:
-    """Train experts with SAC, select them, record prompts, and write NAME.policies.h5, NAME.trajectories.h5, NAME.md.
+    """Train experts with SAC, select them, record episodes, and write NAME.policies.h5, NAME.trajectories.h5, NAME.md.
 
     Every finished step is kept; an interrupted collection goes on where it was. The stores appear whole or not at all.
     """
     from hyprepro.artifacts import explain_os_error
-    from hyprepro.collectors.collect import stages_of, write_stores
     from hyprepro.config import files
     from hyprepro.execution import execute, missing
     from hyprepro.registry import resolve
@@ -63,18 +67,29 @@ def collect(
     use_device(device)
     chosen = choose_executor(executor, address, workers)
     path = files.named_file("collections", name)
-    collection = cast("Collection", resolve(path, bindings=bind or (), files_=gin or (), root="Collection").recipe)
-    stages, store = stages_of(collection), open_cache(cache)
+    resolved = resolve(path, bindings=bind or (), files_=gin or (), slot="collection")
+    collection = cast("Collection", resolved.recipe)
+    stages, store = collection.stages(), open_cache(cache)
     todo = missing(stages, store)
     if dry_run:
-        console.columns([("time", "stage"), *((duration(s.cost), s.label) for s in todo)], indent=0)
-        console.line(f"{len(todo)} stages to do; about {duration(sum(s.cost for s in todo) / max(chosen.workers, 1))}")
+        _show_plan(todo, collection.estimate(todo), max(chosen.workers, 1))
         return
     with RunProgress() as progress:
         execute(stages, store, chosen, progress)
     try:
-        written = write_stores(collection, store, out, path.stem)
+        written = collection.write(store, out, path.stem)
     except OSError as error:
         raise explain_os_error(error, out) or error from error
     for file in written:
         console.note(f"Written: {file}")
+
+
+def _show_plan(todo: Sequence[Stage], needs: Estimate, workers: int) -> None:
+    """What is to be done, how long it will take on so many workers, and what it will leave on the disk."""
+    from hyprepro.pipeline import longest_chain
+
+    console.columns([("time", "stage"), *((duration(needs.seconds[s.key]), s.label) for s in todo)], indent=0)
+    total = max(sum(needs.seconds.values()) / workers, longest_chain(todo, needs.seconds))
+    console.line(f"{len(todo)} stages to do; about {duration(total)} with {workers} worker{'s' * (workers > 1)}")
+    if needs.working is not None and needs.stored is not None:
+        console.line(f"disk: about {needs.working / 1e6:.0f} MB of cache, {needs.stored / 1e6:.1f} MB of stores")

@@ -43,7 +43,7 @@ def explain(
     from hyprepro.registry import resolve
 
     if name in collections:
-        resolved = resolve(collections[name], bindings=bind or (), files_=gin or (), root="Collection")
+        resolved = resolve(collections[name], bindings=bind or (), files_=gin or (), slot="collection")
     else:
         resolved = resolve(name, scale, variant, bind or (), gin or ())
     if json:

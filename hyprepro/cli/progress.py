@@ -7,7 +7,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from hyprepro.cli import console
 
@@ -29,6 +37,7 @@ class RunProgress:
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._last: dict[str, float] = {}
+        self._first: dict[str, tuple[float, int]] = {}
         screen = console.stderr()
         if screen.is_terminal and not quiet:
             self._bars = Progress(
@@ -36,6 +45,7 @@ class RunProgress:
                 BarColumn(bar_width=30),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
+                TimeRemainingColumn(),
                 TextColumn("{task.fields[metrics]}"),
                 console=screen,
             )
@@ -91,7 +101,15 @@ class RunProgress:
         if event.kind == "progress" and now - self._last.get(event.stage.key, now - PLAIN_SECONDS) < PLAIN_SECONDS:
             return
         self._last[event.stage.key] = now
-        console.note(plain_line(event))
+        console.note(plain_line(event) + self._left(event, now))
+
+    def _left(self, event: Event, now: float) -> str:
+        """How long the stage will go on, judged by its pace since this run first heard of its progress."""
+        if event.kind != "progress":
+            return ""
+        started, before = self._first.setdefault(event.stage.key, (now, event.step))
+        done = event.step - before
+        return f", about {duration((now - started) / done * (event.steps - event.step))} left" if done else ""
 
 
 def _metrics(event: Event) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,9 +36,7 @@ def info(path: PathArgument, json: JsonOption = False, plot: PlotOption = None) 
 
     found = store_info(path)
     if plot is not None:
-        from hyprepro.stores.plots import plot_success
-
-        plot_success(found, plot)
+        _plot_info(found, path, plot)
     if json:
         console.print_json(found)
         return
@@ -52,12 +50,14 @@ def verify(
     rollouts: Annotated[
         int, typer.Option("--rollouts", metavar="N", min=0, help="Run N policies of each task again, on fresh goals.")
     ] = 0,
-    goals: Annotated[int, typer.Option("--goals", metavar="N", min=1, help="With --rollouts: goals a policy.")] = 10,
+    goals: Annotated[
+        int, typer.Option("--goals", metavar="N", min=1, help="With --rollouts: goals (or starts) a policy.")
+    ] = 10,
     task: TasksOption = None,
 ) -> None:
     """Read a whole store: every weight finite, the recorded digest right. Exit code 2 if not.
 
-    With --rollouts, also measure success again: exit code 1 if it contradicts what is recorded.
+    With --rollouts, also measure success (Cheetah-Vel: return) again: exit code 1 if it contradicts what is recorded.
     """
     from hyprepro.stores.info import open_any
     from hyprepro.stores.policy_store import PolicyStore
@@ -119,10 +119,30 @@ def diversity(
 exchange.register(app)
 
 
+def _plot_info(found: dict[str, Any], path: Path, plot: Path) -> None:
+    if any(content.get("histogram") for content in found["tasks"].values()) or found["kind"] != "policy":
+        from hyprepro.stores.plots import plot_success
+
+        plot_success(found, plot)
+        return
+    from hyprepro.figures.velocities import plot_returns
+
+    plot_returns(path, plot)
+
+
 def _recheck(store: PolicyStore, policies: int, goals: int, tasks: list[str]) -> list[Recheck]:
     from hyprepro.collectors import recheck
+    from hyprepro.policies.layout import CHEETAH_LAYOUT
     from hyprepro.stores.provenance import identity_gaps, versions
 
     for name, old, new in identity_gaps(store.versions, versions()):
         console.note(f"Recorded with {name} {old}, run with {new}: a difference may come from that.")
-    return recheck.recheck(store, policies, goals, tasks, on_task=lambda task: console.note(f"running {task}"))
+    if store.layout.layers == CHEETAH_LAYOUT.layers:
+        from hyprepro.collectors.velocity.recheck import recheck_returns
+
+        return recheck_returns(store, policies, goals, tasks, on_task=_note_task)
+    return recheck.recheck(store, policies, goals, tasks, on_task=_note_task)
+
+
+def _note_task(task: str) -> None:
+    console.note(f"running {task}")

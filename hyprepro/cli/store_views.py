@@ -35,18 +35,20 @@ def show_info(found: dict[str, Any]) -> None:
     console.columns(rows, indent=0)
     console.line()
     policies = found["kind"] == "policy"
-    header = _POLICY_HEADER if policies else _EPISODE_HEADER
-    line = _policy_line if policies else _episode_line
+    succeeds = not policies or any(content.get("success") for content in found["tasks"].values())
+    returns = policies and not succeeds and any("return_min" in content for content in found["tasks"].values())
+    header = _RETURN_HEADER if returns else _POLICY_HEADER if policies else _EPISODE_HEADER
+    line = _return_line if returns else _policy_line if policies else _episode_line
     console.columns([header, *(line(task, content) for task, content in found["tasks"].items())], indent=0)
 
 
 def show_recheck(found: Sequence[Recheck]) -> None:
-    """Recorded and measured success of each task."""
+    """Recorded and measured success (return) of each task, and on how many goals (starts)."""
     if not found:
         return
     rows = [("task", "policies", "episodes", "recorded", "measured [95%]", "p", "")]
     for one in found:
-        recorded = "unknown" if one.recorded is None else f"{one.recorded:.3f} on {one.recorded_goals} goals"
+        recorded = "unknown" if one.recorded is None else f"{one.recorded:.3f} on {one.recorded_goals}"
         rows.append(
             (
                 one.task,
@@ -62,7 +64,7 @@ def show_recheck(found: Sequence[Recheck]) -> None:
     console.columns(rows, indent=0)
     bad = [one.task for one in found if one.contradicted]
     console.line()
-    console.line(f"recorded success is contradicted on {', '.join(bad)}" if bad else "nothing recorded is contradicted")
+    console.line(f"what is recorded is contradicted on {', '.join(bad)}" if bad else "nothing recorded is contradicted")
 
 
 def show_diversity(report: Sequence[dict[str, Any]]) -> None:
@@ -88,6 +90,7 @@ def show_diversity(report: Sequence[dict[str, Any]]) -> None:
 
 
 _POLICY_HEADER = ("task", "train/test", "seeds", "steps", "success: min", "p10", "median", "mean", "0 to 1", "goals")
+_RETURN_HEADER = ("task", "train/test", "seeds", "steps", "return: min", "mean", "max", "last", "starts")
 _EPISODE_HEADER = ("task", "train/validation/test", "steps", "success", "at step", "policies")
 
 
@@ -105,6 +108,22 @@ def _policy_line(task: str, content: dict[str, Any]) -> tuple[str, ...]:
         _span(content["steps"]),
         *rates,
         _bars(content["histogram"]) if success else "-",
+        _span(content["episodes"]),
+    )
+
+
+def _return_line(task: str, content: dict[str, Any]) -> tuple[str, ...]:
+    """A task without success."""
+    counts = content["counts"]
+    if not counts:
+        return (task, "0/0")
+    values = [content.get(f"return_{name}") for name in ("min", "mean", "max", "last")]
+    return (
+        task,
+        f"{counts.get('train', 0)}/{counts.get('test', 0)}",
+        _numbers(content["seeds"]),
+        _span(content["steps"]),
+        *("unknown" if value is None else f"{value:.1f}" for value in values),
         _span(content["episodes"]),
     )
 

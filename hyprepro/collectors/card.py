@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hyprepro.collectors.collection import Collection
+from hyprepro.collectors.collection import MetaWorldCollection
 from hyprepro.stores.info import store_info
 
 
-def data_card(name: str, collection: Collection, policies: Path, trajectories: Path) -> str:
+def data_card(name: str, collection: MetaWorldCollection, policies: Path, trajectories: Path) -> str:
     """Markdown: contents and quality by task, route, schedule, versions, limits."""
     zoo, episodes = store_info(policies), store_info(trajectories)
     selection, training = collection.selection, collection.training

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic import field_validator
 
+from hyprepro.artifacts import ArtifactCache, Stage
+from hyprepro.collectors.base import Collection, Weights
 from hyprepro.envs.metaworld import SEEN_TASKS, UNSEEN_TASKS, Goal, check_task
 from hyprepro.errors import UserError
 from hyprepro.evaluation.goals import COLLECTION
@@ -113,14 +117,13 @@ class Selection(Component):
         20, "validation prompts a seen task, from training policies on further goals", ge=0
     )
     test_prompts: int = setting(100, "test prompts a task", source="Make-An-Agent", ge=1)
-    weights: Literal["float16", "float32"] = setting("float16", "how stored weights are kept")
+    weights: Weights = setting("float16", "how stored weights are kept")
 
 
 @component
-class Collection(Component):
+class MetaWorldCollection(Collection):
     """A zoo of Meta-World experts and the prompts that their rollouts give."""
 
-    slot = "collection"
     seen_tasks: tuple[str, ...] = setting(
         SEEN_TASKS, "tasks whose policies are stored", source="Make-An-Agent", min_length=1
     )
@@ -144,6 +147,18 @@ class Collection(Component):
         seeds = self.selection.train_seeds
         seen = [Agent(task, seed) for task in self.seen_tasks for seed in range(seeds + 1)]
         return tuple(seen + [Agent(task, seeds) for task in self.unseen_tasks])
+
+    def stages(self) -> Sequence[Stage]:
+        """One stage a task."""
+        from hyprepro.collectors.collect import stages_of
+
+        return stages_of(self)
+
+    def write(self, cache: ArtifactCache, folder: Path, name: str) -> list[Path]:
+        """NAME.policies.h5, NAME.trajectories.h5 and NAME.md."""
+        from hyprepro.collectors.collect import write_stores
+
+        return write_stores(self, cache, folder, name)
 
 
 class Agent(NamedTuple):

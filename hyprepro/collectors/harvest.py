@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
 from hyprepro.artifacts import Report, Stage
 from hyprepro.collectors.collection import SCORING_GOALS, Agent, SACTraining, Selection, task_goal
+from hyprepro.collectors.harvested import Harvest, Kept, Recorded, load_harvest, save_harvest
 from hyprepro.collectors.training import TrainSAC
 from hyprepro.envs.metaworld import HORIZON, Goal, MetaWorldEnv
 from hyprepro.envs.pool import process_pool
@@ -23,37 +23,6 @@ from hyprepro.policies.stacked import StackedPolicies
 from hyprepro.stores.prompts import STEPS, SUCCESS_STATES
 
 _TRIES = 20  # goals tried for a prompt before a policy is given up
-
-
-class Kept(NamedTuple):
-    """One stored policy: flat parameters `[P]` as stored, where they come from, and how good they are."""
-
-    params: NDArray[np.floating[Any]]
-    seed: int
-    step: int
-    success: float
-    returns: float
-    split: str
-
-
-class Recorded(NamedTuple):
-    """One episode: observations `[T + 1, 39]`, actions `[T, 4]`, rewards `[T]` and what the store records of it."""
-
-    observations: NDArray[np.float32]
-    actions: NDArray[np.float32]
-    rewards: NDArray[np.float32]
-    success_step: int
-    goal_seed: int
-    policy_row: int
-    split: str
-
-
-class Harvest(NamedTuple):
-    """What a task contributes to the stores; `scored` is `[checkpoints scored, (seed, step, success, return)]`."""
-
-    policies: list[Kept]
-    episodes: list[Recorded]
-    scored: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -84,52 +53,11 @@ class HarvestTask(Stage):
         """Write policies.safetensors and episodes.safetensors."""
         policies, scored = self._select(inputs, report)
         episodes = list(self._record(policies, report))
-        save_file(
-            {
-                "params": np.stack([p.params for p in policies]),
-                "seed": np.array([p.seed for p in policies]),
-                "step": np.array([p.step for p in policies]),
-                "success": np.array([p.success for p in policies]),
-                "return": np.array([p.returns for p in policies]),
-                "train": np.array([p.split == "train" for p in policies]),
-                "scored": np.array(scored, dtype=np.float64),
-            },
-            work / "policies.safetensors",
-        )
-        splits = ("train", "validation", "test")
-        table = np.array(
-            [[e.success_step, e.goal_seed, e.policy_row, splits.index(e.split), len(e.actions)] for e in episodes]
-        )
-        save_file(
-            {
-                "observations": np.concatenate([e.observations for e in episodes]),
-                "actions": np.concatenate([e.actions for e in episodes]),
-                "rewards": np.concatenate([e.rewards for e in episodes]),
-                "table": table,
-            },
-            work / "episodes.safetensors",
-        )
+        save_harvest(work, policies, episodes, scored)
 
     def load(self, path: Path) -> Harvest:
         """The task's policies and episodes."""
-        flat, splits = load_file(path / "policies.safetensors"), ("train", "validation", "test")
-        policies = [
-            Kept(params, int(seed), int(step), float(success), float(returns), "train" if train else "test")
-            for params, seed, step, success, returns, train in zip(
-                *(flat[name] for name in ("params", "seed", "step", "success", "return", "train")), strict=True
-            )
-        ]
-        data, episodes, at = load_file(path / "episodes.safetensors"), [], 0
-        for number, (success_step, goal, row, split, steps) in enumerate(data["table"].tolist()):
-            rows = slice(at, at + steps)
-            observations = data["observations"][at + number : at + number + steps + 1]
-            episodes.append(
-                Recorded(
-                    observations, data["actions"][rows], data["rewards"][rows], success_step, goal, row, splits[split]
-                )
-            )
-            at += steps
-        return Harvest(policies, episodes, flat["scored"])
+        return load_harvest(path)
 
     def _select(self, inputs: dict[str, Path], report: Report) -> tuple[list[Kept], list[tuple[float, ...]]]:
         """For each SAC run the last accepted checkpoints, oldest first, and the scores of all that were tried."""

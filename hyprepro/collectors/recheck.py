@@ -32,18 +32,18 @@ CONFIDENCE = 0.001
 
 @dataclass(frozen=True)
 class Recheck:
-    """One task's recorded and measured success.
+    """One task's recorded and measured success; of a task without success, its return.
 
     Attributes:
         task: The task.
         policies: How many were run.
-        episodes: Over how many fresh goals in all.
-        measured: Success rate.
-        low: Lower end of its 95% interval (Wilson), episodes taken as independent.
+        episodes: Over how many fresh goals (starts) in all.
+        measured: Success rate (mean return).
+        low: Lower end of its 95% interval: Wilson's, episodes taken as independent (Student's, over starts).
         high: Upper end.
-        recorded: Mean recorded rate of the same policies; None if the store has none.
-        recorded_goals: Over how many goals each was recorded.
-        p: Of Fisher's exact test, two-sided; None without a recorded rate.
+        recorded: Mean recorded rate (return) of the same policies; None if the store has none.
+        recorded_goals: Over how many goals (starts) each was recorded.
+        p: Of Fisher's exact test (Welch's t-test), two-sided; None without a recorded number.
         contradicted: `p` is below `CONFIDENCE` divided by the number of tasks.
     """
 

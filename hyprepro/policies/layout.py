@@ -149,3 +149,6 @@ class PolicyLayout:
 
 METAWORLD_LAYOUT = PolicyLayout.mlp(39, 128, 4, ("relu", "relu"))
 """Our Meta-World policies: 22,664 parameters, ReLU/ReLU, so that they load into stable-baselines3."""
+
+CHEETAH_LAYOUT = PolicyLayout.mlp(17, 64, 6, ("relu", "relu"))
+"""Our Cheetah-Vel policies: 6,092 parameters. Paper says: nothing of their size."""

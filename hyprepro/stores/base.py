@@ -36,6 +36,8 @@ class StoreReader(ABC):
     schema: ClassVar[int] = 1
     root: ClassVar[str]
     json_attributes: ClassVar[tuple[str, ...]]
+    may_be_nan: ClassVar[frozenset[str]] = frozenset()
+    """Columns in which NaN stands for what is unknown."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -104,7 +106,8 @@ class StoreReader(ABC):
 
     def _problems(self) -> Iterator[str]:
         for name, data in self.columns():
-            bad = sum(int((~np.isfinite(rows)).sum()) for _, rows in hdf5.blocks(data, self.where))
+            is_bad = np.isinf if name.rpartition("/")[2] in self.may_be_nan else _is_not_finite
+            bad = sum(int(is_bad(rows).sum()) for _, rows in hdf5.blocks(data, self.where))
             if bad:
                 yield f"{name}: {bad} values are not finite"
         found = self.computed_digest()
@@ -117,6 +120,11 @@ class StoreReader(ABC):
             raise UserError(f"Unknown split code {int(codes.max())}.", where=f"{self.where}:{data.name}")
         words: NDArray[np.str_] = np.array(hdf5.SPLITS)[codes]
         return words
+
+
+def _is_not_finite(rows: NDArray[Any]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = ~np.isfinite(rows)
+    return found
 
 
 class StoreWriter:

@@ -27,7 +27,7 @@ MAX_TEXT = 60_000
 MAX_ROWS = 100_000_000
 MAX_CHUNK_BYTES = 64 * 2**20
 BLOCK_BYTES = 8 * 2**20
-_TASK_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_TASK_NAME = re.compile(r"(?=.{1,64}$)[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)*")
 _SAFE_FILTERS = {"deflate", "shuffle", "fletcher32"}
 _UPGRADE = "pip install -U hyprepro"
 
@@ -139,7 +139,7 @@ def task_groups(file: h5py.File, root: str, where: str) -> dict[str, h5py.Group]
 def check_task_name(task: str) -> None:
     """Refuse names that a reader would refuse."""
     if not _TASK_NAME.fullmatch(task):
-        raise UserError(f"A task name has lower-case letters, digits and hyphens; got {task[:80]!r}.")
+        raise UserError(f"A task name has lower-case letters, digits, hyphens and single dots; got {task[:80]!r}.")
 
 
 def hard_member(group: h5py.Group, name: str, kind: type, where: str) -> Any:

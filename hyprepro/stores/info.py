@@ -42,9 +42,10 @@ def store_info(path: str | Path) -> dict[str, Any]:
     Keys: path, kind, schema, digest, bytes, versions, route, tasks; a policy store adds `layout`, a trajectory store
     `policies_digest`. Each entry of `tasks` has `counts` per split. For policies it adds `seeds`, `steps` [lowest,
     highest], `success` {mean, min, p10, median, share_perfect}, `histogram` (policies by success rate in 20 equal
-    bins), `episodes` [fewest, most], `return_mean`; a rate over no episode is unknown and left out, and `unrated`
-    counts those policies. For trajectories it adds `steps` [shortest, longest], `success_rate`,
-    `success_step` [earliest, latest], `policies` (how many).
+    bins), `episodes` [fewest, most], `return_mean`, `return_min`, `return_max` and `return_last` (of the last row); a
+    rate over no episode, or of an environment without success, is unknown and left out, and `unrated` counts the
+    former. For trajectories it adds `steps` [shortest, longest], `success_rate`, `success_step` [earliest, latest] and
+    `policies` (how many).
     """
     with open_any(path) as store:
         common = {
@@ -75,12 +76,20 @@ def _policies(meta: dict[str, NDArray[Any]]) -> dict[str, Any]:
     }
     if not known.all():
         found["unrated"] = int((~known).sum())
-    return {**found, **_rates(meta["success"][known].astype(np.float64), meta["return"][known])}
+    return {**found, **_rates(meta["success"][known].astype(np.float64)), **_returns(meta["return"][known])}
 
 
-def _rates(rates: NDArray[np.float64], returns: NDArray[np.float32]) -> dict[str, Any]:
+def _returns(values: NDArray[np.float32]) -> dict[str, Any]:
+    if not values.size:
+        return {"return_mean": None}
+    found = {"mean": values.mean(), "min": values.min(), "max": values.max(), "last": values[-1]}
+    return {f"return_{name}": round(float(value), 2) for name, value in found.items()}
+
+
+def _rates(values: NDArray[np.float64]) -> dict[str, Any]:
+    rates = values[~np.isnan(values)]
     if not rates.size:
-        return {"success": None, "return_mean": None}
+        return {"success": None}
     success = {
         "mean": rates.mean(),
         "min": rates.min(),
@@ -92,7 +101,6 @@ def _rates(rates: NDArray[np.float64], returns: NDArray[np.float32]) -> dict[str
     return {
         "success": {name: round(float(value), 4) for name, value in success.items()},
         "histogram": np.bincount(bins, minlength=BINS).tolist(),
-        "return_mean": round(float(returns.mean()), 2),
     }
 
 

@@ -3,7 +3,7 @@
 /policies/<task>/params    [N, P]  float16 or float32, gzip, chunks of rows
                  seed      [N]     the SAC seed of the run
                  step      [N]     environment steps of training at the checkpoint
-                 success   [N]     success rate in [0, 1] over `episodes` fresh goals
+                 success   [N]     success rate in [0, 1] over `episodes` fresh goals; NaN if the task has no success
                  episodes  [N]
                  return    [N]     mean undiscounted return of these episodes
                  split     [N]     uint8, index into (train, validation, test)
@@ -40,8 +40,8 @@ META: dict[str, Column] = {
 UNITS = {
     "params": "dimensionless weights and biases",
     "step": "environment steps",
-    "success": "fraction of episodes, 0 to 1",
-    "return": "undiscounted sum of metaworld's dense reward, 0 to 10 a step",
+    "success": "fraction of episodes, 0 to 1; NaN where the environment has no success flag",
+    "return": "undiscounted sum of the environment's reward",
 }
 CHUNK_ROWS = 4
 MAX_POLICIES = 1_000_000
@@ -60,6 +60,7 @@ class PolicyStore(StoreReader):
     kind = "policy"
     root = "policies"
     json_attributes = ("layout", "units", "splits", "versions", "route")
+    may_be_nan = frozenset({"success"})
 
     def __init__(self, path: str | Path, layout: PolicyLayout | None = None, withheld: Collection[str] = ()) -> None:
         super().__init__(Path(path))
@@ -113,8 +114,7 @@ class PolicyStore(StoreReader):
             columns = {name: group[name] for name in META}
             table = {name: hdf5.read_rows(data, 0, data.shape[0], self.where) for name, data in columns.items()}
             table["split"] = self._split_column(columns["split"])
-            rates = table["success"]
-            if not np.all((rates >= 0) & (rates <= 1)):  # also false for NaN
+            if not _are_rates(table["success"]):
                 raise UserError(
                     "A recorded success rate is not between 0 and 1.", where=f"{self.where}:/policies/{task}"
                 )
@@ -208,7 +208,8 @@ class PolicyStoreWriter(StoreWriter):
         """Append `k` policies of a task: parameters `[k, P]`, the rest `[k]` or one number for all.
 
         Raises:
-            UserError: Values that are not finite or overflow the store's dtype, a success rate outside [0, 1].
+            UserError: Values that are not finite or overflow the store's dtype, a success rate outside [0, 1] (NaN says
+                that the environment has none).
         """
         flat = np.asarray(params)
         if flat.ndim != 2 or flat.shape[1] != self.layout.size:
@@ -217,7 +218,7 @@ class PolicyStoreWriter(StoreWriter):
                 where=str(self.path),
             )
         rates = np.asarray(success, dtype=np.float32)
-        if not np.all((rates >= 0) & (rates <= 1)) or not np.isfinite(np.asarray(returns, dtype=np.float64)).all():
+        if not _are_rates(rates) or not np.isfinite(np.asarray(returns, dtype=np.float64)).all():
             raise UserError(f"A success rate of a {task} policy is outside [0, 1], or its return is not finite.")
         rows = self._rounded(task, flat)
         values: dict[str, ArrayLike] = {
@@ -247,6 +248,10 @@ class PolicyStoreWriter(StoreWriter):
                 fix="write the store with dtype float32",
             )
         return rows
+
+
+def _are_rates(values: NDArray[np.floating[Any]]) -> bool:
+    return bool(np.all(np.isnan(values) | ((values >= 0) & (values <= 1))))
 
 
 def _column(name: str, value: ArrayLike, count: int) -> NDArray[Any]:

@@ -37,6 +37,20 @@ def test_plain_lines_go_to_standard_error(capsys: pytest.CaptureFixture[str]) ->
     assert shown.err.count("progress") <= 1, "a stage reports once in ten seconds"
 
 
+def test_a_log_says_how_long_a_stage_will_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = iter((0.0, 60.0, 120.0))
+    monkeypatch.setattr("hyprepro.cli.progress.time.monotonic", lambda: next(times))
+    with RunProgress() as progress:
+        for step in (10, 20, 30):
+            progress(event("progress", step=step, steps=50))
+    lines = capsys.readouterr().err.splitlines()
+    assert "left" not in lines[0]
+    assert lines[1].endswith("20/50, about 3.0 min left")
+    assert lines[2].endswith("30/50, about 2.0 min left")
+
+
 def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with RunProgress(quiet=True) as progress:
         progress(event("started"))

@@ -16,7 +16,14 @@ from hyprepro.cli import app
 from hyprepro.collectors import training
 from hyprepro.collectors.clones import CloneExperts
 from hyprepro.collectors.collect import stages_of
-from hyprepro.collectors.collection import Agent, CloneSettings, Collection, SACSettings, SACTraining, Selection
+from hyprepro.collectors.collection import (
+    Agent,
+    CloneSettings,
+    MetaWorldCollection,
+    SACSettings,
+    SACTraining,
+    Selection,
+)
 from hyprepro.collectors.training import TrainSAC, start_actors
 from hyprepro.envs.metaworld import SEEN_TASKS
 from hyprepro.errors import UserError
@@ -51,7 +58,7 @@ def test_the_command_line_collects_both_stores_and_a_card(tmp_path, monkeypatch)
     bindings = [
         "CloneSettings.updates=200",
         "CloneSettings.final_updates=800",
-        "Collection.seen_tasks=('door-unlock',)",
+        "MetaWorldCollection.seen_tasks=('door-unlock',)",
     ]
     arguments = [
         "collect",
@@ -181,7 +188,7 @@ def test_the_reference_trainer_refuses_what_it_does_not_have(cache, tmp_path):
 def test_no_acceptable_checkpoint_is_a_clear_error(tmp_path):
     arguments = ["collect", "metaworld-smoke", "--out", str(tmp_path), "--cache", str(tmp_path / "c"), "--workers", "0"]
     small = ["CloneSettings.updates=1", "CloneSettings.final_updates=1", "Selection.acceptance=1.0"]
-    small += ["Collection.seen_tasks=('dial-turn',)", "Collection.unseen_tasks=()"]
+    small += ["MetaWorldCollection.seen_tasks=('dial-turn',)", "MetaWorldCollection.unseen_tasks=()"]
     for binding in small:
         arguments += ["-b", binding]
     done = CliRunner().invoke(app, arguments)
@@ -191,13 +198,13 @@ def test_no_acceptable_checkpoint_is_a_clear_error(tmp_path):
 
 
 def test_a_wrong_task_is_answered_with_the_closest():
-    done = CliRunner().invoke(app, ["collect", "metaworld-smoke", "-b", "Collection.seen_tasks=('door-opn',)"])
+    done = CliRunner().invoke(app, ["collect", "metaworld-smoke", "-b", "MetaWorldCollection.seen_tasks=('door-opn',)"])
     assert done.exit_code == 2
     assert "door-open" in done.output
 
 
 @pytest.mark.parametrize(
-    "binding", ["Collection.seen_tasks=('door-opn',)", "Collection.seed=-1", "SACTraining.updates=0"]
+    "binding", ["MetaWorldCollection.seen_tasks=('door-opn',)", "MetaWorldCollection.seed=-1", "SACTraining.updates=0"]
 )
 def test_bad_settings_are_one_panel(binding):
     done = CliRunner().invoke(app, ["collect", "metaworld-smoke", "--dry-run", "-b", binding])
@@ -206,7 +213,7 @@ def test_bad_settings_are_one_panel(binding):
 
 
 def test_the_default_collection_covers_the_issue():
-    collection = Collection()
+    collection = MetaWorldCollection()
     agents = collection.agents()
     assert len(agents) == 10 * 4 + 8
     assert Agent("door-lock", 3) in agents

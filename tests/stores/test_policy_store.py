@@ -95,10 +95,19 @@ def test_the_writer_refuses_values_that_are_not_finite(tmp_path: Path, value: fl
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("rate", [1.01, -0.1, np.nan])
+@pytest.mark.parametrize("rate", [1.01, -0.1, np.inf])
 def test_the_writer_refuses_an_impossible_success_rate(tmp_path: Path, rate: float) -> None:
     with pytest.raises(UserError, match="success rate"), small_writer(tmp_path / "p.h5") as writer:
         writer.append("reach", small_params(1), 0, 0, rate, 20, 0.0, "train")
+
+
+def test_an_environment_without_success_stores_nan_and_the_store_is_sound(tmp_path: Path) -> None:
+    path = tmp_path / "p.h5"
+    with small_writer(path) as writer:
+        writer.append("velocity-0.600", small_params(2), 0, 0, np.nan, 5, [-20.0, -30.0], "train")
+    with PolicyStore.open(path) as store:
+        assert np.isnan(store.meta("velocity-0.600")["success"]).all()
+        assert store.verify() == []
 
 
 def test_the_writer_refuses_another_layout_split_or_name(tmp_path: Path) -> None:
@@ -332,7 +341,7 @@ BAD: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "layout malformed": (set_text("layout", '{"layers": []}'), "layout"),
     "attribute of another type": (lambda f: f.attrs.create("route", [1, 2, 3]), "not text"),
     "other splits": (set_text("splits", '{"test": 0}'), "splits"),
-    "odd task name": (lambda f: f.move("policies/reach", "policies/re.ach"), "unusual name"),
+    "odd task name": (lambda f: f.move("policies/reach", "policies/re..ach"), "unusual name"),
     "no params": (lambda f: f.__delitem__("policies/reach/params"), "lacks a member"),
     "a soft link": (lambda f: f.__setitem__("policies/extra", h5py.SoftLink("/policies/reach")), "link to elsewhere"),
     "an external link": (link("policies/reach/params"), "link to elsewhere"),

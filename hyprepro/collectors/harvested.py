@@ -1,0 +1,95 @@
+"""What a harvest stage leaves for the stores: policies with their scores, and recorded episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+_SPLITS = ("train", "validation", "test")
+
+
+class Kept(NamedTuple):
+    """One stored policy: flat parameters `[P]` as stored, where they come from, and how good they are."""
+
+    params: NDArray[np.floating[Any]]
+    seed: int
+    step: int
+    success: float
+    returns: float
+    split: str
+
+
+class Recorded(NamedTuple):
+    """One episode: observations `[T + 1, O]`, actions `[T, A]`, rewards `[T]` and what the store records of it."""
+
+    observations: NDArray[np.float32]
+    actions: NDArray[np.float32]
+    rewards: NDArray[np.float32]
+    success_step: int
+    goal_seed: int
+    policy_row: int
+    split: str
+
+
+class Harvest(NamedTuple):
+    """What a task contributes to the stores; `scored` is `[checkpoints scored, (seed, step, success, return)]`."""
+
+    policies: list[Kept]
+    episodes: list[Recorded]
+    scored: NDArray[np.float64]
+
+
+def save_harvest(folder: Path, policies: Sequence[Kept], episodes: Sequence[Recorded], scored: Any) -> None:
+    """Write policies.safetensors and episodes.safetensors; there is at least one policy."""
+    save_file(
+        {
+            "params": np.stack([p.params for p in policies]),
+            "seed": np.array([p.seed for p in policies]),
+            "step": np.array([p.step for p in policies]),
+            "success": np.array([p.success for p in policies]),
+            "return": np.array([p.returns for p in policies]),
+            "train": np.array([p.split == "train" for p in policies]),
+            "scored": np.array(scored, dtype=np.float64),
+        },
+        folder / "policies.safetensors",
+    )
+    if not episodes:
+        return
+    table = [[e.success_step, e.goal_seed, e.policy_row, _SPLITS.index(e.split), len(e.actions)] for e in episodes]
+    save_file(
+        {
+            "observations": np.concatenate([e.observations for e in episodes]),
+            "actions": np.concatenate([e.actions for e in episodes]),
+            "rewards": np.concatenate([e.rewards for e in episodes]),
+            "table": np.array(table),
+        },
+        folder / "episodes.safetensors",
+    )
+
+
+def load_harvest(folder: Path) -> Harvest:
+    """The inverse of `save_harvest`."""
+    flat, episodes = load_file(folder / "policies.safetensors"), folder / "episodes.safetensors"
+    policies = [
+        Kept(params, int(seed), int(step), float(success), float(returns), "train" if train else "test")
+        for params, seed, step, success, returns, train in zip(
+            *(flat[name] for name in ("params", "seed", "step", "success", "return", "train")), strict=True
+        )
+    ]
+    return Harvest(policies, _episodes(load_file(episodes)) if episodes.exists() else [], flat["scored"])
+
+
+def _episodes(data: dict[str, NDArray[Any]]) -> list[Recorded]:
+    found, at = [], 0
+    for number, (success_step, goal, row, split, steps) in enumerate(data["table"].tolist()):
+        rows = slice(at, at + steps)
+        observations = data["observations"][at + number : at + number + steps + 1]
+        arrays = observations, data["actions"][rows], data["rewards"][rows]
+        found.append(Recorded(*arrays, success_step, goal, row, _SPLITS[split]))
+        at += steps
+    return found

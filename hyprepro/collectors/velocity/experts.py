@@ -1,0 +1,190 @@
+"""The stage in which each velocity's own SAC goes on: one agent a velocity, all stacked.
+
+On the route "parent" an agent starts as the parent folded at its velocity, actor and critics alike, so that nothing has
+to be learned again before it can improve. Half of each batch is the agent's own transitions; the other half may come
+from the other agents of the stack and from the parent, with the rewards that they earn at this agent's velocity.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
+
+from hyprepro.artifacts import Report, Stage
+from hyprepro.collectors.velocity.learner import Batch, Networks, Sizes
+from hyprepro.collectors.velocity.loop import ROUNDING, Loop
+from hyprepro.collectors.velocity.memory import Memory, Transitions
+from hyprepro.collectors.velocity.parent import CONDITION, Parent, TrainParent, condition
+from hyprepro.collectors.velocity.settings import ExpertTraining
+from hyprepro.envs.velocities import HORIZON, velocity_reward
+from hyprepro.policies.layout import CHEETAH_LAYOUT
+
+_SHOWN = 6  # velocities whose return the progress shows
+
+
+class Experts(NamedTuple):
+    """Flat policies `[K, A, P]` after `updates` `[K]` and `steps` `[K]` of each agent, parent's not counted."""
+
+    params: NDArray[np.float32]
+    updates: NDArray[np.int64]
+    steps: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TrainExperts(Stage):
+    """SAC of some velocities' agents, all stepped and updated together."""
+
+    kind: ClassVar[str] = "velocity-experts"
+    parent: TrainParent | None
+    training: ExpertTraining
+    velocities: tuple[float, ...]
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """Which velocities."""
+        return f"{len(self.velocities)} experts, {self.velocities[0]:.3f} to {self.velocities[-1]:.3f} m/s"
+
+    @property
+    def cost(self) -> float:
+        """At about 250 agent-updates a second."""
+        return len(self.velocities) * self.training.updates / 250.0
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of episodes until all updates are done."""
+        per_round = self.training.updates_per_step * HORIZON
+        return self.training.first_rounds + math.ceil(self.training.updates / per_round - ROUNDING)
+
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Write policies.safetensors."""
+        parent = self.parent.load(inputs["parent"]) if self.parent is not None else None
+        run = _Run(self, parent, work, report)
+        run.train()
+        kept = np.array(run.marks, dtype=np.int64)
+        params: NDArray[Any] = np.stack(run.kept)
+        save_file(
+            {"params": params, "updates": kept[:, 0].copy(), "steps": kept[:, 1].copy()}, work / "policies.safetensors"
+        )
+
+    def load(self, path: Path) -> Experts:
+        """All kept policies."""
+        return Experts(**load_file(path / "policies.safetensors"))
+
+
+class _Run(Loop[ExpertTraining]):
+    """The experts' own part of the training loop: each cheetah at its agent's velocity, shared transitions."""
+
+    stream = "experts"
+
+    def __init__(self, stage: TrainExperts, parent: Parent | None, work: Path, report: Report) -> None:
+        self.velocities = np.array(stage.velocities)
+        count = len(self.velocities)
+        seed = (stage.seed, *(round(1000 * v) for v in stage.velocities))
+        super().__init__(work, report, stage.training, count, stage.rounds, seed)
+        self.parent = parent
+        if parent is None:
+            layout, width = CHEETAH_LAYOUT, stage.training.sac.critic_width
+            sizes = Sizes(layout.observation_size, layout.action_size, layout.hidden, width)
+            self.begin(Networks.fresh(sizes, stage.training.sac, count, self.generator))
+        else:
+            told = torch.tensor(condition(self.velocities), dtype=torch.float32)
+            self.begin(parent.networks.fold(told, CONDITION))
+            self.normaliser = parent.normaliser
+        self.sources = self._sources(stage)
+        self.kept: list[NDArray[np.float32]] = []
+        self.marks: list[list[int]] = []
+
+    def _sources(self, stage: TrainExperts) -> tuple[str, ...]:
+        """Where the parts of a batch come from."""
+        others = {"none": (), "experts": ("experts",), "parent": ("parent",), "all": ("experts", "parent")}
+        if self.parent is not None and stage.parent is not None:
+            self.parents_memory = Memory(self.parent.episodes, stage.parent.rounds, stage.parent.training.environments)
+        return ("own", *others[stage.training.sharing])
+
+    def targets(self) -> NDArray[np.float64]:
+        """Each agent's own velocity."""
+        return self.velocities
+
+    def inputs(self, observations: NDArray[np.float64], velocities: NDArray[np.float64]) -> Tensor:
+        """`[A, 1, 17]`."""
+        return self.normalise(torch.from_numpy(observations))[:, None]
+
+    def explore(
+        self, observations: NDArray[np.float64], targets: NDArray[np.float64], warm: bool
+    ) -> NDArray[np.float32]:
+        """On the route "parent" the policy acts from the first step on."""
+        return super().explore(observations, targets, warm and self.parent is None)
+
+    def warm_up_ends(self) -> None:
+        """The parent's coordinates are kept."""
+        if self.parent is None:
+            self.fit_normaliser()
+
+    @property
+    def updates_per_transition(self) -> float:
+        """Updates of every agent for each of its own steps."""
+        return self.settings.updates_per_step / self.cheetahs
+
+    def trains_actor(self) -> bool:
+        """Not during the critics' head start."""
+        return self.updates >= self.settings.critic_updates
+
+    def batches(self, count: int) -> list[Batch]:
+        """Half of each batch the agent's own transitions, the rest in equal parts from the shared sources."""
+        return [self._batch() for _ in range(count)]
+
+    def _batch(self) -> Batch:
+        size, shared = self.settings.sac.batch_size, len(self.sources) - 1
+        others = [size // 2 // shared] * shared if shared else []
+        parts = [self._draw(s, n) for s, n in zip(self.sources, (size - sum(others), *others), strict=True)]
+        found = Transitions(*(torch.cat(tensors, 1) for tensors in zip(*parts, strict=True)))
+        velocities = torch.tensor(self.velocities, dtype=torch.float32)[:, None].expand_as(found.speeds)
+        now, after = self.normalise(found.observations), self.normalise(found.next_observations)
+        return Batch(now, found.actions, found.rewards(velocities), after)
+
+    def _draw(self, source: str, count: int) -> Transitions:
+        """`count` transitions for each agent `[A, count]`."""
+        shape = (self.cheetahs, count)
+        memory = self.parents_memory if source == "parent" else self.memory
+        if source != "own":
+            filled = self.steps if memory is self.memory else memory.rounds * memory.cheetahs * HORIZON
+            return memory.gather(torch.randint(filled, shape, generator=self.generator))
+        times = torch.randint(self.steps // self.cheetahs, shape, generator=self.generator)
+        return memory.gather(times * self.cheetahs + torch.arange(self.cheetahs)[:, None])
+
+    def after_updates(self) -> None:
+        """Keep the policies that are due, and tell how the last round went."""
+        while self.updates >= len(self.kept) * self.settings.checkpoint_every:
+            self.kept.append(self.learner.networks.flat(CHEETAH_LAYOUT, self.normaliser))
+            self.marks.append([len(self.marks) * self.settings.checkpoint_every, self.steps // self.cheetahs])
+            self._report()
+
+    def _report(self) -> None:
+        """Returns of the last whole round, exploration noise included."""
+        fields, last = self.memory.fields, self.round - 1
+        actions, speeds = (torch.from_numpy(fields[name][last]) for name in ("actions", "speeds"))
+        totals = torch.as_tensor(velocity_reward(speeds, actions, torch.tensor(self.velocities))).sum(0).tolist()
+        some = slice(None, None, -(-len(totals) // _SHOWN))
+        self.report.progress(
+            self.updates,
+            self.settings.updates,
+            episode_return=float(np.mean(totals)),
+            **{f"at_{v:g}": r for v, r in zip(self.velocities[some], totals[some], strict=True)},
+        )
+
+    def state(self) -> dict[str, Any]:
+        """What this kind of run adds to a checkpoint."""
+        return {"kept": [torch.from_numpy(k) for k in self.kept], "marks": self.marks}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take it back."""
+        self.kept, self.marks = [k.numpy() for k in state["kept"]], state["marks"]

@@ -1,0 +1,298 @@
+"""Collecting Cheetah-Vel end to end at toy size, in the real simulator: stores, card, resume, routes, refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from hyprepro.artifacts import ArtifactCache, Report, Stage
+from hyprepro.cli import app
+from hyprepro.collectors.velocity import loop
+from hyprepro.collectors.velocity.experts import TrainExperts
+from hyprepro.collectors.velocity.memory import Memory
+from hyprepro.collectors.velocity.parent import CONDITION, TrainParent, condition
+from hyprepro.collectors.velocity.settings import (
+    ExpertTraining,
+    ParentTraining,
+    VelocityCollection,
+    VelocitySAC,
+    VelocitySelection,
+)
+from hyprepro.envs.cheetah import CheetahVel, task_velocity, velocity_reward
+from hyprepro.policies.layout import CHEETAH_LAYOUT
+from hyprepro.policies.stacked import StackedPolicies
+from hyprepro.stores.policy_store import PolicyStore
+from hyprepro.stores.trajectory_store import TrajectoryStore
+
+SAC = VelocitySAC(batch_size=8, critic_width=8)
+PARENT = TrainParent(
+    ParentTraining(
+        sac=SAC, updates=60, environments=2, updates_per_step=0.075, first_rounds=1, report_every=20, checkpoints=3
+    ),
+    (0.3, 1.05, 2.55),
+    0,
+)
+EXPERTS = ExpertTraining(sac=SAC, updates=20, updates_per_step=0.05, checkpoint_every=5)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> ArtifactCache:
+    """Shared by the tests of this module: the parent is trained once."""
+    torch.set_num_threads(1)
+    return ArtifactCache(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory: pytest.TempPathFactory, cache: ArtifactCache) -> Path:
+    """What the command writes."""
+    out = tmp_path_factory.mktemp("stores")
+    arguments = ["collect", "cheetah-vel-smoke", "--out", str(out), "--cache", str(cache.root), "--workers", "0"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    again = CliRunner().invoke(app, [*arguments, "--dry-run"])
+    assert "0 stages to do" in again.output
+    return out
+
+
+def made(stage: Stage, cache: ArtifactCache, work: Path, report: Report | None = None) -> Any:
+    work.mkdir(exist_ok=True)
+    stage.run(work, {name: cache.make(source) for name, source in stage.inputs.items()}, report or Report())
+    return stage.load(work)
+
+
+def test_the_command_line_writes_stores_of_every_velocity(collected: Path) -> None:
+    with (
+        PolicyStore.open(collected / "cheetah-vel-smoke.policies.h5", CHEETAH_LAYOUT) as policies,
+        TrajectoryStore.open(collected / "cheetah-vel-smoke.trajectories.h5") as episodes,
+    ):
+        assert (
+            policies.tasks == episodes.tasks == ("velocity-0.300", "velocity-1.050", "velocity-1.200", "velocity-2.550")
+        )
+        assert policies.verify() == episodes.verify() == []
+        assert episodes.policies_digest == policies.digest
+        for task in policies.tasks:
+            split, meta = "test" if task == "velocity-1.200" else "train", policies.meta(task)
+            assert meta["split"].tolist() == [split] * 2
+            assert np.isnan(meta["success"]).all()
+            assert episodes.table(task)["split"].tolist() == [split] * 4 + ["validation"] * 2
+            assert episodes.table(task)["policy_row"].tolist() == [-1, -1, -1, 0, 0, 1]
+        assert policies.route["name"] == "parent"
+
+
+def test_recorded_returns_and_episodes_are_those_of_gymnasiums_environment(collected: Path) -> None:
+    task = "velocity-2.550"
+    with (
+        PolicyStore.open(collected / "cheetah-vel-smoke.policies.h5") as policies,
+        TrajectoryStore.open(collected / "cheetah-vel-smoke.trajectories.h5") as episodes,
+    ):
+        params, recorded = policies.read(task, [1]), float(policies.meta(task)["return"][1])
+        prompt = episodes.episode(task, 5)
+    env, policy = CheetahVel(task_velocity(task)), StackedPolicies(CHEETAH_LAYOUT, params)
+    totals = []
+    for seed in [loop.start_seed("scoring", i) for i in range(2)] + [prompt.goal_seed]:
+        observation, _ = env.reset(seed=seed)
+        rewards = []
+        for step in range(200):
+            action = policy.act(np.array([0]), observation[None])[0]
+            if seed == prompt.goal_seed:
+                np.testing.assert_allclose(prompt.observations[step], observation, rtol=2e-3)
+                np.testing.assert_allclose(prompt.actions[step], action, rtol=2e-3)
+            observation, reward, *_ = env.step(action)
+            rewards.append(reward)
+        totals.append(sum(rewards))
+        if seed == prompt.goal_seed:
+            np.testing.assert_allclose(prompt.rewards, rewards, rtol=2e-3)
+    assert recorded == pytest.approx(np.mean(totals[:2]), abs=1e-3)
+
+
+def test_the_folded_parent_and_its_curve_are_stored(collected: Path) -> None:
+    with PolicyStore.open(collected / "cheetah-vel-smoke-parent.policies.h5") as parent:
+        assert [parent.count(task) for task in parent.tasks] == [1] * 4
+        assert parent.meta("velocity-1.200")["split"].tolist() == ["test"]
+        assert parent.route["curve"]["updates"] == [0, 20, 40, 60]
+    card = (collected / "cheetah-vel-smoke.md").read_text()
+    assert "| 1.200 | test | 2 |" in card
+    assert (collected / "cheetah-vel-smoke.svg").read_text().startswith("<?xml")
+
+
+def test_what_is_recorded_stands_when_measured_again_and_a_false_return_does_not(
+    collected: Path, tmp_path: Path
+) -> None:
+    import h5py
+
+    from hyprepro.collectors.velocity.recheck import recheck_returns
+
+    path = collected / "cheetah-vel-smoke.policies.h5"
+    done = CliRunner().invoke(app, ["store", "verify", str(path), "--rollouts", "1", "--task", "velocity-0.300"])
+    assert done.exit_code == 0, done.output
+    wrong = tmp_path / "wrong.h5"
+    wrong.write_bytes(path.read_bytes())
+    with h5py.File(wrong, "r+") as file:
+        file["policies/velocity-0.300/return"][:] = -5.0
+    with PolicyStore.open(wrong) as store:
+        found = recheck_returns(store, 1, 5, ["velocity-0.300"])
+    assert found[0].contradicted
+    shown = CliRunner().invoke(app, ["store", "info", str(path), "--plot", str(tmp_path / "returns.svg")])
+    assert shown.exit_code == 0, shown.output
+    assert "return: min" in shown.output
+    assert (tmp_path / "returns.svg").exists()
+
+
+class Stop(Report):
+    """Dies at its n-th report, as a killed process would: without a chance to save."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.left = at
+
+    def progress(self, step: int, total: int, **metrics: float) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_a_killed_parent_goes_on_to_the_same_networks(
+    cache: ArtifactCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    whole = made(PARENT, cache, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        made(PARENT, cache, tmp_path / "killed", Stop(4))  # in the last round, after a checkpoint
+    assert (tmp_path / "killed" / "checkpoint.pt").exists()
+    continued = made(PARENT, cache, tmp_path / "killed")
+    for name, tensor in whole.networks.actor.items():
+        assert torch.equal(tensor, continued.networks.actor[name])
+    np.testing.assert_array_equal(whole.curve.returns, continued.curve.returns)
+    for name in ("observations", "actions", "speeds", "velocities"):
+        assert (tmp_path / "whole" / f"{name}.npy").read_bytes() == (tmp_path / "killed" / f"{name}.npy").read_bytes()
+
+
+def test_killed_experts_go_on_to_the_same_policies(
+    cache: ArtifactCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    stage = TrainExperts(PARENT, EXPERTS, (0.3, 2.55), 0)
+    whole = made(stage, cache, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        made(stage, cache, tmp_path / "killed", Stop(5))
+    continued = made(stage, cache, tmp_path / "killed")
+    np.testing.assert_array_equal(continued.params, whole.params)
+    assert whole.updates.tolist() == [0, 5, 10, 15, 20]
+    parent = PARENT.load(cache.make(PARENT))
+    np.testing.assert_allclose(whole.params[0, 1], parent.policy(2.55), atol=1e-6)  # each begins as the folded parent
+    assert np.abs(whole.params[-1] - whole.params[0]).max() > 1e-4
+
+
+def test_the_folded_parent_acts_as_the_parent_told_the_velocity(cache: ArtifactCache) -> None:
+    parent = PARENT.load(cache.make(PARENT))
+    raw = np.random.default_rng(0).normal(size=(20, 17)) * parent.normaliser.scale + parent.normaliser.mean
+    seen = torch.from_numpy(parent.normaliser.apply(raw))
+    for velocity in (0.0, 0.6, 3.0):
+        told = torch.full((20, 1), condition(velocity))
+        actor = parent.networks.actor
+        x = torch.cat((seen, told), 1)[None]
+        for layer in ("linear1", "linear2"):
+            x = torch.relu(torch.baddbmm(actor[f"{layer}.bias"], x, actor[f"{layer}.weight"]))
+        wanted = torch.tanh(torch.baddbmm(actor["head.bias"], x, actor["head.weight"])[..., :6])
+        policy = StackedPolicies(CHEETAH_LAYOUT, parent.policy(velocity)[None])
+        torch.testing.assert_close(policy.means(torch.from_numpy(raw).float()), wanted, rtol=1e-4, atol=1e-4)
+    assert actor["linear1.weight"].shape[1] == CONDITION + 1
+
+
+def test_a_parent_chases_its_own_velocities_only(
+    cache: ArtifactCache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: set[float] = set()
+
+    def spied(speeds: Any, actions: Any, velocity: Any) -> Any:
+        asked.update(np.unique(np.asarray(velocity, dtype=np.float64).round(3)).tolist())
+        return velocity_reward(speeds, actions, velocity)
+
+    monkeypatch.setattr("hyprepro.collectors.velocity.memory.velocity_reward", spied)
+    monkeypatch.setattr("hyprepro.collectors.velocity.rollouts.velocity_reward", spied)
+    made(PARENT, cache, tmp_path / "spied")
+    assert asked == {0.3, 1.05, 2.55}
+    chased = Memory(tmp_path / "spied", PARENT.rounds, 2).fields["velocities"]
+    assert set(chased.astype(np.float64).round(3).ravel().tolist()) <= {0.3, 1.05, 2.55}
+
+
+@pytest.mark.parametrize("sharing", ["none", "experts"])
+def test_from_scratch_no_parent_is_needed(cache: ArtifactCache, tmp_path: Path, sharing: str) -> None:
+    settings = EXPERTS.model_copy(update={"sharing": sharing})
+    collection = VelocityCollection(train=(3, 33), test=(15,), route="scratch", experts=settings, selection=FEW)
+    stages = collection.stages()
+    assert [stage.kind for stage in stages] == ["velocity-harvest"] * 3
+    found = made(stages[0], cache, tmp_path / "scratch")
+    assert len(found.policies) == 2
+    assert len(found.episodes) == 4
+    assert found.episodes[0].split == "train"
+
+
+FEW = VelocitySelection(policies=2, starts=1, offline_episodes=2, expert_episodes=1, prompt_episodes=1)
+
+
+def test_the_best_checkpoints_can_be_chosen(cache: ArtifactCache, tmp_path: Path) -> None:
+    collection = VelocityCollection(
+        train=(3, 13, 33),
+        test=(),
+        parent=PARENT.training,
+        experts=EXPERTS,
+        selection=FEW.model_copy(update={"rule": "best"}),
+    )
+    found = made(collection.stages()[2], cache, tmp_path / "best")
+    assert len(found.scored) == 5
+    assert sorted(p.returns for p in found.policies) == sorted(found.scored[:, 3])[-2:]
+
+
+@pytest.mark.parametrize(
+    ("binding", "complaint"),
+    [
+        ("VelocityCollection.train=(2, 3)\nVelocityCollection.test=(2,)", "contain the test velocities 2 (0.225 m/s)"),
+        ("VelocityCollection.train=(3, 40)", "outside the grid"),
+        ("VelocityCollection.train=(3, 3)", "twice"),
+        ("VelocityCollection.first=-0.5", "at least 0"),
+        ("VelocityCollection.last=4.0", "at most 3"),
+        ("VelocityCollection.last=0.05", "must rise"),
+        ("VelocityCollection.route='scratch'", "no parent"),
+        ("ParentTraining.updates=0", "at least 1"),
+        ("VelocityCollection.train=()", "at least 1"),
+    ],
+)
+def test_bad_settings_are_one_panel(binding: str, complaint: str) -> None:
+    arguments = ["collect", "cheetah-vel-smoke", "--dry-run"]
+    for line in binding.splitlines():
+        arguments += ["-b", line]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2, done.output
+    assert complaint in " ".join(done.output.replace("│", " ").split())
+    assert "Traceback" not in done.output
+
+
+def test_a_dry_run_measures_time_and_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("hyprepro.collectors.velocity.calibration.SECONDS", 0.3)
+    arguments = ["collect", "cheetah-vel-smoke", "--dry-run", "--cache", str(tmp_path), "--workers", "2"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "7 stages to do" in done.output
+    assert "MB of stores" in done.output
+
+
+def test_the_default_collection_covers_the_issue() -> None:
+    collection = VelocityCollection()
+    assert len(collection.train_velocities) == 35
+    assert collection.test_velocities == (0.225, 0.6, 1.2, 1.8, 2.025)
+    assert VelocityCollection(first=0.0).grid[37] == 2.846
+    assert len(collection.stages()) == 40
+
+
+def test_a_file_that_describes_no_collection_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other.gin").write_text("VelocitySAC.batch_size = 8\n")
+    done = CliRunner().invoke(app, ["collect", str(tmp_path / "other.gin"), "--dry-run"])
+    assert done.exit_code == 2, done.output
+    assert "binds no collection" in done.output
+    assert "VelocityCollection" in done.output
