@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import signal
 import subprocess
@@ -135,6 +136,20 @@ def test_the_driver_killed_and_started_again_makes_only_what_is_missing(
     assert made <= {stage.key for stage in left}
     assert digests(cache, graph()) == digests(serial, graph())
     assert not list(cache.root.glob("*.partial"))
+
+
+@pytest.mark.sim
+@pytest.mark.timeout(1200)
+def test_a_whole_table_on_a_cluster_equals_the_one_made_here(cluster: Any, tmp_path: Path) -> None:
+    found = {}
+    for name, where in (("ray", ["--executor", "ray", "--address", cluster.address]), ("local", ["--workers", "1"])):
+        folders = ["--cache", str(tmp_path / f"{name}-cache"), "--out", str(tmp_path / name)]
+        command = [sys.executable, "-m", "hyprepro", "run", "table1", "--scale", "smoke", *where, *folders]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        found[name] = json.loads((tmp_path / name / "result.json").read_text())
+    assert found["ray"]["rows"]
+    assert found["ray"]["digest"] == found["local"]["digest"]
 
 
 def test_a_task_that_runs_twice_at_once_is_made_once(cluster: Any, cache: ArtifactCache, traces: Path) -> None:

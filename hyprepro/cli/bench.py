@@ -97,7 +97,10 @@ def evaluation(
 @bench.command()
 def learning(
     task: Annotated[
-        list[str] | None, typer.Option("--task", help="May be repeated.", show_default="three of Meta-World")
+        list[str] | None,
+        typer.Option(
+            "--task", help="A Meta-World task, or velocity-0.750. May be repeated.", show_default="three of Meta-World"
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Agents of each task and trainer.")] = 3,
     updates: Annotated[int, typer.Option("--updates", min=1, help="Gradient steps an agent, one an env step.")] = 5000,

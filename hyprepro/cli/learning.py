@@ -68,8 +68,8 @@ def _runs(
 ) -> dict[tuple[str, str], list[Any]]:
     """The stages of each task and trainer: one for the stack, one a seed for the reference."""
     from hyprepro.collectors.collection import SACSettings, SACTraining
+    from hyprepro.collectors.environments import check_arena
     from hyprepro.collectors.learning import LearningRun
-    from hyprepro.envs.metaworld import check_task
 
     if products not in ("float32", "bfloat16"):
         raise UserError(f"There are no products in {products!r}.", where="--products", fix="float32 or bfloat16")
@@ -86,7 +86,7 @@ def _runs(
     reference = SACTraining(sac=SACSettings(), trainer="stable-baselines3", **plain)
     numbers = range(seeds)
     runs: dict[tuple[str, str], list[Any]] = {}
-    for task in dict.fromkeys(map(check_task, tasks)):
+    for task in dict.fromkeys(map(check_arena, tasks)):
         runs[task, "stacked"] = [LearningRun(stacked, task, tuple(numbers), episodes)]
         runs[task, "stable-baselines3"] = [LearningRun(reference, task, (seed,), episodes) for seed in numbers]
     return runs

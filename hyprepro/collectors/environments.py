@@ -16,13 +16,16 @@ from hyprepro.collectors.networks import Normaliser
 from hyprepro.collectors.scripted import expert_action
 from hyprepro.envs.gym import MetaWorldGym
 from hyprepro.envs.metaworld import MetaWorldEnv, check_task
+from hyprepro.envs.velocities import task_velocity
 from hyprepro.evaluation.goals import COLLECTION, VALIDATION
-from hyprepro.policies.layout import METAWORLD_LAYOUT, PolicyLayout
+from hyprepro.policies.layout import CHEETAH_LAYOUT, METAWORLD_LAYOUT, PolicyLayout
 
 Environment = gymnasium.Env[Any, Any]
 Observation = NDArray[np.float32]
 
 _EXPERT_EPISODES = 3
+_VELOCITY = "velocity-"
+_STARTS = 1_000_000  # seeds of an agent's episodes
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,50 @@ def arena(task: str, episode_steps: int) -> Arena:
     """The arena of a task.
 
     Args:
-        task: A Meta-World task.
-        episode_steps: Length of an episode.
+        task: A Meta-World task, or a velocity of Cheetah-Vel.
+        episode_steps: Length of a Meta-World episode; those of Cheetah-Vel have 200 steps.
 
     Raises:
         UserError: An unknown task.
     """
-    return _metaworld(check_task(task), episode_steps)
+    check_arena(task)
+    return _cheetah(task) if task.startswith(_VELOCITY) else _metaworld(task, episode_steps)
+
+
+def check_arena(task: str) -> str:
+    """The task itself if there is an arena for it (`UserError` if not)."""
+    if task.startswith(_VELOCITY):
+        task_velocity(task)
+        return task
+    return check_task(task)
+
+
+class _Seeded(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Every episode begins with the next seed, whatever the caller wants."""
+
+    def __init__(self, env: Environment, first: int) -> None:
+        super().__init__(env)
+        self._next = first
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin the next episode."""
+        self._next += 1
+        return self.env.reset(seed=self._next - 1, options=options)
+
+
+def _cheetah(task: str) -> Arena:
+    """Fresh starts every episode; before the first update chance acts, for want of an expert."""
+    from hyprepro.envs.cheetah import CheetahVel
+
+    velocity = task_velocity(task)
+
+    def train(seed: int) -> Environment:
+        return _Seeded(CheetahVel(velocity), _STARTS * (seed + 1))
+
+    def test() -> Environment:
+        return _Seeded(CheetahVel(velocity), 0)
+
+    return Arena(CHEETAH_LAYOUT, chance(CHEETAH_LAYOUT), train, test)
 
 
 def chance(layout: PolicyLayout) -> Callable[[Observation, np.random.Generator], NDArray[np.float32]]:

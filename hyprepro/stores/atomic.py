@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,15 +22,18 @@ class AtomicFile:
     """An HDF5 file that appears under its name only when it is complete.
 
     It is written as `<name>.partial` beside the target; `commit` flushes it to disk and renames it. Without a commit
-    nothing is left, and what stood under the name before is untouched.
+    nothing is left, and what stood under the name before is untouched. Its writer holds a lock on it, so that a second
+    one is refused; the lock ends with the process.
+
+    Raises:
+        UserError: Another process is writing this file, or it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.partial = path.with_name(path.name + ".partial")
         with self.guard():
-            self.partial.unlink(missing_ok=True)
-            self._sink = _Sink(self.partial)
+            self._sink = _Sink(_locked(self.partial))
             self.file = h5py.File(self._sink, "w", libver=("v110", "v110"), rdcc_nbytes=4 * 2**20)
 
     @contextmanager
@@ -37,6 +42,12 @@ class AtomicFile:
         try:
             yield
             self._sink.raise_failure()
+        except BlockingIOError:
+            raise UserError(
+                "Another process is writing this store.",
+                where=str(self.path),
+                fix="wait for it to finish, or choose another name or folder",
+            ) from None
         except UserError:
             raise
         except (OSError, RuntimeError) as error:
@@ -49,16 +60,37 @@ class AtomicFile:
             self.file.close()
             self._sink.raise_failure()
             self._sink.sync()
+            os.replace(self.partial, self.path)  # still under the lock
             self._sink.close()
-            os.replace(self.partial, self.path)
 
     def discard(self) -> None:
         """Close and remove the half-written file."""
-        for part in ("file", "_sink"):
-            with suppress(OSError, RuntimeError, AttributeError):
-                getattr(self, part).close()
-        with suppress(OSError):
-            self.partial.unlink(missing_ok=True)
+        with suppress(OSError, RuntimeError, AttributeError):
+            self.file.close()
+        if hasattr(self, "_sink"):
+            with suppress(OSError):
+                self.partial.unlink(missing_ok=True)  # still under the lock
+            with suppress(OSError):
+                self._sink.close()
+
+
+def _locked(path: Path) -> io.FileIO:
+    """The file, empty, opened and locked; what a killed process left of it is gone.
+
+    Raises:
+        BlockingIOError: Another process has the lock.
+    """
+    while True:
+        file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                file.truncate(0)
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # its writer renamed it before we had the lock
 
 
 class _Sink:
@@ -68,8 +100,8 @@ class _Sink:
     what is written from then on (caches that HDF5 flushes while it closes) stays in memory until the file is discarded.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = open(path, "w+b", buffering=0)  # noqa: SIM115 - HDF5 holds it; AtomicFile closes it
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
         self._failure: OSError | None = None
         self._lost: list[tuple[int, bytes]] = []
         self._position = 0

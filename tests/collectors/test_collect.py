@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from hyprepro.collectors.collection import (
 from hyprepro.collectors.training import TrainSAC, start_actors
 from hyprepro.envs.metaworld import SEEN_TASKS
 from hyprepro.errors import UserError
+from hyprepro.stores import atomic
 from hyprepro.stores.policy_store import PolicyStore
 from hyprepro.stores.prompts import read_prompts
 from hyprepro.stores.trajectory_store import TrajectoryStore
@@ -52,7 +54,7 @@ def trained(stage: TrainSAC, cache: ArtifactCache, work: Path, report: Report | 
     return stage.load(work)
 
 
-def test_the_command_line_collects_both_stores_and_a_card(tmp_path):
+def test_the_command_line_collects_both_stores_and_a_card(tmp_path, monkeypatch):
     bindings = [
         "CloneSettings.updates=200",
         "CloneSettings.final_updates=800",
@@ -95,6 +97,32 @@ def test_the_command_line_collects_both_stores_and_a_card(tmp_path):
     assert policies.route["summary"] in card
     again = CliRunner().invoke(app, [*arguments, "--dry-run"])
     assert "0 stages to do" in again.output
+    assert_nothing_is_lost_when_writing_fails(arguments, tmp_path, monkeypatch)
+
+
+def assert_nothing_is_lost_when_writing_fails(arguments: list[str], out: Path, monkeypatch: Any) -> None:
+    """Two collectors at one store, then a full disk: one clear error each, and the stores are what they were."""
+    names = ("metaworld-smoke.policies.h5", "metaworld-smoke.trajectories.h5")
+    before = {name: (out / name).read_bytes() for name in names}
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in names:
+        other = atomic.AtomicFile(out / name)
+        done = CliRunner().invoke(app, arguments)
+        other.discard()
+        assert done.exit_code == 2
+        assert "Another process is writing this store" in done.output
+    with monkeypatch.context() as patched:
+        patched.setattr(atomic, "extend", full)
+        done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    assert "The disk is full" in done.output
+    assert {path.name: path.read_bytes() for path in out.glob("*.h5*")} == before
+    for name, store in zip(names, (PolicyStore, TrajectoryStore), strict=True):
+        with store.open(out / name) as found:
+            assert found.verify() == []
 
 
 def test_an_interrupted_run_of_sac_gives_the_same_policies(cache, tmp_path, monkeypatch):
@@ -167,6 +195,12 @@ def test_no_acceptable_checkpoint_is_a_clear_error(tmp_path):
     assert done.exit_code == 2, done.output
     assert "No checkpoint of dial-turn" in done.output
     assert not list(tmp_path.glob("*.h5"))
+
+
+def test_a_wrong_task_is_answered_with_the_closest():
+    done = CliRunner().invoke(app, ["collect", "metaworld-smoke", "-b", "MetaWorldCollection.seen_tasks=('door-opn',)"])
+    assert done.exit_code == 2
+    assert "door-open" in done.output
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,24 @@ def test_the_guide_of_a_metaworld_task_is_a_noisy_expert() -> None:
     assert solved
 
 
+@pytest.mark.sim
+def test_a_velocitys_starts_are_seeded_and_its_layout_is_cheetahs() -> None:
+    place = arena("velocity-0.750", 20)
+    assert place.layout.observation_size == 17
+    first, again, other = (place.train(seed) for seed in (0, 0, 1))
+    starts = [[env.reset()[0] for _ in range(2)] for env in (first, again, other)]
+    np.testing.assert_array_equal(starts[0], starts[1])
+    assert not np.array_equal(starts[0][0], starts[0][1])
+    assert not np.array_equal(starts[0], starts[2])
+    assert not np.array_equal(place.test().reset()[0], starts[0][0])
+
+
+@pytest.mark.parametrize("task", ["velocity-4.000", "velocity-fast"])
+def test_a_wrong_velocity_has_no_arena(task: str) -> None:
+    with pytest.raises(UserError, match="velocity"):
+        arena(task, 20)
+
+
 def test_an_unknown_task_has_no_arena() -> None:
     with pytest.raises(UserError, match="closest: reach"):
         arena("raech", 20)
