@@ -137,7 +137,7 @@ def read_pairs(data: StoreFiles, episodes: str) -> Pairs:
             found = [episode for split in splits for episode in store.episodes(task, split)]
             if not found:
                 raise UserError(
-                    f"The store has no {episodes} episode of {task} (split {' or '.join(splits)}).".replace(
+                    f"The store has no episode of {task} in the split {' or '.join(splits)}.",
                         "both ", ""
                     ),
                     where=store.where,
