@@ -138,8 +138,6 @@ def read_pairs(data: StoreFiles, episodes: str) -> Pairs:
             if not found:
                 raise UserError(
                     f"The store has no episode of {task} in the split {' or '.join(splits)}.",
-                        "both ", ""
-                    ),
                     where=store.where,
                     fix=f"hyprepro store info {store.where}",
                 )
