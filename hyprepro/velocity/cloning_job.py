@@ -125,22 +125,23 @@ def read_pairs(data: StoreFiles, episodes: str) -> Pairs:
 
     Args:
         data: The stores; the policy store says what the training velocities are.
-        episodes: "expert" (split validation) or "offline" (split train).
+        episodes: "expert" (split validation), "offline" (split train) or "both".
 
     Raises:
         UserError: A training velocity has no such episode.
     """
-    split = "validation" if episodes == "expert" else "train"
+    splits = {"expert": ["validation"], "offline": ["train"]}.get(episodes, ["validation", "train"])
     observations, velocities, actions = [], [], []
     with data.open_policies() as policies, data.open_trajectories() as store:
         for task in training_tasks(policies):
-            if not store.count(task, split):
+            found = [episode for split in splits for episode in store.episodes(task, split)]
+            if not found:
                 raise UserError(
-                    f"The store has no {episodes} episode of {task} (split {split}).",
+                    f"The store has no episode of {task} in the split {' or '.join(splits)}.",
                     where=store.where,
                     fix=f"hyprepro store info {store.where}",
                 )
-            for episode in store.episodes(task, split):
+            for episode in found:
                 observations.append(episode.observations[:-1])
                 actions.append(episode.actions)
                 velocities.append(np.full(len(episode.actions), task_velocity(task), dtype=np.float32))
