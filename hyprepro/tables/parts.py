@@ -35,8 +35,8 @@ MAY_USE = {
 
 
 CURVES_ARE = (
-    "Deterministic episodes of the training's length on goals that are not trained on; the mean over all training tasks, "
-    "of the first generator seed. CARE's published runs are of 2,000,000 environment steps a task."
+    "Deterministic episodes of the training's length on goals that are not trained on; the mean over all training "
+    "tasks, of the first generator seed. CARE's published runs are of 2,000,000 environment steps a task."
 )
 
 
