@@ -97,6 +97,7 @@ class Recipe(PromptExperiment):
                 "knows": method.information,
                 "training_seconds": training_seconds(method.name, rollouts, cache),
                 **({"uses": method.uses} if isinstance(method, _Terse) else {}),
+                **learning_curve(method.name, rollouts, cache),
             }
             for method in self.methods
         }
@@ -134,6 +135,14 @@ class _Terse(StructuralType):
     @property
     def uses(self) -> str:
         """For a column of a table."""
+
+
+@runtime_checkable
+class _Charted(typing.Protocol):
+    """A training stage that recorded a learning curve."""
+
+    def curve(self, path: Path) -> list[dict[str, Any]]:
+        """Points with "steps_a_task", "updates" and "success" by task."""
 
 
 @dataclass(frozen=True)
@@ -242,6 +251,14 @@ def training_seconds(method: str, rollouts: Sequence[Evaluation], cache: Artifac
             return None
         found.append(sum(float(cache.manifest(stage)["seconds"]) for stage in behind))
     return round(median(found), 1) if found else None
+
+
+def learning_curve(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, Any]:
+    """`{"curve": points}` of a method whose training recorded one, of its first seed; empty for others."""
+    trained = next((stage.trained for stage in rollouts if stage.method.name == method), None)
+    if isinstance(trained, _Charted) and isinstance(trained, Stage) and cache.is_finished(trained):
+        return {"curve": trained.curve(cache.path_of(trained))}
+    return {}
 
 
 def with_inputs(targets: Sequence[Stage]) -> list[Stage]:

@@ -73,20 +73,20 @@ class CareTraining(Component):
         "demonstrations", "scripted experts begin and label every state; or random weights and rewards alone"
     )
     sac: SACSettings = setting(
-        SACSettings(normalise_q=True, cloning_weight=5.0, initial_temperature=0.05, learning_rate=1e-3, batch_size=64),
+        SACSettings(normalise_q=True, cloning_weight=5.0, initial_temperature=0.05, learning_rate=1e-3, batch_size=32),
         "the algorithm's hyperparameters; the batch is that of one task",
     )
-    updates: int = setting(6000, "gradient steps", ge=1)
+    updates: int = setting(3000, "gradient steps", ge=1)
     critic_updates: int = setting(0, "of these, first steps that train the critics alone", ge=0)
-    updates_per_step: float = setting(0.25, "gradient steps an environment step of all tasks", gt=0, le=1)
+    updates_per_step: float = setting(0.5, "gradient steps an environment step of all tasks", gt=0, le=1)
     first_steps: int = setting(
-        3000, "environment steps a task before the first gradient step", source="ours (CARE: 1,500, at random)", ge=1
+        1500, "environment steps a task before the first gradient step", source="CARE's code (there at random)", ge=1
     )
     first_noise: float = setting(
         0.2, "deviation of the noise on the scripted experts' actions in every other first episode", ge=0
     )
     episode_steps: int = setting(150, "length of a training episode, in steps", ge=1, le=500)
-    replay: int = setting(30_000, "transitions remembered a task", ge=1)
+    replay: int = setting(20_000, "transitions remembered a task", ge=1)
     smallest_scale: float = setting(0.05, "floor of the deviation that observations are divided by, in metres", gt=0)
     score_every: int = setting(500, "gradient steps between points of the learning curve", ge=1)
     score_goals: int = setting(5, "episodes a task and point of the learning curve", ge=0)

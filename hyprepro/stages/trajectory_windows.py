@@ -98,8 +98,8 @@ def episode_sets(data: StoreFiles, context: int, prompt_steps: int) -> tuple[Epi
         tasks = training_tasks(policies)
         for task in tasks:
             known = set(policies.rows(task, "train").tolist())
-            for split, episodes in found.items():
-                episodes.append([each for each in store.episodes(task, split) if each.policy_row in known])
+            for split, parts in found.items():
+                parts.append([each for each in store.episodes(task, split) if each.policy_row in known])
     units = [_unit(task, episodes, data) for task, episodes in zip(tasks, found["train"], strict=True)]
     for episodes in (*found["train"], *found["validation"]):
         for episode in episodes:

@@ -43,7 +43,7 @@ ABSENT = (
     "reproduced here, so only its numbers stand."
 )
 PRESENT = (
-    "{names}: the paper says nothing of how it ran them; what ours are given is listed above, and what each costs below. "
+    "{names}: the paper says nothing of how it ran them; what ours are given is listed above, what each costs below. "
     "They answer other questions than Gen-HypRL: one network acts in all tasks, and no policy's weights are written."
 )
 ADAPTED = (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
-from hyprepro.tables.markdown import NONE, bullets, paragraph, point, table
+from hyprepro.tables.markdown import NONE, bullets, paragraph, percent, point, table
 from hyprepro.tables.numbers import PROTOCOLS, SHORT, Numbers
 from hyprepro.tables.result import MAIN
 
@@ -31,6 +32,12 @@ MAY_USE = {
     "mse-regressor": "prompt",
 }
 """What a method is given, in a word or two, where the run does not say so itself (`uses`)."""
+
+
+CURVES_ARE = (
+    "Deterministic episodes of the training's length on goals that are not trained on; the mean over all training "
+    "tasks, of the first generator seed. CARE's published runs are of 2,000,000 environment steps a task."
+)
 
 
 def heading(result: Mapping[str, Any]) -> str:
@@ -100,6 +107,21 @@ def costs_beside_results(result: Mapping[str, Any], splits: Sequence[Numbers]) -
         return []
     heads = [numbers.split for numbers in splits for _ in protocols[-1:]]
     return [COSTS, table(["method", "may use", "seeds", "training, s", *heads], rows), paragraph(COSTS_ARE)]
+
+
+def learning_curves(result: Mapping[str, Any]) -> list[str]:
+    """A table for each method that learns in the environment: its success on training tasks while it was trained."""
+    found = []
+    for name, method in result.get("methods", {}).items():
+        points = method.get("curve") or []
+        rows = [
+            [f"{point_['steps_a_task']:,}", f"{point_['updates']:,}", percent(fmean(point_["success"].values()))]
+            for point_ in points
+        ]
+        if rows:
+            heads = ["environment steps a task", "gradient steps", "success"]
+            found += [f"## Learning curve of {name}", table(heads, rows), paragraph(CURVES_ARE)]
+    return found
 
 
 def _is_timed(method: Mapping[str, Any]) -> bool:

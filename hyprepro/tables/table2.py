@@ -35,6 +35,7 @@ class AveragesTable(Report):
         for numbers in both:
             if numbers.methods:
                 found += [f"## Every method, {numbers.split} tasks one by one", *parts.every_method(numbers)]
+        found += parts.learning_curves(result)
         return "\n\n".join([*found, "## Notes", bullets(notes(both)), *parts.costs_beside_results(result, both)]) + "\n"
 
     def side_by_side(self, result: Mapping[str, Any]) -> str:

@@ -154,6 +154,15 @@ def test_costs_are_listed_where_the_run_knows_them(result: dict[str, Any], text:
     assert "a crystal ball" in AveragesTable().markdown({**result, "methods": methods})
 
 
+def test_a_learning_curve_is_printed_where_one_was_recorded(result: dict[str, Any], text: str) -> None:
+    assert "Learning curve" not in text
+    points = [{"steps_a_task": 2000 * n, "updates": 500 * n, "success": {"reach": 0.2 * n, "a": 0.0}} for n in (1, 2)]
+    charted = AveragesTable().markdown({**result, "methods": {"care": {"knows": "", "curve": points}}})
+    assert cells(charted, "## Learning curve of care", "2,000") == ["500", "10.0"]
+    assert cells(charted, "## Learning curve of care", "4,000") == ["1,000", "20.0"]
+    assert "2,000,000 environment steps" in " ".join(charted.split())
+
+
 def test_the_profiles_are_drawn(result: dict[str, Any], tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     files = AveragesTable().files(result, tmp_path)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from hyprepro.models.networks.decision_transformer import TOKENS_A_STEP
+from hyprepro.models.networks.decision_transformer import TOKENS_A_STEP, CausalBlock, StepEmbedding
 from hyprepro.models.networks.prompted_transformer import PromptedNetwork, Window
 
 Array = NDArray[np.float32]
@@ -59,9 +59,9 @@ class _Norm:
 class _Embedding:
     """The tokens of steps: see `decision_transformer.StepEmbedding`."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: StepEmbedding) -> None:
         self._steps: Array = module.timestep.weight.detach().numpy()
-        self._parts = [_Linear.of(getattr(module, name)) for name in ("returns", "state", "action")]
+        self._parts = [_Linear.of(part) for part in (module.returns, module.state, module.action)]
 
     def __call__(self, to_go: Array, states: Array, actions: Array, steps: NDArray[np.int64]) -> Array:
         """Tokens `[..., 3, hidden]` in the order return-to-go, state, action."""
@@ -74,8 +74,8 @@ class _Embedding:
 class _Block:
     """See `decision_transformer.CausalBlock`."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self.heads: int = module.heads
+    def __init__(self, module: CausalBlock) -> None:
+        self.heads = module.heads
         self._attention_norm, self._mlp_norm = _Norm.of(module.attention_norm), _Norm.of(module.mlp_norm)
         self._joined, self._out = _Linear.of(module.queries_keys_values), _Linear.of(module.attention_out)
         self._up, self._down = _Linear.of(module.mlp[0]), _Linear.of(module.mlp[2])
@@ -150,7 +150,7 @@ class TransformerSession:
         )
         self._embed, self._prompt_embed = _Embedding(inner.embed), _Embedding(inner.prompt_embed)
         self._embed_norm, self._norm = _Norm.of(inner.embed_norm), _Norm.of(inner.norm)
-        self._blocks = [_Block(block) for block in inner.blocks]
+        self._blocks = [_Block(block) for block in inner.blocks if isinstance(block, CausalBlock)]
         self._action = _Linear.of(inner.action)
         self._before = TOKENS_A_STEP * prompts.states.shape[1]  # places of the prompt
         self._nowhere = self._before + TOKENS_A_STEP * self._context  # a place that no token sees
@@ -197,8 +197,10 @@ class TransformerSession:
 
     def _forget(self, slot: int) -> None:
         """Drop the oldest steps of a full memory and compute what stays anew."""
-        for memory in (*self._memory, self._steps):
-            memory[slot, : self._kept] = memory[slot, self._context - self._kept :].copy()
+        stays = slice(self._context - self._kept, None)
+        self._steps[slot, : self._kept] = self._steps[slot, stays].copy()
+        for memory in self._memory:
+            memory[slot, : self._kept] = memory[slot, stays].copy()
         self._count[slot] = self._kept
         tokens = self._tokens(np.array([[slot]]), np.arange(self._kept)[None])
         places = self._before + np.arange(tokens.shape[1])[None]
