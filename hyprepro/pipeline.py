@@ -8,13 +8,14 @@ timing.
 from __future__ import annotations
 
 import time
+import typing
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, runtime_checkable
 
 from hyprepro.artifacts import ArtifactCache, Stage, device, explain_os_error
 from hyprepro.evaluation.protocols import Protocol, ValidationProtocol
@@ -47,6 +48,9 @@ class Recipe(Experiment):
     )
     selected: tuple[str, ...] = setting(
         (MAIN, BASELINE), "Rows whose top-k is picked on the goals of `selection`.", source="paper, Table 2"
+    )
+    one_seed: tuple[str, ...] = setting(
+        (), "Rows that are trained with the first generator seed alone, because of what a seed of theirs costs."
     )
     reference: str = setting("gen-hyprl", "The row that all others are compared with.")
     report: Report = setting(TaskTable(), "What is written from the numbers: a kind of table or figure.")
@@ -92,10 +96,29 @@ class Recipe(Experiment):
             method.name: {
                 "knows": method.information,
                 "training_seconds": training_seconds(method.name, rollouts, cache),
+                **({"uses": method.uses} if isinstance(method, _Terse) else {}),
+                **learning_curve(method.name, rollouts, cache),
             }
             for method in self.methods
         }
         return Outcome(records, write_records, summary.rows, summary.comparisons, methods, summary.profiles)
+
+
+@runtime_checkable
+class _Terse(typing.Protocol):
+    """A method that says in a few words what it may use."""
+
+    @property
+    def uses(self) -> str:
+        """For a column of a table."""
+
+
+@runtime_checkable
+class _Charted(typing.Protocol):
+    """A training stage that recorded a learning curve."""
+
+    def curve(self, path: Path) -> list[dict[str, Any]]:
+        """Points with "steps_a_task", "updates" and "success" by task."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +191,8 @@ def _rollouts(recipe: Recipe, files: StoreFiles, method: Method) -> Iterator[Rol
     groups = [recipe.protocols]
     if recipe.selection and method.name in recipe.selected:
         groups.append((recipe.selection,))
-    for seed in range(recipe.seeds if method.seeded else 1):
+    has_seeds = method.seeded and method.name not in recipe.one_seed
+    for seed in range(recipe.seeds if has_seeds else 1):
         for task in recipe.all_tasks:
             for protocols in groups:
                 yield Rollouts.of(
@@ -197,6 +221,14 @@ def training_seconds(method: str, rollouts: Sequence[Rollouts], cache: ArtifactC
             return None
         found.append(sum(float(cache.manifest(stage)["seconds"]) for stage in behind))
     return round(median(found), 1) if found else None
+
+
+def learning_curve(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, Any]:
+    """`{"curve": points}` of a method whose training recorded one, of its first seed; empty for others."""
+    trained = next((stage.trained for stage in rollouts if stage.method.name == method), None)
+    if isinstance(trained, _Charted) and isinstance(trained, Stage) and cache.is_finished(trained):
+        return {"curve": trained.curve(cache.path_of(trained))}
+    return {}
 
 
 def with_inputs(targets: Sequence[Stage]) -> list[Stage]:

@@ -15,10 +15,14 @@ from typer.testing import CliRunner
 
 from hyprepro.cli import app
 from hyprepro.config import files
+from tests.test_gin_tree import recipe_of
 
 pytestmark = pytest.mark.sim
 
 COMPONENT_FILES = [path for paths in files.shipped_components().values() for path in paths]
+COMPETITOR_FILES = [path for path in COMPONENT_FILES if recipe_of(path) == "table2"]
+COMPETITORS = ["Recipe.methods=(@Care(), @MultiTaskDecisionTransformer())", "UNSEEN=('reach',)"]
+COMPETITORS += ["Recipe.reference='care'"]
 VARIANTS = sorted(files.shipped("variants"))
 TINY = ["Recipe.below=()", "Recipe.prompts_per_task=1", "Recipe.protocols=(@StrictProtocol(),)"]
 
@@ -72,7 +76,19 @@ def test_the_recipe_as_it_is(base: dict[str, Any]) -> None:
     assert base["provenance"]["stages_made"] == base["provenance"]["stages"]
 
 
-@pytest.mark.parametrize("path", COMPONENT_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("path", COMPETITOR_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_file_of_the_multi_task_competitors(run: Run, path: Path) -> None:
+    result = run("-g", path, *(part for binding in COMPETITORS for part in ("-b", binding)), recipe="table2")
+    averages = [row for row in result["rows"] if row["task"] is None and row["statistic"] == "mean"]
+    assert {row["method"] for row in averages} == {"care", "decision-transformer"}
+    assert {row["split"] for row in averages} == {"seen", "unseen"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in COMPONENT_FILES if path not in COMPETITOR_FILES],
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
+)
 def test_every_component_file(run: Run, base: dict[str, Any], path: Path) -> None:
     protocols = (
         ["-b", "Recipe.protocols=(@PaperProtocol(), @StrictProtocol())"] if path.parent.name == "protocol" else []

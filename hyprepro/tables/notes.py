@@ -42,6 +42,10 @@ ABSENT = (
     "The paper states no protocol for {names} (seeds, budget, what they know of a task, Meta-World version): not yet "
     "reproduced here, so only its numbers stand."
 )
+PRESENT = (
+    "{names}: the paper says nothing of how it ran them; what ours are given is listed above, what each costs below. "
+    "They answer other questions than Gen-HypRL: one network acts in all tasks, and no policy's weights are written."
+)
 ADAPTED = (
     "Adaptation: the paper deploys policies as they are decoded. Here those of {names} that disagree with their "
     "prompt are first fitted to its actions, without any step in an environment; `hyprepro run ablation` has the rows "
@@ -67,8 +71,10 @@ def notes(splits: Sequence[Numbers]) -> list[str]:
 def _of_averages(splits: Sequence[Numbers]) -> list[str]:
     """Notes of Table 2 alone."""
     absent = [name for method, name in UNSTATED.items() if all(method not in numbers.methods for numbers in splits)]
+    present = [name for method, name in UNSTATED.items() if name not in absent]
     unlike = [numbers.split for numbers in splits if numbers.paper(MAIN, None, "mean") is None]
     found = [ABSENT.format(names=" and ".join(absent))] if absent else []
+    found += [PRESENT.format(names=" and ".join(present))] if present else []
     found += [UNLIKE.format(splits=" and ".join(unlike))] if unlike else []
     return [*found, FEW]
 

@@ -19,6 +19,8 @@ SHORT = {
     "prompt-cloning": "cloning",
     "mean-policy": "mean",
     "mse-regressor": "mse",
+    "care": "CARE",
+    "decision-transformer": "DT",
     MAA: "MAA",
     BASELINE: "w/o HF",
     MAIN: "w/ HF",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
-from hyprepro.tables.markdown import NONE, bullets, paragraph, point, table
+from hyprepro.tables.markdown import NONE, bullets, paragraph, percent, point, table
 from hyprepro.tables.numbers import PROTOCOLS, SHORT, Numbers
 from hyprepro.tables.result import MAIN
 
@@ -15,6 +16,27 @@ COSTS_ARE = (
     "over seeds. They were taken on a noisy machine, beside other work, and a stage that was resumed counts from its "
     "last checkpoint on: a rough guide. What a method fits to a prompt at test time is not training. The time to "
     "generate a policy is measured by `hyprepro bench generation`."
+)
+
+
+MAY_USE = {
+    "gen-hyprl": "prompt",
+    "gen-hyprl-wo-hypformer": "prompt",
+    "make-an-agent": "prompt",
+    "expert": "source policy",
+    "autoencoder": "source policy",
+    "retrieval": "prompt, stored policies",
+    "agreement-retrieval": "prompt, stored policies",
+    "prompt-cloning": "prompt",
+    "mean-policy": "task label, stored policies",
+    "mse-regressor": "prompt",
+}
+"""What a method is given, in a word or two, where the run does not say so itself (`uses`)."""
+
+
+CURVES_ARE = (
+    "Deterministic episodes of the training's length on goals that are not trained on; the mean over all training "
+    "tasks, of the first generator seed. CARE's published runs are of 2,000,000 environment steps a task."
 )
 
 
@@ -68,6 +90,38 @@ def costs(result: Mapping[str, Any]) -> list[str]:
         return []
     rows = [[name, _seconds(value)] for name, value in seconds.items()]
     return [COSTS, table(["method", "training, s"], rows), paragraph(COSTS_ARE)]
+
+
+def costs_beside_results(result: Mapping[str, Any], splits: Sequence[Numbers]) -> list[str]:
+    """The same with what each method may use, its generator seeds, and its averages under the last protocol."""
+    protocols = max((numbers.protocols for numbers in splits), key=len)
+    rows = []
+    for name, method in result.get("methods", {}).items():
+        if _is_timed(method):
+            averages = [numbers.row(name, protocol, None) for numbers in splits for protocol in protocols[-1:]]
+            seeds = max((row["n_seeds"] for row in averages if row), default=0)
+            uses = method.get("uses") or MAY_USE.get(name, NONE)
+            numbers_ = [uses, str(seeds), _seconds(method["training_seconds"])]
+            rows.append([name, *numbers_, *(point(row) for row in averages)])
+    if not rows:
+        return []
+    heads = [numbers.split for numbers in splits for _ in protocols[-1:]]
+    return [COSTS, table(["method", "may use", "seeds", "training, s", *heads], rows), paragraph(COSTS_ARE)]
+
+
+def learning_curves(result: Mapping[str, Any]) -> list[str]:
+    """A table for each method that learns in the environment: its success on training tasks while it was trained."""
+    found = []
+    for name, method in result.get("methods", {}).items():
+        points = method.get("curve") or []
+        rows = [
+            [f"{point_['steps_a_task']:,}", f"{point_['updates']:,}", percent(fmean(point_["success"].values()))]
+            for point_ in points
+        ]
+        if rows:
+            heads = ["environment steps a task", "gradient steps", "success"]
+            found += [f"## Learning curve of {name}", table(heads, rows), paragraph(CURVES_ARE)]
+    return found
 
 
 def _is_timed(method: Mapping[str, Any]) -> bool:

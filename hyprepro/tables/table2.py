@@ -35,7 +35,8 @@ class AveragesTable(Report):
         for numbers in both:
             if numbers.methods:
                 found += [f"## Every method, {numbers.split} tasks one by one", *parts.every_method(numbers)]
-        return "\n\n".join([*found, "## Notes", bullets(notes(both)), *parts.costs(result)]) + "\n"
+        found += parts.learning_curves(result)
+        return "\n\n".join([*found, "## Notes", bullets(notes(both)), *parts.costs_beside_results(result, both)]) + "\n"
 
     def side_by_side(self, result: Mapping[str, Any]) -> str:
         """The paper's table and ours under the paper's protocol."""
@@ -73,9 +74,22 @@ def _main_table(both: Sequence[Numbers], protocol: str) -> str:
         for numbers in both:
             theirs = [printed(numbers.paper(method, None, statistic))] if is_paper else []
             cells += [*theirs, _ours(numbers, method, protocol, statistic)]
-        rows.append([printed_row["printed_as"], *cells])
+        rows.append([printed_row["printed_as"] + _seeds(both, method), *cells])
     heads = [f"{side} {numbers.split}" for numbers in both for side in (("paper", "ours") if is_paper else ("ours",))]
     return table(["", *heads], rows)
+
+
+def _seeds(both: Sequence[Numbers], method: str) -> str:
+    """How many generator seeds a row has, where they are fewer than Gen-HypRL's."""
+    counts = [_seed_counts(numbers, method) for numbers in both]
+    ours, main = max(count[0] for count in counts), max(count[1] for count in counts)
+    return f" ({ours} seed{'s' if ours > 1 else ''})" if 0 < ours < main else ""
+
+
+def _seed_counts(numbers: Numbers, method: str) -> tuple[int, int]:
+    rows = [numbers.row(name, protocol, None) for name in (method, MAIN) for protocol in numbers.protocols[:1]]
+    own, main = (row["n_seeds"] if row else 0 for row in rows or (None, None))
+    return own, main
 
 
 def _ours(numbers: Numbers, method: str, protocol: str, statistic: str) -> str:

@@ -71,7 +71,8 @@ def test_a_method_that_has_not_run_says_so(text: str, name: str, paper: list[str
 )
 def test_a_method_that_has_run_gets_its_numbers(method: str, name: str) -> None:
     text = AveragesTable().markdown(averages({**RATES, method: 0.4}, policies=6))
-    _, seen, _, unseen = cells(text, "## Paper protocol", name)
+    seeds = "" if name == "MAA" else " (1 seed)"  # the others have two
+    _, seen, _, unseen = cells(text, "## Paper protocol", name + seeds)
     assert "[" in seen
     assert "[" in unseen
     assert f"protocol for {name} " not in text
@@ -142,7 +143,24 @@ def test_costs_are_listed_where_the_run_knows_them(result: dict[str, Any], text:
     methods = {name: {"knows": "", "training_seconds": value} for name, value in seconds.items()}
     timed = AveragesTable().markdown({**result, "methods": methods})
     found = [cells(timed, "## What each costs", name) for name in seconds]
-    assert found == [["62"], ["none"], ["-"]]
+    assert [row[:3] for row in found] == [
+        ["prompt", "2", "62"],
+        ["source policy", "1", "none"],
+        ["prompt, stored policies", "1", "-"],
+    ]
+    assert all(cell.replace(".", "").isdigit() for row in found for cell in row[3:])
+    assert max(map(len, timed.splitlines())) <= WIDTH
+    methods["gen-hyprl"]["uses"] = "a crystal ball"
+    assert "a crystal ball" in AveragesTable().markdown({**result, "methods": methods})
+
+
+def test_a_learning_curve_is_printed_where_one_was_recorded(result: dict[str, Any], text: str) -> None:
+    assert "Learning curve" not in text
+    points = [{"steps_a_task": 2000 * n, "updates": 500 * n, "success": {"reach": 0.2 * n, "a": 0.0}} for n in (1, 2)]
+    charted = AveragesTable().markdown({**result, "methods": {"care": {"knows": "", "curve": points}}})
+    assert cells(charted, "## Learning curve of care", "2,000") == ["500", "10.0"]
+    assert cells(charted, "## Learning curve of care", "4,000") == ["1,000", "20.0"]
+    assert "2,000,000 environment steps" in " ".join(charted.split())
 
 
 def test_the_profiles_are_drawn(result: dict[str, Any], tmp_path: Path) -> None:

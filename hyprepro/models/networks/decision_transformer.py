@@ -1,0 +1,226 @@
+"""The causal transformer over (return-to-go, state, action) of Decision Transformer and of Prompt-DT.
+
+Chen et al. 2021 put a GPT-2 without position embeddings on the tokens R_1, s_1, a_1, R_2, s_2, ...; each step's three
+tokens share a learned embedding of the step's number in the episode, and a_t is read off the output at s_t. Xu et al.
+2022 put a short piece of a trajectory of the task before them, in the same form but with embeddings of its own.
+Left out: the heads for the next state and return, which neither paper trains.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Segment = tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]
+"""Steps of trajectories: states `[B, K, S]`, actions `[B, K, A]`, returns-to-go `[B, K, 1]`, numbers of the steps in
+their episodes `[B, K]` (int64, from 0), and which of them are real `[B, K]` (bool; None: all)."""
+TOKENS_A_STEP = 3
+STATE_TOKEN = 1
+GPT2_STD = 0.02
+"""GPT-2 draws the weights of its blocks with this standard deviation, and starts its biases at zero."""
+
+
+class DecisionTransformer(nn.Module):
+    """Predicts the action at each step of a window, from nothing later than that step's state.
+
+    Args:
+        state_size: S.
+        action_size: A.
+        hidden: Width of the tokens.
+        layers: Number of transformer blocks.
+        heads: Attention heads a block; must divide `hidden`.
+        context: The most steps that a window may have (K).
+        max_length: Length of the longest episode; steps are numbered from 0 to `max_length - 1`.
+        dropout: Share dropped of embeddings, attention weights and block outputs in training.
+        prompt: Whether windows may be preceded by a prompt.
+    """
+
+    def __init__(
+        self,
+        state_size: int,
+        action_size: int,
+        hidden: int,
+        layers: int,
+        heads: int,
+        context: int,
+        max_length: int,
+        dropout: float,
+        prompt: bool = False,
+    ) -> None:
+        super().__init__()
+        self.context = context
+        self.embed = StepEmbedding(state_size, action_size, hidden, max_length)
+        self.prompt_embed = StepEmbedding(state_size, action_size, hidden, max_length) if prompt else None
+        self.embed_norm = nn.LayerNorm(hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList([CausalBlock(hidden, heads, dropout) for _ in range(layers)])
+        self.norm = nn.LayerNorm(hidden)
+        self.action = nn.Linear(hidden, action_size)
+
+    def forward(
+        self,
+        states: Tensor,
+        actions: Tensor,
+        returns_to_go: Tensor,
+        timesteps: Tensor,
+        mask: Tensor | None = None,
+        prompt: Segment | None = None,
+    ) -> Tensor:
+        """Predicted actions `[B, K, A]` in (-1, 1); those at steps that are not real mean nothing.
+
+        Args:
+            states: `[B, K, S]`, scaled as in training.
+            actions: `[B, K, A]`; the action of a step influences later steps only, so the last one may be anything.
+            returns_to_go: `[B, K, 1]`, scaled as in training.
+            timesteps: `[B, K]`.
+            mask: `[B, K]`, true where a step is real; None: everywhere.
+            prompt: Steps of another trajectory of the task, for the same B; seen by all steps of the window.
+
+        Raises:
+            ValueError: If the window is longer than `context`, or there is a prompt and the network takes none.
+        """
+        steps = states.shape[1]
+        if steps > self.context:
+            raise ValueError(f"a window of {steps} steps does not fit into a context of {self.context}")
+        # As in the release of Prompt-DT, the window's tokens are normalised and the prompt's are not.
+        tokens = self.embed_norm(self.embed(states, actions, returns_to_go, timesteps))
+        real = mask
+        if prompt is not None:
+            tokens = torch.cat([self._prompt_tokens(prompt), tokens], dim=1)
+            real = _joined(prompt[4], mask, prompt[0], states)
+        tokens = self.dropout(tokens)
+        allowed = None if real is None else _allowed(real.repeat_interleave(TOKENS_A_STEP, dim=1))
+        for block in self.blocks:
+            tokens = block(tokens, allowed)
+        at_states = tokens[:, -TOKENS_A_STEP * steps :][:, STATE_TOKEN::TOKENS_A_STEP]
+        return torch.tanh(self.action(self.norm(at_states)))
+
+    def _prompt_tokens(self, prompt: Segment) -> Tensor:
+        if self.prompt_embed is None:
+            raise ValueError("this transformer was built without prompts")
+        return cast(Tensor, self.prompt_embed(*prompt[:4]))
+
+
+class StepEmbedding(nn.Module):
+    """The three tokens of each step.
+
+    Args:
+        state_size: S.
+        action_size: A.
+        hidden: Width of the tokens.
+        max_length: Number of different step numbers.
+    """
+
+    def __init__(self, state_size: int, action_size: int, hidden: int, max_length: int) -> None:
+        super().__init__()
+        self.timestep = nn.Embedding(max_length, hidden)
+        self.returns = nn.Linear(1, hidden)
+        self.state = nn.Linear(state_size, hidden)
+        self.action = nn.Linear(action_size, hidden)
+
+    def forward(self, states: Tensor, actions: Tensor, returns_to_go: Tensor, timesteps: Tensor) -> Tensor:
+        """Tokens `[B, 3 K, hidden]` in the order R_1, s_1, a_1, R_2, ..."""
+        tokens = torch.stack([self.returns(returns_to_go), self.state(states), self.action(actions)], dim=2)
+        return (tokens + self.timestep(timesteps)[:, :, None]).flatten(1, 2)
+
+
+class CausalBlock(nn.Module):
+    """A block of GPT-2: normalise, attend, add; normalise, ReLU MLP of four times the width, add.
+
+    Args:
+        hidden: Width of the tokens.
+        heads: Attention heads.
+        dropout: Share dropped of attention weights and of both outputs in training.
+    """
+
+    def __init__(self, hidden: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.share_dropped = dropout
+        self.attention_norm = nn.LayerNorm(hidden)
+        self.queries_keys_values = nn.Linear(hidden, 3 * hidden)
+        self.attention_out = nn.Linear(hidden, hidden)
+        self.mlp_norm = nn.LayerNorm(hidden)
+        self.mlp = nn.Sequential(nn.Linear(hidden, 4 * hidden), nn.ReLU(), nn.Linear(4 * hidden, hidden))
+        self.dropout = nn.Dropout(dropout)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=GPT2_STD)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, tokens: Tensor, allowed: Tensor | None) -> Tensor:
+        """The next tokens `[B, T, hidden]`; `allowed` `[B, 1, T, T]`: who sees whom; None: all that came before."""
+        tokens = tokens + self.dropout(self.attention_out(self._attended(self.attention_norm(tokens), allowed)))
+        return cast(Tensor, tokens + self.dropout(self.mlp(self.mlp_norm(tokens))))
+
+    def _attended(self, tokens: Tensor, allowed: Tensor | None) -> Tensor:
+        count, length, width = tokens.shape
+        joined = self.queries_keys_values(tokens).view(count, length, 3, self.heads, width // self.heads)
+        queries, keys, values = joined.permute(2, 0, 3, 1, 4)
+        dropped = self.share_dropped if self.training else 0.0
+        mixed = functional.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=allowed, dropout_p=dropped, is_causal=allowed is None
+        )
+        return mixed.transpose(1, 2).reshape(count, length, width)
+
+
+class Agent:
+    """A trained transformer in parallel episodes, with what it remembers of them: their last `context` steps.
+
+    The return-to-go starts at the target and falls by each reward that is observed; without `observe` it stays.
+
+    Args:
+        network: In evaluation mode.
+        target: The return to aim for, in the scaling of training.
+        prompt: Steps of another trajectory of the task, one row an episode.
+    """
+
+    def __init__(self, network: DecisionTransformer, target: float, prompt: Segment | None = None) -> None:
+        self._network = network
+        self._prompt = prompt
+        self._step = 0
+        self._to_go: Tensor | float = target
+        self._states: list[Tensor] = []
+        self._actions: list[Tensor] = []
+        self._returns: list[Tensor] = []
+
+    @torch.no_grad()
+    def act(self, states: Tensor) -> Tensor:
+        """Actions `[N, A]` at the episodes' next states `[N, S]`, scaled as in training."""
+        self._states.append(states)
+        self._returns.append(self._to_go + states.new_zeros(len(states), 1))
+        self._actions.append(states.new_zeros(len(states), self._network.action.out_features))
+        for memory in (self._states, self._actions, self._returns):
+            del memory[: -self._network.context]
+        steps = torch.arange(self._step + 1 - len(self._states), self._step + 1, device=states.device)
+        windows = (torch.stack(memory, dim=1) for memory in (self._states, self._actions, self._returns))
+        actions = self._network(*windows, steps.expand(len(states), -1), prompt=self._prompt)[:, -1]
+        self._actions[-1] = actions
+        self._step += 1
+        return cast(Tensor, actions)
+
+    def observe(self, rewards: Tensor) -> None:
+        """Take in the rewards `[N]` of the last actions, in the scaling of training."""
+        self._to_go = self._to_go - rewards[:, None]
+
+
+def _joined(prompt_mask: Tensor | None, mask: Tensor | None, prompt_states: Tensor, states: Tensor) -> Tensor | None:
+    """Which steps of prompt and window are real; None if all are."""
+    if prompt_mask is None and mask is None:
+        return None
+    sides = ((prompt_mask, prompt_states), (mask, states))
+    return torch.cat(
+        [torch.ones(like.shape[:2], dtype=torch.bool, device=like.device) if of is None else of for of, like in sides],
+        dim=1,
+    )
+
+
+def _allowed(real: Tensor) -> Tensor:
+    """`[B, 1, T, T]`: each token sees the real ones up to itself, and itself, so that padding divides by no zero."""
+    length = real.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=real.device).tril()
+    itself = torch.eye(length, dtype=torch.bool, device=real.device)
+    return ((causal & real[:, None]) | itself)[:, None]
