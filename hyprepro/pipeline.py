@@ -138,7 +138,7 @@ class _Terse(StructuralType):
 
 
 @runtime_checkable
-class _Charted(typing.Protocol):
+class _Charted(StructuralType):
     """A training stage that recorded a learning curve."""
 
     def curve(self, path: Path) -> list[dict[str, Any]]:
