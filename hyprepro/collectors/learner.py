@@ -60,7 +60,7 @@ class Learner:
     def _captured(self, update: Callable[[], None]) -> torch.cuda.CUDAGraph:
         """The update as a graph; what it needs is warmed up on the agents, which get their values back."""
         kept, state = [tensor.clone() for tensor in self._sac.tensors()], self._generator.get_state()
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):
