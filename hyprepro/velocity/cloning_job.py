@@ -106,7 +106,10 @@ class CloningJob(Job):
         """One batch, drawn with repetition."""
         count = len(self._pairs.observations)
         rows = torch.randint(count, (min(self._settings.batch_size, count),)).to(self._pairs.actions.device)
-        loss = self._error(self._pairs.of(rows))
+        pairs = self._pairs.of(rows)
+        noise = self._settings.input_noise * torch.randn(pairs.observations.shape)
+        shaken = pairs.observations + noise.to(pairs.observations.device) * self._policy.deviation
+        loss = self._error(pairs._replace(observations=shaken))
         loss.backward()  # type: ignore[no-untyped-call]
         self._settings.update(self._optimiser, step)
         return {"loss": loss.detach()}
