@@ -24,20 +24,24 @@ class VelocityCloning(VelocityMethod, Trained):
 
     label: ClassVar[str] = "velocity-cloning"
     seeded: ClassVar[bool] = True
-    knows: ClassVar[str] = "the velocity; trained on the training velocities' expert episodes"
+    knows: ClassVar[str] = "the velocity; trained on the training velocities' stored episodes"
 
-    episodes: Literal["expert", "offline"] = setting(
-        "expert", "which stored episodes are cloned: the experts' own, or those of the whole training of the experts"
+    episodes: Literal["expert", "offline", "both"] = setting(
+        "both",
+        "which stored episodes are cloned: the experts' own (few, without noise), those of the whole training of the "
+        "experts (more, with SAC's exploration noise), or both",
     )
     deviation_floor: float = setting(1e-3, "smallest deviation that observations are divided by", gt=0)
-    steps: int = setting(6000, "training steps", ge=0)
+    input_noise: float = setting(0.0, "deviation of the noise on standardised observations in training", ge=0)
+    steps: int = setting(15_000, "training steps", ge=0)
     batch_size: int = setting(256, "pairs of observation and action a step", ge=2)
     learning_rate: float = setting(1e-3, "Adam's step size", gt=0, le=1)
 
     @property
     def information(self) -> str:
         """With the episodes that it is trained on."""
-        return self.knows if self.episodes == "expert" else self.knows.replace("expert", "offline")
+        kinds = "expert and offline" if self.episodes == "both" else self.episodes
+        return self.knows.replace("stored", f"stored {kinds}")
 
     def training(self, data: VelocityFiles, velocities: tuple[float, ...], seed: int) -> TrainVelocityCloning:
         """The stage that trains the network."""

@@ -106,7 +106,10 @@ class CloningJob(Job):
         """One batch, drawn with repetition."""
         count = len(self._pairs.observations)
         rows = torch.randint(count, (min(self._settings.batch_size, count),)).to(self._pairs.actions.device)
-        loss = self._error(self._pairs.of(rows))
+        pairs = self._pairs.of(rows)
+        noise = self._settings.input_noise * torch.randn(pairs.observations.shape)
+        shaken = pairs.observations + noise.to(pairs.observations.device) * self._policy.deviation
+        loss = self._error(pairs._replace(observations=shaken))
         loss.backward()  # type: ignore[no-untyped-call]
         self._settings.update(self._optimiser, step)
         return {"loss": loss.detach()}
@@ -125,22 +128,23 @@ def read_pairs(data: StoreFiles, episodes: str) -> Pairs:
 
     Args:
         data: The stores; the policy store says what the training velocities are.
-        episodes: "expert" (split validation) or "offline" (split train).
+        episodes: "expert" (split validation), "offline" (split train) or "both".
 
     Raises:
         UserError: A training velocity has no such episode.
     """
-    split = "validation" if episodes == "expert" else "train"
+    splits = {"expert": ["validation"], "offline": ["train"]}.get(episodes, ["validation", "train"])
     observations, velocities, actions = [], [], []
     with data.open_policies() as policies, data.open_trajectories() as store:
         for task in training_tasks(policies):
-            if not store.count(task, split):
+            found = [episode for split in splits for episode in store.episodes(task, split)]
+            if not found:
                 raise UserError(
-                    f"The store has no {episodes} episode of {task} (split {split}).",
+                    f"The store has no episode of {task} in the split {' or '.join(splits)}.",
                     where=store.where,
                     fix=f"hyprepro store info {store.where}",
                 )
-            for episode in store.episodes(task, split):
+            for episode in found:
                 observations.append(episode.observations[:-1])
                 actions.append(episode.actions)
                 velocities.append(np.full(len(episode.actions), task_velocity(task), dtype=np.float32))

@@ -104,6 +104,13 @@ class GeneratedVelocity(VelocityMethod):
     autoencoder: Autoencoder = setting(LinearAutoencoder(), "E and D (eq. 1)")
     hyplatent: HypLatent = setting(HypLatent(), "stage 2 (eq. 3 to 5)")
     checkpoints: int = setting(0, "train on the last so many policies of each velocity; 0: on all of them", ge=0)
+    between: int = setting(
+        0,
+        "for each two neighbouring training velocities, train also on mixtures of their latents at so many velocities "
+        "between them (paper: 0)",
+        ge=0,
+        le=100,
+    )
     draws: int = setting(20, "policies generated for a velocity, one noise draw each (L with HypFormer)", ge=1)
 
     @abstractmethod
@@ -123,7 +130,7 @@ class GeneratedVelocity(VelocityMethod):
 
     def _generator(self, data: VelocityFiles, seed: int) -> TrainHypLatent:
         encoder = TrainAutoencoder(self.autoencoder, data.policies, data.trajectories)
-        latents = EncodeVelocities(encoder, self.checkpoints)
+        latents = EncodeVelocities(encoder, self.checkpoints, self.between)
         return TrainHypLatent(latents, _on_velocity(self.hyplatent), seed)
 
 

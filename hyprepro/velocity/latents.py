@@ -8,6 +8,7 @@ for every training set.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -35,6 +36,7 @@ class EncodeVelocities(EncodedConditions):
     Attributes:
         autoencoder: The trained E and D; its policy store shows the training velocities alone.
         checkpoints: The last so many policies of each velocity; 0: all of them.
+        between: For each two neighbouring velocities, mixtures of their latents at so many velocities between them.
         share: Share of the policies that is held out for the generators' validation metrics.
     """
 
@@ -42,6 +44,7 @@ class EncodeVelocities(EncodedConditions):
     version: ClassVar[int] = 1
 
     checkpoints: int = 0
+    between: int = 0
     share: float = 0.05
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
@@ -62,7 +65,8 @@ class EncodeVelocities(EncodedConditions):
                 tasks += [number] * len(rows)
         h, v = condition(torch.tensor(velocities))
         everything = PromptLatents(h, v, torch.arange(len(h)), torch.cat(latents), torch.tensor(tasks))
-        write_latents(work, *(_part(everything, rows) for rows in held_out_rows(len(h), self.share)))
+        train, validation = (_part(everything, rows) for rows in held_out_rows(len(h), self.share))
+        write_latents(work, _with_mixtures(train, self.between), validation)
 
 
 def _part(latents: PromptLatents, rows: torch.Tensor) -> PromptLatents:
@@ -70,3 +74,20 @@ def _part(latents: PromptLatents, rows: torch.Tensor) -> PromptLatents:
 
     h, v, z = latents.batch(rows)
     return PromptLatents(h, v, torch.arange(len(rows)), z, latents.task[rows])
+
+
+def _with_mixtures(known: PromptLatents, between: int) -> PromptLatents:
+    """With mixtures of each two neighbouring velocities: latents of equal age, in proportion to the place between."""
+    import torch
+
+    conditions, latents, tasks = [known.h], [known.latents], [known.task]
+    groups = [torch.nonzero(known.task == task)[:, 0] for task in known.task.unique()]
+    for slower, faster in pairwise(groups):
+        count = min(len(slower), len(faster))
+        one, other = slower[-count:], faster[-count:]
+        for share in torch.linspace(0, 1, between + 2)[1:-1].tolist():
+            conditions.append(torch.lerp(known.h[one], known.h[other], share))
+            latents.append(torch.lerp(known.latents[one], known.latents[other], share))
+            tasks.append(known.task[one])
+    h = torch.cat(conditions)
+    return PromptLatents(h, h.new_empty((len(h), 0)), torch.arange(len(h)), torch.cat(latents), torch.cat(tasks))

@@ -24,6 +24,9 @@ from hyprepro.tables.check import check, tolerance
 from hyprepro.tables.latents import summarise_latents
 from hyprepro.tables.report import report_of
 from hyprepro.tables.result import read_result, summarise
+from hyprepro.tables.returns import summarise_returns
+from hyprepro.velocity import records
+from hyprepro.velocity.data import CheetahData
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIRED = ("table1", "table2", "table3", "figure4", "figure5", "tokens")
@@ -49,7 +52,11 @@ def averages(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     rows = [row for row in result["rows"] if row["task"] is None]
     splits = {row["split"] for row in rows}
     prefix = {split: f"{split} " if len(splits) > 1 else "" for split in splits}
-    return {f"{prefix[row['split']]}{row['method']} {row['protocol']} {row['statistic']}": row for row in rows}
+    size = {row["n_train"]: f" {row['n_train']}" if row["n_train"] is not None else "" for row in rows}
+    return {
+        f"{prefix[row['split']]}{row['method']}{size[row['n_train']]} {row['protocol']} {row['statistic']}": row
+        for row in rows
+    }
 
 
 @pytest.mark.parametrize("recipe", REQUIRED)
@@ -68,6 +75,9 @@ def test_the_rows_follow_from_the_records(path: Path) -> None:
     config = result["provenance"]["config"]
     if config["component"] == "LatentRecipe":
         summary = summarise_latents(read_latents(path.parent / LATENTS))
+    elif config["component"] == "VelocityRecipe":
+        returns = records.read_records(path.parent / "records.csv.gz")
+        summary = summarise_returns(returns, recipe=result["recipe"], reference=config["reference"])
     else:
         tasks = {name: config[name] for name in ("seen", "below", "unseen")}
         summary = summarise(
@@ -89,8 +99,9 @@ def test_the_table_follows_from_the_result(path: Path) -> None:
 
 @each_result
 def test_the_result_is_of_the_bundled_stores(path: Path) -> None:
-    stores = read_result(path)["provenance"]["stores"]
-    assert {name: stores[name] for name in ("policies", "trajectories")} == DataSource().digests
+    provenance = read_result(path)["provenance"]
+    bundled = CheetahData() if provenance["config"]["component"] == "VelocityRecipe" else DataSource()
+    assert {name: provenance["stores"][name] for name in ("policies", "trajectories")} == bundled.digests
 
 
 @each_result
@@ -104,8 +115,9 @@ def test_the_check_fails_when_a_number_moves(path: Path) -> None:
     committed = read_result(path)
     moved = copy.deepcopy(committed)
     first = next(row for row in moved["rows"] if row["task"] is None)
-    first["value"] -= 0.5
-    first["ci95"] = [end - 0.5 for end in first["ci95"]]
+    far = 50.0 if first["metric"] == "return" else 0.5
+    first["value"] -= far
+    first["ci95"] = [end - far for end in first["ci95"]]
     (line,) = check(committed, moved)
     assert line.startswith(f"{first['method']}, average")
 

@@ -36,15 +36,15 @@ def test_it_learns_and_folds(cheetah_stores: CheetahStores, tmp_path: Path) -> N
 
 def test_it_reads_the_training_velocities_alone(cheetah_stores: CheetahStores) -> None:
     files = cheetah_stores.data.files().trained_on(KNOWN)
-    for episodes in ("expert", "offline"):
+    for episodes, count in (("expert", 600), ("offline", 600), ("both", 1200)):
         pairs = read_pairs(files, episodes)
-        assert pairs.observations.shape == (600, 17)
+        assert pairs.observations.shape == (count, 17)
         assert pairs.velocities.unique().tolist() == pytest.approx(KNOWN)
 
 
 def test_a_velocity_without_episodes(cheetah_stores: CheetahStores, monkeypatch: pytest.MonkeyPatch) -> None:
     files = cheetah_stores.data.files().trained_on(KNOWN)
     with files.open_trajectories() as store:
-        monkeypatch.setattr(type(store), "count", lambda *arguments: 0)
-        with pytest.raises(UserError, match=r"no expert episode of velocity-0\.375"):
+        monkeypatch.setattr(type(store), "episodes", lambda *arguments: iter(()))
+        with pytest.raises(UserError, match=r"no episode of velocity-0\.375 in the split validation"):
             read_pairs(files, "expert")

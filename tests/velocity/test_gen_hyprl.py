@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,23 @@ def test_the_last_checkpoints_alone(files: VelocityFiles, cache: ArtifactCache) 
     execute([stage.generator.latents], cache, 0)
     latents = stage.generator.latents
     assert sum(len(part) for part in latents.load(cache.path_of(latents))) == len(KNOWN)
+
+
+def test_mixtures_of_neighbours(files: VelocityFiles, cache: ArtifactCache) -> None:
+    plain, mixed = (
+        GenHypRLVelocityWithoutHypFormer(**PARTS, between=count).training(files, KNOWN, 0).generator.latents
+        for count in (0, 2)
+    )
+    execute([plain, mixed], cache, 0)
+    (known, held_out), (found, same) = (each.load(cache.path_of(each)) for each in (plain, mixed))
+    assert np.array_equal(held_out.h, same.h), "nothing is validated on mixtures"
+    assert np.array_equal(found.h[: len(known)], known.h)
+    velocities = found.h[len(known) :, 0].numpy() * DEVIATION + CENTER
+    between = [low + (high - low) * k / 3 for low, high in pairwise(KNOWN) for k in (1, 2)]
+    assert np.unique(velocities.round(4)) == pytest.approx(between, abs=1e-4)
+    first = np.flatnonzero(np.isclose(velocities, between[0], atol=1e-4))[-1] + len(known)
+    ends = [known.latents[known.task == number][-1] for number in (0, 1)]
+    np.testing.assert_allclose(found.latents[first], ends[0] + (ends[1] - ends[0]) / 3, atol=1e-4)
 
 
 def test_methods_name_what_they_know() -> None:

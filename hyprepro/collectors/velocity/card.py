@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hyprepro.collectors.velocity.harvest import SIGNIFICANT_BITS
-from hyprepro.collectors.velocity.settings import VelocityCollection
+from hyprepro.collectors.velocity.settings import VelocityCollection, VelocitySAC
 from hyprepro.stores.info import store_info
 
 
@@ -42,8 +42,7 @@ Made by `hyprepro collect {name}`; written by that command, not by hand.
 - **Which policies**: the {selection.rule} {selection.policies} checkpoints of each velocity's run, taken every
   {training.checkpoint_every} updates. `step` counts the environment steps of that run alone.
 - **SAC of an expert**: {training.updates} updates of {sac.batch_size} transitions, {training.updates_per_step} an
-  environment step, step size {sac.learning_rate:g}, critics {sac.critic_width} wide, shared transitions:
-  {training.sharing}.
+  environment step, {_sac_line(sac)}, transitions shared: {training.sharing}.
 {_parent_lines(collection)}- **Test velocities** ({tested}): the parent never stepped nor was relabelled with
   them; their experts are ceilings, trained in a stack of their own.
 - **Episodes** hold 200 steps: first the offline ones with SAC's exploration noise, {selection.offline_episodes} of
@@ -65,8 +64,15 @@ def _parent_lines(collection: VelocityCollection) -> str:
     return (
         f"- **Parent**: {training.updates} updates of {training.sac.batch_size} transitions, "
         f"{training.updates_per_step} an environment step,\n  {training.environments} cheetahs at random training "
-        f"velocities, {training.relabelled:.0%} of each batch relabelled with random ones. Its\n  velocity input is "
-        "folded into the first layer's bias.\n"
+        f"velocities, {training.relabelled:.0%} of each batch relabelled with random ones,\n  "
+        f"{_sac_line(training.sac)}. Its velocity input is folded into the first\n  layer's bias.\n"
+    )
+
+
+def _sac_line(sac: VelocitySAC) -> str:
+    return (
+        f"step size {sac.learning_rate:g} falling to {sac.last_learning_rate:g}, critics {sac.critic_width} wide, "
+        f"target entropy {sac.target_entropy:g}"
     )
 
 

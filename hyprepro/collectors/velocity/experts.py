@@ -7,6 +7,7 @@ from the other agents of the stack and from the parent, with the rewards that th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from hyprepro.artifacts import Report, Stage
 from hyprepro.collectors.velocity.learner import Batch, Networks, Sizes
-from hyprepro.collectors.velocity.loop import Loop
+from hyprepro.collectors.velocity.loop import ROUNDING, Loop
 from hyprepro.collectors.velocity.memory import Memory, Transitions
 from hyprepro.collectors.velocity.parent import CONDITION, Parent, TrainParent, condition
 from hyprepro.collectors.velocity.settings import ExpertTraining
@@ -60,9 +61,8 @@ class TrainExperts(Stage):
     @property
     def rounds(self) -> int:
         """Rounds of episodes until all updates are done."""
-        return self.training.first_rounds + int(
-            np.ceil(self.training.updates / (self.training.updates_per_step * HORIZON))
-        )
+        per_round = self.training.updates_per_step * HORIZON
+        return self.training.first_rounds + math.ceil(self.training.updates / per_round - ROUNDING)
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Write policies.safetensors."""
@@ -156,9 +156,9 @@ class _Run(Loop[ExpertTraining]):
         shape = (self.cheetahs, count)
         memory = self.parents_memory if source == "parent" else self.memory
         if source != "own":
-            filled = self.filled if memory is self.memory else memory.rounds * memory.cheetahs * HORIZON
+            filled = self.steps if memory is self.memory else memory.rounds * memory.cheetahs * HORIZON
             return memory.gather(torch.randint(filled, shape, generator=self.generator))
-        times = torch.randint(self.filled // self.cheetahs, shape, generator=self.generator)
+        times = torch.randint(self.steps // self.cheetahs, shape, generator=self.generator)
         return memory.gather(times * self.cheetahs + torch.arange(self.cheetahs)[:, None])
 
     def after_updates(self) -> None:

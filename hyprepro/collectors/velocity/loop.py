@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -34,6 +35,9 @@ _STREAMS: dict[Stream, range] = {
     "recheck": COLLECTION[920_000:],
     "episodes": PROMPTS,
 }
+ROUNDING = 1e-6
+"""So that 35 steps of 1/35 make a whole update."""
+
 _PREFIX = "checkpoint-"  # files of this prefix outlive a kill
 
 
@@ -76,19 +80,13 @@ class Loop(ABC, Generic[Settings]):
         self.batch = CheetahBatch(cheetahs)
         self.is_new = not ((work / "checkpoint.pt").exists() and Memory.exists(work, _PREFIX))
         self.memory = Memory(work, rounds, cheetahs, _PREFIX, self.is_new)
-        self.normaliser = Normaliser(
-            np.zeros(CHEETAH_LAYOUT.observation_size), np.ones(CHEETAH_LAYOUT.observation_size)
-        )
+        size = CHEETAH_LAYOUT.observation_size
+        self.normaliser = Normaliser(np.zeros(size), np.ones(size))
         self.round = self.steps = self.updates = 0
 
     def begin(self, networks: Networks) -> None:
         """Set the learner up."""
         self.learner = Learner(networks, self.settings.sac, CHEETAH_LAYOUT.action_size)
-
-    @property
-    def filled(self) -> int:
-        """Transitions in memory."""
-        return self.steps
 
     @abstractmethod
     def targets(self) -> NDArray[np.float64]:
@@ -121,12 +119,7 @@ class Loop(ABC, Generic[Settings]):
     def fit_normaliser(self) -> None:
         """To the observations of the rounds so far."""
         seen = self.memory.fields["observations"][: self.round].reshape(-1, CHEETAH_LAYOUT.observation_size)
-        self.normaliser = Normaliser.fit(seen, self.smallest_scale)
-
-    @property
-    def smallest_scale(self) -> float:
-        """Floor of an observation's scale."""
-        return 0.05
+        self.normaliser = Normaliser.fit(seen, self.settings.smallest_scale)
 
     def normalise(self, observations: Tensor) -> Tensor:
         """In the networks' coordinates, float32."""
@@ -176,7 +169,7 @@ class Loop(ABC, Generic[Settings]):
     def _update(self) -> None:
         settings = self.settings
         done_steps = self.steps - settings.first_rounds * HORIZON * self.cheetahs
-        due = min(int(done_steps * self.updates_per_transition), settings.updates)
+        due = min(math.floor(done_steps * self.updates_per_transition + ROUNDING), settings.updates)
         count = due - self.updates
         if count <= 0:
             return

@@ -6,6 +6,7 @@ parent never steps, nor is relabelled with, a velocity outside its list.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -19,7 +20,7 @@ from torch import Tensor
 from hyprepro.artifacts import Report, Stage
 from hyprepro.collectors.networks import Normaliser, Parameters
 from hyprepro.collectors.velocity.learner import Batch, Networks, Sizes
-from hyprepro.collectors.velocity.loop import Loop, start_seed
+from hyprepro.collectors.velocity.loop import ROUNDING, Loop, start_seed
 from hyprepro.collectors.velocity.rollouts import returns
 from hyprepro.collectors.velocity.settings import ParentTraining
 from hyprepro.envs.velocities import HORIZON, LARGEST_VELOCITY
@@ -100,7 +101,7 @@ class TrainParent(Stage):
     def rounds(self) -> int:
         """Rounds of episodes until all updates are done."""
         per_round = self.training.updates_per_step * self.training.environments * HORIZON
-        return self.training.first_rounds + int(np.ceil(self.training.updates / per_round))
+        return self.training.first_rounds + math.ceil(self.training.updates / per_round - ROUNDING)
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Write parent.safetensors and the transitions."""
@@ -157,7 +158,7 @@ class _Run(Loop[ParentTraining]):
     def batches(self, count: int) -> list[Batch]:
         """`count` batches of uniform transitions, partly relabelled."""
         shape = (count, self.settings.sac.batch_size)
-        found = self.memory.gather(torch.randint(self.filled, shape, generator=self.generator))
+        found = self.memory.gather(torch.randint(self.steps, shape, generator=self.generator))
         chosen = self.velocities[torch.randint(len(self.velocities), shape, generator=self.generator)]
         relabelled = torch.rand(shape, generator=self.generator) < self.settings.relabelled
         velocities = torch.where(relabelled, chosen, found.velocities)

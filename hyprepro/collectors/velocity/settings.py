@@ -72,6 +72,7 @@ class ExpertTraining(Component):
     updates: int = setting(4_000, "gradient steps an agent", ge=1)
     updates_per_step: float = setting(1.0, "gradient steps an environment step and agent", gt=0, le=4)
     first_rounds: int = setting(1, "episodes of each agent before the first update", ge=1)
+    smallest_scale: float = setting(0.05, "without a parent: floor of an observation's scale, in its own unit", gt=0)
     critic_updates: int = setting(0, "of the updates, first ones that train the critics alone", ge=0)
     sharing: Literal["none", "experts", "parent", "all"] = setting(
         "all", "whose transitions an agent learns from besides its own, rewards recomputed for its velocity"

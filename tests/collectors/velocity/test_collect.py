@@ -288,3 +288,11 @@ def test_the_default_collection_covers_the_issue() -> None:
     assert collection.test_velocities == (0.225, 0.6, 1.2, 1.8, 2.025)
     assert VelocityCollection(first=0.0).grid[37] == 2.846
     assert len(collection.stages()) == 40
+
+
+def test_a_file_that_describes_no_collection_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other.gin").write_text("VelocitySAC.batch_size = 8\n")
+    done = CliRunner().invoke(app, ["collect", str(tmp_path / "other.gin"), "--dry-run"])
+    assert done.exit_code == 2, done.output
+    assert "binds no collection" in done.output
+    assert "VelocityCollection" in done.output
