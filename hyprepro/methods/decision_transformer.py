@@ -8,6 +8,7 @@ from hyprepro.methods.base import Method
 from hyprepro.models.prompted_transformer import PromptedTransformer
 from hyprepro.recipe import component, setting
 from hyprepro.stages.decision_transformer import TrainDecisionTransformer
+from hyprepro.stages.disturbed_episodes import DisturbedEpisodes
 
 if TYPE_CHECKING:
     from hyprepro.evaluation.controllers import Controllers
@@ -32,6 +33,12 @@ class MultiTaskDecisionTransformer(Method):
     )
 
     transformer: PromptedTransformer = setting(PromptedTransformer(), "the network and how it is trained")
+    memory: int = setting(20, "most steps of an episode that are seen at test time; at most the context", ge=2)
+    disturbed_episodes: int = setting(
+        1, "episodes of each stored training policy under disturbed actions; 0: the stored episodes alone", ge=0
+    )
+    disturbance: float = setting(0.3, "deviation of the noise on those actions", ge=0)
+    longest: int = setting(150, "steps of such an episode if it does not succeed", ge=60, le=500)
 
     @property
     def uses(self) -> str:
@@ -39,8 +46,10 @@ class MultiTaskDecisionTransformer(Method):
         return "prompt"
 
     def training(self, data: StoreFiles, seed: int) -> TrainDecisionTransformer:
-        """The transformer."""
-        return TrainDecisionTransformer(self.transformer, data.policies, data.trajectories, seed)
+        """The transformer, and the episodes that it learns from beside the stored ones."""
+        count = self.disturbed_episodes
+        more = DisturbedEpisodes(count, self.disturbance, self.longest, data.policies) if count else None
+        return TrainDecisionTransformer(more, self.transformer, data.policies, data.trajectories, seed)
 
     def deploy(self, trained: PromptedNetwork, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
         """The transformer with each prompt."""
@@ -48,4 +57,4 @@ class MultiTaskDecisionTransformer(Method):
         from hyprepro.models.networks.transformer_memory import TransformerControllers
 
         windows = prompt_windows(prompts, self.transformer.prompt_steps)
-        return TransformerControllers(trained, windows, self.transformer.kept_context)
+        return TransformerControllers(trained, windows, min(self.memory, self.transformer.context))

@@ -30,9 +30,6 @@ class PromptedTransformer(Trained):
     slot = "transformer"
 
     context: int = setting(20, "steps of the episode that the network sees (K)", source=_DT, ge=1)
-    kept_context: int = setting(
-        10, "at test time, steps that stay in memory when it is full; between this and K are seen", ge=1
-    )
     width: int = setting(128, "width of the tokens", source=_DT, ge=1)
     layers: int = setting(3, "transformer blocks", source=_DT, ge=1)
     heads: int = setting(1, "attention heads a block; must divide the width", source=_DT, ge=1)
@@ -42,10 +39,10 @@ class PromptedTransformer(Trained):
     )
     smallest_scale: float = setting(0.01, "floor of the deviation that observations are divided by, in metres", gt=0)
     steps: int = setting(4000, "training steps", ge=0)
-    batch_size: int = setting(64, "windows a step", source=_DT, ge=2)
+    batch_size: int = setting(16, "windows a step (published: 64)", ge=2)
     learning_rate: float = setting(1e-3, "AdamW's step size after the warm-up (published: 1e-4)", gt=0, le=1)
     weight_decay: float = setting(1e-4, "weight decay", source=_DT, ge=0)
-    warm_up: int = setting(200, "steps over which the step size grows from zero (published: 10,000)", ge=0)
+    warm_up: int = setting(100, "steps over which the step size grows from zero (published: 10,000)", ge=0)
     gradient_clip: float = setting(0.25, "largest norm of a step's gradient; 0: no clipping", source=_DT, ge=0)
 
     def build(self, longest: int) -> PromptedNetwork:

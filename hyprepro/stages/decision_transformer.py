@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.artifacts import Report, Stage, StoreFile
 from hyprepro.models.prompted_transformer import PromptedTransformer
+from hyprepro.stages.disturbed_episodes import DisturbedEpisodes
 from hyprepro.stores.files import StoreFiles
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class TrainDecisionTransformer(Stage):
     """Trains the transformer on the episodes of training policies of all training tasks.
 
     Attributes:
+        episodes: Episodes beside the stored ones, or None.
         transformer: The network and how it is trained.
         policies: The policy store: which tasks and policies are for training.
         trajectories: The trajectory store.
@@ -32,6 +34,7 @@ class TrainDecisionTransformer(Stage):
     kind: ClassVar[str] = "decision-transformer"
     version: ClassVar[int] = 1
 
+    episodes: DisturbedEpisodes | None
     transformer: PromptedTransformer
     policies: StoreFile
     trajectories: StoreFile
@@ -51,17 +54,15 @@ class TrainDecisionTransformer(Stage):
         """Train and write the weights."""
         from hyprepro.stages import training
         from hyprepro.stages.decision_transformer_job import DecisionTransformerJob
-        from hyprepro.stages.trajectory_windows import episode_sets
+        from hyprepro.stages.trajectory_windows import trajectory_data
 
         settings = self.transformer
-        episodes, held_out = episode_sets(
-            StoreFiles(self.policies, self.trajectories), settings.context, settings.prompt_steps
-        )
-        job = training.train(
-            lambda: DecisionTransformerJob(settings, episodes, held_out), settings.steps, work, report, self.seed
-        )
+        recorded = {} if self.episodes is None else self.episodes.load(inputs["episodes"])
+        files = StoreFiles(self.policies, self.trajectories)
+        data = trajectory_data(files, settings.context, settings.prompt_steps, recorded)
+        job = training.train(lambda: DecisionTransformerJob(settings, data), settings.steps, work, report, self.seed)
         training.save_weights(job.modules["transformer"], work / WEIGHTS)
-        training.write_sizes(work, (episodes.longest, settings.prompt_steps))
+        training.write_sizes(work, (data.training.longest, settings.prompt_steps))
 
     def load(self, path: Path) -> PromptedNetwork:
         """The trained network, frozen."""

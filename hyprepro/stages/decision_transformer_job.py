@@ -10,7 +10,7 @@ from torch.nn import functional
 from hyprepro.models.networks.prompted_transformer import PromptedNetwork
 from hyprepro.models.prompted_transformer import PromptedTransformer
 from hyprepro.stages.training import Job
-from hyprepro.stages.trajectory_windows import EpisodeSet
+from hyprepro.stages.trajectory_windows import TrajectoryData
 
 
 class DecisionTransformerJob(Job):
@@ -18,31 +18,30 @@ class DecisionTransformerJob(Job):
 
     Args:
         settings: The network and how it is trained.
-        training: Episodes to train on.
-        validation: Episodes held out.
+        data: The episodes.
     """
 
-    def __init__(self, settings: PromptedTransformer, training: EpisodeSet, validation: EpisodeSet) -> None:
+    def __init__(self, settings: PromptedTransformer, data: TrajectoryData) -> None:
         self._settings = settings
-        self._training = training
-        self._validation = validation.tiled_windows(settings.context)
-        self._network: PromptedNetwork = settings.build(training.longest)
-        self._network.fit(training.steps.states, settings.smallest_scale, training.wanted())
+        self._training = data.training
+        self._validation = data.validation.tiled_windows(settings.context)
+        self._network: PromptedNetwork = settings.build(data.training.longest)
+        self._network.fit(data.training.steps.states, settings.smallest_scale, data.wanted)
         self._optimiser = settings.optimiser(self._network.network.parameters())
         self.modules = {"transformer": self._network}
         self.optimisers = {"transformer": self._optimiser}
 
     def step(self, step: int) -> Mapping[str, Tensor]:
         """One batch."""
-        window, prompt = self._training.random_windows(self._settings.batch_size, self._settings.context)
-        loss = functional.mse_loss(self._network(window, prompt), window.actions)
+        window, targets, prompt = self._training.random_windows(self._settings.batch_size, self._settings.context)
+        loss = functional.mse_loss(self._network(window, prompt), targets)
         loss.backward()  # type: ignore[no-untyped-call]
         self._settings.update(self._optimiser, step)
         return {"loss": loss.detach()}
 
     def validate(self) -> dict[str, float]:
         """Mean squared error over the variance of actions."""
-        window, prompt = self._validation
-        error = functional.mse_loss(self._network(window, prompt), window.actions)
-        spread = (window.actions - window.actions.mean(dim=(0, 1))).square().mean()
+        window, targets, prompt = self._validation
+        error = functional.mse_loss(self._network(window, prompt), targets)
+        spread = (targets - targets.mean(dim=(0, 1))).square().mean()
         return {"validation_error": float(error / spread)}

@@ -1,11 +1,14 @@
-"""Whole training episodes out of the trajectory store, cut into windows for a Decision Transformer."""
+"""Whole training episodes, cut into windows for a Decision Transformer."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hyprepro.errors import UserError
@@ -15,80 +18,88 @@ from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.prompts import Prompts, prompt_from_episode
 from hyprepro.stores.trajectory_store import Episode
 
+Recorded = Mapping[str, Mapping[str, NDArray[Any]]]
+"""What `stages.disturbed_episodes` yields."""
+
 
 @dataclass(frozen=True)
 class EpisodeSet:
-    """Episodes of several tasks laid end to end, N steps of E episodes.
+    """Episodes of several tasks laid end to end, N steps of E episodes; task by task, those that give prompts first.
 
     Attributes:
         steps: All steps, as a window without a batch dimension (`[N, S]` and so on).
+        targets: The action to be learnt at each step `[N, A]`.
         start: First step of each episode `[E]`.
         length: Steps of each episode `[E]`.
         task: Number of each episode's task `[E]`.
-        prompts: Each episode as a prompt (`[E, P, S]` and so on).
+        prompts: The stored episodes as prompts (`[P, k, S]` and so on).
+        prompt_task: Number of each prompt's task `[P]`.
     """
 
     steps: Window
+    targets: Tensor
     start: Tensor
     length: Tensor
     task: Tensor
     prompts: Window
+    prompt_task: Tensor
 
     @property
     def longest(self) -> int:
         """Steps of the longest episode."""
         return int(self.length.max())
 
-    def windows(self, first: Tensor, context: int) -> Window:
-        """The `context` steps from `first` `[B]` on."""
-        return _at(self.steps, first[:, None] + torch.arange(context))
+    def windows(self, first: Tensor, context: int) -> tuple[Window, Tensor]:
+        """The `context` steps from `first` `[B]` on, and the actions to be learnt there `[B, K, A]`."""
+        rows = first[:, None] + torch.arange(context)
+        return _at(self.steps, rows), self.targets[rows]
 
-    def prompts_of(self, episodes: Tensor) -> Window:
-        """The prompts of some episodes `[B]`."""
-        return _at(self.prompts, episodes)
-
-    def random_windows(self, count: int, context: int) -> tuple[Window, Window]:
-        """Windows of random episodes (the longer, the likelier), each with the prompt of another of its task.
+    def random_windows(self, count: int, context: int) -> tuple[Window, Tensor, Window]:
+        """Windows of random episodes (the longer, the likelier), their targets, prompts of other episodes of the task.
 
         A window may begin before its episode; it is then moved to its start, so that all steps are drawn about alike.
         """
         episode = torch.multinomial(self.length.double(), count, replacement=True)
         length = self.length[episode]
-        offset = (torch.rand(count) * length).long() - (context - 1)
-        return self.windows(self.start[episode] + offset.clamp_min(0), context), self.prompts_of(self._others(episode))
+        first = self.start[episode] + ((torch.rand(count) * length).long() - (context - 1)).clamp_min(0)
+        return *self.windows(first, context), self._prompts_beside(episode, torch.rand(count))
 
-    def tiled_windows(self, context: int) -> tuple[Window, Window]:
+    def tiled_windows(self, context: int) -> tuple[Window, Tensor, Window]:
         """Windows that cover every episode once from its start (a rest is left out), with the next episode's prompt."""
         count = self.length // context
         episode = torch.arange(len(count)).repeat_interleave(count)
         number = torch.arange(len(episode)) - (count.cumsum(0) - count)[episode]
-        first = self.start[episode] + context * number
-        return self.windows(first, context), self.prompts_of(self._next(episode))
+        windows = self.windows(self.start[episode] + context * number, context)
+        return *windows, self._prompts_beside(episode, torch.zeros(len(episode)))
 
-    def wanted(self) -> Tensor:
-        """The mean return-to-go at each step over all episodes, 0 after their end `[longest]`."""
-        total = torch.zeros(self.longest, dtype=torch.float64)
-        total.index_add_(0, self.steps.steps, self.steps.to_go[:, 0].double())
-        return (total / len(self.start)).float()
-
-    def _others(self, episode: Tensor) -> Tensor:
-        """A random episode of the same task each, another one where the task has two."""
-        first, count = self._span(episode)
-        ahead = 1 + (torch.rand(len(episode)) * (count - 1)).long()
-        return first + (episode - first + ahead) % count
-
-    def _next(self, episode: Tensor) -> Tensor:
-        first, count = self._span(episode)
-        return first + (episode - first + 1) % count
-
-    def _span(self, episode: Tensor) -> tuple[Tensor, Tensor]:
-        """First episode and number of episodes of each one's task."""
-        counts = torch.bincount(self.task)
-        return (counts.cumsum(0) - counts)[self.task[episode]], counts[self.task[episode]]
+    def _prompts_beside(self, episode: Tensor, share: Tensor) -> Window:
+        """For each episode a prompt of its task but its own, `share` (in [0, 1)) of the way round from the next one."""
+        first_episode, _ = _spans(self.task)
+        first, count = _spans(self.prompt_task)
+        task = self.task[episode]
+        ahead = 1 + (share * (count[task] - 1)).long()
+        return _at(self.prompts, first[task] + (episode - first_episode[task] + ahead) % count[task])
 
 
-def episode_sets(data: StoreFiles, context: int, prompt_steps: int) -> tuple[EpisodeSet, EpisodeSet]:
-    """The training and the validation episodes of training policies of the training tasks.
+@dataclass(frozen=True)
+class TrajectoryData:
+    """What a Decision Transformer is trained on.
+
+    Attributes:
+        training: Episodes to train on.
+        validation: Stored episodes held out; the training episodes where the store holds out none.
+        wanted: The mean return-to-go of the stored training episodes at each step, 0 after their end `[longest]`.
+    """
+
+    training: EpisodeSet
+    validation: EpisodeSet
+    wanted: Tensor
+
+
+def trajectory_data(data: StoreFiles, context: int, prompt_steps: int, recorded: Recorded) -> TrajectoryData:
+    """The episodes of training policies of the training tasks, stored ones and recorded ones.
+
+    Returns-to-go count in mean returns of their task's stored training episodes.
 
     Raises:
         UserError: An episode is shorter than the context; a task has no training episode, or none with a return.
@@ -100,18 +111,20 @@ def episode_sets(data: StoreFiles, context: int, prompt_steps: int) -> tuple[Epi
             known = set(policies.rows(task, "train").tolist())
             for split, parts in found.items():
                 parts.append([each for each in store.episodes(task, split) if each.policy_row in known])
-    units = [_unit(task, episodes, data) for task, episodes in zip(tasks, found["train"], strict=True)]
-    for episodes in (*found["train"], *found["validation"]):
-        for episode in episodes:
-            check_length(episode, context, data)
-    training = _joined(found["train"], units, prompt_steps)
-    if not any(found["validation"]):
-        return training, training
-    return training, _joined(found["validation"], units, prompt_steps)
+    for part in (*found["train"], *found["validation"]):
+        for episode in part:
+            _check_length(episode, context, data)
+    units = [_unit(task, part, data) for task, part in zip(tasks, found["train"], strict=True)]
+    stored = _joined(found["train"], units, prompt_steps, [{}] * len(tasks))
+    training = _joined(found["train"], units, prompt_steps, [recorded.get(task, {}) for task in tasks])
+    wanted = torch.zeros(training.longest, dtype=torch.float64)
+    wanted.index_add_(0, stored.steps.steps, stored.steps.to_go[:, 0].double())
+    held_out = found["validation"]
+    validation = _joined(held_out, units, prompt_steps, [{}] * len(tasks)) if all(held_out) else stored
+    return TrajectoryData(training, validation, (wanted / len(stored.start)).float())
 
 
-def check_length(episode: Episode, context: int, data: StoreFiles) -> None:
-    """`UserError` if an episode is shorter than the context."""
+def _check_length(episode: Episode, context: int, data: StoreFiles) -> None:
     if len(episode.actions) < context:
         raise UserError(
             f"An episode of {len(episode.actions)} steps is shorter than the context of {context}.",
@@ -135,21 +148,39 @@ def _unit(task: str, episodes: list[Episode], data: StoreFiles) -> float:
     return unit
 
 
-def _joined(by_task: list[list[Episode]], units: list[float], prompt_steps: int) -> EpisodeSet:
-    episodes = [each for part in by_task for each in part]
-    task = torch.repeat_interleave(torch.arange(len(by_task)), torch.tensor([len(part) for part in by_task]))
-    length = torch.tensor([len(each.actions) for each in episodes])
-    to_go = [
-        np.cumsum(each.rewards[::-1], dtype=np.float64)[::-1] / units[number]
-        for each, number in zip(episodes, task.tolist(), strict=True)
-    ]
+def _joined(
+    stored: list[list[Episode]], units: list[float], prompt_steps: int, recorded: list[Mapping[str, NDArray[Any]]]
+) -> EpisodeSet:
+    """One set of stored and recorded episodes, task by task."""
+    states, actions, targets, to_go, length, task = [], [], [], [], [], []
+    for number, (episodes, unit, more) in enumerate(zip(stored, units, recorded, strict=True)):
+        states += [each.observations[:-1] for each in episodes]
+        actions += [each.actions for each in episodes]
+        targets += [each.actions for each in episodes]
+        rewards = [each.rewards for each in episodes]
+        if more:
+            states, actions = [*states, more["observations"]], [*actions, more["actions"]]
+            targets.append(more["own_actions"])
+            rewards += np.split(more["rewards"], np.cumsum(more["length"])[:-1])
+        to_go += [np.cumsum(each[::-1], dtype=np.float64)[::-1] / unit for each in rewards]
+        length += [len(each) for each in rewards]
+        task += [number] * len(rewards)
+    lengths = torch.tensor(length)
     steps = Window(
-        torch.from_numpy(np.concatenate([each.observations[:-1] for each in episodes])),
-        torch.from_numpy(np.concatenate([each.actions for each in episodes])).clamp(-1, 1),
+        torch.from_numpy(np.concatenate(states)),
+        torch.from_numpy(np.concatenate(actions)).clamp(-1, 1),
         torch.from_numpy(np.concatenate(to_go).astype(np.float32))[:, None],
-        torch.cat([torch.arange(int(steps)) for steps in length]),
+        torch.cat([torch.arange(each) for each in length]),
     )
-    return EpisodeSet(steps, length.cumsum(0) - length, length, task, _as_prompts(episodes, prompt_steps))
+    return EpisodeSet(
+        steps,
+        torch.from_numpy(np.concatenate(targets)).clamp(-1, 1),
+        lengths.cumsum(0) - lengths,
+        lengths,
+        torch.tensor(task),
+        _as_prompts([each for part in stored for each in part], prompt_steps),
+        torch.repeat_interleave(torch.arange(len(stored)), torch.tensor([len(part) for part in stored])),
+    )
 
 
 def _as_prompts(episodes: list[Episode], count: int) -> Window:
@@ -157,6 +188,12 @@ def _as_prompts(episodes: list[Episode], count: int) -> Window:
     tau, tau_hat = (np.stack(parts) for parts in zip(*cut, strict=True))
     nothing = np.zeros(len(episodes), dtype=np.int64)
     return prompt_windows(Prompts("", "train", tau, tau_hat, nothing, nothing), count)
+
+
+def _spans(numbers: Tensor) -> tuple[Tensor, Tensor]:
+    """First row and number of rows of each task, from ascending task numbers."""
+    count = torch.bincount(numbers)
+    return count.cumsum(0) - count, count
 
 
 def _at(window: Window, rows: Tensor) -> Window:

@@ -14,7 +14,7 @@ from tests.conftest import TinyStores
 from tests.methods.shared import prompts_of
 
 METHOD = MultiTaskDecisionTransformer(
-    transformer=PromptedTransformer(width=16, layers=1, steps=40, batch_size=8, warm_up=5)
+    transformer=PromptedTransformer(width=16, layers=1, steps=40, batch_size=8, warm_up=5), disturbed_episodes=0
 )
 
 

@@ -12,8 +12,9 @@ from hyprepro.models.networks.transformer_memory import TransformerControllers
 from hyprepro.models.prompted_transformer import PromptedTransformer
 from hyprepro.stores.prompts import Prompts
 
-SETTINGS = PromptedTransformer(context=6, kept_context=3, width=16, layers=2, heads=2, prompt_steps=4)
+SETTINGS = PromptedTransformer(context=8, width=16, layers=2, heads=2, prompt_steps=4)
 LONGEST = 60
+MEMORY = 6
 Array = NDArray[np.float32]
 
 
@@ -42,7 +43,7 @@ def observed(steps: int, slots: int, seed: int = 2) -> Array:
 
 def test_the_memory_acts_as_the_network_does_on_the_same_steps(network: PromptedNetwork, prompts: Window) -> None:
     steps, rows = LONGEST + 7, [2, 0]
-    session = TransformerControllers(network, prompts, SETTINGS.kept_context).session(2)
+    session = TransformerControllers(network, prompts, MEMORY).session(2)
     for slot, row in enumerate(rows):
         session.assign(slot, row)
     observations = observed(steps, 2)
@@ -50,8 +51,8 @@ def test_the_memory_acts_as_the_network_does_on_the_same_steps(network: Prompted
     prompt = Window(*(part[rows] for part in (prompts.states, prompts.actions, prompts.to_go, prompts.steps)))
     first = 0
     for step in range(steps):
-        if step - first == SETTINGS.context:
-            first = step - SETTINGS.kept_context
+        if step - first == MEMORY:
+            first = step - MEMORY // 2
         numbers = torch.arange(first, step + 1).clamp_max(LONGEST - 1).expand(2, -1)
         before = np.concatenate([actions[first:step], np.zeros_like(actions[:1])]).transpose(1, 0, 2)
         states = torch.from_numpy(observations[first : step + 1].transpose(1, 0, 2).copy())
@@ -60,7 +61,7 @@ def test_the_memory_acts_as_the_network_does_on_the_same_steps(network: Prompted
 
 
 def test_an_action_depends_bit_for_bit_on_its_own_episode_alone(network: PromptedNetwork, prompts: Window) -> None:
-    controllers = TransformerControllers(network, prompts, SETTINGS.kept_context)
+    controllers = TransformerControllers(network, prompts, MEMORY)
     mine, others = observed(10, 1), observed(14, 3, seed=3)
     alone = controllers.session(1)
     alone.assign(0, 1)
@@ -78,7 +79,7 @@ def test_an_action_depends_bit_for_bit_on_its_own_episode_alone(network: Prompte
 def test_the_prompt_and_the_past_matter(network: PromptedNetwork, prompts: Window) -> None:
     observations = observed(3, 3)
     observations[:, 1:] = observations[:, :1]
-    session = TransformerControllers(network, prompts, SETTINGS.kept_context).session(3)
+    session = TransformerControllers(network, prompts, MEMORY).session(3)
     for slot, row in enumerate((0, 1, 0)):
         session.assign(slot, row)
     first = session.act(observations[0])
@@ -112,6 +113,7 @@ def test_the_step_size_grows_before_it_falls() -> None:
     assert rates[-1] < 0.001
 
 
-def test_memory_must_keep_less_than_it_holds(network: PromptedNetwork, prompts: Window) -> None:
-    with pytest.raises(ValueError, match="keeps 1 to 5"):
-        TransformerControllers(network, prompts, SETTINGS.context).session(1)
+@pytest.mark.parametrize("memory", [1, SETTINGS.context + 1])
+def test_a_memory_is_no_longer_than_the_context(network: PromptedNetwork, prompts: Window, memory: int) -> None:
+    with pytest.raises(ValueError, match="holds 2 to 8"):
+        TransformerControllers(network, prompts, memory).session(1)

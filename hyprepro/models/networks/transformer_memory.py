@@ -115,13 +115,14 @@ class TransformerControllers:
     Args:
         network: The trained network.
         prompts: The prompts, one a controller.
-        kept: Steps that stay in memory when the context is full.
+        memory: The most steps of an episode that are seen, at most the network's context; when it is full, the older
+            half is dropped.
     """
 
-    def __init__(self, network: PromptedNetwork, prompts: Window, kept: int) -> None:
+    def __init__(self, network: PromptedNetwork, prompts: Window, memory: int) -> None:
         self._network = network
         self._prompts = prompts
-        self._kept = kept
+        self._memory = memory
 
     @property
     def n(self) -> int:
@@ -134,17 +135,17 @@ class TransformerControllers:
 
     def session(self, slots: int) -> TransformerSession:
         """A session with one memory a slot."""
-        return TransformerSession(self._network, self._prompts, self._kept, slots)
+        return TransformerSession(self._network, self._prompts, self._memory, slots)
 
 
 class TransformerSession:
     """Episodes in slots; arguments as for `TransformerControllers`."""
 
-    def __init__(self, network: PromptedNetwork, prompts: Window, kept: int, slots: int) -> None:
+    def __init__(self, network: PromptedNetwork, prompts: Window, memory: int, slots: int) -> None:
         inner = network.network
-        if inner.prompt_embed is None or not 1 <= kept < inner.context:
-            raise ValueError(f"a memory needs a prompt, and keeps 1 to {inner.context - 1} steps, not {kept}")
-        self._network, self._prompts, self._kept, self._context = network, prompts, kept, inner.context
+        if inner.prompt_embed is None or not 2 <= memory <= inner.context:
+            raise ValueError(f"a memory needs a prompt, and holds 2 to {inner.context} steps, not {memory}")
+        self._network, self._prompts, self._context, self._kept = network, prompts, memory, memory // 2
         self._shift, self._scale, self._wanted = (
             part.numpy() for part in (network.shift, network.scale, network.wanted)
         )
