@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal, runtime_checkable
+from typing import Any, Literal, cast, runtime_checkable
 from typing import Protocol as StructuralType
 
 from hyprepro.artifacts import ArtifactCache, Stage, device, explain_os_error
@@ -256,9 +256,10 @@ def training_seconds(method: str, rollouts: Sequence[Evaluation], cache: Artifac
 def learning_curve(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, Any]:
     """`{"curve": points}` of a method whose training recorded one, of its first seed; empty for others."""
     trained = next((stage.trained for stage in rollouts if stage.method.name == method), None)
-    if isinstance(trained, _Charted) and isinstance(trained, Stage) and cache.is_finished(trained):
-        return {"curve": trained.curve(cache.path_of(trained))}
-    return {}
+    if trained is None or not cache.is_finished(trained):
+        return {}
+    folder, charted = cache.path_of(trained), cast("object", trained)
+    return {"curve": charted.curve(folder)} if isinstance(charted, _Charted) else {}
 
 
 def with_inputs(targets: Sequence[Stage]) -> list[Stage]:
