@@ -66,7 +66,7 @@ class DisturbedEpisodes(Stage):
                 if not kept.exists():
                     params = store.read(task, store.rows(task, "train"))
                     partial = kept.with_suffix(".partial.npz")
-                    np.savez(partial, **self._recorded(MetaWorldEnv(task), store.layout, params))
+                    np.savez(partial, **self._recorded(MetaWorldEnv(task), store.layout, params))  # type: ignore[arg-type]
                     partial.replace(kept)
                 with np.load(kept) as arrays:
                     found |= {f"{task}/{name}": arrays[name] for name in FIELDS}

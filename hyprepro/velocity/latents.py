@@ -81,7 +81,7 @@ def _with_mixtures(known: PromptLatents, between: int) -> PromptLatents:
     import torch
 
     conditions, latents, tasks = [known.h], [known.latents], [known.task]
-    groups = [torch.nonzero(known.task == task)[:, 0] for task in known.task.unique()]
+    groups = [torch.nonzero(known.task == task)[:, 0] for task in known.task.unique()]  # type: ignore[no-untyped-call]
     for slower, faster in pairwise(groups):
         count = min(len(slower), len(faster))
         one, other = slower[-count:], faster[-count:]
