@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from hyprepro.collectors.velocity.collection import VelocityCollection
 from hyprepro.collectors.velocity.harvest import SIGNIFICANT_BITS
-from hyprepro.collectors.velocity.settings import VelocityCollection, VelocitySAC
+from hyprepro.collectors.velocity.settings import VelocitySAC
 from hyprepro.stores.info import store_info
 
 
