@@ -31,6 +31,9 @@ def test_info_of_a_policy_store(tmp_path: Path) -> None:
         "histogram": [*[0] * 10, 1, *[0] * 7, 1, 3],
         "episodes": [20, 50],
         "return_mean": 4.0,
+        "return_min": 1.0,
+        "return_max": 10.0,
+        "return_last": 10.0,
     }
     assert (info["kind"], info["schema"], info["route"]) == ("policy", 1, {"route": "sac"})
     assert info["bytes"] == path.stat().st_size
