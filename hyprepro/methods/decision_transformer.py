@@ -23,7 +23,8 @@ class MultiTaskDecisionTransformer(Method):
 
     Paper states no protocol. We chose: the task is told by the prompt that Gen-HypRL gets, as in Prompt-DT; no task
     label, no reward and no return of a test task is used. At test time the return-to-go falls along the training
-    episodes' mean, in units of their return, since no method is given rewards there.
+    episodes' mean, in units of their return, since no method is given rewards there. It is trained on twenty steps and
+    sees four: with its own last twenty before it, it repeats its mistakes (chosen on validation prompts of seen tasks).
     """
 
     label: ClassVar[str] = "decision-transformer"
@@ -33,9 +34,9 @@ class MultiTaskDecisionTransformer(Method):
     )
 
     transformer: PromptedTransformer = setting(PromptedTransformer(), "the network and how it is trained")
-    memory: int = setting(20, "most steps of an episode that are seen at test time; at most the context", ge=2)
+    memory: int = setting(4, "most steps of an episode that are seen at test time; at most the context", ge=2)
     disturbed_episodes: int = setting(
-        1, "episodes of each stored training policy under disturbed actions; 0: the stored episodes alone", ge=0
+        0, "episodes of each stored training policy under disturbed actions; 0: the stored episodes alone", ge=0
     )
     disturbance: float = setting(0.3, "deviation of the noise on those actions", ge=0)
     longest: int = setting(150, "steps of such an episode if it does not succeed", ge=60, le=500)

@@ -38,7 +38,7 @@ class PromptedTransformer(Trained):
         5, "states of the prompt that are seen, evenly spread over its 20", source=_PROMPT_DT, ge=1, le=20
     )
     smallest_scale: float = setting(0.01, "floor of the deviation that observations are divided by, in metres", gt=0)
-    steps: int = setting(4000, "training steps", ge=0)
+    steps: int = setting(2000, "training steps", ge=0)
     batch_size: int = setting(16, "windows a step (published: 64)", ge=2)
     learning_rate: float = setting(1e-3, "AdamW's step size after the warm-up (published: 1e-4)", gt=0, le=1)
     weight_decay: float = setting(1e-4, "weight decay", source=_DT, ge=0)
