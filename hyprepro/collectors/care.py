@@ -86,10 +86,10 @@ class CareTraining(Component):
         0.2, "deviation of the noise on the scripted experts' actions in every other first episode", ge=0
     )
     episode_steps: int = setting(150, "length of a training episode, in steps", ge=1, le=500)
-    replay: int = setting(30_000, "transitions remembered a task", ge=1)
+    replay: int = setting(20_000, "transitions remembered a task", ge=1)
     smallest_scale: float = setting(0.05, "floor of the deviation that observations are divided by, in metres", gt=0)
     score_every: int = setting(500, "gradient steps between points of the learning curve", ge=1)
-    score_goals: int = setting(2, "episodes a task and point of the learning curve", ge=0)
+    score_goals: int = setting(5, "episodes a task and point of the learning curve", ge=0)
 
     @model_validator(mode="after")
     def _routes_exclude(self) -> CareTraining:
