@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hyprepro.collectors.collection import MetaWorldCollection
+from hyprepro.collectors.metaworld import MetaWorldCollection
 from hyprepro.stores.info import store_info
 
 

@@ -12,8 +12,8 @@ from hyprepro.artifacts import ArtifactCache, write_atomically
 from hyprepro.collectors.base import Weights
 from hyprepro.collectors.card import data_card
 from hyprepro.collectors.clones import CloneExperts
-from hyprepro.collectors.collection import MetaWorldCollection
 from hyprepro.collectors.harvest import HarvestTask
+from hyprepro.collectors.metaworld import MetaWorldCollection
 from hyprepro.collectors.training import TrainSAC
 from hyprepro.policies.layout import METAWORLD_LAYOUT, PolicyLayout
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter

@@ -117,4 +117,4 @@ def _draw_runs(axis: Axes, runs: dict[str, Any]) -> None:
         if split in runs:
             axis.plot(runs["steps"], runs[split], ".-", color=colour, label=f"{split} velocities")
     axis.set(xlabel="environment steps of a velocity's own run", ylabel="mean return", title="The experts go on")
-    axis.legend(loc="lower right")
+    axis.legend(loc="center right")

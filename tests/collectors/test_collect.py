@@ -18,11 +18,11 @@ from hyprepro.collectors.collect import stages_of
 from hyprepro.collectors.collection import (
     Agent,
     CloneSettings,
-    MetaWorldCollection,
     SACSettings,
     SACTraining,
     Selection,
 )
+from hyprepro.collectors.metaworld import MetaWorldCollection
 from hyprepro.collectors.training import TrainSAC, start_actors
 from hyprepro.envs.metaworld import SEEN_TASKS
 from hyprepro.errors import UserError

@@ -31,6 +31,9 @@ def test_info_of_a_policy_store(tmp_path: Path) -> None:
         "histogram": [*[0] * 10, 1, *[0] * 7, 1, 3],
         "episodes": [20, 50],
         "return_mean": 4.0,
+        "return_min": 1.0,
+        "return_max": 10.0,
+        "return_last": 10.0,
     }
     assert (info["kind"], info["schema"], info["route"]) == ("policy", 1, {"route": "sac"})
     assert info["bytes"] == path.stat().st_size
@@ -68,6 +71,23 @@ def test_an_unknown_kind_and_a_missing_file_are_user_errors(tmp_path: Path) -> N
     (tmp_path / "z.h5").write_bytes(b"text")
     with pytest.raises(UserError, match="cannot be opened"):
         store_info(tmp_path / "z.h5")
+
+
+def test_a_task_without_success_has_returns_only(tmp_path: Path) -> None:
+    layout, path = PolicyLayout.mlp(3, 4, 2, ("relu", "relu")), tmp_path / "p.h5"
+    with PolicyStoreWriter(path, layout, {}) as writer:
+        writer.append("velocity-0.600", np.zeros((2, layout.size)), 0, 0, np.nan, 10, [-20.0, -10.0], "train")
+    info = store_info(path)
+    found = info["tasks"]["velocity-0.600"]
+    assert found["success"] is None
+    assert "unrated" not in found
+    assert (found["return_mean"], found["return_min"], found["return_max"], found["return_last"]) == (
+        -15,
+        -20,
+        -10,
+        -10,
+    )
+    json.dumps(info, allow_nan=False)
 
 
 def test_rates_over_no_episode_are_unknown(tmp_path: Path) -> None:

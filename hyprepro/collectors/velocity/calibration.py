@@ -11,12 +11,13 @@ import torch
 
 from hyprepro.artifacts import Stage
 from hyprepro.collectors.base import Estimate
+from hyprepro.collectors.velocity.collection import VelocityCollection
 from hyprepro.collectors.velocity.experts import TrainExperts
 from hyprepro.collectors.velocity.harvest import HarvestVelocity
 from hyprepro.collectors.velocity.learner import Batch, Learner, Networks, Sizes
 from hyprepro.collectors.velocity.parent import TrainParent
 from hyprepro.collectors.velocity.rollouts import returns
-from hyprepro.collectors.velocity.settings import VelocityCollection, VelocitySAC
+from hyprepro.collectors.velocity.settings import VelocitySAC
 from hyprepro.envs.velocities import HORIZON
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 

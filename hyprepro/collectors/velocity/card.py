@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from hyprepro.collectors.velocity.collection import VelocityCollection
 from hyprepro.collectors.velocity.harvest import SIGNIFICANT_BITS
-from hyprepro.collectors.velocity.settings import VelocityCollection, VelocitySAC
+from hyprepro.collectors.velocity.settings import VelocitySAC
 from hyprepro.stores.info import store_info
 
 
@@ -37,8 +38,9 @@ Made by `hyprepro collect {name}`; written by that command, not by hand.
 - **Return** is the undiscounted sum over 200 steps of -|x_velocity - v*| - 0.05 sum(a^2), the mean over
   {selection.starts} fresh starts of the deterministic policy, measured on the stored (rounded) weights. The environment
   has no success flag.
-- **Policies**: {zoo["route"]["summary"]}. MLPs 17 -> 64 -> 64 with mean and log-std heads of 6, ReLU, 6,092 parameters,
-  {selection.weights}; the deterministic action is tanh(mean). Weights act on raw observations.
+- **Policies**: {zoo["route"]["summary"]}.
+  MLPs 17 -> 64 -> 64 with mean and log-std heads of 6, ReLU, 6,092 parameters, {selection.weights}; the deterministic
+  action is tanh(mean). Weights act on raw observations.
 - **Which policies**: the {selection.rule} {selection.policies} checkpoints of each velocity's run, taken every
   {training.checkpoint_every} updates. `step` counts the environment steps of that run alone.
 - **SAC of an expert**: {training.updates} updates of {sac.batch_size} transitions, {training.updates_per_step} an
@@ -50,7 +52,7 @@ Made by `hyprepro collect {name}`; written by that command, not by hand.
   test), then {selection.prompt_episodes} deterministic ones of stored experts (split validation). Numbers are rounded
   to {SIGNIFICANT_BITS} significant bits.
 - **Limits**: checkpoints of one run are close to each other, and with a parent all runs start from it: policies of
-  neighbouring velocities are closer than those of independent runs would be.
+  neighbouring velocities are closer than those of independent runs would be.{_worse_than_parent(zoo["tasks"], folded)}
 - **Versions**: {versions}. Results on another MuJoCo version are not comparable.
 - **Digests**: policies `{zoo["digest"]}`, trajectories `{episodes["digest"]}`.
 - **Licence**: that of this repository. No data of others is contained.
@@ -67,6 +69,15 @@ def _parent_lines(collection: VelocityCollection) -> str:
         f"velocities, {training.relabelled:.0%} of each batch relabelled with random ones,\n  "
         f"{_sac_line(training.sac)}. Its velocity input is folded into the first\n  layer's bias.\n"
     )
+
+
+def _worse_than_parent(zoo: dict[str, Any], folded: dict[str, Any]) -> str:
+    """Velocities at which going on made it worse, by more than a return of 1."""
+    worse = [task for task in folded if zoo[task]["return_mean"] < folded[task]["return_mean"] - 1.0]
+    if not worse:
+        return ""
+    named = ", ".join(task.removeprefix("velocity-") for task in worse)
+    return f"\n  The stored experts are worse than the folded parent by more than 1 at: {named} m/s."
 
 
 def _sac_line(sac: VelocitySAC) -> str:

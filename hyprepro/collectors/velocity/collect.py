@@ -11,12 +11,12 @@ import numpy as np
 from hyprepro.artifacts import ArtifactCache, write_atomically
 from hyprepro.collectors.collect import write_pair
 from hyprepro.collectors.velocity.card import data_card
+from hyprepro.collectors.velocity.collection import VelocityCollection
 from hyprepro.collectors.velocity.experts import TrainExperts
 from hyprepro.collectors.velocity.harvest import HarvestVelocity
 from hyprepro.collectors.velocity.loop import start_seed
 from hyprepro.collectors.velocity.parent import Parent, TrainParent
 from hyprepro.collectors.velocity.rollouts import returns
-from hyprepro.collectors.velocity.settings import VelocityCollection
 from hyprepro.envs.velocities import velocity_task
 from hyprepro.figures.profiles import can_draw
 from hyprepro.figures.velocities import draw

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 from hyprepro.artifacts import ArtifactCache, Report, Stage
 from hyprepro.cli import app
 from hyprepro.collectors.velocity import loop
+from hyprepro.collectors.velocity.collection import VelocityCollection
 from hyprepro.collectors.velocity.experts import TrainExperts
 from hyprepro.collectors.velocity.memory import Memory
 from hyprepro.collectors.velocity.parent import CONDITION, TrainParent, condition
 from hyprepro.collectors.velocity.settings import (
     ExpertTraining,
     ParentTraining,
-    VelocityCollection,
     VelocitySAC,
     VelocitySelection,
 )
@@ -296,3 +296,20 @@ def test_a_file_that_describes_no_collection_is_refused(tmp_path: Path) -> None:
     assert done.exit_code == 2, done.output
     assert "binds no collection" in done.output
     assert "VelocityCollection" in done.output
+
+
+def test_no_stage_depends_on_how_stores_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else rewording a card would train everything anew."""
+    from hyprepro import source
+
+    read, seen = source._read, set()
+
+    def spied(name: str, path: Path) -> Any:
+        seen.add(name)
+        return read(name, path)
+
+    monkeypatch.setattr(source, "_read", spied)
+    source._digest.cache_clear()
+    source.source_digest({"hyprepro.collectors.velocity.harvest", "hyprepro.collectors.harvest"})
+    assert {"hyprepro.collectors.velocity.settings", "hyprepro.collectors.collection"} <= seen
+    assert not {name for name in seen if name.endswith((".card", ".collect", ".calibration"))}

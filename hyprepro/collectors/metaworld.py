@@ -1,0 +1,59 @@
+"""A collection of Meta-World experts: tasks, route to experts, and the settings of every step.
+
+Apart from `collection`, so that no stage depends on how its stores and its card are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import field_validator
+
+from hyprepro.artifacts import ArtifactCache, Stage
+from hyprepro.collectors.base import Collection
+from hyprepro.collectors.collection import Agent, CloneSettings, Route, SACTraining, Selection
+from hyprepro.envs.metaworld import SEEN_TASKS, UNSEEN_TASKS, check_task
+from hyprepro.errors import UserError
+from hyprepro.recipe import component, setting
+
+
+@component
+class MetaWorldCollection(Collection):
+    """A zoo of Meta-World experts and the prompts that their rollouts give."""
+
+    seen_tasks: tuple[str, ...] = setting(
+        SEEN_TASKS, "tasks whose policies are stored", source="Make-An-Agent", min_length=1
+    )
+    unseen_tasks: tuple[str, ...] = setting(UNSEEN_TASKS, "tasks that give test prompts only", source="Make-An-Agent")
+    route: Route = setting("clones", "how SAC starts")
+    seed: int = setting(0, "seed of the clones and base of all agents' seeds", ge=0)
+    cloning: CloneSettings = setting(CloneSettings(), "how scripted experts are cloned")
+    training: SACTraining = setting(SACTraining(), "how SAC goes on from there")
+    selection: Selection = setting(Selection(), "which policies and episodes are kept")
+
+    @field_validator("seen_tasks", "unseen_tasks")
+    @classmethod
+    def _tasks_exist(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(check_task(task) for task in tasks)
+        except UserError as error:
+            raise ValueError(f"{error.what} The closest is {error.closest!r}.") from None
+
+    def agents(self) -> tuple[Agent, ...]:
+        """Every SAC run; the seed after the training seeds is the test seed, and an unseen task has only that one."""
+        seeds = self.selection.train_seeds
+        seen = [Agent(task, seed) for task in self.seen_tasks for seed in range(seeds + 1)]
+        return tuple(seen + [Agent(task, seeds) for task in self.unseen_tasks])
+
+    def stages(self) -> Sequence[Stage]:
+        """One stage a task."""
+        from hyprepro.collectors.collect import stages_of
+
+        return stages_of(self)
+
+    def write(self, cache: ArtifactCache, folder: Path, name: str) -> list[Path]:
+        """NAME.policies.h5, NAME.trajectories.h5 and NAME.md."""
+        from hyprepro.collectors.collect import write_stores
+
+        return write_stores(self, cache, folder, name)
