@@ -35,6 +35,12 @@ CEILINGS = (
     "`expert`: the stored policies of the test velocity itself, all checkpoints; `autoencoder`: those after E and D, "
     "which have not seen them; `velocity-parent` has trained in the environment on all 35 training velocities."
 )
+OURS = (
+    "`gen-hyprl-wo-hypformer` is the paper's row. `gen-hyprl` differs from it in HypFormer and in what G is trained "
+    "on: mixtures of neighbouring velocities' latents as well (`GenHypRLVelocity.between`); chosen on withheld "
+    "training velocities."
+)
+COMPETITORS = "MACAW and Prompt-DT have a recipe of their own: `hyprepro run baselines4`."
 COSTS_ARE = (
     "Seconds of the training stages behind one seed, the autoencoder included; the median over seeds, on a machine "
     "with other work: a rough guide. Every row but the expert's rests on stored policies or episodes, whose own "
@@ -182,7 +188,9 @@ def notes(result: Mapping[str, Any]) -> list[str]:
     declared = result["provenance"].get("stores", {}).get("route", {})
     text = str(declared.get("summary") or declared.get("name") or "not stated in the store").rstrip(".")
     route = f"Route to the experts: {text}. The paper's are 800 checkpoints of a SAC run a velocity."
-    return [RETURNS, INTERVALS, SETS, CEILINGS, route]
+    ran = {row["method"] for row in result["rows"]}
+    absent = [COMPETITORS] if not {"prompt-dt", "macaw-0"} & ran else []
+    return [RETURNS, INTERVALS, SETS, CEILINGS, OURS, route, *absent]
 
 
 def with_interval(row: Row | None, sign: str = "") -> str:

@@ -32,7 +32,7 @@ class VelocityCloning(VelocityMethod, Trained):
         "experts (more, with SAC's exploration noise), or both",
     )
     deviation_floor: float = setting(1e-3, "smallest deviation that observations are divided by", gt=0)
-    input_noise: float = setting(0.0, "deviation of the noise on standardised observations in training", ge=0)
+    input_noise: float = setting(0.03, "deviation of the noise on standardised observations in training", ge=0)
     steps: int = setting(15_000, "training steps", ge=0)
     batch_size: int = setting(256, "pairs of observation and action a step", ge=2)
     learning_rate: float = setting(1e-3, "Adam's step size", gt=0, le=1)
