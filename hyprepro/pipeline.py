@@ -113,14 +113,6 @@ class _Terse(typing.Protocol):
         """For a column of a table."""
 
 
-@runtime_checkable
-class _Charted(typing.Protocol):
-    """A training stage that recorded a learning curve."""
-
-    def curve(self, path: Path) -> list[dict[str, Any]]:
-        """Points with "steps_a_task", "updates" and "success" by task."""
-
-
 @dataclass(frozen=True)
 class PlannedStage:
     """A stage of a plan.
@@ -226,8 +218,9 @@ def training_seconds(method: str, rollouts: Sequence[Rollouts], cache: ArtifactC
 def learning_curve(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, Any]:
     """`{"curve": points}` of a method whose training recorded one, of its first seed; empty for others."""
     trained = next((stage.trained for stage in rollouts if stage.method.name == method), None)
-    if isinstance(trained, _Charted) and isinstance(trained, Stage) and cache.is_finished(trained):
-        return {"curve": trained.curve(cache.path_of(trained))}
+    curve = getattr(trained, "curve", None)
+    if trained is not None and curve is not None and cache.is_finished(trained):
+        return {"curve": curve(cache.path_of(trained))}
     return {}
 
 

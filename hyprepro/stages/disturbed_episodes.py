@@ -66,10 +66,11 @@ class DisturbedEpisodes(Stage):
                 if not kept.exists():
                     params = store.read(task, store.rows(task, "train"))
                     partial = kept.with_suffix(".partial.npz")
-                    np.savez(partial, **self._recorded(MetaWorldEnv(task), store.layout, params))
+                    arrays = self._recorded(MetaWorldEnv(task), store.layout, params)
+                    np.savez(partial, **arrays)  # type: ignore[arg-type]
                     partial.replace(kept)
-                with np.load(kept) as arrays:
-                    found |= {f"{task}/{name}": arrays[name] for name in FIELDS}
+                with np.load(kept) as file:
+                    found |= {f"{task}/{name}": file[name] for name in FIELDS}
                 report.progress(number + 1, len(tasks))
         np.savez(work / FILE, **found)  # type: ignore[arg-type]
 

@@ -96,7 +96,7 @@ class DecisionTransformer(nn.Module):
         for block in self.blocks:
             tokens = block(tokens, allowed)
         at_states = tokens[:, -TOKENS_A_STEP * steps :][:, STATE_TOKEN::TOKENS_A_STEP]
-        return torch.tanh(self.action(self.norm(at_states)))
+        return cast(Tensor, self.action(self.norm(at_states))).tanh()
 
     def _prompt_tokens(self, prompt: Segment) -> Tensor:
         if self.prompt_embed is None:
@@ -124,7 +124,7 @@ class StepEmbedding(nn.Module):
     def forward(self, states: Tensor, actions: Tensor, returns_to_go: Tensor, timesteps: Tensor) -> Tensor:
         """Tokens `[B, 3 K, hidden]` in the order R_1, s_1, a_1, R_2, ..."""
         tokens = torch.stack([self.returns(returns_to_go), self.state(states), self.action(actions)], dim=2)
-        return (tokens + self.timestep(timesteps)[:, :, None]).flatten(1, 2)
+        return cast(Tensor, tokens + self.timestep(timesteps)[:, :, None]).flatten(1, 2)
 
 
 class CausalBlock(nn.Module):
