@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal, cast, runtime_checkable
+from typing import Any, Literal, runtime_checkable
 from typing import Protocol as StructuralType
 
 from hyprepro.artifacts import ArtifactCache, Stage, device, explain_os_error
@@ -137,14 +137,6 @@ class _Terse(StructuralType):
         """For a column of a table."""
 
 
-@runtime_checkable
-class _Charted(StructuralType):
-    """A training stage that recorded a learning curve."""
-
-    def curve(self, path: Path) -> list[dict[str, Any]]:
-        """Points with "steps_a_task", "updates" and "success" by task."""
-
-
 @dataclass(frozen=True)
 class PlannedStage:
     """A stage of a plan.
@@ -256,10 +248,10 @@ def training_seconds(method: str, rollouts: Sequence[Evaluation], cache: Artifac
 def learning_curve(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, Any]:
     """`{"curve": points}` of a method whose training recorded one, of its first seed; empty for others."""
     trained = next((stage.trained for stage in rollouts if stage.method.name == method), None)
-    if trained is None or not cache.is_finished(trained):
-        return {}
-    folder, charted = cache.path_of(trained), cast("object", trained)
-    return {"curve": charted.curve(folder)} if isinstance(charted, _Charted) else {}
+    curve = getattr(trained, "curve", None)
+    if trained is not None and curve is not None and cache.is_finished(trained):
+        return {"curve": curve(cache.path_of(trained))}
+    return {}
 
 
 def with_inputs(targets: Sequence[Stage]) -> list[Stage]:

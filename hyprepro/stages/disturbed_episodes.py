@@ -68,8 +68,8 @@ class DisturbedEpisodes(Stage):
                     partial = kept.with_suffix(".partial.npz")
                     np.savez(partial, **self._recorded(MetaWorldEnv(task), store.layout, params))  # type: ignore[arg-type]
                     partial.replace(kept)
-                with np.load(kept) as arrays:
-                    found |= {f"{task}/{name}": arrays[name] for name in FIELDS}
+                with np.load(kept) as file:
+                    found |= {f"{task}/{name}": file[name] for name in FIELDS}
                 report.progress(number + 1, len(tasks))
         np.savez(work / FILE, **found)  # type: ignore[arg-type]
 
