@@ -17,7 +17,7 @@ from tests.stages.test_stages import HYPFORMER, WHOLE, make
 
 
 def with_tokens(**values: object) -> GenHypRL:
-    return WHOLE.model_copy(update=values)
+    return WHOLE.model_copy(update={"adaptation": None} | values)
 
 
 def test_l_at_deployment_changes_the_policies_and_trains_nothing_anew(tiny_stores: TinyStores, tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_l_at_deployment_changes_the_policies_and_trains_nothing_anew(tiny_store
     def deployed(method: GenHypRL) -> torch.Tensor:
         return torch.from_numpy(params_of(method.deploy(trained, data, prompts, 0)))
 
-    as_trained, more = deployed(WHOLE), with_tokens(candidates=512, row="many")
+    as_trained, more = deployed(with_tokens()), with_tokens(candidates=512, row="many")
     assert more.training(data, 0).key == stage.key
     assert torch.equal(deployed(with_tokens(candidates=HYPFORMER.candidates)), as_trained)
     assert deployed(more).shape == as_trained.shape
