@@ -125,6 +125,15 @@ def test_table_4_at_smoke_scale(cheetah_stores: CheetahStores, tmp_path: Path) -
     again = invoke("run", "table4", *line, *small, "--out", tmp_path / "again", "--json")
     assert json.loads(again.stdout)["digest"] == result["digest"]
     assert json.loads(again.stdout)["provenance"]["stages_made"] == 0
+    sweep = [*small, "-b", "VelocityRecipe.sweep=False"]
+    swept = invoke("run", "velocities", *line, *sweep, "--out", tmp_path / "swept")
+    assert swept.exit_code == 0, swept.output
+    assert {path.name for path in (tmp_path / "swept").glob("velocities.*")} == {
+        "velocities.csv",
+        "velocities.png",
+        "velocities.svg",
+    }
+    assert json.loads((tmp_path / "swept/result.json").read_text())["provenance"]["stages_made"] == 0, "all are shared"
 
 
 def test_a_wrong_store_is_one_panel(tiny_stores: Any, cheetah_stores: CheetahStores, tmp_path: Path) -> None:
