@@ -69,7 +69,7 @@ def test_cloning_brings_the_actor_to_the_labels(tied: bool) -> None:
     sac, data = learner(tied, learning_rate=0.01), batch()
 
     def distance() -> float:
-        return float((torch.tanh(sac._policy(data.observations)[0]) - data.expert_actions).square().mean())
+        return float((torch.tanh(sac._policy(data.observations)[0]) - data.expert_actions).square().mean().detach())
 
     before = distance()
     update(sac, data, 60)
