@@ -146,44 +146,6 @@ def test_a_killed_writers_remains_do_not_disturb_the_next(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_second_writer_of_a_store_is_refused_and_the_first_finishes(tmp_path: Path) -> None:
-    path = tmp_path / "p.h5"
-    with small_writer(path) as first:
-        append(first, small_params(2))
-        with pytest.raises(UserError, match="Another process is writing this store"):
-            small_writer(path)
-        append(first, small_params(1))
-    with PolicyStore.open(path) as store:
-        assert store.verify() == []
-        assert store.count("reach") == 3
-    with small_writer(path) as writer:  # and then it is free
-        append(writer, small_params(1))
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_process_that_writes_a_store_keeps_others_out_until_it_is_killed(tmp_path: Path) -> None:
-    path = tmp_path / "p.h5"
-    script = f"""
-import sys
-from pathlib import Path
-from hyprepro.policies.layout import METAWORLD_LAYOUT
-from hyprepro.stores.policy_store import PolicyStoreWriter
-writer = PolicyStoreWriter(Path({str(path)!r}), METAWORLD_LAYOUT, {{}}, versions={{}})
-print("open", flush=True)
-sys.stdin.read()
-"""
-    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"open\n"
-        with pytest.raises(UserError, match="Another process"):
-            small_writer(path)
-        other.kill()
-    with small_writer(path) as writer:
-        append(writer, small_params(1))
-    with PolicyStore.open(path) as store:
-        assert store.verify() == []
-
-
 @pytest.mark.parametrize("place", ["extend", "fsync"])
 def test_a_full_disk_is_one_user_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     def full(*_: object) -> None:
