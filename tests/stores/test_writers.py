@@ -1,4 +1,4 @@
-"""Two writers of one store: the second is refused, and the first's file is whole."""
+"""Writing that fails: two writers of one store, and a disk that takes no more."""
 
 from __future__ import annotations
 
@@ -60,3 +60,31 @@ sys.stdin.read()
         append(writer, 1)
     with PolicyStore.open(path) as store:
         assert store.verify() == []
+
+
+def test_a_write_that_really_fails_is_one_user_error(tmp_path: Path) -> None:
+    """The system refuses files above ever larger limits, as a full disk would; HDF5 must not crash the process."""
+    script = f"""
+import resource, numpy as np
+from pathlib import Path
+from hyprepro.errors import UserError
+from hyprepro.policies.layout import METAWORLD_LAYOUT
+from hyprepro.stores.policy_store import PolicyStoreWriter
+params = np.random.default_rng(0).normal(size=(8, METAWORLD_LAYOUT.size))
+for limit in range(1_000, 750_000, 50_000):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        with PolicyStoreWriter(Path({str(tmp_path)!r}) / "p.h5", METAWORLD_LAYOUT, {{}}, versions={{}}) as writer:
+            writer.append("reach", params, 0, 0, 1.0, 20, 1.0, "train")
+            writer.append("reach", params, 0, 0, 1.0, 20, 1.0, "test")
+        print("written")
+    except UserError as error:
+        print("refused:", error.what)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    refused = lines.count("refused: The store could not be written.")
+    assert (done.returncode, len(lines)) == (0, 15), done.stderr
+    assert lines[refused:] == ["written"] * (15 - refused)
+    assert 5 <= refused < 15
+    assert [p.name for p in tmp_path.iterdir()] == ["p.h5"]
