@@ -24,7 +24,10 @@ ray_cluster = pytest.param(
 )
 
 
-@pytest.fixture(params=["this process", "local processes", ray_cluster])
+CONCURRENT = ["local processes", ray_cluster]
+
+
+@pytest.fixture(params=["this process", *CONCURRENT])
 def executor(request: pytest.FixtureRequest) -> Executor:
     if request.param == "this process":
         return ThisProcess()
@@ -90,10 +93,9 @@ def test_a_full_disk_is_named(executor: Executor, cache: ArtifactCache) -> None:
         execute([Faulty(way="full disk")], cache, executor)
 
 
+@pytest.mark.parametrize("executor", CONCURRENT, indirect=True)
 def test_a_failure_ends_what_runs_beside_it(executor: Executor, cache: ArtifactCache) -> None:
     slow = Chain(name="slow", steps=400, pause=0.05)
-    if executor.workers == 0:
-        pytest.skip("nothing runs beside it")
     with pytest.raises(UserError, match="too short"):
         execute([slow, Faulty(way="user")], cache, executor)
     held = True

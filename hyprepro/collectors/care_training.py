@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hyprepro.artifacts import Report, Stage, StoreFile
 from hyprepro.collectors.care import CareNetwork, CareTraining
 from hyprepro.collectors.care_sac import CareSAC
+from hyprepro.collectors.checkpoint import load_checkpoint, save_checkpoint
 from hyprepro.collectors.collection import SCORING_GOALS, Agent, task_goal, training_goal
 from hyprepro.collectors.networks import Normaliser
 from hyprepro.collectors.sac import Replay
@@ -271,15 +272,12 @@ class _Run:
             "generator": self.generator.get_state(),
             "rng": json.dumps(self.rng.bit_generator.state),
         }
-        partial = self.work / "checkpoint.partial"
-        torch.save(state, partial)
-        partial.replace(self.work / "checkpoint.pt")
+        save_checkpoint(self.work, state)
 
     def _restore(self) -> None:
-        path = self.work / "checkpoint.pt"
-        if not path.exists():
+        state = load_checkpoint(self.work)
+        if state is None:
             return
-        state = torch.load(path, weights_only=True)
         self.sac.restore(state["sac"])
         self.replay.restore(state["replay"], state["added"])
         self.curve = json.loads(state["curve"])

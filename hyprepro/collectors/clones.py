@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from hyprepro.artifacts import Report, Stage
+from hyprepro.collectors.checkpoint import load_checkpoint, save_checkpoint
 from hyprepro.collectors.collection import CloneSettings, Route, task_goal
 from hyprepro.collectors.dagger import (
     Dataset,
@@ -143,15 +144,12 @@ class _Cloning:
             "actions": [packed(data.actions) for data in self.datasets],
             "rng": json.dumps(self.rng.bit_generator.state),
         }
-        partial = self.work / "checkpoint.partial"
-        torch.save(state, partial)
-        partial.replace(self.work / "checkpoint.pt")
+        save_checkpoint(self.work, state)
 
     def _restore(self) -> None:
-        path = self.work / "checkpoint.pt"
-        if not path.exists():
+        state = load_checkpoint(self.work)
+        if state is None:
             return
-        state = torch.load(path, weights_only=True)
         self.rounds, self.parameters = state["rounds"], state["parameters"]
         for data, observations, actions in zip(self.datasets, state["observations"], state["actions"], strict=True):
             data.observations = [part.numpy() for part in observations]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from hyprepro.artifacts import Report, Stage, device
+from hyprepro.collectors.checkpoint import load_checkpoint, save_checkpoint
 from hyprepro.collectors.clones import CloneExperts, Clones
 from hyprepro.collectors.collection import Agent, SACTraining, training_goal
 from hyprepro.collectors.learner import Learner
@@ -190,15 +191,12 @@ class _Run:
             "generator": self.generator.get_state(),
             "rng": json.dumps(self.rng.bit_generator.state),
         }
-        partial = self.work / "checkpoint.partial"
-        torch.save(state, partial)
-        partial.replace(self.work / "checkpoint.pt")
+        save_checkpoint(self.work, state)
 
     def _restore(self) -> None:
-        path = self.work / "checkpoint.pt"
-        if not path.exists():
+        state = load_checkpoint(self.work)
+        if state is None:
             return
-        state = torch.load(path, weights_only=True)
         self.sac.restore(state["sac"])
         self.replay.restore(state["replay"], state["added"])
         self.kept = [k.numpy() for k in state["kept"]]

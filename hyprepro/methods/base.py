@@ -6,10 +6,10 @@ all derive from `Method`. A new competitor is one file here, one gin file and on
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hyprepro.recipe import Component, setting
+from hyprepro.methods.row import TableRow
 
 if TYPE_CHECKING:
     from hyprepro.artifacts import Stage
@@ -18,31 +18,10 @@ if TYPE_CHECKING:
     from hyprepro.stores.prompts import Prompts
 
 
-class Method(Component, ABC):
-    """A row of a table: how it is trained and how it is deployed.
-
-    Subclasses declare:
-        label: The method's name, for example "gen-hyprl".
-        seeded: Whether the method is trained and evaluated once per generator seed (True) or once (False, seed 0).
-        knows: The information that the method is given at test time, for the reader of the table, for example "prompt".
-    """
+class Method(TableRow):
+    """A row of a table of Meta-World: how it is trained and how it is deployed."""
 
     slot: ClassVar[str] = "method"
-    label: ClassVar[str] = ""
-    seeded: ClassVar[bool] = False
-    knows: ClassVar[str] = ""
-
-    row: str = setting("", "the row's name where a recipe has a method more than once; empty: the method's own name")
-
-    @property
-    def name(self) -> str:
-        """The row's name in records and tables."""
-        return self.row or self.label
-
-    @property
-    def information(self) -> str:
-        """What the method is given at test time with its settings, for the reader of the table."""
-        return self.knows
 
     def training(self, data: StoreFiles, seed: int) -> Stage | None:
         """The last training stage (its inputs hang on it), or None when there is nothing to train.

@@ -6,10 +6,10 @@ method is told at test time (a buffer, an expert's episodes) differs from row to
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hyprepro.recipe import Component, setting
+from hyprepro.methods.row import TableRow
 
 if TYPE_CHECKING:
     from hyprepro.artifacts import Stage
@@ -17,34 +17,16 @@ if TYPE_CHECKING:
     from hyprepro.velocity.data import VelocityFiles
 
 
-class VelocityMethod(Component, ABC):
+class VelocityMethod(TableRow):
     """A row of Table 4: how it is trained and how it is deployed.
 
-    Subclasses declare:
-        label: The method's name, for example "gen-hyprl".
-        seeded: Whether the method is trained and evaluated once per seed (True) or once (False, seed 0).
-        knows: What the method is told about the test velocity, for the reader of the table, for example "velocity".
+    Subclasses declare, besides what every row does:
         learns: Whether the row depends on which velocities are trained on; if not it is evaluated once for all numbers
             of training velocities.
     """
 
     slot: ClassVar[str] = "velocity_method"
-    label: ClassVar[str] = ""
-    seeded: ClassVar[bool] = False
-    knows: ClassVar[str] = ""
     learns: ClassVar[bool] = True
-
-    row: str = setting("", "the row's name where a recipe has a method more than once; empty: the method's own name")
-
-    @property
-    def name(self) -> str:
-        """The row's name in records and tables."""
-        return self.row or self.label
-
-    @property
-    def information(self) -> str:
-        """What the method is told at test time with its settings, for the reader of the table."""
-        return self.knows
 
     def training(self, data: VelocityFiles, velocities: tuple[float, ...], seed: int) -> Stage | None:
         """The last training stage (its inputs hang on it), or None when there is nothing to train.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyprepro.artifacts import Report
+from hyprepro.collectors.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from hyprepro.collectors.networks import Normaliser
 from hyprepro.collectors.velocity.learner import Batch, Learner, Networks
 from hyprepro.collectors.velocity.memory import Memory
@@ -78,7 +79,7 @@ class Loop(ABC, Generic[Settings]):
         self.generator = torch.Generator().manual_seed(int(words[0]))
         self.rng = np.random.default_rng(int(words[1]))
         self.batch = CheetahBatch(cheetahs)
-        self.is_new = not ((work / "checkpoint.pt").exists() and Memory.exists(work, _PREFIX))
+        self.is_new = not (has_checkpoint(work) and Memory.exists(work, _PREFIX))
         self.memory = Memory(work, rounds, cheetahs, _PREFIX, self.is_new)
         size = CHEETAH_LAYOUT.observation_size
         self.normaliser = Normaliser(np.zeros(size), np.ones(size))
@@ -203,15 +204,13 @@ class Loop(ABC, Generic[Settings]):
             "generator": self.generator.get_state(),
             "rng": json.dumps(self.rng.bit_generator.state),
         }
-        partial = self.work / "checkpoint.partial"
-        torch.save(state, partial)
-        partial.replace(self.work / "checkpoint.pt")
+        save_checkpoint(self.work, state)
 
     def _restore(self) -> None:
         self._use_normaliser()
-        if self.is_new:
+        state = None if self.is_new else load_checkpoint(self.work)
+        if state is None:
             return
-        state = torch.load(self.work / "checkpoint.pt", weights_only=True)
         self.learner.restore(state["learner"])
         self.restore(state["own"])
         self.round, self.steps, self.updates = state["counts"]
