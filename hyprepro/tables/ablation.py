@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from hyprepro.recipe import component
 from hyprepro.tables.markdown import NONE, bullets, paragraph, table, with_interval
@@ -90,7 +90,8 @@ def _changes(result: Mapping[str, Any]) -> Iterator[str]:
 def differences(default: Mapping[str, Any], method: Mapping[str, Any]) -> Iterator[str]:
     """What a described method sets differently from another: "`HypLatent.lambda_reg=0.0` (0.1)".
 
-    Of a part that is another component only its name is told: its own settings have no counterpart.
+    Of a part that is another component its name is told, and its settings only where the part that it replaces holds
+    such a component itself: others have no counterpart.
     """
     if method["component"] != default["component"]:
         yield f"the method `{method['component']}` in place of `{default['component']}`"
@@ -102,6 +103,18 @@ def differences(default: Mapping[str, Any], method: Mapping[str, Any]) -> Iterat
             yield from differences(before, value)
         else:
             yield f"`{method['component']}.{field}={_gin(value)}` ({_gin(before)})"
+            inner = _inner(before, value["component"]) if _is_component(value) else None
+            if inner is not None:
+                yield from differences(inner, value)
+
+
+def _inner(part: Any, name: str) -> Mapping[str, Any] | None:
+    """The component of that name which a described part holds, at any depth."""
+    if not _is_component(part):
+        return None
+    if part["component"] == name:
+        return cast(Mapping[str, Any], part)
+    return next((found for value in part.values() if (found := _inner(value, name)) is not None), None)
 
 
 def _is_component(value: Any) -> bool:

@@ -32,6 +32,9 @@ class PromptDT(VelocityMethod):
     knows: ClassVar[str] = "5 steps of an expert's episode at the test velocity, with their rewards"
 
     transformer: PromptTransformer = setting(PromptTransformer(), "the transformer and how it is trained")
+    memory: int = setting(
+        20, "most steps of its own episode that are seen at test time; at most the context (published: 20)", ge=1
+    )
     prompts: int = setting(5, "number of prompts, each of another expert episode as far as there are", ge=1)
 
     @property
@@ -69,7 +72,7 @@ class PromptDT(VelocityMethod):
         (experts,) = read_episodes(data.trajectories, [target], "validation")
         order = np.random.default_rng(derived_seed(seed, target)).permutation(len(experts))
         rows = torch.from_numpy(np.resize(order, self.prompts))
-        return PromptedAgents(trained, prompts(trained, EpisodeTensors.of([experts]), rows))
+        return PromptedAgents(trained, prompts(trained, EpisodeTensors.of([experts]), rows), self.memory)
 
 
 class PromptedAgents:
@@ -78,11 +81,13 @@ class PromptedAgents:
     Args:
         model: The trained transformer.
         prompts: One prompt a row.
+        memory: The most steps of its own episode that an agent sees.
     """
 
-    def __init__(self, model: PromptedTransformer, prompts: Segment) -> None:
+    def __init__(self, model: PromptedTransformer, prompts: Segment, memory: int) -> None:
         self._model = model
         self._prompts = prompts
+        self._memory = memory
 
     @property
     def n(self) -> int:
@@ -91,20 +96,21 @@ class PromptedAgents:
 
     def start(self) -> PromptedSession:
         """A session that remembers the last steps of its episodes."""
-        return PromptedSession(self._model, self._prompts)
+        return PromptedSession(self._model, self._prompts, self._memory)
 
 
 class PromptedSession:
     """Parallel episodes of `PromptedAgents`."""
 
-    def __init__(self, model: PromptedTransformer, prompts: Segment) -> None:
+    def __init__(self, model: PromptedTransformer, prompts: Segment, memory: int) -> None:
         self._model = model
         self._prompts = prompts
+        self._memory = memory
 
     def reset(self, rows: NDArray[np.int64]) -> None:
         """Episodes begin, each behind its controller's prompt."""
         states, actions, to_go, steps, _ = self._prompts
-        self._agent = self._model.agent((states[rows], actions[rows], to_go[rows], steps[rows], None))
+        self._agent = self._model.agent((states[rows], actions[rows], to_go[rows], steps[rows], None), self._memory)
 
     def act(self, observations: NDArray[np.float64]) -> NDArray[np.float32]:
         """The predicted actions."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hyprepro.evaluation.records import Record
-from hyprepro.tables.ablation import AblationTable
+from hyprepro.tables.ablation import AblationTable, differences
 from hyprepro.tables.markdown import WIDTH, with_interval
 from hyprepro.tables.result import summarise
 from tests.tables.synthetic import make_records
@@ -99,6 +99,19 @@ def test_what_each_row_changes_follows_from_the_configuration(text: str) -> None
     assert "- `no Q`: `HypLatent.lambda_reg=0.0` (0.1).\n" in after
     assert "- `retrieval`: the method `Retrieval` in place of `GenHypRL`.\n" in after
     assert "- `gen-hyprl`" not in after
+
+
+def test_a_part_inside_the_replaced_one_is_compared_with_what_stood_there() -> None:
+    def fitted(steps: int) -> dict[str, Any]:
+        return {"component": "Fit", "steps": steps, "noise": 0.1}
+
+    default = {"component": "Method", "adaptation": {"component": "Restarts", "fit": fitted(200), "starts": ["mean"]}}
+    once, longer = ({"component": "Method", "adaptation": fitted(steps)} for steps in (200, 400))
+    other = {"component": "Method", "adaptation": {"component": "Choice", "temperature": 0.0}}
+    replaced = "`Method.adaptation=@Fit()` (@Restarts())"
+    assert list(differences(default, once)) == [replaced]
+    assert list(differences(default, longer)) == [replaced, "`Fit.steps=400` (200)"]
+    assert list(differences(default, other)) == ["`Method.adaptation=@Choice()` (@Restarts())"]
 
 
 def test_a_recipe_of_seen_tasks_alone_has_no_columns_for_unseen_ones() -> None:

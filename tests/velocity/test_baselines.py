@@ -14,7 +14,9 @@ from tests.cheetah_stores import CheetahStores
 
 pytestmark = pytest.mark.sim
 
+OURS = ("gen-hyprl", "gen-hyprl-wo-hypformer")
 ROWS = ("macaw-unadapted", "macaw-0", "macaw-20k", "prompt-dt")
+TOLD = ("expert", "velocity-parent", "velocity-cloning")
 
 
 def test_both_are_trained_and_scored_beside_the_papers_numbers(cheetah_stores: CheetahStores, tmp_path: Path) -> None:
@@ -25,16 +27,16 @@ def test_both_are_trained_and_scored_beside_the_papers_numbers(cheetah_stores: C
     assert outcome.exit_code == 0, outcome.output
     result = json.loads((tmp_path / "out/result.json").read_text())
     averages = {r["method"]: r for r in result["rows"] if r["task"] is None and r["statistic"] == "mean"}
-    assert set(averages) == {*ROWS, "expert"}
+    assert set(averages) == {*OURS, *ROWS, *TOLD}
     assert all(row["value"] < 0 for row in averages.values())
     assert len({row["value"] for row in averages.values()}) == len(averages)
-    # three rows of MACAW share one training
-    assert result["provenance"]["stages"] == len(averages) + 2
+    gains = {row["minus"] for row in result["comparisons"] if row["method"] == "gen-hyprl"}
+    assert {*ROWS, *TOLD} <= gains
 
 
 def test_each_row_says_what_it_knows() -> None:
     found = {method.name: method.information for method in resolve("baselines4", "desktop").recipe.methods}  # type: ignore[attr-defined]
-    assert list(found) == [*ROWS, "expert"]
+    assert list(found) == [*OURS, *ROWS, *TOLD]
     assert found["macaw-unadapted"] == "nothing"
     assert "256 transitions" in found["macaw-0"]
     assert "20,000 steps of the environment" in found["macaw-20k"]
@@ -45,6 +47,7 @@ def test_the_paper_scale_has_the_published_settings() -> None:
     described = str(resolve("baselines4", "paper").recipe.described())
     for part in (
         "'steps': 50000",
+        "'memory': 20",
         "'warm_up': 10000",
         "'batch_size': 16",
         "'value_rate': 1e-05",

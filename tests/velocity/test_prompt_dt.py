@@ -66,6 +66,25 @@ def test_agents_condition_on_their_rewards_and_forget_at_a_reset(deployed: tuple
     np.testing.assert_array_equal(actions(agents, [0]), actions(agents, [0]))
 
 
+def test_an_agent_sees_no_more_of_its_episode_than_its_memory(
+    cheetah_stores: CheetahStores, deployed: tuple[PromptedAgents, Path]
+) -> None:
+    files, trained = (
+        cheetah_stores.data.files(),
+        PromptDT(transformer=SMALL).training(cheetah_stores.data.files(), KNOWN, 0).load(deployed[1]),
+    )
+    for memory, same in ((1, True), (2, False)):
+        method = PromptDT(transformer=SMALL, prompts=1, memory=memory)
+        session = method.deploy(trained, files, KNOWN, 1.2, 0).start()
+        last = []
+        for first in (0.0, 3.0):
+            session.reset(np.array([0]))
+            session.act(np.full((1, 17), first))
+            session.observe(np.array([-1.0]))
+            last.append(session.act(np.ones((1, 17))))
+        assert np.allclose(*last, atol=1e-6) == same
+
+
 def test_the_prompt_tells_the_velocity(cheetah_stores: CheetahStores, deployed: tuple[PromptedAgents, Path]) -> None:
     files, method = cheetah_stores.data.files(), PromptDT(transformer=SMALL, prompts=1)
     trained = method.training(files, KNOWN, 0).load(deployed[1])

@@ -168,7 +168,7 @@ class CausalBlock(nn.Module):
 
 
 class Agent:
-    """A trained transformer in parallel episodes, with what it remembers of them: their last `context` steps.
+    """A trained transformer in parallel episodes, with what it remembers of them: their last steps.
 
     The return-to-go starts at the target and falls by each reward that is observed; without `observe` it stays.
 
@@ -176,11 +176,15 @@ class Agent:
         network: In evaluation mode.
         target: The return to aim for, in the scaling of training.
         prompt: Steps of another trajectory of the task, one row an episode.
+        memory: The most steps that are seen, the one to act in included; None, or more than that: the context.
     """
 
-    def __init__(self, network: DecisionTransformer, target: float, prompt: Segment | None = None) -> None:
+    def __init__(
+        self, network: DecisionTransformer, target: float, prompt: Segment | None = None, memory: int | None = None
+    ) -> None:
         self._network = network
         self._prompt = prompt
+        self._memory = network.context if memory is None else min(memory, network.context)
         self._step = 0
         self._to_go: Tensor | float = target
         self._states: list[Tensor] = []
@@ -194,7 +198,7 @@ class Agent:
         self._returns.append(self._to_go + states.new_zeros(len(states), 1))
         self._actions.append(states.new_zeros(len(states), self._network.action.out_features))
         for memory in (self._states, self._actions, self._returns):
-            del memory[: -self._network.context]
+            del memory[: -self._memory]
         steps = torch.arange(self._step + 1 - len(self._states), self._step + 1, device=states.device)
         windows = (torch.stack(memory, dim=1) for memory in (self._states, self._actions, self._returns))
         actions = self._network(*windows, steps.expand(len(states), -1), prompt=self._prompt)[:, -1]

@@ -58,6 +58,6 @@ class PromptedTransformer(nn.Module):
         """Predicted actions `[B, K, A]` of windows, with one prompt each."""
         return cast(Tensor, self.network(*window, prompt=prompt))
 
-    def agent(self, prompt: Segment) -> Agent:
-        """An agent of parallel episodes, with one prompt each, that asks for the target return."""
-        return Agent(self.network, self.target_return / self.return_scale, prompt)
+    def agent(self, prompt: Segment, memory: int | None = None) -> Agent:
+        """An agent of parallel episodes, with one prompt each, that asks for the target return (memory: as `Agent`)."""
+        return Agent(self.network, self.target_return / self.return_scale, prompt, memory)
