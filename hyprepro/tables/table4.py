@@ -40,6 +40,8 @@ OURS = (
     "on: mixtures of neighbouring velocities' latents as well (`GenHypRLVelocity.between`); chosen on withheld "
     "training velocities."
 )
+PUBLISHED = ("macaw-0", "macaw-20k", "prompt-dt")
+ELSEWHERE = "see `baselines4`"
 COMPETITORS = "MACAW and Prompt-DT have a recipe of their own: `hyprepro run baselines4`."
 COSTS_ARE = (
     "Seconds of the training stages behind one seed, the autoencoder included; the median over seeds, on a machine "
@@ -137,13 +139,18 @@ def versus_paper(returns: Returns) -> list[str]:
     for printed in paper.load("table4")["rows"]:
         size = printed.get("n_train", PAPERS_SIZE)
         ours = returns.row(printed["method"], size)
-        rows.append([printed["printed_as"], f"{printed['return']:g}", with_interval(ours) if ours else ABSENT])
+        rows.append([printed["printed_as"], f"{printed['return']:g}", with_interval(ours) if ours else _absent(returns, printed["method"])])
     for size in returns.sizes:
         if returns.row(MAIN, size) and paper_return(MAIN, size) is None:
             rows.append([f"Gen-HypRL, ours ({size} velocities)", NONE, with_interval(returns.row(MAIN, size))])
     if returns.row(EXPERT, None):
         rows.append(["expert at the test velocity", NONE, with_interval(returns.row(EXPERT, None))])
     return [table(["", "paper", "ours"], rows)]
+
+
+def _absent(returns: Returns, method: str) -> str:
+    """The cell of a row that was not run: where it stands if it is a published competitor's."""
+    return ELSEWHERE if method in PUBLISHED and not set(PUBLISHED) & set(returns.methods) else ABSENT
 
 
 def methods_table(returns: Returns, size: int) -> str:
@@ -189,7 +196,7 @@ def notes(result: Mapping[str, Any]) -> list[str]:
     text = str(declared.get("summary") or declared.get("name") or "not stated in the store").rstrip(".")
     route = f"Route to the experts: {text}. The paper's are 800 checkpoints of a SAC run a velocity."
     ran = {row["method"] for row in result["rows"]}
-    absent = [COMPETITORS] if not {"prompt-dt", "macaw-0"} & ran else []
+    absent = [COMPETITORS] if not set(PUBLISHED) & ran else []
     return [RETURNS, INTERVALS, SETS, CEILINGS, OURS, route, *absent]
 
 

@@ -137,7 +137,7 @@ def test_averages_stay_within_their_intervals(path: Path, num_regression: Numeri
     num_regression.check(values, basename=f"{path.parent.parent.name}-{path.parent.name}", tolerances=allowed)
 
 
-@pytest.mark.parametrize("recipe", [name for name in REQUIRED if name.startswith("table")])
+@pytest.mark.parametrize("recipe", [name for name in REQUIRED if name.startswith(("table", "baselines"))])
 def test_the_papers_table_beside_ours_is_that_of_the_committed_result(recipe: str) -> None:
     result = read_result(ROOT / "results" / recipe / "desktop" / "result.json")
     assert (ROOT / "paper_tables" / f"{recipe}.md").read_text(encoding="utf-8") == report_of(result).side_by_side(
