@@ -91,7 +91,7 @@ def differences(default: Mapping[str, Any], method: Mapping[str, Any]) -> Iterat
     """What a described method sets differently from another: "`HypLatent.lambda_reg=0.0` (0.1)".
 
     Of a part that is another component its name is told, and its settings only where the part that it replaces holds
-    such a component itself: others have no counterpart.
+    such a component itself: others have no counterpart. Of a part where there was none all settings are told.
     """
     if method["component"] != default["component"]:
         yield f"the method `{method['component']}` in place of `{default['component']}`"
@@ -103,9 +103,22 @@ def differences(default: Mapping[str, Any], method: Mapping[str, Any]) -> Iterat
             yield from differences(before, value)
         else:
             yield f"`{method['component']}.{field}={_gin(value)}` ({_gin(before)})"
-            inner = _inner(before, value["component"]) if _is_component(value) else None
+            if not _is_component(value):
+                continue
+            inner = _inner(before, value["component"])
             if inner is not None:
                 yield from differences(inner, value)
+            elif before is None:
+                yield from _settings(value)
+
+
+def _settings(part: Mapping[str, Any]) -> Iterator[str]:
+    """Every setting of a described part and of the components in it: "`PromptAdaptation.steps=200`"."""
+    for field, value in part.items():
+        if field != "component":
+            yield f"`{part['component']}.{field}={_gin(value)}`"
+            if _is_component(value):
+                yield from _settings(value)
 
 
 def _inner(part: Any, name: str) -> Mapping[str, Any] | None:

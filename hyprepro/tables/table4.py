@@ -139,7 +139,13 @@ def versus_paper(returns: Returns) -> list[str]:
     for printed in paper.load("table4")["rows"]:
         size = printed.get("n_train", PAPERS_SIZE)
         ours = returns.row(printed["method"], size)
-        rows.append([printed["printed_as"], f"{printed['return']:g}", with_interval(ours) if ours else _absent(returns, printed["method"])])
+        rows.append(
+            [
+                printed["printed_as"],
+                f"{printed['return']:g}",
+                with_interval(ours) if ours else _absent(returns, printed["method"]),
+            ]
+        )
     for size in returns.sizes:
         if returns.row(MAIN, size) and paper_return(MAIN, size) is None:
             rows.append([f"Gen-HypRL, ours ({size} velocities)", NONE, with_interval(returns.row(MAIN, size))])

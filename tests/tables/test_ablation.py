@@ -114,6 +114,13 @@ def test_a_part_inside_the_replaced_one_is_compared_with_what_stood_there() -> N
     assert list(differences(default, other)) == ["`Method.adaptation=@Choice()` (@Restarts())"]
 
 
+def test_all_settings_are_told_of_a_part_where_there_was_none() -> None:
+    gate = {"component": "Gate", "tolerance": 0.06, "fit": {"component": "Fit", "steps": 200}}
+    default, gated = ({"component": "Method", "adaptation": part} for part in (None, gate))
+    told = ["`Method.adaptation=@Gate()` (None)", "`Gate.tolerance=0.06`", "`Gate.fit=@Fit()`", "`Fit.steps=200`"]
+    assert list(differences(default, gated)) == told
+
+
 def test_a_recipe_of_seen_tasks_alone_has_no_columns_for_unseen_ones() -> None:
     found = [record for record in records() if record.split == "seen"]
     summary = summarise(found, recipe="ablation", seen=SEEN, resamples=50)
