@@ -30,7 +30,7 @@ from hyprepro.velocity.data import CheetahData
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIRED = (
-    *("table1", "table2", "table3", "table4", "velocities", "figure4", "figure5", "tokens"),
+    *("table1", "table2", "table3", "table4", "baselines4", "velocities", "figure4", "figure5", "tokens"),
     *("ablation", "withheld_a", "withheld_b", "withheld_c"),
 )
 """Recipes that have a committed result at the desktop scale. A new one is added here with its result."""
