@@ -84,12 +84,24 @@ def _differences(committed: Mapping[str, Any], fresh: Mapping[str, Any]) -> Iter
             yield f"{store} store {texts[0]} committed, {texts[1]} now", "use the stores of the committed result"
     for place in unequal(old.get("config", {}), new.get("config", {}), "Recipe"):
         yield f"{place} differs", "run without bindings, or compare with: hyprepro diff"
+    before, now = _seeds(committed), _seeds(fresh)
+    for method in before.keys() & now.keys():
+        if before[method] != now[method]:
+            yield f"{method} has {before[method]} seeds committed, {now[method]} now", "run without bindings"
+
+
+def _seeds(result: Mapping[str, Any]) -> dict[str, int]:
+    """The number of seeds of each method."""
+    return {row["method"]: row["n_seeds"] for row in result["rows"] if row.get("n_seeds") is not None}
 
 
 def unequal(one: Any, other: Any, place: str) -> Iterator[str]:
-    """Places where two configurations differ. Fields that only one of them knows, and paths of stores, do not count."""
+    """Places where two configurations differ.
+
+    Fields that only one of them knows and paths of stores do not count; which rows have one seed alone says each row.
+    """
     if isinstance(one, dict) and isinstance(other, dict):
-        for name in one.keys() & other.keys() - {"data", "title"}:
+        for name in one.keys() & other.keys() - {"data", "title", "one_seed"}:
             yield from unequal(one[name], other[name], f"{place}.{name}")
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for number, pair in enumerate(zip(one, other, strict=True)):

@@ -18,9 +18,10 @@ from pytest_regressions.num_regression import NumericRegressionFixture
 
 from hyprepro.evaluation.records import read_records
 from hyprepro.figures.latents import LATENTS
+from hyprepro.registry import resolve
 from hyprepro.stages.latent_records import read_latents
 from hyprepro.stores.bundle import DataSource
-from hyprepro.tables.check import check, tolerance
+from hyprepro.tables.check import check, refuse_unlike, tolerance
 from hyprepro.tables.latents import summarise_latents
 from hyprepro.tables.report import report_of
 from hyprepro.tables.result import read_result, summarise
@@ -105,6 +106,14 @@ def test_the_result_is_of_the_bundled_stores(path: Path) -> None:
     provenance = read_result(path)["provenance"]
     bundled = CheetahData() if provenance["config"]["component"] == "VelocityRecipe" else DataSource()
     assert {name: provenance["stores"][name] for name in ("policies", "trajectories")} == bundled.digests
+
+
+@each_result
+def test_a_run_of_the_recipe_as_it_is_now_could_be_held_against_it(path: Path) -> None:
+    committed = read_result(path)
+    today = copy.deepcopy(committed)
+    today["provenance"]["config"] = resolve(committed["recipe"], committed["scale"]).recipe.described()
+    refuse_unlike(committed, today)
 
 
 @each_result

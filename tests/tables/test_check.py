@@ -139,6 +139,15 @@ def test_another_torch_path_or_new_field_is_compared(committed: Result, edit: Ca
     assert check(committed, changed(committed, edit)) == []
 
 
+def test_another_number_of_seeds_is_refused(committed: Result) -> None:
+    def one_seed(result: Result) -> None:
+        for row in result["rows"]:
+            row["n_seeds"] = 1 if row["method"] == "gen-hyprl" else row["n_seeds"]
+
+    with pytest.raises(UserError, match="gen-hyprl has . seeds committed, 1 now"):
+        check(committed, changed(committed, one_seed))
+
+
 def test_files_are_checked(tmp_path: Path, committed: Result) -> None:
     for name in ("committed", "fresh"):
         (tmp_path / name).write_text(json.dumps(committed))
