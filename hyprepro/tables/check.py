@@ -84,10 +84,10 @@ def _differences(committed: Mapping[str, Any], fresh: Mapping[str, Any]) -> Iter
             yield f"{store} store {texts[0]} committed, {texts[1]} now", "use the stores of the committed result"
     for place in unequal(old.get("config", {}), new.get("config", {}), "Recipe"):
         yield f"{place} differs", "run without bindings, or compare with: hyprepro diff"
-    before, now = _seeds(committed), _seeds(fresh)
-    for method in before.keys() & now.keys():
-        if before[method] != now[method]:
-            yield f"{method} has {before[method]} seeds committed, {now[method]} now", "run without bindings"
+    seeds = _seeds(fresh)
+    for method, count in _seeds(committed).items():
+        if seeds.get(method, count) != count:
+            yield f"{method} has {count} seeds committed, {seeds[method]} now", "run without bindings"
 
 
 def _seeds(result: Mapping[str, Any]) -> dict[str, int]:
