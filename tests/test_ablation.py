@@ -131,7 +131,9 @@ def test_differences_are_told_as_bindings() -> None:
     found = rows("desktop")
     told = {name: list(differences(found[REFERENCE].described(), method.described())) for name, method in found.items()}
     assert told[REFERENCE] == []
-    assert told[OURS] == ["`GenHypRL.adaptation=@GatedAdaptation()` (None)"]
+    gate = "`GenHypRL.adaptation=@GatedAdaptation()` (None)"
+    assert told[OURS][:2] == [gate, "`GatedAdaptation.adaptation=@RestartedAdaptation()`"]
+    assert told["adapted from one start"][:2] == [gate, "`GatedAdaptation.adaptation=@PromptAdaptation()`"]
     assert told["no Q"] == ["`HypLatent.lambda_reg=0.0` (0.1)"]
     assert told["MLP U-Net"] == ["`HypLatent.generator=@MLPUNetGenerator()` (@UNet1DGenerator())"]
     assert told["retrieval"] == ["the method `Retrieval` in place of `GenHypRL`"]

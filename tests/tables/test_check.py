@@ -144,7 +144,7 @@ def test_another_number_of_seeds_is_refused(committed: Result) -> None:
         for row in result["rows"]:
             row["n_seeds"] = 1 if row["method"] == "gen-hyprl" else row["n_seeds"]
 
-    with pytest.raises(UserError, match="gen-hyprl has . seeds committed, 1 now"):
+    with pytest.raises(UserError, match=r"gen-hyprl has . seeds committed, 1 now"):
         check(committed, changed(committed, one_seed))
 
 
