@@ -112,8 +112,10 @@ def test_the_result_is_of_the_bundled_stores(path: Path) -> None:
 def test_a_run_of_the_recipe_as_it_is_now_could_be_held_against_it(path: Path) -> None:
     committed = read_result(path)
     today = copy.deepcopy(committed)
-    today["provenance"]["config"] = resolve(committed["recipe"], committed["scale"]).recipe.described()
+    today["provenance"]["config"] = config = resolve(committed["recipe"], committed["scale"]).recipe.described()
     refuse_unlike(committed, today)
+    alone = {row["n_seeds"] for row in committed["rows"] if row["method"] in config.get("one_seed", ())}
+    assert alone <= {1}
 
 
 @each_result

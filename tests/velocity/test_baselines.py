@@ -30,6 +30,9 @@ def test_both_are_trained_and_scored_beside_the_papers_numbers(cheetah_stores: C
     assert set(averages) == {*OURS, *ROWS, *TOLD}
     assert all(row["value"] < 0 for row in averages.values())
     assert len({row["value"] for row in averages.values()}) == len(averages)
+    # One rollout stage a row. MACAW's three rows share one training; Prompt-DT's and cloning's are two more, and
+    # Gen-HypRL's two rows share the autoencoder: two sets of latents, two generators, one HypFormer, two assemblies.
+    assert result["provenance"]["stages"] == len(averages) + 3 + 8
     gains = {row["minus"] for row in result["comparisons"] if row["method"] == "gen-hyprl"}
     assert {*ROWS, *TOLD} <= gains
 
