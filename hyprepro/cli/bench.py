@@ -99,11 +99,21 @@ def learning(
     task: Annotated[
         list[str] | None,
         typer.Option(
-            "--task", help="A Meta-World task, or velocity-0.750. May be repeated.", show_default="three of Meta-World"
+            "--task",
+            help="A Meta-World task, or velocity-0.750. May be repeated.",
+            show_default="three tasks, two velocities",
         ),
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Agents of each task and trainer.")] = 3,
-    updates: Annotated[int, typer.Option("--updates", min=1, help="Gradient steps an agent, one an env step.")] = 5000,
+    updates: Annotated[
+        int | None,
+        typer.Option(
+            "--updates",
+            min=1,
+            help="Gradient steps an agent, one an env step.",
+            show_default="5,000; at a velocity 20,000",
+        ),
+    ] = None,
     points: Annotated[
         int, typer.Option("--points", min=1, help="Tests of each agent after the one at the start.")
     ] = 10,

@@ -12,21 +12,35 @@ from hyprepro.cli.progress import RunProgress
 from hyprepro.cli.recipes import choose_executor, open_cache
 from hyprepro.errors import UserError
 
-TASKS = ("reach", "handle-press", "faucet-close")
+TASKS = ("reach", "handle-press", "faucet-close", "velocity-0.750", "velocity-1.500")
 SCORES = ("returns", "success")
+UPDATES, CHEETAH_UPDATES = 5_000, 20_000
+"""Gradient steps of a Meta-World task and of a velocity: the returns of both trainers have risen well by then."""
+SETTINGS = {"learning_rate": 1e-3, "batch_size": 256, "initial_temperature": 0.2}
+"""Of both trainers, `VelocitySAC`'s; with Make-An-Agent's smaller steps and larger temperature, little is learnt."""
 
 
 def compare(
     tasks: Sequence[str],
     seeds: int,
-    updates: int,
+    updates: int | None,
     points: int,
     episodes: int,
     products: str,
     workers: int | None,
     cache: Path | None,
 ) -> dict[str, Any]:
-    """Train what is not in the cache, and compare: settings, and by task what `tables.learning.compared` finds.
+    """Train what is not in the cache, and compare: by task its settings and what `tables.learning.compared` finds.
+
+    Args:
+        tasks: Meta-World tasks and velocities.
+        seeds: Agents of each task and trainer.
+        updates: Gradient steps an agent; None, as many as `UPDATES` says.
+        points: Tests of each agent after the one at the start.
+        episodes: Of a test.
+        products: Of the batched trainer.
+        workers: Processes; None, as many as there are processors.
+        cache: Of finished runs.
 
     Raises:
         UserError: An unknown task or kind of products, fewer updates than points.
@@ -50,13 +64,12 @@ def compare(
         curves = {trainer: _joined(runs[task, trainer], store) for trainer in TRAINERS}
         marks = curves[TRAINERS[0]]["updates"]
         by_score = {score: compared({name: c[score] for name, c in curves.items()}, marks) for score in SCORES}
-        found[task] = {**by_score.pop("returns"), "success": by_score["success"]}
-    first = next(iter(runs.values()))[0]
+        training = runs[task, TRAINERS[0]][0].training.described()
+        found[task] = {**by_score["returns"], "success": by_score["success"], "training": training}
     return {
         "name": "learning",
         "overlaps": all(each["overlaps"] for each in found.values()),
         "tasks": found,
-        "training": first.training.described(),
         "seeds": seeds,
         "episodes": episodes,
         "versions": versions(),
@@ -64,7 +77,7 @@ def compare(
 
 
 def _runs(
-    tasks: Sequence[str], seeds: int, updates: int, points: int, episodes: int, products: str
+    tasks: Sequence[str], seeds: int, updates: int | None, points: int, episodes: int, products: str
 ) -> dict[tuple[str, str], list[Any]]:
     """The stages of each task and trainer: one for the stack, one a seed for the reference."""
     from hyprepro.collectors.collection import SACSettings, SACTraining
@@ -73,20 +86,20 @@ def _runs(
 
     if products not in ("float32", "bfloat16"):
         raise UserError(f"There are no products in {products!r}.", where="--products", fix="float32 or bfloat16")
-    if updates < points:
+    if updates is not None and updates < points:
         raise UserError(f"{points} points need at least as many updates, not {updates}.", where="--updates")
-    every = updates // points
-    plain: dict[str, Any] = {
-        "critic_updates": 0,
-        "updates_per_step": 1.0,
-        "updates": every * points,
-        "checkpoint_every": every,
-    }
-    stacked = SACTraining(sac=SACSettings.model_validate({"products": products}), **plain)
-    reference = SACTraining(sac=SACSettings(), trainer="stable-baselines3", **plain)
     numbers = range(seeds)
     runs: dict[tuple[str, str], list[Any]] = {}
     for task in dict.fromkeys(map(check_arena, tasks)):
+        every = (updates or (CHEETAH_UPDATES if task.startswith("velocity-") else UPDATES)) // points
+        plain: dict[str, Any] = {
+            "critic_updates": 0,
+            "updates_per_step": 1.0,
+            "updates": every * points,
+            "checkpoint_every": every,
+        }
+        stacked = SACTraining(sac=SACSettings.model_validate(SETTINGS | {"products": products}), **plain)
+        reference = SACTraining(sac=SACSettings.model_validate(SETTINGS), trainer="stable-baselines3", **plain)
         runs[task, "stacked"] = [LearningRun(stacked, task, tuple(numbers), episodes)]
         runs[task, "stable-baselines3"] = [LearningRun(reference, task, (seed,), episodes) for seed in numbers]
     return runs
@@ -102,7 +115,7 @@ def _joined(stages: Sequence[Any], store: Any) -> dict[str, Any]:
 
 
 def show(found: dict[str, Any]) -> None:
-    """A line a task."""
+    """Two lines a task."""
     for task, each in found["tasks"].items():
         ours, peer = (
             "{:8.1f} [{:.1f}, {:.1f}]".format(*(each[name][part][-1] for part in ("mean", "low", "high")))
@@ -110,6 +123,8 @@ def show(found: dict[str, Any]) -> None:
         )
         share = f"{sum(each['overlap'])} of {len(each['overlap'])}"
         console.line(f"{task:<16} return at the end: batched {ours}, stable-baselines3 {peer}; {share} overlap")
+        mean, low, high = (each["difference"][name] for name in ("mean", "low", "high"))
+        console.line(f"{'':<16} mean return over all tests, batched less other: {mean:+.1f} [{low:.1f}, {high:.1f}]")
 
 
 def write(found: dict[str, Any], folder: Path) -> None:
