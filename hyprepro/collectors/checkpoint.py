@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -28,3 +30,11 @@ def load_checkpoint(work: Path) -> dict[str, Any] | None:
         return None
     state: dict[str, Any] = torch.load(work / _FILE, weights_only=True)
     return state
+
+
+def publish(checkpoint: Path, result: Path) -> None:
+    """Give a large checkpoint file its name as a result too: a kill before the artifact is whole costs nothing."""
+    try:
+        os.link(checkpoint, result)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(checkpoint, result)

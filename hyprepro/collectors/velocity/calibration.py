@@ -109,14 +109,15 @@ def _seconds(work: Callable[[], object], seconds: float) -> float:
 
 
 def _working_bytes(stages: Sequence[Stage]) -> int:
-    """Transitions that are kept in the cache."""
-    steps = 0
+    """Transitions and experts' checkpoints that are kept in the cache."""
+    steps = policies = 0
     for stage in stages:
         if isinstance(stage, TrainParent):
             steps += stage.rounds * HORIZON * stage.training.environments
         elif isinstance(stage, TrainExperts):
             steps += stage.rounds * HORIZON * len(stage.velocities)
-    return steps * _BYTES_A_STEP
+            policies += len(stage.checkpoints) * len(stage.velocities)
+    return steps * _BYTES_A_STEP + policies * 4 * CHEETAH_LAYOUT.size
 
 
 def _stored_bytes(collection: VelocityCollection) -> int:

@@ -9,7 +9,8 @@ import numpy as np
 
 from hyprepro.collectors.velocity.collection import VelocityCollection
 from hyprepro.collectors.velocity.harvest import SIGNIFICANT_BITS
-from hyprepro.collectors.velocity.settings import VelocitySAC
+from hyprepro.collectors.velocity.settings import ExpertTraining, VelocitySAC, VelocitySelection
+from hyprepro.envs.velocities import HORIZON
 from hyprepro.stores.info import store_info
 
 
@@ -19,9 +20,10 @@ def data_card(
     """Markdown: contents and quality by velocity, route, schedule, versions, limits."""
     zoo, episodes = store_info(policies), store_info(trajectories)
     folded = store_info(parent)["tasks"] if parent is not None else {}
-    training, selection, sac = collection.experts, collection.selection, collection.experts.sac
+    training, selection = collection.experts, collection.selection
     rows = [_row(t, zoo["tasks"][t], folded.get(t), episodes["tasks"].get(t, {"counts": {}})) for t in zoo["tasks"]]
     versions = ", ".join(f"{library} {version}" for library, version in zoo["versions"].items())
+    recipe = _selection_lines(training, selection) + _expert_lines(training) + _parent_lines(collection)
     means = _means(zoo["tasks"], folded)
     tested = ", ".join(f"{v:.3f}" for v in collection.test_velocities)
     return f"""# Data card: {name}
@@ -41,11 +43,7 @@ Made by `hyprepro collect {name}`; written by that command, not by hand.
 - **Policies**: {zoo["route"]["summary"]}.
   MLPs 17 -> 64 -> 64 with mean and log-std heads of 6, ReLU, 6,092 parameters, {selection.weights}; the deterministic
   action is tanh(mean). Weights act on raw observations.
-- **Which policies**: the {selection.rule} {selection.policies} checkpoints of each velocity's run, taken every
-  {training.checkpoint_every} updates. `step` counts the environment steps of that run alone.
-- **SAC of an expert**: {training.updates} updates of {sac.batch_size} transitions, {training.updates_per_step} an
-  environment step, {_sac_line(sac)}, transitions shared: {training.sharing}.
-{_parent_lines(collection)}- **Test velocities** ({tested}): the parent never stepped nor was relabelled with
+{recipe}- **Test velocities** ({tested}): the parent never stepped nor was relabelled with
   them; their experts are ceilings, trained in a stack of their own.
 - **Episodes** hold 200 steps: first the offline ones with SAC's exploration noise, {selection.offline_episodes} of
   sources from early to late and {selection.expert_episodes} of stored experts (split train, of test velocities split
@@ -57,6 +55,37 @@ Made by `hyprepro collect {name}`; written by that command, not by hand.
 - **Digests**: policies `{zoo["digest"]}`, trajectories `{episodes["digest"]}`.
 - **Licence**: that of this repository. No data of others is contained.
 """
+
+
+def _selection_lines(training: ExpertTraining, selection: VelocitySelection) -> str:
+    every, begun = training.checkpoint_every, max(training.checkpoints_from, training.checkpoint_every)
+    made, steps = 1 + (training.updates - begun) // every, every / training.updates_per_step
+    stored = f"{selection.rule} {selection.policies}" + f" of every {selection.stride}th" * (selection.stride > 1)
+    lines = [
+        f"- **Which policies**: each velocity's run leaves {made} checkpoints, one every {steps:,.0f} steps",
+        f"  ({every:,} updates) from step {_steps(training, begun):,} on. Stored are the {stored}.",
+        "  `step` counts the environment steps of that run alone.",
+    ]
+    if selection.acceptance is not None:
+        lines += [
+            f"  A checkpoint that returns more than {selection.acceptance:g} less than the policy that its run started",
+            "  from is passed over.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _expert_lines(training: ExpertTraining) -> str:
+    sac, own = training.sac, _steps(training, training.updates)
+    return (
+        f"- **SAC of an expert**: {training.updates:,} updates of {sac.batch_size} transitions, "
+        f"{training.updates_per_step:g} an environment step\n  ({own:,} steps a velocity), {_sac_line(sac)},\n"
+        f"  transitions shared: {training.sharing}.\n"
+    )
+
+
+def _steps(training: ExpertTraining, updates: int) -> int:
+    """Environment steps of one agent after so many updates, those before the first included."""
+    return round(updates / training.updates_per_step) + training.first_rounds * HORIZON
 
 
 def _parent_lines(collection: VelocityCollection) -> str:

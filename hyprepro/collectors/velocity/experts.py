@@ -15,12 +15,12 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from hyprepro.artifacts import Report, Stage
+from hyprepro.collectors.checkpoint import publish
 from hyprepro.collectors.velocity.learner import Batch, Networks, Sizes
-from hyprepro.collectors.velocity.loop import ROUNDING, Loop
+from hyprepro.collectors.velocity.loop import PREFIX, ROUNDING, Loop
 from hyprepro.collectors.velocity.memory import Memory, Transitions
 from hyprepro.collectors.velocity.parent import CONDITION, Parent, TrainParent, condition
 from hyprepro.collectors.velocity.settings import ExpertTraining
@@ -28,10 +28,14 @@ from hyprepro.envs.velocities import HORIZON, velocity_reward
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 
 _SHOWN = 6  # velocities whose return the progress shows
+_POLICIES, _MARKS = "policies.npy", "marks.npy"
 
 
 class Experts(NamedTuple):
-    """Flat policies `[K, A, P]` after `updates` `[K]` and `steps` `[K]` of each agent, parent's not counted."""
+    """Flat policies `[K, A, P]` after `updates` `[K]` and `steps` `[K]` of each agent, parent's not counted.
+
+    The first is where the run started. Policies are mapped from a file, so that hundreds of them take no memory.
+    """
 
     params: NDArray[np.float32]
     updates: NDArray[np.int64]
@@ -64,20 +68,24 @@ class TrainExperts(Stage):
         per_round = self.training.updates_per_step * HORIZON
         return self.training.first_rounds + math.ceil(self.training.updates / per_round - ROUNDING)
 
+    @property
+    def checkpoints(self) -> list[int]:
+        """Updates after which policies are kept: the start, then those of the schedule."""
+        training = self.training
+        return sorted({0, *range(training.checkpoints_from, training.updates + 1, training.checkpoint_every)})
+
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Write policies.safetensors."""
+        """Write policies.npy and marks.npy."""
         parent = self.parent.load(inputs["parent"]) if self.parent is not None else None
         run = _Run(self, parent, work, report)
         run.train()
-        kept = np.array(run.marks, dtype=np.int64)
-        params: NDArray[Any] = np.stack(run.kept)
-        save_file(
-            {"params": params, "updates": kept[:, 0].copy(), "steps": kept[:, 1].copy()}, work / "policies.safetensors"
-        )
+        np.save(work / _MARKS, np.array(run.marks, dtype=np.int64).T)
+        run.kept.flush()
+        publish(work / f"{PREFIX}{_POLICIES}", work / _POLICIES)
 
     def load(self, path: Path) -> Experts:
         """All kept policies."""
-        return Experts(**load_file(path / "policies.safetensors"))
+        return Experts(np.load(path / _POLICIES, mmap_mode="r"), *np.load(path / _MARKS))
 
 
 class _Run(Loop[ExpertTraining]):
@@ -100,7 +108,13 @@ class _Run(Loop[ExpertTraining]):
             self.begin(parent.networks.fold(told, CONDITION))
             self.normaliser = parent.normaliser
         self.sources = self._sources(stage)
-        self.kept: list[NDArray[np.float32]] = []
+        self.due = stage.checkpoints
+        self.kept = np.lib.format.open_memmap(
+            work / f"{PREFIX}{_POLICIES}",
+            mode="w+" if self.is_new else "r+",
+            dtype=np.float32,
+            shape=(len(self.due), count, CHEETAH_LAYOUT.size),
+        )
         self.marks: list[list[int]] = []
 
     def _sources(self, stage: TrainExperts) -> tuple[str, ...]:
@@ -163,9 +177,9 @@ class _Run(Loop[ExpertTraining]):
 
     def after_updates(self) -> None:
         """Keep the policies that are due, and tell how the last round went."""
-        while self.updates >= len(self.kept) * self.settings.checkpoint_every:
-            self.kept.append(self.learner.networks.flat(CHEETAH_LAYOUT, self.normaliser))
-            self.marks.append([len(self.marks) * self.settings.checkpoint_every, self.steps // self.cheetahs])
+        while len(self.marks) < len(self.due) and self.updates >= self.due[len(self.marks)]:
+            self.kept[len(self.marks)] = self.learner.networks.flat(CHEETAH_LAYOUT, self.normaliser)
+            self.marks.append([self.due[len(self.marks)], self.steps // self.cheetahs])
             self._report()
 
     def _report(self) -> None:
@@ -182,9 +196,9 @@ class _Run(Loop[ExpertTraining]):
         )
 
     def state(self) -> dict[str, Any]:
-        """What this kind of run adds to a checkpoint."""
-        return {"kept": [torch.from_numpy(k) for k in self.kept], "marks": self.marks}
+        """What this kind of run adds to a checkpoint; the policies themselves are in their file."""
+        return {"marks": self.marks}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take it back."""
-        self.kept, self.marks = [k.numpy() for k in state["kept"]], state["marks"]
+        self.marks = state["marks"]

@@ -19,6 +19,7 @@ from hyprepro.collectors.velocity.parent import TrainParent
 from hyprepro.collectors.velocity.rollouts import Run, returns, roll
 from hyprepro.collectors.velocity.settings import VelocitySelection
 from hyprepro.envs.velocities import velocity_task
+from hyprepro.errors import UserError
 
 SIGNIFICANT_BITS = 9
 """Of the numbers in recorded episodes."""
@@ -67,33 +68,65 @@ class HarvestVelocity(Stage):
         """How many are run, for scores and for the store."""
         selection = self.selection
         recorded = selection.offline_episodes + selection.expert_episodes + selection.prompt_episodes
-        return self._candidates * selection.starts + recorded
+        return self._at_once * selection.starts + recorded
 
     @property
-    def _candidates(self) -> int:
-        """Checkpoints that are scored."""
-        every = 1 + self.experts.training.updates // self.experts.training.checkpoint_every
-        return min(every, self.selection.policies) if self.selection.rule == "last" else every
+    def candidates(self) -> list[int]:
+        """Rows of the run's checkpoints that may be stored, ascending; its start only if nothing else was kept."""
+        return sorted(range(len(self.experts.checkpoints) - 1, 0, -self.selection.stride)) or [0]
+
+    @property
+    def _at_once(self) -> int:
+        """Candidates that are scored together: all, or by the rule "last" as many as are still wanted at the start."""
+        rows = len(self.candidates)
+        return min(rows, self.selection.policies) if self.selection.rule == "last" else rows
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Write policies.safetensors and episodes.safetensors."""
+        """Write policies.safetensors and episodes.safetensors.
+
+        Raises:
+            UserError: No checkpoint is as good as the selection asks for.
+        """
         experts = self.experts.load(inputs["experts"])
-        params = experts.params[:, self.experts.velocities.index(self.velocity)]
-        tried = params[-self._candidates :].astype(self.selection.weights).astype(np.float32)
+        params, steps = experts.params[:, self.experts.velocities.index(self.velocity)], experts.steps
+        chosen, scores = self._select(params)
+        stored = params[chosen].astype(self.selection.weights)
+        kept = [
+            Kept(weights, self.seed, int(steps[row]), math.nan, scores[row], self.split)
+            for weights, row in zip(stored, chosen, strict=True)
+        ]
+        report.progress(1, 1, episode_return=float(np.mean([scores[row] for row in chosen])))
+        early = params if self.parent is None else self.parent.load(inputs["parent"]).policies(self.velocity)
+        scored = [(self.seed, steps[row], math.nan, score) for row, score in sorted(scores.items())]
+        save_harvest(work, kept, list(self._record(early, stored.astype(np.float32))), scored)
+
+    def _select(self, params: NDArray[np.float32]) -> tuple[list[int], dict[int, float]]:
+        """Rows of the stored checkpoints, ascending, and the mean return of each that was scored."""
+        selection, rows, scores = self.selection, self.candidates, dict[int, float]()
+        least, accepted = -math.inf, list[int]()
+        if selection.acceptance is not None:
+            scores |= self._scored(params, [0])
+            least = scores[0] - selection.acceptance
+        while rows and len(accepted) < selection.policies:
+            rows, some = rows[: -self._at_once], rows[-self._at_once :]
+            scores |= self._scored(params, some)
+            accepted = [row for row in some if scores[row] >= least] + accepted
+        if not accepted:
+            raise UserError(
+                f"No checkpoint of {self.task} returns {least:.1f}, which VelocitySelection.acceptance asks for.",
+                where=f"best: {max(scores[row] for row in self.candidates):.1f}",
+                fix="train longer or more carefully (ExpertTraining), or raise VelocitySelection.acceptance",
+            )
+        if selection.rule == "best":
+            accepted.sort(key=lambda row: scores[row])
+        return sorted(accepted[-selection.policies :]), scores
+
+    def _scored(self, params: NDArray[np.float32], rows: list[int]) -> dict[int, float]:
+        """Mean return of checkpoints, as they would be stored, over the selection's starts."""
+        tried = params[rows].astype(self.selection.weights).astype(np.float32)
         starts = [start_seed("scoring", i) for i in range(self.selection.starts)]
         found = returns(tried, np.full(len(tried), self.velocity), starts).mean(1)
-        steps = experts.steps[-self._candidates :]
-        chosen = np.sort(np.argsort(found, kind="stable")[-self.selection.policies :])
-        kept = [
-            Kept(
-                tried[i].astype(self.selection.weights), self.seed, int(steps[i]), math.nan, float(found[i]), self.split
-            )
-            for i in chosen
-        ]
-        report.progress(1, 1, episode_return=float(found[chosen].mean()))
-        early = params if self.parent is None else self.parent.load(inputs["parent"]).policies(self.velocity)
-        scored = np.stack([np.full(len(found), self.seed), steps, np.full(len(found), math.nan), found], axis=1)
-        save_harvest(work, kept, list(self._record(early, tried[chosen])), scored)
+        return dict(zip(rows, found.tolist(), strict=True))
 
     def load(self, path: Path) -> Harvest:
         """The velocity's policies and episodes."""

@@ -39,7 +39,8 @@ _STREAMS: dict[Stream, range] = {
 ROUNDING = 1e-6
 """So that 35 steps of 1/35 make a whole update."""
 
-_PREFIX = "checkpoint-"  # files of this prefix outlive a kill
+PREFIX = "checkpoint-"
+"""Files of this prefix outlive a kill."""
 
 
 def start_seed(stream: Stream, index: int) -> int:
@@ -79,8 +80,8 @@ class Loop(ABC, Generic[Settings]):
         self.generator = torch.Generator().manual_seed(int(words[0]))
         self.rng = np.random.default_rng(int(words[1]))
         self.batch = CheetahBatch(cheetahs)
-        self.is_new = not (has_checkpoint(work) and Memory.exists(work, _PREFIX))
-        self.memory = Memory(work, rounds, cheetahs, _PREFIX, self.is_new)
+        self.is_new = not (has_checkpoint(work) and Memory.exists(work, PREFIX))
+        self.memory = Memory(work, rounds, cheetahs, PREFIX, self.is_new)
         size = CHEETAH_LAYOUT.observation_size
         self.normaliser = Normaliser(np.zeros(size), np.ones(size))
         self.round = self.steps = self.updates = 0

@@ -69,6 +69,7 @@ class ExpertTraining(Component):
         "all", "whose transitions an agent learns from besides its own, rewards recomputed for its velocity"
     )
     checkpoint_every: int = setting(250, "gradient steps between kept policies", ge=1)
+    checkpoints_from: int = setting(0, "gradient steps before the first of these; where a run starts is kept too", ge=0)
     agents_at_once: int = setting(35, "agents trained as one stack in one process", ge=1)
 
 
@@ -78,7 +79,11 @@ class VelocitySelection(Component):
 
     slot = "velocity_selection"
     policies: int = setting(16, "stored policies a velocity", ge=1)
-    rule: Literal["last", "best"] = setting("last", "which: the last checkpoints, or those of the highest return")
+    rule: Literal["last", "best"] = setting("last", "which of the accepted: the last, or those of the highest return")
+    stride: int = setting(1, "checkpoints from one candidate to the next, counted back from the last", ge=1)
+    acceptance: float | None = setting(
+        None, "what a stored policy may return less than the one its run started from; None stores any", ge=0
+    )
     starts: int = setting(10, "fresh starts on which each checkpoint's return is measured", ge=1, le=1000)
     offline_episodes: int = setting(
         12, "offline episodes a velocity of the parent's checkpoints, early to late, with exploration noise", ge=0
