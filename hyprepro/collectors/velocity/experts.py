@@ -116,6 +116,7 @@ class _Run(Loop[ExpertTraining]):
             shape=(len(self.due), count, CHEETAH_LAYOUT.size),
         )
         self.marks: list[list[int]] = []
+        self.reported = 0
 
     def _sources(self, stage: TrainExperts) -> tuple[str, ...]:
         """Where the parts of a batch come from."""
@@ -180,10 +181,12 @@ class _Run(Loop[ExpertTraining]):
         while len(self.marks) < len(self.due) and self.updates >= self.due[len(self.marks)]:
             self.kept[len(self.marks)] = self.learner.networks.flat(CHEETAH_LAYOUT, self.normaliser)
             self.marks.append([self.due[len(self.marks)], self.steps // self.cheetahs])
+        if self.round > self.reported or self.updates >= self.settings.updates:
             self._report()
 
     def _report(self) -> None:
         """Returns of the last whole round, exploration noise included."""
+        self.reported = self.round
         fields, last = self.memory.fields, self.round - 1
         actions, speeds = (torch.from_numpy(fields[name][last]) for name in ("actions", "speeds"))
         totals = torch.as_tensor(velocity_reward(speeds, actions, torch.tensor(self.velocities))).sum(0).tolist()

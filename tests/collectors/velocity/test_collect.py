@@ -24,10 +24,12 @@ from hyprepro.collectors.velocity.settings import (
     VelocitySAC,
     VelocitySelection,
 )
+from hyprepro.config import files
 from hyprepro.envs.cheetah import CheetahVel, task_velocity, velocity_reward
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 from hyprepro.policies.stacked import StackedPolicies
+from hyprepro.registry import resolve
 from hyprepro.stores.policy_store import PolicyStore
 from hyprepro.stores.trajectory_store import TrajectoryStore
 
@@ -181,7 +183,7 @@ def test_killed_experts_go_on_to_the_same_policies(
     stage = TrainExperts(PARENT, EXPERTS, (0.3, 2.55), 0)
     whole = made(stage, cache, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        made(stage, cache, tmp_path / "killed", Stop(5))
+        made(stage, cache, tmp_path / "killed", Stop(2))
     continued = made(stage, cache, tmp_path / "killed")
     np.testing.assert_array_equal(continued.params, whole.params)
     assert whole.updates.tolist() == [0, 5, 10, 15, 20]
@@ -348,6 +350,19 @@ def test_the_default_collection_covers_the_issue() -> None:
     assert collection.test_velocities == (0.225, 0.6, 1.2, 1.8, 2.025)
     assert VelocityCollection(first=0.0).grid[37] == 2.846
     assert len(collection.stages()) == 40
+
+
+def test_the_shipped_collection_has_the_papers_schedule() -> None:
+    """40 velocities with 800 checkpoints each, one every 500 steps from step 150,000 on."""
+    collection = resolve(files.named_file("collections", "cheetah-vel"), slot="collection").recipe
+    assert isinstance(collection, VelocityCollection)
+    training = collection.experts
+    for stage in collection.stages():
+        checkpoints = stage.experts.checkpoints[1:]
+        steps = [training.first_rounds * 200 + round(u / training.updates_per_step) for u in checkpoints]
+        assert steps == list(range(150_000, 550_000, 500))
+        assert set(np.diff(stage.candidates)) == {collection.selection.stride}
+        assert len(stage.candidates) >= collection.selection.policies
 
 
 def test_a_file_that_describes_no_collection_is_refused(tmp_path: Path) -> None:
