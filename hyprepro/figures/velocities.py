@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hyprepro.artifacts import write_atomically
 from hyprepro.envs.velocities import task_velocity
@@ -76,17 +78,20 @@ def _points(store: PolicyStore) -> dict[str, Any]:
 
 
 def _runs(store: PolicyStore) -> dict[str, Any]:
-    """The checkpoints' steps `[k]` and their returns, averaged over the velocities of a split `[k]`."""
-    tables = {task: store.meta(task) for task in store.tasks}
-    first = next(iter(tables.values()))
-    if any(not np.array_equal(table["step"], first["step"]) for table in tables.values()):
-        return {"steps": []}
-    found: dict[str, Any] = {"steps": first["step"]}
+    """The steps of which every velocity stores a checkpoint `[k]`, and their returns, averaged by split `[k]`."""
+    tables = [store.meta(task) for task in store.tasks]
+    steps = reduce(np.intersect1d, [table["step"] for table in tables])
+    found: dict[str, Any] = {"steps": steps}
     for split in ("train", "test"):
-        rows = [table["return"] for table in tables.values() if (table["split"] == split).all()]
+        rows = [_at(table, steps) for table in tables if (table["split"] == split).all()]
         if rows:
             found[split] = np.mean(rows, axis=0)
     return found
+
+
+def _at(table: dict[str, Any], steps: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
+    """A velocity's returns at given steps `[k]`, averaged over the runs that have one."""
+    return np.array([table["return"][table["step"] == step].mean() for step in steps])
 
 
 def _draw_points(axis: Axes, experts: dict[str, Any], parent: dict[str, Any] | None) -> None:
