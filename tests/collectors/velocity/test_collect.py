@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,38 +15,22 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from hyprepro.artifacts import ArtifactCache, Report, Stage
+from hyprepro.artifacts import ArtifactCache, Report
 from hyprepro.cli import app
 from hyprepro.collectors.velocity import loop
 from hyprepro.collectors.velocity.collection import VelocityCollection
 from hyprepro.collectors.velocity.experts import TrainExperts
-from hyprepro.collectors.velocity.harvest import HarvestVelocity
 from hyprepro.collectors.velocity.memory import Memory
-from hyprepro.collectors.velocity.parent import CONDITION, TrainParent, condition
-from hyprepro.collectors.velocity.settings import (
-    ExpertTraining,
-    ParentTraining,
-    VelocitySAC,
-    VelocitySelection,
-)
+from hyprepro.collectors.velocity.parent import CONDITION, condition
 from hyprepro.config import files
 from hyprepro.envs.cheetah import CheetahVel, task_velocity, velocity_reward
-from hyprepro.errors import UserError
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 from hyprepro.policies.stacked import StackedPolicies
 from hyprepro.registry import resolve
+from hyprepro.stores.info import store_info
 from hyprepro.stores.policy_store import PolicyStore
 from hyprepro.stores.trajectory_store import TrajectoryStore
-
-SAC = VelocitySAC(batch_size=8, critic_width=8)
-PARENT = TrainParent(
-    ParentTraining(
-        sac=SAC, updates=60, environments=2, updates_per_step=0.075, first_rounds=1, report_every=20, checkpoints=3
-    ),
-    (0.3, 1.05, 2.55),
-    0,
-)
-EXPERTS = ExpertTraining(sac=SAC, updates=20, updates_per_step=0.05, checkpoint_every=5)
+from tests.collectors.velocity.tiny import EXPERTS, FEW, PARENT, made
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +50,6 @@ def collected(tmp_path_factory: pytest.TempPathFactory, cache: ArtifactCache) ->
     again = CliRunner().invoke(app, [*arguments, "--dry-run"])
     assert "0 stages to do" in again.output
     return out
-
-
-def made(stage: Stage, cache: ArtifactCache, work: Path, report: Report | None = None) -> Any:
-    work.mkdir(exist_ok=True)
-    stage.run(work, {name: cache.make(source) for name, source in stage.inputs.items()}, report or Report())
-    return stage.load(work)
 
 
 def test_the_command_line_writes_stores_of_every_velocity(collected: Path) -> None:
@@ -192,6 +175,24 @@ def test_killed_experts_go_on_to_the_same_policies(
     assert np.abs(whole.params[-1] - whole.params[0]).max() > 1e-4
 
 
+def test_a_killed_collection_goes_on_to_the_same_stores(collected: Path, cache: ArtifactCache, tmp_path: Path) -> None:
+    """Kill -9 of the command while the experts train, its parent being finished."""
+    for parent in cache.root.glob("velocity-parent-*"):
+        shutil.copytree(parent, tmp_path / "cache" / parent.name)
+    arguments = ["collect", "cheetah-vel-smoke", "--out", str(tmp_path), "--cache", str(tmp_path / "cache")]
+    program = [sys.executable, "-c", "from hyprepro.cli import main; main()", *arguments, "--workers", "0"]
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any("started 3 experts" in line for line in process.stderr)
+        os.kill(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not list(tmp_path.glob("*.h5"))
+    done = CliRunner().invoke(app, [*arguments, "--workers", "0"])
+    assert done.exit_code == 0, done.output
+    for name in ("cheetah-vel-smoke.policies.h5", "cheetah-vel-smoke.trajectories.h5"):
+        assert store_info(tmp_path / name)["digest"] == store_info(collected / name)["digest"]
+
+
 def test_the_folded_parent_acts_as_the_parent_told_the_velocity(cache: ArtifactCache) -> None:
     parent = PARENT.load(cache.make(PARENT))
     raw = np.random.default_rng(0).normal(size=(20, 17)) * parent.normaliser.scale + parent.normaliser.mean
@@ -237,78 +238,12 @@ def test_from_scratch_no_parent_is_needed(cache: ArtifactCache, tmp_path: Path, 
     assert found.episodes[0].split == "train"
 
 
-FEW = VelocitySelection(policies=2, starts=1, offline_episodes=2, expert_episodes=1, prompt_episodes=1)
-
-
-def test_the_best_checkpoints_can_be_chosen(cache: ArtifactCache, tmp_path: Path) -> None:
-    collection = VelocityCollection(
-        train=(3, 13, 33),
-        test=(),
-        parent=PARENT.training,
-        experts=EXPERTS,
-        selection=FEW.model_copy(update={"rule": "best"}),
-    )
-    found = made(collection.stages()[2], cache, tmp_path / "best")
-    assert len(found.scored) == 4  # where the run started is no candidate
-    assert sorted(p.returns for p in found.policies) == sorted(found.scored[:, 3])[-2:]
-
-
 def test_a_late_schedule_keeps_the_start_and_what_comes_after(cache: ArtifactCache, tmp_path: Path) -> None:
     whole = made(TrainExperts(PARENT, EXPERTS, (0.3, 2.55), 0), cache, tmp_path / "whole")
     late = EXPERTS.model_copy(update={"checkpoints_from": 12, "checkpoint_every": 4})
     found = made(TrainExperts(PARENT, late, (0.3, 2.55), 0), cache, tmp_path / "late")
     assert found.updates.tolist() == [0, 12, 16, 20]
     np.testing.assert_array_equal(found.params[[0, -1]], whole.params[[0, -1]])
-
-
-def harvest_of(cache: ArtifactCache, work: Path, **selection: Any) -> Any:
-    """Of the velocity 1.05, whose run keeps its start and the policies after 5, 10, 15 and 20 updates."""
-    chosen = FEW.model_copy(update=selection)
-    experts = TrainExperts(PARENT, EXPERTS, (0.3, 1.05, 2.55), 0)
-    return made(HarvestVelocity(PARENT, experts, chosen, 1.05, "train", 0), cache, work)
-
-
-def test_stored_checkpoints_are_a_stride_apart(cache: ArtifactCache, tmp_path: Path) -> None:
-    steps = [policy.step for policy in harvest_of(cache, tmp_path / "all", policies=4).policies]
-    assert [p.step for p in harvest_of(cache, tmp_path / "two", stride=2).policies] == steps[1::2]
-    assert [p.step for p in harvest_of(cache, tmp_path / "three", stride=3).policies] == steps[::3]
-    assert len(harvest_of(cache, tmp_path / "five", stride=5).policies) == 1
-
-
-@pytest.fixture
-def scores(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What the four checkpoints return; the start returns -5."""
-    found: list[float] = []
-
-    def returns(params: np.ndarray, velocities: np.ndarray, seeds: Any) -> np.ndarray:
-        return np.repeat([[-5.0]] if len(params) == 1 else np.array(found)[:, None], len(seeds), axis=1)
-
-    monkeypatch.setattr("hyprepro.collectors.velocity.harvest.returns", returns)
-    return found
-
-
-@pytest.mark.parametrize(
-    ("selection", "stored"),
-    [
-        ({"acceptance": 1.0}, [-4.0, -6.0]),
-        ({"acceptance": 0.0}, [-4.0]),
-        ({"acceptance": None}, [-4.0, -9.0, -6.0, -20.0]),
-        ({"acceptance": 5.0, "rule": "best", "policies": 2}, [-4.0, -6.0]),
-    ],
-)
-def test_only_checkpoints_as_good_as_accepted_are_stored(
-    cache: ArtifactCache, tmp_path: Path, scores: list[float], selection: dict[str, Any], stored: list[float]
-) -> None:
-    scores += [-4.0, -9.0, -6.0, -20.0]
-    found = harvest_of(cache, tmp_path / "some", **({"policies": 4} | selection))
-    assert [policy.returns for policy in found.policies] == stored
-
-
-def test_a_run_that_only_fell_is_refused(cache: ArtifactCache, tmp_path: Path, scores: list[float]) -> None:
-    scores += [-16.0, -15.0, -15.5, -16.0]
-    with pytest.raises(UserError, match=r"No checkpoint of velocity-1\.050 returns -6\.0") as refused:
-        harvest_of(cache, tmp_path / "none", policies=4, acceptance=1.0)
-    assert refused.value.where == "best: -15.0"
 
 
 @pytest.mark.parametrize(
