@@ -20,6 +20,9 @@ from hyprepro.stores.policy_store import PolicyStore
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_MARKED = 50
+"""Checkpoints up to which each has a dot."""
+
 
 def plot_returns(path: Path, plot: Path) -> None:
     """One store's returns as a file.
@@ -120,6 +123,7 @@ def _draw_curve(axis: Axes, curve: dict[str, Any]) -> None:
 def _draw_runs(axis: Axes, runs: dict[str, Any]) -> None:
     for split, colour in (("train", canvas.BLUE), ("test", canvas.RED)):
         if split in runs:
-            axis.plot(runs["steps"], runs[split], ".-", color=colour, label=f"{split} velocities")
+            marker = "." if len(runs["steps"]) <= _MARKED else ""
+            axis.plot(runs["steps"], runs[split], marker=marker, color=colour, label=f"{split} velocities")
     axis.set(xlabel="environment steps of a velocity's own run", ylabel="mean return", title="The experts go on")
     axis.legend(loc="center right")
