@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import model_validator
+
 from hyprepro.collectors.base import Weights
 from hyprepro.recipe import Component, component, setting
 
@@ -71,6 +73,14 @@ class ExpertTraining(Component):
     checkpoint_every: int = setting(250, "gradient steps between kept policies", ge=1)
     checkpoints_from: int = setting(0, "gradient steps before the first of these; where a run starts is kept too", ge=0)
     agents_at_once: int = setting(35, "agents trained as one stack in one process", ge=1)
+
+    @model_validator(mode="after")
+    def _keeps_some(self) -> ExpertTraining:
+        if self.checkpoints_from > self.updates:
+            raise ValueError(
+                f"no policy is kept: the first is due after {self.checkpoints_from} of {self.updates} updates"
+            )
+        return self
 
 
 @component

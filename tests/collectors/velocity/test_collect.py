@@ -257,6 +257,9 @@ def test_a_late_schedule_keeps_the_start_and_what_comes_after(cache: ArtifactCac
         ("VelocityCollection.last=0.05", "must rise"),
         ("VelocityCollection.route='scratch'", "no parent"),
         ("ParentTraining.updates=0", "at least 1"),
+        ("ExpertTraining.checkpoints_from=30_000", "no policy is kept"),
+        ("VelocitySelection.stride=0", "at least 1"),
+        ("VelocitySelection.acceptance=-1.0", "at least 0"),
         ("VelocityCollection.train=()", "at least 1"),
     ],
 )
