@@ -13,13 +13,14 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 CONSTRAINTS = ("-c", "constraints.txt")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+IN_PARALLEL = ("-n", "2", "--dist", "loadfile")  # tests of one file share its expensive fixtures
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the test suite with the tested versions of everything: nox -s tests -- -k artifacts."""
     session.install("-e", ".[dev]", *CONSTRAINTS)
-    session.run("pytest", *session.posargs, env=ONE_THREAD)
+    session.run("pytest", *IN_PARALLEL, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session
@@ -45,8 +46,7 @@ def reproduce(session: nox.Session) -> None:
     fresh = folder / "table1" / "result.json"
     session.run("hyprepro", "run", "table1", "--out", str(fresh.parent), "--cache", str(folder / "cache"))
     session.run("hyprepro", "check", "table1", "--result", str(fresh))
-    session.run("pytest", "tests/regression", *session.posargs, env=ONE_THREAD | {"HYPREPRO_FRESH": str(fresh)})
-    session.run("pytest", "tests/regression", env={**ONE_THREAD, "HYPREPRO_FRESH": str(fresh / "result.json")})
+    session.run("pytest", "tests/regression", *session.posargs, env={**ONE_THREAD, "HYPREPRO_FRESH": str(fresh)})
 
 
 @nox.session(default=False)
@@ -71,7 +71,7 @@ def minimums(session: nox.Session) -> None:
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
     lowest = [re.sub(r">=([^,]+).*", r"==\1", requirement) for requirement in project["dependencies"]]
     session.install("-e", ".[dev]", *lowest)
-    session.run("pytest", *session.posargs, env=ONE_THREAD)
+    session.run("pytest", *IN_PARALLEL, *session.posargs, env=ONE_THREAD)
 
 
 @nox.session(default=False)

@@ -8,8 +8,10 @@ the artifact under the stage's lock and makes nothing.
 
 On this machine, two processes of one thread beat one process of two threads on small networks and MuJoCo, and one
 thread computes the same sums in the same order every time. Workers live as long as the run, so that a stage does not
-pay for imports or environments again. A worker that loses its parent stops at once; its artifact's lock goes with it,
-and the next run continues from the checkpoint.
+pay for imports or environments again. A run that ends, by itself, by Ctrl-C or by an error, kills its workers and waits
+for them. A worker that loses its parent to a kill -9 stops by itself as soon as it gets a moment of the processor, and
+so does Python's helper process beside it; what is promised is a minute, on however busy a machine. Its artifact's lock
+goes with it, and the next run continues from the checkpoint.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,9 +53,7 @@ class Run:
     @property
     def digest(self) -> str:
         """SHA-256 over the rows, the comparisons and the records."""
-        text = "\n".join(",".join(map(str, record)) for record in self.outcome.records)
-        numbers = [list(self.outcome.rows), list(self.outcome.comparisons)]
-        return fingerprint([*numbers, hashlib.sha256(text.encode()).hexdigest()])
+        return digest(self.outcome.records, self.outcome.rows, self.outcome.comparisons)
 
     def result(self) -> dict[str, Any]:
         """The content of result.json."""
@@ -79,6 +77,14 @@ class Run:
             "comparisons": list(self.outcome.comparisons),
             "profiles": list(self.outcome.profiles),
         }
+
+
+def digest(
+    records: Iterable[tuple[Any, ...]], rows: Iterable[Mapping[str, Any]], comparisons: Iterable[Mapping[str, Any]]
+) -> str:
+    """SHA-256 over the rows, the comparisons and the records of a result."""
+    text = "\n".join(",".join(map(str, record)) for record in records)
+    return fingerprint([list(rows), list(comparisons), hashlib.sha256(text.encode()).hexdigest()])
 
 
 def write_result(
@@ -140,4 +146,9 @@ def _equal(one: Path, other: Path, name: str) -> bool:
 
 
 def _write_json(path: Path, data: Any) -> None:
-    path.write_text(json.dumps(data, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(result_text(data), encoding="utf-8")
+
+
+def result_text(data: Any) -> str:
+    """The JSON text of a result or a configuration."""
+    return json.dumps(data, indent=1, allow_nan=False) + "\n"

@@ -51,6 +51,18 @@ def descendants(pid: int) -> list[int]:
     return children + [below for child in children for below in descendants(child)]
 
 
+GONE_WITHIN = 60.0
+"""Seconds that a process of a run may live on after the run's end, however busy the machine is (`executors`)."""
+
+
+def assert_all_end(pids: list[int]) -> None:
+    """All processes end soon, and by themselves."""
+    deadline = time.monotonic() + GONE_WITHIN
+    while alive := [pid for pid in pids if is_alive(pid)]:
+        assert time.monotonic() < deadline, f"processes {alive} go on without their run"
+        time.sleep(0.01)
+
+
 def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
@@ -185,10 +197,7 @@ def test_killed_at_random_moments_the_same_command_gives_the_same_result(cache: 
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         kills += 1
-        gone_by = time.monotonic() + 5
-        while any(is_alive(pid) for pid in workers) and time.monotonic() < gone_by:
-            time.sleep(0.01)
-        assert not any(is_alive(pid) for pid in workers), "orphaned workers go on"
+        assert_all_end(workers)
         assert kills < 60, "the run makes no progress between kills"
     assert kills >= 2
     assert digests(cache, targets) == digests(whole, targets)
@@ -213,6 +222,7 @@ def test_an_interrupt_ends_the_run_and_its_workers(cache: ArtifactCache, tmp_pat
     while not (tmp_path / "log").exists():
         time.sleep(0.01)
     workers = descendants(process.pid)
+    assert workers
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=10) != 0
-    assert not any(is_alive(pid) for pid in workers)
+    assert process.wait(timeout=GONE_WITHIN) != 0
+    assert_all_end(workers)

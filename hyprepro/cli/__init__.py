@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from hyprepro.cli import bench, check, collect, diff, doctor, explain, figure, generate, listing, run, store
+from hyprepro.cli import adopt, bench, check, collect, diff, doctor, explain, figure, generate, listing, run, store
 from hyprepro.cli.main import PanelGroup
 
 app = typer.Typer(
@@ -46,6 +46,7 @@ app.command("list")(listing.list_)
 app.command()(explain.explain)
 app.command()(diff.diff)
 app.command()(check.check)
+app.command()(adopt.adopt)
 app.command()(generate.generate)
 app.command()(figure.figure)
 app.command()(collect.collect)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,7 +22,16 @@ from hyprepro.cli.arguments import (
     WorkersOption,
 )
 from hyprepro.cli.progress import RunProgress
-from hyprepro.cli.recipes import Choice, choose, choose_executor, committed_result, open_cache, use_device
+from hyprepro.cli.recipes import (
+    Choice,
+    choose,
+    choose_executor,
+    committed_result,
+    open_cache,
+    run_command,
+    use_device,
+)
+from hyprepro.errors import UserError
 
 if TYPE_CHECKING:
     from hyprepro.artifacts import ArtifactCache
@@ -35,8 +44,14 @@ FreshOption = Annotated[
 CommittedOption = Annotated[
     Path | None,
     typer.Option(
-        "--committed", metavar="FILE", help="The result.json to hold it against.", show_default="results/RECIPE/SCALE"
+        "--committed",
+        metavar="FILE",
+        help="The result.json to hold it against.",
+        show_default="the reference in results/RECIPE/SCALE",
     ),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be run and held against what, and stop.")
 ]
 
 
@@ -46,6 +61,7 @@ def check(
     variant: VariantOption = None,
     fresh: FreshOption = None,
     committed: CommittedOption = None,
+    dry_run: DryRunOption = False,
     workers: WorkersOption = None,
     executor: ExecutorOption = "local",
     address: AddressOption = None,
@@ -53,35 +69,72 @@ def check(
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Check that every reproduced number lies in the committed interval; exit code 1 if one does not.
+    """Check that every reproduced number lies in the reference's interval; exit code 1 if one does not.
 
-    Without --result the recipe runs now. It reuses finished stages; name an empty folder by --cache to make all anew.
+    References are the committed results (`results/`, and a copy in the wheel), which no run writes. Without --result
+    the recipe runs now. It reuses finished stages; name an empty folder by --cache to make all anew.
     """
-    from hyprepro.tables.check import check_files
+    from hyprepro.tables.check import check
     from hyprepro.tables.result import read_result
 
     use_device(device)
     chosen = choose_executor(executor, address, workers)
     choice = choose(recipe, scale, variant, None, None, None)
-    reference = committed or committed_result(choice.recipe, choice.is_custom)
+    reference = committed or committed_result(choice.recipe)
+    before = read_result(reference)  # refuse a damaged file before the work, not after it
+    held = f"{reference}, made {before['provenance'].get('date', 'at an unknown time')}"
     if fresh is not None:
-        violations = check_files(reference, fresh)
+        _refuse_itself(reference, fresh, choice)
+        if dry_run:
+            console.line(f"{fresh} would be held against {held}")
+            return
+        now = read_result(fresh)
     else:
-        read_result(reference)  # refuse a damaged file before the work, not after it
+        store = open_cache(cache)
+        _announce(choice, store, chosen.workers, held, to_result=dry_run)
+        if dry_run:
+            return
         with tempfile.TemporaryDirectory(prefix="hyprepro-check-") as folder:
-            _run(choice, Path(folder), open_cache(cache), chosen, quiet=json)
-            violations = check_files(reference, Path(folder) / "result.json")
-    numbers = len(read_result(reference)["rows"])
+            _run(choice, Path(folder), store, chosen, quiet=json)
+            now = read_result(Path(folder) / "result.json")
+    _report(check(before, now), reference, before, json)
+
+
+def _report(violations: list[str], reference: Path, before: dict[str, Any], json: bool) -> None:
+    """Print what was found; exit code 1 if anything was."""
+    numbers, made = len(before["rows"]), before["provenance"].get("date")
     if json:
-        console.print_json({"committed": str(reference), "numbers": numbers, "violations": violations})
+        found = {"committed": str(reference), "made": made, "numbers": numbers, "violations": violations}
+        console.print_json(found)
     elif violations:
-        console.line(f"{len(violations)} differences from {reference}:", style="red")
+        console.line(f"{len(violations)} differences from {reference}, made {made}:", style="red")
         for violation in violations:
             console.line(f"  {violation}")
     else:
-        console.line(f"Reproduced: all {numbers} numbers of {reference}.")
+        console.line(f"Reproduced: all {numbers} numbers of {reference}, made {made}.")
     if violations:
         raise typer.Exit(1)
+
+
+def _refuse_itself(reference: Path, fresh: Path, choice: Choice) -> None:
+    """A file that is held against itself always agrees."""
+    if reference.exists() and fresh.exists() and reference.samefile(fresh):
+        raise UserError(
+            "This is the reference itself, and it cannot be held against itself.",
+            where=f"--result {fresh}",
+            fix=f"Make a fresh one with: {run_command(choice.recipe)}, and name the result.json that it writes.",
+        )
+
+
+def _announce(choice: Choice, cache: ArtifactCache, workers: int, held: str, to_result: bool) -> None:
+    """Say what will be run, how long it will take, and what it is held against."""
+    from hyprepro.cli.run import summary_of
+    from hyprepro.pipeline import plan
+
+    say = console.line if to_result else console.note
+    for text in summary_of(plan(choice.recipe, cache), workers):
+        say(text)
+    say(f"The result {'would' if to_result else 'will'} be held against {held}")
 
 
 def _run(choice: Choice, folder: Path, cache: ArtifactCache, executor: Executor, quiet: bool) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hyprepro.cli.arguments import DEFAULT_SCALE
 from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from hyprepro.experiment import Experiment
 
 DEFAULT_CACHE = Path(".hyprepro")
-RESULTS = Path("results")
+RUNS = Path("runs")
+"""Where runs write unless told otherwise. References stand elsewhere, and no run writes them (`references`)."""
 DEVICES = ("cpu", "cuda")
 EXECUTORS = ("local", "ray")
 DEFAULT_WORKERS = 2
@@ -37,10 +39,22 @@ class Choice:
     is_custom: bool
 
     def folder(self, out: Path | None) -> Path:
-        """Where its result goes: `out`, or a folder of `results/` that no other choice writes to."""
-        from hyprepro.pipeline import results_folder
+        """Where its result goes: `out`, or a folder of `runs/` that no other choice writes to.
 
-        return out or results_folder(RESULTS, self.recipe, self.is_custom)
+        Raises:
+            UserError: `out` lies among the references.
+        """
+        from hyprepro.pipeline import results_folder
+        from hyprepro.references import is_reference
+
+        folder = out or results_folder(RUNS, self.recipe, self.is_custom)
+        if is_reference(folder):
+            raise UserError(
+                "This folder holds references, which results are held against; no run writes there.",
+                where=f"--out {folder}",
+                fix="Leave out --out to write to runs/. A finished run becomes a reference by: hyprepro adopt RUN",
+            )
+        return folder
 
 
 def choose(
@@ -68,25 +82,33 @@ def choose(
     return Choice(resolved.recipe, resolved.operative_config, is_custom)
 
 
-def committed_result(recipe: Experiment, is_custom: bool = False) -> Path:
-    """The committed result.json of a recipe: under the working folder, else in the checkout.
+def committed_result(recipe: Experiment) -> Path:
+    """The reference of a recipe: the working folder's, the checkout's, or the wheel's.
 
     Raises:
         UserError: if there is none.
     """
     from hyprepro.pipeline import results_folder
+    from hyprepro.references import roots
     from hyprepro.results import RESULT
 
-    checkout = Path(__file__).resolve().parents[2]
-    places = [results_folder(root / RESULTS, recipe, is_custom) / RESULT for root in (Path.cwd(), checkout)]
+    places = [results_folder(root, recipe) / RESULT for root in roots()]
     found = next((path for path in places if path.is_file()), None)
     if found is None:
+        run = results_folder(RUNS, recipe)
         raise UserError(
             "There is no committed result of this recipe.",
             where="looked for " + ", ".join(str(path) for path in dict.fromkeys(places)),
-            fix=f"Make one with: hyprepro run {recipe.name}",
+            fix=f"Name one with --committed FILE, or make it: {run_command(recipe)}; hyprepro adopt {run}",
         )
     return found
+
+
+def run_command(recipe: Experiment) -> str:
+    """The command line that runs a recipe as it is, with its scale and variant where they are not the defaults."""
+    scale = f" --scale {recipe.scale}" if recipe.scale != DEFAULT_SCALE else ""
+    variant = f" --variant {recipe.variant}" if recipe.variant != "ours" else ""
+    return f"hyprepro run {recipe.name}{scale}{variant}"
 
 
 def use_device(name: str | None) -> None:

@@ -35,7 +35,7 @@ OutOption = Annotated[
         "--out",
         metavar="DIR",
         help="Where the result goes.",
-        show_default="results/RECIPE/SCALE, or a folder of its own",
+        show_default="runs/RECIPE/SCALE, or a folder of its own",
     ),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and stop.")]
@@ -83,18 +83,26 @@ def _dry_run(choice: Choice, folder: Path, cache: Any, workers: int, json: bool)
     from hyprepro.pipeline import plan
 
     planned = plan(choice.recipe, cache)
-    seconds = planned.expected_seconds(workers)
     if json:
         stages = [{"stage": p.stage.label, "status": p.status, "seconds": round(p.seconds, 1)} for p in planned.stages]
+        seconds = planned.expected_seconds(workers)
         summary = {"recipe": choice.recipe.described(), "folder": str(folder), "stages": stages, "seconds": seconds}
         console.print_json(summary)
         return
     _print_plan(planned)
     console.line()
-    done = len(planned.stages) - len(planned.to_do)
-    console.line(f"{len(planned.to_do)} stages to do, {done} finished or not needed")
-    console.line(f"About {duration(seconds)} on {workers} workers")
+    for text in summary_of(planned, workers):
+        console.line(text)
     console.line(f"The result would be written to {folder}")
+
+
+def summary_of(planned: Plan, workers: int) -> list[str]:
+    """What is to be done and how long it will take, for people."""
+    done = len(planned.stages) - len(planned.to_do)
+    return [
+        f"{len(planned.to_do)} stages to do, {done} finished or not needed",
+        f"About {duration(planned.expected_seconds(workers))} on {workers} workers",
+    ]
 
 
 def _print_plan(planned: Plan) -> None:

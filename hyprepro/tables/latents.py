@@ -25,7 +25,15 @@ import numpy as np
 from hyprepro.errors import UserError
 from hyprepro.stages.latent_records import TRUE, LatentRecord
 from hyprepro.tables.result import MAIN, Summary
-from hyprepro.tables.statistics import RESAMPLES, Bootstrap, Estimate, FloatArray, average, difference
+from hyprepro.tables.statistics import (
+    RESAMPLES,
+    Bootstrap,
+    Estimate,
+    FloatArray,
+    average,
+    difference,
+    weighted_sums,
+)
 
 METRIC = "latent_distance"
 PROTOCOL = "latents"
@@ -60,20 +68,20 @@ Score = Callable[[Clouds, FloatArray], FloatArray]
 
 
 def _own(clouds: Clouds, weights: FloatArray) -> FloatArray:
-    return weights @ clouds.own.T
+    return weighted_sums(weights, clouds.own.T)
 
 
 def _nearest(clouds: Clouds, weights: FloatArray) -> FloatArray:
-    return weights @ clouds.nearest.T
+    return weighted_sums(weights, clouds.nearest.T)
 
 
 def _centroid(clouds: Clouds, weights: FloatArray) -> FloatArray:
-    distance: FloatArray = np.linalg.norm(np.einsum("bp,spk->bsk", weights, clouds.offset), axis=2)
+    distance: FloatArray = np.linalg.norm(weighted_sums(weights, clouds.offset.swapaxes(0, 1)), axis=2)
     return distance
 
 
 def _energy(clouds: Clouds, weights: FloatArray) -> FloatArray:
-    each = [((weights @ contrast) * weights).sum(axis=1) for contrast in clouds.contrast]
+    each = [(weighted_sums(weights, contrast) * weights).sum(axis=1) for contrast in clouds.contrast]
     energy: FloatArray = np.maximum(np.stack(each, axis=1), 0.0)  # never negative but for rounding
     return energy
 

@@ -28,6 +28,7 @@ from hyprepro.tables.statistics import (
     average,
     difference,
     interquartile_mean,
+    weighted_sums,
 )
 
 if TYPE_CHECKING:
@@ -153,10 +154,12 @@ class _Table:
         """Mean returns `[B, S]` on resampled policies and starts, computed once."""
         place = (key, totals.velocity)
         if place not in self._samples:
-            _, policies, starts = totals.values.shape
-            by_policy = self._bootstrap.counts(f"policies of {key} at {totals.task}", policies) / policies
-            by_start = self._bootstrap.counts(f"starts at {totals.task}", starts) / starts
-            self._samples[place] = np.einsum("bp,spg,bg->bs", by_policy, totals.values, by_start, optimize=True)
+            seeds, policies, starts = totals.values.shape
+            by_policy = self._bootstrap.counts(f"policies of {key} at {totals.task}", policies)
+            by_start = self._bootstrap.counts(f"starts at {totals.task}", starts)
+            episodes = (by_policy[:, :, None] * by_start[:, None]).reshape(len(by_start), policies * starts)
+            sums = weighted_sums(episodes, totals.values.reshape(seeds, policies * starts).T)
+            self._samples[place] = sums / (policies * starts)
         return self._samples[place]
 
 

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 RESAMPLES = 2000
 DIGITS = 6
-"""Decimals that are kept: far below any sampling error, and equal on every platform."""
+"""Decimals that are kept: far below any sampling error. They are equal on every processor, since all sums are taken in
+an order of ours (`weighted_sums`) and none by the BLAS library."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,25 @@ class Outcomes:
     success: FloatArray
     validation: FloatArray | None = None
 
-    @property
-    def per_policy(self) -> FloatArray:
-        """Mean success over goals `[S, P]`."""
-        mean: FloatArray = self.success.mean(axis=2)
-        return mean
+
+def weighted_sums(weights: FloatArray, values: FloatArray) -> FloatArray:
+    """The sums over p of `weights[b, p] * values[p, ...]`: `[B, P]` and `[P, ...]` to `[B, ...]`.
+
+    The terms are added one after the other, p by p. A matrix product adds them in an order that depends on the
+    processor, and so do its last bits; these sums are the same bits everywhere. Products of whole numbers, as below,
+    need no such care: they are exact in any order.
+    """
+    total = np.zeros((len(weights), *values.shape[1:]))
+    columns = np.ascontiguousarray(weights.T).reshape(*weights.T.shape, *[1] * (values.ndim - 1))
+    for column, value in zip(columns, values, strict=True):
+        total += column * value
+    return total
 
 
 def mean_scores(outcomes: Outcomes, counts: FloatArray) -> FloatArray:
     """Mean success `[B, S]` when policy p occurs `counts[b, p]` times."""
-    scores: FloatArray = counts @ outcomes.per_policy.T / counts.sum(axis=1, keepdims=True)
+    won = counts @ outcomes.success.sum(axis=2).T  # whole numbers
+    scores: FloatArray = won / (counts.sum(axis=1, keepdims=True) * outcomes.success.shape[2])
     return scores
 
 
@@ -68,8 +78,9 @@ def top_scores_validated(outcomes: Outcomes, counts: FloatArray, k: int) -> Floa
     """Top-k `[B, S]` picked by success on validation goals and scored on others."""
     if outcomes.validation is None:
         raise ValueError("there are no validation records")
-    pairs = zip(outcomes.validation, outcomes.per_policy, strict=True)
-    return np.array([top_k(counts, rank, value, k) for rank, value in pairs]).T
+    pairs = zip(outcomes.validation, outcomes.success.sum(axis=2), strict=True)
+    scores: FloatArray = np.array([top_k(counts, rank, won, k) for rank, won in pairs]).T / outcomes.success.shape[2]
+    return scores
 
 
 def top_k(counts: FloatArray, rank: FloatArray, value: FloatArray, k: int) -> FloatArray:
@@ -78,7 +89,7 @@ def top_k(counts: FloatArray, rank: FloatArray, value: FloatArray, k: int) -> Fl
     Args:
         counts: How often each policy occurs `[B, P]`.
         rank: What is sorted by `[P]`.
-        value: What is averaged `[P]`.
+        value: What is averaged `[P]`: whole numbers, so that the sums are exact.
         k: How many; at least k policies must occur.
     """
     levels = np.unique(rank)[::-1]

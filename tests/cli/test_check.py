@@ -16,7 +16,7 @@ include 'recipes/table1.gin'
 Recipe.name = 'tiny'
 Recipe.seen = ('door-open',)
 Recipe.below = ()
-Recipe.prompts_per_task = 2
+Recipe.prompts_per_task = 5
 Recipe.methods = (@Expert(), @MeanPolicy())
 Recipe.protocols = (@StrictProtocol(),)
 DataSource.policies = '{policies}'
@@ -63,8 +63,60 @@ def test_a_fresh_run_reproduces_the_committed_numbers(check) -> None:
     assert outcome.stdout.startswith("Reproduced: all ")
 
 
+def test_it_says_what_it_holds_the_numbers_against(check, folder: Path) -> None:
+    reference = folder / "committed" / "result.json"
+    made = json.loads(reference.read_text())["provenance"]["date"]
+    outcome = check()
+    assert f"{reference}, made {made}" in outcome.stdout
+    assert check("--json", "--result", edited(folder, lambda data: None)).json["made"] == made
+
+
+def test_it_announces_the_work_and_a_dry_run_does_none(check, folder: Path) -> None:
+    outcome = check("--dry-run", "--cache", folder / "empty")
+    assert outcome.code == 0
+    assert "2 stages to do, 0 finished or not needed" in outcome.stdout
+    assert "on 0 workers" in outcome.stdout
+    assert "would be held against" in outcome.stdout
+    assert not (folder / "empty").exists()
+    assert "stages to do" in check().stderr
+
+
 def test_a_result_file_can_stand_for_the_run(check, folder: Path) -> None:
-    assert check("--result", folder / "committed" / "result.json", "--json").json["violations"] == []
+    assert check("--result", edited(folder, lambda data: None), "--json").json["violations"] == []
+
+
+def test_the_reference_is_not_held_against_itself(check, folder: Path) -> None:
+    words = check("--result", folder / "committed" / "result.json").assert_one_panel().words
+    assert "held against itself" in words
+
+
+def test_a_run_writes_beside_the_reference_and_a_falsified_number_of_it_fails_the_check(
+    hyprepro, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    common = ["tiny.gin", "--scale", "scale.gin", "--workers", 0, "--cache", folder / "cache"]
+    assert hyprepro("run", *common, "--out", "fresh").code == 0
+    reference = Path.cwd() / hyprepro("adopt", "fresh", "--json").json["reference"] / "result.json"
+    before = reference.read_bytes()
+
+    assert hyprepro("run", *common, "-b", "Recipe.title = 'x'").code == 0  # where it writes by default
+    assert hyprepro("check", *common).code == 0
+    (fresh,) = (folder / "runs" / "tiny").glob("*/result.json")
+    result = json.loads(fresh.read_text())
+    row = result["rows"][0]
+    row.update(value=1.0 - row["value"], ci95=[1.0 - row["value"]] * 2)
+    fresh.write_text(json.dumps(result))
+    outcome = hyprepro("check", *common, "--result", fresh)
+    assert outcome.code == 1, outcome.stderr
+    assert f"differences from {reference}" in outcome.stdout
+    assert reference.read_bytes() == before
+
+
+def test_no_run_writes_among_the_references(hyprepro, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "results").mkdir(exist_ok=True)
+    words = hyprepro("run", "tiny.gin", "--out", folder / "results" / "tiny" / "mine").assert_one_panel().words
+    assert "hyprepro adopt" in words
 
 
 def test_a_number_that_moved_fails_the_check(check, folder: Path) -> None:

@@ -79,10 +79,10 @@ def test_a_run_writes_all_files_prints_the_table_and_has_nothing_to_do_again(run
 def test_a_changed_recipe_never_writes_over_the_plain_one(run, tmp_path: Path) -> None:
     first = run()
     second = run("-b", "StrictProtocol.base_seed=5")
-    folders = sorted((tmp_path / "results" / "table1").iterdir())
+    folders = sorted((tmp_path / "runs" / "table1").iterdir())
     assert len(folders) == 2
     assert all(folder.name.startswith("smoke-custom-") for folder in folders)
-    assert all(str(Path("results") / "table1" / "smoke-custom-") in each.stderr for each in (first, second))
+    assert all(str(Path("runs") / "table1" / "smoke-custom-") in each.stderr for each in (first, second))
 
 
 def test_the_device_reaches_the_keys_of_the_stages(run, monkeypatch: pytest.MonkeyPatch) -> None:

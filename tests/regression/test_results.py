@@ -16,17 +16,13 @@ from typing import Any
 import pytest
 from pytest_regressions.num_regression import NumericRegressionFixture
 
-from hyprepro.evaluation.records import read_records
-from hyprepro.figures.latents import LATENTS
 from hyprepro.registry import resolve
-from hyprepro.stages.latent_records import read_latents
+from hyprepro.results import digest
 from hyprepro.stores.bundle import DataSource
 from hyprepro.tables.check import check, refuse_unlike, tolerance
-from hyprepro.tables.latents import summarise_latents
 from hyprepro.tables.report import report_of
-from hyprepro.tables.result import read_result, summarise
-from hyprepro.tables.returns import summarise_returns
-from hyprepro.velocity import records
+from hyprepro.tables.result import read_result
+from hyprepro.tables.summaries import read_summary
 from hyprepro.velocity.data import CheetahData
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,23 +72,11 @@ def test_every_committed_result_is_required() -> None:
 @each_result
 def test_the_rows_follow_from_the_records(path: Path) -> None:
     result = read_result(path)
-    config = result["provenance"]["config"]
-    if config["component"] == "LatentRecipe":
-        summary = summarise_latents(read_latents(path.parent / LATENTS))
-    elif config["component"] == "VelocityRecipe":
-        returns = records.read_records(path.parent / "records.csv.gz")
-        summary = summarise_returns(returns, recipe=result["recipe"], reference=config["reference"])
-    else:
-        tasks = {name: config[name] for name in ("seen", "below", "unseen")}
-        summary = summarise(
-            read_records(path.parent / "records.csv.gz"),
-            recipe=result["recipe"],
-            reference=config["reference"],
-            **tasks,
-        )
+    records, summary = read_summary(path.parent, result)
     assert summary.rows == result["rows"]
     assert summary.comparisons == result["comparisons"]
     assert summary.profiles == result["profiles"]
+    assert digest(records, summary.rows, summary.comparisons) == result["digest"]
 
 
 @each_result

@@ -96,5 +96,5 @@ def test_a_profile_falls_from_left_to_right_inside_its_band() -> None:
 def test_the_area_under_a_profile_is_the_mean() -> None:
     tasks = runs(np.array([0.2, 0.5, 0.8]), policies=50)
     profile = performance_profile(tasks, Bootstrap(10))
-    mean = np.mean([task.per_policy.mean() for task in tasks.values()])
+    mean = np.mean([task.success.mean() for task in tasks.values()])
     assert np.mean(profile.share[:-1]) == pytest.approx(mean)  # the scores lie on the grid
