@@ -98,7 +98,10 @@ class Stage(ABC):
 
     @property
     def cost(self) -> float:
-        """Expected seconds on one slow core; only the order of the work and the plan's estimate depend on it."""
+        """About how many seconds on one core; the order of the work depends on it, and the plan's estimate.
+
+        It must grow with the settings as the work does; `calibration` corrects it by what stages really took.
+        """
         return 1.0
 
     @property
@@ -265,7 +268,7 @@ class ArtifactCache:
         return self._is_intact(self.path_of(stage), stage)
 
     def manifest(self, stage: Stage) -> dict[str, Any]:
-        """The manifest of a finished artifact: kind, version, key, settings, inputs, files, digest, seconds."""
+        """The manifest of a finished artifact: kind, version, key, settings, inputs, files, digest, seconds, cost."""
         data: dict[str, Any] = json.loads((self.path_of(stage) / MANIFEST).read_text(encoding="utf-8"))
         return data
 
@@ -321,6 +324,7 @@ class ArtifactCache:
             "files": files,
             "digest": fingerprint({name: value for name, value in files.items() if name != METRICS}),
             "seconds": round(seconds, 3),
+            "cost": stage.cost,
         }
         write_atomically(work / MANIFEST, json.dumps(manifest, indent=1).encode())
 

@@ -18,6 +18,7 @@ from typing import Any, Literal, runtime_checkable
 from typing import Protocol as StructuralType
 
 from hyprepro.artifacts import ArtifactCache, Stage, device, explain_os_error
+from hyprepro.calibration import STARTUP_SECONDS, Calibration
 from hyprepro.evaluation.protocols import Protocol, ValidationProtocol
 from hyprepro.evaluation.records import with_variant, write_records
 from hyprepro.evaluation.stage import Rollouts
@@ -144,7 +145,7 @@ class PlannedStage:
     Attributes:
         stage: The stage.
         status: "finished" (its artifact exists), "to do", or "not needed" (only finished stages were made from it).
-        seconds: What it took when finished, else what is expected on one slow core.
+        seconds: What it took when finished, else what is expected here.
     """
 
     stage: Stage
@@ -180,9 +181,11 @@ class Plan:
 
     def expected_seconds(self, workers: int) -> float:
         """Wall time on so many workers: the work divided among them, or its longest chain if that is longer."""
+        if not self.to_do:
+            return 0.0
         cost = {planned.stage.key: planned.seconds for planned in self.to_do}
         stages = [planned.stage for planned in self.to_do]
-        return max(sum(cost.values()) / max(workers, 1), longest_chain(stages, cost))
+        return STARTUP_SECONDS + max(sum(cost.values()) / max(workers, 1), longest_chain(stages, cost))
 
 
 def longest_chain(stages: Sequence[Stage], seconds: Mapping[str, float]) -> float:
@@ -204,7 +207,8 @@ def plan(recipe: Experiment, cache: ArtifactCache) -> Plan:
     files = recipe.data.files()
     targets = recipe.targets(files)
     todo = {stage.key for stage in missing(targets, cache)}
-    stages = tuple(_planned(stage, stage.key in todo, cache) for stage in with_inputs(targets))
+    calibration = Calibration.of(cache.root) if todo else None
+    stages = tuple(_planned(stage, cache, calibration if stage.key in todo else None) for stage in with_inputs(targets))
     return Plan(recipe, files, stages, targets)
 
 
@@ -269,9 +273,10 @@ def with_inputs(targets: Sequence[Stage]) -> list[Stage]:
     return list(found.values())
 
 
-def _planned(stage: Stage, is_to_do: bool, cache: ArtifactCache) -> PlannedStage:
-    if is_to_do:
-        return PlannedStage(stage, "to do", stage.cost)
+def _planned(stage: Stage, cache: ArtifactCache, calibration: Calibration | None) -> PlannedStage:
+    """A stage that is to do has a calibration."""
+    if calibration is not None:
+        return PlannedStage(stage, "to do", calibration.seconds(stage))
     if cache.is_finished(stage):
         return PlannedStage(stage, "finished", float(cache.manifest(stage)["seconds"]))
     return PlannedStage(stage, "not needed", 0.0)

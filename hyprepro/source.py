@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 
 PLUMBING = frozenset(
-    f"hyprepro.{name}" for name in ("artifacts", "errors", "execution", "executors", "ray_executor", "recipe", "source")
+    f"hyprepro.{name}"
+    for name in ("artifacts", "calibration", "errors", "execution", "executors", "ray_executor", "recipe", "source")
 )
 """Modules that move results around without changing them."""
 

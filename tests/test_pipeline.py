@@ -16,6 +16,7 @@ from hyprepro.errors import UserError
 from hyprepro.evaluation.protocols import PaperProtocol, StrictProtocol, ValidationProtocol
 from hyprepro.evaluation.records import read_records
 from hyprepro.execution import Event
+from hyprepro.calibration import STARTUP_SECONDS
 from hyprepro.pipeline import Recipe, plain_line, plan, results_folder, run_recipe, training_seconds
 from hyprepro.stages.data import training_tasks
 from tests.conftest import TinyStores
@@ -81,9 +82,10 @@ def test_a_plan_names_every_stage_once_after_its_inputs(recipe: Recipe, cache: A
 def test_the_expected_time_is_the_work_divided_or_the_longest_chain(recipe: Recipe, cache: ArtifactCache) -> None:
     planned = plan(recipe, cache)
     work = sum(p.seconds for p in planned.stages)
-    chain = max(p.stage.cost + sum(s.cost for s in p.stage.inputs.values()) for p in planned.stages)
-    assert planned.expected_seconds(1) == pytest.approx(work)
-    assert planned.expected_seconds(1000) == pytest.approx(chain)
+    seconds = {p.stage.key: p.seconds for p in planned.stages}
+    chain = max(sum(seconds[s.key] for s in (p.stage, *p.stage.inputs.values())) for p in planned.stages)
+    assert planned.expected_seconds(1) == pytest.approx(STARTUP_SECONDS + work)
+    assert planned.expected_seconds(1000) == pytest.approx(STARTUP_SECONDS + chain)
 
 
 def test_a_run_writes_the_records_of_every_method_task_protocol_and_seed(
