@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hyprepro.changes import Departure, differences, gin, labelled, shown
+
+SGD = {"component": "SGD", "rate": 0.1}
+ADAM = {"component": "Adam", "rate": 0.1, "betas": [0.9, 0.99]}
+
+
+def recipe(*methods: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"component": "Recipe", "methods": list(methods), "seeds": 3, **more}
+
+
+def method(name: str, row: str = "", **more: Any) -> dict[str, Any]:
+    return {"component": name, "row": row, **more}
+
+
+def found(one: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    return [(each.path, each.one, each.other) for each in differences(one, other)]
+
+
+def test_equal_recipes_do_not_differ() -> None:
+    one = recipe(method("A", optimiser=SGD))
+    assert found(one, json.loads(json.dumps(one))) == []
+
+
+def test_plain_values_have_paths_and_the_names_that_bindings_use() -> None:
+    one, other = recipe(method("A", optimiser=SGD)), recipe(method("A", optimiser={**SGD, "rate": 0.2}), seeds=1)
+    assert [(each.path, each.setting) for each in differences(one, other)] == [
+        ("methods[A].optimiser.rate", "SGD.rate"),
+        ("seeds", "Recipe.seeds"),
+    ]
+
+
+def test_a_swapped_part_is_one_difference() -> None:
+    one, other = recipe(method("A", optimiser=SGD)), recipe(method("A", optimiser=ADAM))
+    assert found(one, other) == [("methods[A].optimiser", SGD, ADAM)]
+    assert found(one, recipe(method("A", optimiser=None))) == [("methods[A].optimiser", SGD, None)]
+
+
+def test_parts_are_matched_by_name() -> None:
+    one, other = recipe(method("A"), method("B"), method("C")), recipe(method("D"), method("A"), method("C", steps=3))
+    assert found(one, other) == [
+        ("methods[B]", method("B"), None),
+        ("methods[C].steps", None, 3),
+        ("methods[D]", None, method("D")),
+    ]
+
+
+def test_rows_of_one_component_are_told_apart_by_their_own_names() -> None:
+    parts = [method("A", "small"), method("A"), method("A"), method("B")]
+    assert list(labelled(parts)) == ["small", "A", "A#2", "B"]
+    one, other = recipe(*parts), recipe(parts[3], *parts[:3])
+    ((path, before, after),) = found(one, other)
+    assert path == "methods (order)"
+    assert (before, after) == (["small", "A", "A#2", "B"], ["B", "small", "A", "A#2"])
+
+
+def test_a_departure_names_a_shared_part_once_with_every_place() -> None:
+    one = recipe(method("A", optimiser=SGD), method("B", optimiser=SGD))
+    other = recipe(method("A", optimiser=ADAM), method("B", optimiser=ADAM), seeds=1)
+    departure = Departure.of("table1 --scale smoke", one, other)
+    assert [(change.setting, change.paths) for change in departure.changes] == [
+        ("A.optimiser", ("methods[A].optimiser",)),
+        ("B.optimiser", ("methods[B].optimiser",)),
+        ("Recipe.seeds", ("seeds",)),
+    ]
+    inner = {"component": "Net", "optimiser": SGD}
+    one = recipe(method("A", net=inner), method("B", net=inner))
+    other = recipe(method("A", net={**inner, "optimiser": ADAM}), method("B", net={**inner, "optimiser": ADAM}))
+    (change,) = Departure.of("", one, other).changes
+    assert (change.setting, change.paths) == ("Net.optimiser", ("methods[A].net.optimiser", "methods[B].net.optimiser"))
+    assert str(change) == "Net.optimiser = @Adam(rate=0.1, betas=(0.9, 0.99)) (shipped: @SGD(rate=0.1))"
+
+
+def test_a_departure_survives_json_and_nonsense_is_none() -> None:
+    departure = Departure.of("table1", recipe(method("A", optimiser=SGD)), recipe(method("A", optimiser=ADAM)))
+    assert Departure.read(json.loads(json.dumps(departure.to_json()))) == departure
+    for nonsense in (None, 3, "text", [], {}, {"recipe": "x"}, {"recipe": "x", "changes": [1]}, {"changes": 1}):
+        assert Departure.read(nonsense) is None
+
+
+def test_values_are_written_as_gin_writes_them() -> None:
+    assert gin(SGD) == "@SGD()"
+    assert gin([SGD, ADAM]) == "(@SGD(), @Adam(),)"
+    assert gin([0.9, "a"]) == "(0.9, 'a')"
+    assert shown([SGD]) == "(@SGD(rate=0.1),)"
+    assert shown("a" * 50, 10) == "'aaaaaaaaa..."
