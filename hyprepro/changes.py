@@ -35,19 +35,27 @@ class Change:
     """A value that differs from the shipped recipe, once for all places that share it.
 
     Attributes:
-        setting: As a binding names it: `HypLatent.generator`.
+        settings: As bindings name it: `HypLatent.generator`; several where parts of different kinds share it.
         paths: Every place: `methods[GenHypRL].hyplatent.generator`.
         shipped: The value that is shipped.
         here: The value in its place.
     """
 
-    setting: str
+    settings: tuple[str, ...]
     paths: tuple[str, ...]
     shipped: Any
     here: Any
 
     def __str__(self) -> str:
-        return f"{self.setting} = {shown(self.here)} (shipped: {shown(self.shipped)})"
+        places = ", ".join(self.paths)
+        here, shipped = self.values
+        return f"{', '.join(self.settings)} = {here}; shipped: {shipped}; at {places}"
+
+    @property
+    def values(self) -> tuple[str, str]:
+        """Here and shipped in words: of an exchanged component the fields that differ, of a lost one its name."""
+        shipped = gin(self.shipped) if self.here is None else shown(_unlike(self.shipped, self.here))
+        return shown(_unlike(self.here, self.shipped)), shipped
 
 
 @dataclass(frozen=True)
@@ -67,9 +75,10 @@ class Departure:
         """What distinguishes one described recipe from the shipped one."""
         found: dict[tuple[str, str, str], Change] = {}
         for each in differences(shipped, here):
-            key = (each.setting, repr(each.one), repr(each.other))
-            places = found[key].paths if key in found else ()
-            found[key] = Change(each.setting, (*places, each.path), each.one, each.other)
+            key = (each.setting.rpartition(".")[2], repr(each.one), repr(each.other))
+            before = found.get(key, Change((), (), each.one, each.other))
+            settings = tuple(dict.fromkeys((*before.settings, each.setting)))
+            found[key] = Change(settings, (*before.paths, each.path), each.one, each.other)
         return cls(name, tuple(found.values()))
 
     @classmethod
@@ -77,7 +86,7 @@ class Departure:
         """From a result's provenance or a store's origin; None where nothing, or nothing sensible, is recorded."""
         try:
             changes = tuple(
-                Change(str(each["setting"]), tuple(map(str, each.get("paths", ()))), each["shipped"], each["here"])
+                Change(tuple(map(str, each["settings"])), tuple(map(str, each["paths"])), each["shipped"], each["here"])
                 for each in data["changes"]
             )
             return cls(str(data["recipe"]), changes)
@@ -151,6 +160,13 @@ def gin(value: Any) -> str:
     if _has_parts(value):
         return f"({', '.join(map(gin, value))},)"
     return repr(tuple(value) if isinstance(value, list) else value)
+
+
+def _unlike(part: Any, other: Any) -> Any:
+    """A described component without the fields that another one sets alike; anything else as it is."""
+    if not (is_component(part) and is_component(other)):
+        return part
+    return {name: value for name, value in part.items() if name == "component" or other.get(name, ...) != value}
 
 
 def shown(value: Any, longest: int | None = None) -> str:

@@ -59,20 +59,24 @@ def test_rows_of_one_component_are_told_apart_by_their_own_names() -> None:
 
 
 def test_a_departure_names_a_shared_part_once_with_every_place() -> None:
-    one = recipe(method("A", optimiser=SGD), method("B", optimiser=SGD))
-    other = recipe(method("A", optimiser=ADAM), method("B", optimiser=ADAM), seeds=1)
+    one = recipe(method("A", optimiser=SGD), method("B", optimiser=SGD), method("C", optimiser=None))
+    other = recipe(method("A", optimiser=ADAM), method("B", optimiser=ADAM), method("C", optimiser=SGD), seeds=1)
     departure = Departure.of("table1 --scale smoke", one, other)
-    assert [(change.setting, change.paths) for change in departure.changes] == [
-        ("A.optimiser", ("methods[A].optimiser",)),
-        ("B.optimiser", ("methods[B].optimiser",)),
-        ("Recipe.seeds", ("seeds",)),
+    assert [(change.settings, change.paths) for change in departure.changes] == [
+        (("A.optimiser", "B.optimiser"), ("methods[A].optimiser", "methods[B].optimiser")),
+        (("C.optimiser",), ("methods[C].optimiser",)),
+        (("Recipe.seeds",), ("seeds",)),
     ]
-    inner = {"component": "Net", "optimiser": SGD}
-    one = recipe(method("A", net=inner), method("B", net=inner))
-    other = recipe(method("A", net={**inner, "optimiser": ADAM}), method("B", net={**inner, "optimiser": ADAM}))
-    (change,) = Departure.of("", one, other).changes
-    assert (change.setting, change.paths) == ("Net.optimiser", ("methods[A].net.optimiser", "methods[B].net.optimiser"))
-    assert str(change) == "Net.optimiser = @Adam(rate=0.1, betas=(0.9, 0.99)) (shipped: @SGD(rate=0.1))"
+    assert str(departure.changes[0]) == (
+        "A.optimiser, B.optimiser = @Adam(betas=(0.9, 0.99)); shipped: @SGD(); "
+        "at methods[A].optimiser, methods[B].optimiser"
+    )
+
+
+def test_a_lost_part_is_named_and_a_new_one_told_in_full() -> None:
+    lost, new = Departure.of("", recipe(method("A", optimiser=SGD)), recipe(method("B", optimiser=SGD))).changes
+    assert lost.values == ("None", "@A()")
+    assert new.values == ("@B(row='', optimiser=@SGD(rate=0.1))", "None")
 
 
 def test_a_departure_survives_json_and_nonsense_is_none() -> None:

@@ -150,19 +150,12 @@ def _place(pair: Pair) -> tuple[str, str, str, str]:
 
 
 def _number(row: Mapping[str, Any] | None) -> str:
-    return "-" if row is None else _text(row["value"], row["ci95"], row["metric"])
+    from hyprepro.tables.markdown import NONE, valued
+
+    return NONE if row is None else valued(row)
 
 
 def _delta(pair: Pair) -> str:
-    row = pair.a or pair.b
-    if pair.delta is None or pair.ci95 is None or row is None:
-        return "-"
-    return _text(pair.delta, pair.ci95, row["metric"], "+")
+    from hyprepro.tables.markdown import valued
 
-
-def _text(value: float, ci95: Sequence[float], metric: str, sign: str = "") -> str:
-    """`91.2 [88.0, 94.1]`; of latents three digits, as in their table."""
-    scale, digits = (100, 1) if metric == "success_rate" else (1, 2 if metric == "return" else 3)
-    plus = sign if value > 0 else ""
-    low, high = (f"{scale * end:.{digits}f}" for end in ci95)
-    return f"{plus}{scale * value:.{digits}f} [{low}, {high}]"
+    return valued({"value": pair.delta, "ci95": pair.ci95, "metric": pair.named["metric"]}, "+")
