@@ -7,10 +7,14 @@ counterparts.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+LONGEST = 1000
+"""Letters of one change where there is little room."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,18 @@ class Departure:
             return cls(str(data["recipe"]), changes)
         except (AttributeError, KeyError, TypeError):
             return None
+
+    def lines(self, room: int) -> list[str]:
+        """A line for each change, of at most so many bytes together as JSON; the last then counts what is left out."""
+        found: list[str] = []
+        for number, change in enumerate(self.changes):
+            text = str(change)
+            text = text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+            room -= len(json.dumps(text))
+            if room < 0:
+                return [*found, f"and {len(self.changes) - number} more"]
+            found.append(text)
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; `read` takes it."""

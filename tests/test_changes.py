@@ -86,6 +86,16 @@ def test_a_departure_survives_json_and_nonsense_is_none() -> None:
         assert Departure.read(nonsense) is None
 
 
+def test_many_changes_fit_where_there_is_little_room() -> None:
+    long = {f"field{number}": "é" * 3000 for number in range(100)}
+    departure = Departure.of("", recipe(), recipe(**long))
+    lines = departure.lines(40_000)
+    assert len(json.dumps(lines)) < 41_000
+    assert lines[0].endswith("...")
+    assert lines[-1] == f"and {100 - (len(lines) - 1)} more"
+    assert departure.lines(10**9)[-1].startswith("Recipe.field99")
+
+
 def test_values_are_written_as_gin_writes_them() -> None:
     assert gin(SGD) == "@SGD()"
     assert gin([SGD, ADAM]) == "(@SGD(), @Adam(),)"

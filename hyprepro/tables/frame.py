@@ -48,8 +48,7 @@ def miniature(result: Mapping[str, Any]) -> str:
     title = "Smoke numbers mean nothing." if is_smoke else "So few policies say nothing."
     return (
         f"**{title}** This run shows that every stage works, and is a miniature: {'; '.join(sizes)}. No number below, "
-        "and no interval, can be held against the paper's. Numbers that count: "
-        f"`hyprepro run {result.get('recipe', 'table1')} --scale desktop`."
+        "and no interval, can be held against the paper's. Numbers that count take `--scale desktop`."
     )
 
 
