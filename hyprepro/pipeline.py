@@ -19,6 +19,7 @@ from typing import Protocol as StructuralType
 
 from hyprepro.artifacts import ArtifactCache, Stage, device, explain_os_error
 from hyprepro.calibration import STARTUP_SECONDS, Calibration
+from hyprepro.changes import Departure
 from hyprepro.evaluation.protocols import Protocol, ValidationProtocol
 from hyprepro.evaluation.records import with_variant, write_records
 from hyprepro.evaluation.stage import Rollouts
@@ -303,6 +304,7 @@ def run_recipe(
     workers: int | Executor = 2,
     progress: OnEvent = lambda event: None,
     operative_config: str = "",
+    departure: Departure | None = None,
 ) -> dict[str, Any]:
     """Make what is missing, then write result.json, records.csv.gz, the report's files and the configuration.
 
@@ -316,6 +318,7 @@ def run_recipe(
         workers: Worker processes of this machine, or an executor.
         progress: Called whenever something happens to a stage.
         operative_config: The gin text that resolves to this recipe, to be written beside the result.
+        departure: How this recipe differs from the shipped one, to be stated in the result and above its table.
 
     Returns:
         The content of result.json.
@@ -340,7 +343,7 @@ def run_recipe(
             "stages_made": len(planned.to_do),
         }
         outcome = recipe.outcome(planned.targets, cache)
-        run = Run(recipe.described(), stores_provenance(planned.files), outcome, operative_config, cost)
+        run = Run(recipe.described(), stores_provenance(planned.files), outcome, operative_config, cost, departure)
         with cache.lock(f"results-{fingerprint(str(out_dir.resolve()))[:16]}"):
             return write_result(run, out_dir, recipe.report.files, is_new=bool(planned.to_do))
     except OSError as error:

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from hyprepro.changes import Departure
 from hyprepro.experiment import Outcome
 from hyprepro.provenance import hardware
 from hyprepro.recipe import fingerprint
@@ -42,6 +43,7 @@ class Run:
         outcome: The records in the order of the plan, and the numbers.
         operative_config: The gin text that resolves to the recipe.
         cost: Wall time, work time, memory and stage counts; they differ from run to run.
+        departure: Every value that differs from the shipped recipe; None where nobody looked.
     """
 
     config: dict[str, Any]
@@ -49,6 +51,7 @@ class Run:
     outcome: Outcome
     operative_config: str
     cost: dict[str, Any]
+    departure: Departure | None = None
 
     @property
     def digest(self) -> str:
@@ -65,6 +68,7 @@ class Run:
             "digest": self.digest,
             "provenance": {
                 "config": self.config,
+                **({} if self.departure is None else {"shipped": self.departure.to_json()}),
                 "seeds": list(range(self.config["seeds"])),
                 "stores": self.stores,
                 "versions": versions(),

@@ -12,11 +12,11 @@ from pydantic import ValidationError
 
 from hyprepro import pipeline
 from hyprepro.artifacts import ArtifactCache
+from hyprepro.calibration import STARTUP_SECONDS
 from hyprepro.errors import UserError
 from hyprepro.evaluation.protocols import PaperProtocol, StrictProtocol, ValidationProtocol
 from hyprepro.evaluation.records import read_records
 from hyprepro.execution import Event
-from hyprepro.calibration import STARTUP_SECONDS
 from hyprepro.pipeline import Recipe, plain_line, plan, results_folder, run_recipe, training_seconds
 from hyprepro.stages.data import training_tasks
 from tests.conftest import TinyStores

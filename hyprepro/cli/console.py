@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich import box
@@ -22,6 +22,7 @@ from hyprepro.errors import UserError
 
 PLAIN_WIDTH = 120
 WIDEST = 64
+UNBOUNDED = 10_000
 DEBUG = "HYPREPRO_DEBUG"
 
 
@@ -79,6 +80,27 @@ def columns(rows: Iterable[Iterable[str]], indent: int = 2) -> None:
     for row in table:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)] + [row[-1]]
         line((" " * indent + "  ".join(cells)).rstrip())
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: int | None = None) -> None:
+    """A table of the result: as wide as a terminal is, whole lines anywhere else.
+
+    Args:
+        header: The columns' heads.
+        rows: Their cells.
+        right: The first column of numbers, which are set to the right, from here to the last but one.
+    """
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for number, head in enumerate(header):
+        is_number = right is not None and right <= number < len(header) - 1
+        grid.add_column(Text(head), justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*map(Text, row))
+    screen = stdout()
+    if not screen.is_terminal:
+        screen.width = UNBOUNDED
+    screen.print(grid)
+    screen.print()
 
 
 def _panel(what: str, rows: Iterable[tuple[str, str]], title: str, style: str) -> None:

@@ -2,110 +2,160 @@
 
 from __future__ import annotations
 
-import json as json_module
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hyprepro.cli import console
 from hyprepro.cli.arguments import DEFAULT_SCALE, JsonOption
-from hyprepro.errors import UserError
+
+if TYPE_CHECKING:
+    from hyprepro.changes import Difference
+    from hyprepro.tables.compared import Pair
 
 CONFIG = "config.json"
 RESULT = "result.json"
-_SIDE = "A recipe (table1), a recipe at a scale (table1@smoke), a gin file, or a result's folder."
+LONGEST = 60
+_SIDE = "A recipe (table1), a recipe at a scale (table1@smoke), a gin file, or a result's folder or result.json."
+_PAIRED = "paired: both results' records resampled alike, prompt by prompt and goal by goal, as in every table."
+_INDEPENDENT = (
+    "independent: from both values' own intervals, as if the runs shared nothing (square-and-add); too wide where they "
+    "share prompts."
+)
+
+TasksOption = Annotated[
+    bool, typer.Option("--tasks", help="Print the numbers of single tasks too, not averages alone; --json has all.")
+]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One of the two things that are compared: every value that it sets and, if it is a result, its numbers."""
+
+    settings: Mapping[str, Any]
+    result: Mapping[str, Any] | None = None
+    folder: Path = Path()
 
 
 def diff(
     a: Annotated[str, typer.Argument(metavar="A", help=_SIDE)],
     b: Annotated[str, typer.Argument(metavar="B", help="The other one.")],
+    tasks: TasksOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Show the values in which two recipes or results differ, and the numbers of two results side by side."""
-    left, right = _settings(a), _settings(b)
-    changed = {
-        path: (left.get(path), right.get(path))
-        for path in dict.fromkeys([*left, *right])
-        if left.get(path) != right.get(path)
-    }
-    numbers = _numbers(a, b)
+    """Show the values in which two recipes or results differ, and the numbers of two results side by side.
+
+    Rows, methods and protocols are matched by name. Numbers come with the difference b minus a and its 95% interval.
+    """
+    from hyprepro.changes import differences
+
+    left, right = _side(a), _side(b)
+    changed = list(differences(left.settings, right.settings))
+    numbers = _numbers(left, right)
     if json:
-        settings = [{"path": path, "a": values[0], "b": values[1]} for path, values in changed.items()]
-        console.print_json({"settings": settings, "rows": numbers})
+        settings = [{"path": each.path, "a": each.one, "b": each.other} for each in changed]
+        console.print_json({"settings": settings, "rows": [pair.to_json() for pair in numbers]})
         return
     if not changed and not numbers:
         console.line(f"{a} and {b} do not differ.")
         return
+    console.columns([("A", a), ("B", b)], indent=0)
+    console.line()
     if changed:
-        console.columns(
-            [("setting", a, b), *((path, _shown(x), _shown(y)) for path, (x, y) in changed.items())], indent=0
-        )
+        console.table(("setting", "A", "B"), [_setting(each) for each in changed])
     if numbers:
-        console.line()
-        rows = [(_row_name(row), _shown(row["a"]), _shown(row["b"])) for row in numbers]
-        console.columns([("number", a, b), *rows], indent=0)
+        _show_numbers(numbers, tasks)
+        if left.result and right.result and _tasks(left.result) != _tasks(right.result):
+            console.line("The two have different tasks: their averages are not of the same thing.")
 
 
-def _settings(side: str) -> dict[str, Any]:
-    """Every value of one side by its path."""
-    folder = Path(side)
-    if folder.is_dir() or folder.name in (RESULT, CONFIG):
-        return _flat(_read(_folder(folder) / CONFIG))
+def _side(name: str) -> _Side:
+    """What an argument names.
+
+    Raises:
+        UserError: Nothing of this name, or a result that is damaged or malformed.
+    """
+    from hyprepro.tables.reading import read_json
+    from hyprepro.tables.result import read_result
+
+    path = Path(name)
+    if path.is_dir() or path.suffix == ".json":
+        folder = path if path.is_dir() else path.parent
+        file = folder / RESULT if path.is_dir() or path.name == CONFIG else path
+        has_config = (folder / CONFIG).exists()
+        settings = read_json(folder / CONFIG) if has_config else {}
+        if not file.exists() and has_config:
+            return _Side(settings)
+        if not file.exists():
+            read_json(file, "There is no result to compare.")
+        result = read_result(file)
+        return _Side(settings or result["provenance"].get("config", {}), result, folder)
     from hyprepro.registry import resolve
 
-    recipe, _, scale = side.partition("@")
-    return _flat(resolve(recipe, scale or DEFAULT_SCALE).recipe.described())
+    recipe, _, scale = name.partition("@")
+    return _Side(resolve(recipe, scale or DEFAULT_SCALE).recipe.described())
 
 
-def _numbers(a: str, b: str) -> list[dict[str, Any]]:
-    """The rows of two results whose values differ; nothing unless both sides are results."""
-    found = []
-    for side in (Path(a), Path(b)):
-        if not side.exists() or not (_folder(side) / RESULT).is_file():
-            return []
-        rows = _read(_folder(side) / RESULT).get("rows", [])
-        found.append({tuple(str(row.get(key)) for key in _KEYS): row.get("value") for row in rows})
-    left, right = found
-    keys = [key for key in dict.fromkeys([*left, *right]) if left.get(key) != right.get(key)]
-    return [{**dict(zip(_KEYS, key, strict=True)), "a": left.get(key), "b": right.get(key)} for key in keys]
+def _numbers(left: _Side, right: _Side) -> list[Pair]:
+    """The numbers of two results that differ; nothing unless both sides are results."""
+    if left.result is None or right.result is None:
+        return []
+    from hyprepro.tables.compared import compared
+    from hyprepro.tables.pairing import paired
+
+    found = paired(left.result, right.result, (left.folder, right.folder))
+    return compared(left.result, right.result, found)
 
 
-_KEYS = ("method", "variant", "task", "split", "protocol", "metric", "statistic", "n_train")
+def _setting(each: Difference) -> tuple[str, str, str]:
+    from hyprepro.changes import shown
+
+    one, other = ("-" if value is None else shown(value, LONGEST) for value in (each.one, each.other))
+    return each.path, one, other
 
 
-def _folder(side: Path) -> Path:
-    return side if side.is_dir() else side.parent
+def _show_numbers(pairs: Sequence[Pair], tasks: bool) -> None:
+    """A table of the numbers that both have; of averages alone if there are any and tasks are not asked for."""
+    shared = [pair for pair in pairs if pair.delta is not None]
+    averages = [pair for pair in shared if not pair.named["task"]]
+    chosen = shared if tasks or not averages else averages
+    if chosen:
+        rows = [(*_place(pair), _number(pair.a), _number(pair.b), _delta(pair), pair.interval) for pair in chosen]
+        console.table(("method", "task", "protocol", "statistic", "A", "B", "B minus A", "interval"), rows, right=4)
+        console.line("Values with 95% intervals; success rates in percent. Intervals of B minus A are")
+        for text in (_PAIRED, _INDEPENDENT):
+            if text.partition(":")[0] in {pair.interval for pair in chosen}:
+                console.line(f"  {text}")
+    if len(chosen) < len(shared):
+        console.line(f"{len(shared) - len(chosen)} numbers of single tasks differ as well; show them with --tasks.")
+    for side, other in (("A", "b"), ("B", "a")):
+        alone = [pair for pair in pairs if getattr(pair, other) is None]
+        groups = dict.fromkeys(f"{pair.named['method']} ({pair.named['split']} tasks)" for pair in alone)
+        if alone:
+            console.line(f"{side} alone has {len(alone)} numbers: {', '.join(groups)}.")
 
 
-def _read(path: Path) -> Any:
-    try:
-        return json_module.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror or "unreadable"
-        raise UserError(
-            f"There is no result to compare: {reason}.", where=str(path), fix="Make it with: hyprepro run RECIPE"
-        ) from error
-    except ValueError as error:
-        raise UserError(
-            "This result is damaged.", where=f"{path}: {error}", fix="Make it again with: hyprepro run RECIPE"
-        ) from error
+def _tasks(result: Mapping[str, Any]) -> set[tuple[str, str]]:
+    return {(row["split"], row["task"]) for row in result["rows"] if row["task"] is not None}
 
 
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Nested JSON as paths: {"methods": [{"component": "GenHypRL"}]} -> {"methods[0].component": "GenHypRL"}."""
-    if isinstance(value, dict):
-        items = [(f"{path}.{key}" if path else key, item) for key, item in value.items()]
-    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        items = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
-    else:
-        return {path: value}
-    return {name: leaf for key, item in items for name, leaf in _flat(item, key).items()}
+def _place(pair: Pair) -> tuple[str, str, str, str]:
+    named = pair.named
+    size = f", {named['n_train']} velocities" if named["n_train"] else ""
+    task = named["task"] or f"average of {named['split']}"
+    return named["method"], f"{task}{size}", named["protocol"], named["statistic"]
 
 
-def _shown(value: Any) -> str:
-    return "-" if value is None else json_module.dumps(value)
+def _number(row: Mapping[str, Any] | None) -> str:
+    from hyprepro.tables.markdown import NONE, valued
+
+    return NONE if row is None else valued(row)
 
 
-def _row_name(row: dict[str, Any]) -> str:
-    return " ".join(row[key] for key in _KEYS if key != "n_train" or row[key] != "None")
+def _delta(pair: Pair) -> str:
+    from hyprepro.tables.markdown import valued
+
+    return valued({"value": pair.delta, "ci95": pair.ci95, "metric": pair.named["metric"]}, "+")

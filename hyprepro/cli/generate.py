@@ -25,7 +25,7 @@ from hyprepro.cli.arguments import (
     WorkersOption,
 )
 from hyprepro.cli.progress import RunProgress
-from hyprepro.cli.recipes import choose, choose_executor, open_cache, use_device
+from hyprepro.cli.recipes import Choice, choose, choose_executor, note_departure, open_cache, use_device
 from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from hyprepro.evaluation.records import Record
     from hyprepro.evaluation.stage import Rollouts
     from hyprepro.pipeline import Recipe
+
+ROOM = 40_000
+"""Bytes of a store's origin that changed values may take; an attribute holds 60,000."""
 
 OutArgument = Annotated[Path, typer.Option("--out", metavar="FILE", help="The policy store to write (HDF5).")]
 MethodOption = Annotated[str, typer.Option("--method", metavar="NAME", help="A row of the recipe's table.")]
@@ -80,14 +83,30 @@ def generate(
             f"{recipe} deploys no policies.", where=recipe, fix="Choose a recipe of a table, such as table1."
         )
     rollouts = _rollouts(choice.recipe, store, method, task, seed)
+    if not json:
+        note_departure(choice)
     with RunProgress(quiet=json) as progress:
         execute(rollouts, store, chosen, progress)
-    counts = _write(out, rollouts, store, {"recipe": recipe, "scale": scale, "method": method, "seed": seed})
+    counts = _write(out, rollouts, store, {**_origin(choice), "method": method, "seed": seed})
     if json:
         console.print_json({"path": str(out), "policies": counts})
         return
     console.columns([(name, f"{count} policies") for name, count in counts.items()], indent=0)
     console.note(f"Written to {out}")
+
+
+def _origin(choice: Choice) -> dict[str, object]:
+    """What the policies were made from: the recipe with all that differs from the shipped one, and the stores."""
+    recipe, files = choice.recipe, choice.recipe.data.files()
+    return {
+        "recipe": recipe.name,
+        "scale": recipe.scale,
+        "variant": recipe.variant,
+        "fingerprint": recipe.fingerprint(),
+        "shipped": choice.departure.shipped,
+        "changed": choice.departure.lines(ROOM),
+        "stores": {"policies": files.policies.digest, "trajectories": files.trajectories.digest},
+    }
 
 
 def _rollouts(recipe: Recipe, cache: ArtifactCache, method: str, tasks: list[str] | None, seed: int) -> list[Rollouts]:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hyprepro.cli import console
 from hyprepro.cli.arguments import DEFAULT_SCALE
 from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
     from hyprepro.artifacts import ArtifactCache
+    from hyprepro.changes import Departure
     from hyprepro.executors import Executor
     from hyprepro.experiment import Experiment
 
@@ -32,11 +34,13 @@ class Choice:
         recipe: The resolved recipe.
         operative_config: Its gin text with every value.
         is_custom: Whether anything but a shipped recipe at a shipped scale and variant was asked for.
+        departure: Every value that differs from the shipped recipe.
     """
 
     recipe: Experiment
     operative_config: str
     is_custom: bool
+    departure: Departure
 
     def folder(self, out: Path | None) -> Path:
         """Where its result goes: `out`, or a folder of `runs/` that no other choice writes to.
@@ -79,7 +83,30 @@ def choose(
         raise UserError(f"{recipe} does not describe a recipe.", where=recipe, fix="See gin/recipes/ for examples.")
     named = [recipe, scale, *([variant] if variant else [])]
     is_custom = bool(bindings or gin_files) or seeds is not None or any(name.endswith(files.SUFFIX) for name in named)
-    return Choice(resolved.recipe, resolved.operative_config, is_custom)
+    departure = _departure(resolved.recipe, recipe, scale, variant)
+    return Choice(resolved.recipe, resolved.operative_config, is_custom, departure)
+
+
+def _departure(chosen: Experiment, recipe: str, scale: str, variant: str | None) -> Departure:
+    """How a recipe differs from what is shipped: under its name, at its scale and variant or else the default ones."""
+    from hyprepro.changes import Departure
+    from hyprepro.cli.arguments import DEFAULT_SCALE
+    from hyprepro.config import files
+    from hyprepro.registry import resolve
+
+    name = recipe if recipe in files.shipped("recipes") else chosen.name
+    if name not in files.shipped("recipes"):
+        return Departure("")
+    scale = scale if scale in files.shipped("scales") else DEFAULT_SCALE
+    variant = variant if variant in files.shipped("variants") else None
+    words = [name, f"--scale {scale}", *([f"--variant {variant}"] if variant else [])]
+    return Departure.of(" ".join(words), resolve(name, scale, variant).recipe.described(), chosen.described())
+
+
+def note_departure(choice: Choice) -> None:
+    """Say on standard error every value that differs from the shipped recipe, before any work."""
+    for change in choice.departure.changes:
+        console.note(f"Not as shipped: {change}")
 
 
 def committed_result(recipe: Experiment) -> Path:

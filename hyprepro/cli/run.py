@@ -24,7 +24,7 @@ from hyprepro.cli.arguments import (
     WorkersOption,
 )
 from hyprepro.cli.progress import RunProgress, duration
-from hyprepro.cli.recipes import Choice, choose, choose_executor, open_cache, use_device
+from hyprepro.cli.recipes import Choice, choose, choose_executor, note_departure, open_cache, use_device
 
 if TYPE_CHECKING:
     from hyprepro.pipeline import Plan
@@ -69,14 +69,21 @@ def run(
         _dry_run(choice, folder, open_cache(cache), chosen.workers, json)
         return
     from hyprepro.pipeline import run_recipe
+    from hyprepro.tables.frame import closing
 
+    if not json:
+        note_departure(choice)
     with RunProgress(quiet=json) as progress:
-        result = run_recipe(choice.recipe, folder, open_cache(cache), chosen, progress, choice.operative_config)
+        result = run_recipe(
+            choice.recipe, folder, open_cache(cache), chosen, progress, choice.operative_config, choice.departure
+        )
     if json:
         console.print_json(result)
         return
     console.line((folder / "table.md").read_text(encoding="utf-8").rstrip())
     console.note(f"Written to {folder}")
+    for text in closing(result):  # a long table has scrolled away
+        console.note(text)
 
 
 def _dry_run(choice: Choice, folder: Path, cache: Any, workers: int, json: bool) -> None:
@@ -87,8 +94,10 @@ def _dry_run(choice: Choice, folder: Path, cache: Any, workers: int, json: bool)
         stages = [{"stage": p.stage.label, "status": p.status, "seconds": round(p.seconds, 1)} for p in planned.stages]
         seconds = planned.expected_seconds(workers)
         summary = {"recipe": choice.recipe.described(), "folder": str(folder), "stages": stages, "seconds": seconds}
+        summary["shipped"] = choice.departure.to_json()
         console.print_json(summary)
         return
+    note_departure(choice)
     _print_plan(planned)
     console.line()
     for text in summary_of(planned, workers):

@@ -30,6 +30,7 @@ def show_info(found: dict[str, Any]) -> None:
         rows.append(("policies", f"{' -> '.join(map(str, sizes))}, {'/'.join(layout['activations'])}"))
     if found.get("policies_digest"):
         rows.append(("of policies", found["policies_digest"]))
+    rows += _generated(route)
     if route.get("prompts_only"):
         rows.append(("prompts only", "states between every third one and all rewards were never published"))
     console.columns(rows, indent=0)
@@ -40,6 +41,24 @@ def show_info(found: dict[str, Any]) -> None:
     header = _RETURN_HEADER if returns else _POLICY_HEADER if policies else _EPISODE_HEADER
     line = _return_line if returns else _policy_line if policies else _episode_line
     console.columns([header, *(line(task, content) for task, content in found["tasks"].items())], indent=0)
+
+
+def _generated(route: dict[str, Any]) -> list[tuple[str, str]]:
+    """What `hyprepro generate` records of its policies; of stores that others wrote, what is there of it."""
+    if route.get("route") != "generated":
+        return []
+    flags = [f"--{name} {route[name]}" for name in ("scale", "variant", "method", "seed") if name in route]
+    rows = [("recipe", " ".join([str(route.get("recipe", "unknown")), *flags]))]
+    rows += [("fingerprint", str(route["fingerprint"]))] if "fingerprint" in route else []
+    changed = route.get("changed")
+    if isinstance(changed, list):
+        shipped = str(route.get("shipped", ""))
+        nothing = f"nothing of {shipped}" if shipped else "a recipe of its own, which is not shipped"
+        rows += [("changed", str(text)) for text in changed] or [("changed", nothing)]
+    stores = route.get("stores")
+    if isinstance(stores, dict):
+        rows += [(f"from {name}", str(digest)) for name, digest in stores.items()]
+    return rows
 
 
 def show_recheck(found: Sequence[Recheck]) -> None:

@@ -9,6 +9,7 @@ import importlib.util
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from hyprepro.errors import UserError
@@ -23,6 +24,8 @@ GREY = "#595959"
 """Of Paul Tol's vibrant palette, which colour-blind readers tell apart, and a grey that is legible on white."""
 
 DPI = 200
+GAP = 4.0
+"""Pixels that must be free between two labels, at matplotlib's 100 dots an inch."""
 
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that every machine draws the same letters
@@ -84,8 +87,41 @@ def panels(rows: int, columns: int, width: float, height: float, **options: Any)
     return figure, [list(row) for row in axes]
 
 
+def thin_ticks(figure: Figure) -> None:
+    """Take ticks off every x axis whose labels would touch, to be called inside `style`.
+
+    matplotlib chooses ticks by the axis' length alone, not by how wide their labels turn out.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    for axes in figure.axes:
+        locator = axes.xaxis.get_major_locator()
+        if not isinstance(locator, MaxNLocator):
+            continue
+        boxes = label_boxes(figure, axes)
+        for intervals in range(len(boxes) - 2, 0, -1):
+            if not _touch(boxes):
+                break
+            locator.set_params(nbins=intervals)
+            boxes = label_boxes(figure, axes)
+
+
+def label_boxes(figure: Figure, axes: Axes) -> list[tuple[float, float]]:
+    """Left and right ends, in pixels, of the labels that stand below an x axis, from left to right."""
+    figure.draw_without_rendering()
+    low, high = sorted(axes.get_xlim())
+    ticks = [tick for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    boxes = [tick.label1.get_window_extent() for tick in ticks if tick.label1.get_visible() and tick.label1.get_text()]
+    return sorted((box.x0, box.x1) for box in boxes)
+
+
+def _touch(boxes: list[tuple[float, float]]) -> bool:
+    return any(right + GAP > left for (_, right), (left, _) in pairwise(boxes))
+
+
 def rendered(figure: Figure, name: str) -> dict[str, bytes]:
     """The figure as `<name>.png` and `<name>.svg`, to be called inside `style`. Equal figures give equal bytes."""
+    thin_ticks(figure)
     found = {}
     for suffix, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         buffer = io.BytesIO()

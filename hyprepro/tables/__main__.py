@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from hyprepro.errors import UserError
+from hyprepro.tables.frame import framed
 from hyprepro.tables.report import report_of
 from hyprepro.tables.result import read_result
 
@@ -22,7 +23,7 @@ def main(arguments: list[str]) -> str:
     if len(arguments) != 1:
         raise UserError("One result.json is needed.", fix="python -m hyprepro.tables RESULT.json")
     result = read_result(Path(arguments[0]))
-    return report_of(result).side_by_side(result)
+    return framed(report_of(result).side_by_side(result), result)
 
 
 if __name__ == "__main__":

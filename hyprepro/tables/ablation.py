@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
+from hyprepro.changes import gin, is_component
 from hyprepro.recipe import component
 from hyprepro.tables.markdown import NONE, bullets, paragraph, table, with_interval
 from hyprepro.tables.notes import INTERVALS, SUCCESS, environment_gap, route
@@ -99,11 +100,11 @@ def differences(default: Mapping[str, Any], method: Mapping[str, Any]) -> Iterat
         if field not in default or field in ("component", "row") or value == default[field]:
             continue
         before = default[field]
-        if _is_component(value) and _is_component(before) and value["component"] == before["component"]:
+        if is_component(value) and is_component(before) and value["component"] == before["component"]:
             yield from differences(before, value)
         else:
-            yield f"`{method['component']}.{field}={_gin(value)}` ({_gin(before)})"
-            if not _is_component(value):
+            yield f"`{method['component']}.{field}={gin(value)}` ({gin(before)})"
+            if not is_component(value):
                 continue
             inner = _inner(before, value["component"])
             if inner is not None:
@@ -116,26 +117,15 @@ def _settings(part: Mapping[str, Any]) -> Iterator[str]:
     """Every setting of a described part and of the components in it: "`PromptAdaptation.steps=200`"."""
     for field, value in part.items():
         if field != "component":
-            yield f"`{part['component']}.{field}={_gin(value)}`"
-            if _is_component(value):
+            yield f"`{part['component']}.{field}={gin(value)}`"
+            if is_component(value):
                 yield from _settings(value)
 
 
 def _inner(part: Any, name: str) -> Mapping[str, Any] | None:
     """The component of that name which a described part holds, at any depth."""
-    if not _is_component(part):
+    if not is_component(part):
         return None
     if part["component"] == name:
         return cast(Mapping[str, Any], part)
     return next((found for value in part.values() if (found := _inner(value, name)) is not None), None)
-
-
-def _is_component(value: Any) -> bool:
-    return isinstance(value, dict) and "component" in value
-
-
-def _gin(value: Any) -> str:
-    """A described value as gin writes it."""
-    if _is_component(value):
-        return f"@{value['component']}()"
-    return repr(tuple(value) if isinstance(value, list) else value)

@@ -15,13 +15,11 @@ from typing import Any
 
 from hyprepro.errors import UserError
 from hyprepro.stores.provenance import identity_gaps
+from hyprepro.tables.reading import KEY, key_of
 from hyprepro.tables.result import IMPROVEMENT, read_result
 
 Row = Mapping[str, Any]
 Key = tuple[str, ...]
-
-FIELDS = ("method", "minus", "variant", "split", "task", "protocol", "metric", "statistic", "n_train")
-"""What tells one number of a result from another."""
 
 
 def check_files(committed: Path, fresh: Path) -> list[str]:
@@ -112,7 +110,7 @@ def unequal(one: Any, other: Any, place: str) -> Iterator[str]:
 
 def _by_key(result: Mapping[str, Any]) -> dict[Key, Row]:
     rows = [*result["rows"], *result.get("comparisons", [])]
-    return {tuple(str(row.get(field, "")) for field in FIELDS): row for row in rows}
+    return {key_of(row): row for row in rows}
 
 
 def _compare(key: Key, committed: Row, fresh: Row) -> list[str]:
@@ -131,7 +129,7 @@ def _compare(key: Key, committed: Row, fresh: Row) -> list[str]:
 
 
 def _text(key: Key) -> str:
-    named = dict(zip(FIELDS, key, strict=True))
+    named = dict(zip(KEY, key, strict=True))
     between = "above" if named["statistic"] == IMPROVEMENT else "minus"
     method = f"{named['method']} {between} {named['minus']}" if named["minus"] else named["method"]
     task = f"average of {named['split']} tasks" if named["task"] in ("None", "") else named["task"]

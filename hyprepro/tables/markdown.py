@@ -34,6 +34,11 @@ def paragraph(text: str) -> str:
     return textwrap.fill(text, WIDTH, **_WRAP)
 
 
+def quote(text: str) -> str:
+    """Wrapped text that stands apart."""
+    return textwrap.fill(text, WIDTH, initial_indent="> ", subsequent_indent="> ", **_WRAP)
+
+
 _WRAP: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
@@ -56,6 +61,15 @@ def with_interval(row: Mapping[str, Any] | None, sign: str = "") -> str:
     value = percent(row["value"])
     plus = sign if row["value"] > 0 else ""
     return f"{plus}{value} [{', '.join(map(percent, row['ci95']))}]"
+
+
+def valued(row: Mapping[str, Any], sign: str = "") -> str:
+    """Value and 95% interval of a row in its metric's unit: success in percent, returns and distances as they are."""
+    if row["metric"] == "success_rate" or row["value"] is None:
+        return with_interval(row, sign)
+    digits = 2 if row["metric"] == "return" else 3
+    low, high = (f"{end:.{digits}f}" for end in row["ci95"])
+    return f"{sign if row['value'] > 0 else ''}{row['value']:.{digits}f} [{low}, {high}]"
 
 
 def point(row: Mapping[str, Any] | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from hyprepro.errors import UserError
 from hyprepro.recipe import COMPONENTS, Component
+from hyprepro.tables.frame import framed
 
 TABLE = "table.md"
 
@@ -20,7 +21,11 @@ class Report(Component, ABC):
 
     @abstractmethod
     def markdown(self, result: Mapping[str, Any]) -> str:
-        """The whole of table.md, at most 120 characters wide."""
+        """The numbers and notes of table.md under a first line with the headline, at most 120 characters wide."""
+
+    def page(self, result: Mapping[str, Any]) -> str:
+        """The whole of table.md: above the numbers what a reader must know of any run (see `frame`)."""
+        return framed(self.markdown(result), result)
 
     def side_by_side(self, result: Mapping[str, Any]) -> str:
         """The short comparison with the paper for paper_tables/; the whole report unless there is a shorter one."""
@@ -35,7 +40,7 @@ class Report(Component, ABC):
 
     def files(self, result: Mapping[str, Any], folder: Path) -> dict[str, bytes]:
         """Everything that belongs beside the result.json, by file name; `folder` holds the result's records."""
-        return {TABLE: self.markdown(result).encode(), **self.figures(result)}
+        return {TABLE: self.page(result).encode(), **self.figures(result)}
 
 
 def report_of(result: Mapping[str, Any]) -> Report:

@@ -6,8 +6,6 @@ episodes behind it. The protocol "validation" has no rows: its records only pick
 
 from __future__ import annotations
 
-import json
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,7 +16,7 @@ import numpy as np
 
 from hyprepro.errors import UserError
 from hyprepro.evaluation.records import Record
-from hyprepro.tables import paper
+from hyprepro.tables import paper, reading
 from hyprepro.tables.profiles import performance_profile, probability_of_improvement
 from hyprepro.tables.statistics import (
     IQM,
@@ -35,7 +33,6 @@ from hyprepro.tables.statistics import (
     top,
 )
 
-SCHEMA = 1
 VALIDATION = "validation"
 TOP = (5, 10)
 MAIN = "gen-hyprl"
@@ -114,7 +111,7 @@ def summarise(
     records = list(records)
     _check_splits(records, splits, recipe)
     used = [split for split in splits if split.all]
-    table = _Table(_outcomes(records, recipe), used, reference, Bootstrap(resamples))
+    table = _Table(outcomes_of(records, recipe), used, reference, Bootstrap(resamples))
     table.check(recipe)
     rows = [row for method, protocol in table.pairs for row in table.rows(method, protocol)]
     return Summary(rows, table.comparisons(), table.profiles())
@@ -243,7 +240,7 @@ def _statistics(protocol: str, chosen: Mapping[str, Outcomes]) -> list[Statistic
     return [MEAN, IQM, *(top(k, not is_paper) for k in TOP if can_pick and fewest >= k)]
 
 
-def _outcomes(records: Iterable[Record], recipe: str) -> tuple[str, _Found]:
+def outcomes_of(records: Iterable[Record], recipe: str) -> tuple[str, _Found]:
     """The variant, and arrays by (method, protocol, task) in the order of the records."""
     cells: dict[_Key, _Cell] = defaultdict(lambda: defaultdict(dict))
     variants = set()
@@ -314,53 +311,8 @@ def read_result(path: Path) -> dict[str, Any]:
     Raises:
         UserError: It is missing, not JSON, of a newer schema, or malformed.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError("There is no result here.", where=str(path), fix="hyprepro run table1") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError("The result cannot be read.", where=f"{path}: {error}") from None
-    problem = _problem(data)
+    data = reading.read_json(path)
+    problem = reading.problem(data)
     if problem:
-        raise UserError(f"The result is malformed: {problem}.", where=str(path))
-    result: dict[str, Any] = data
-    return result
-
-
-def _problem(data: Any) -> str:
-    if not isinstance(data, dict) or not isinstance(data.get("rows"), list):
-        return "it has no list of rows"
-    if data.get("schema") != SCHEMA:
-        return f"its schema is {data.get('schema')!r}, this version reads {SCHEMA}"
-    if not isinstance(data.get("provenance"), dict):
-        return "it has no provenance"
-    for number, row in enumerate([*data["rows"], *data.get("comparisons", [])]):
-        problem = _row_problem(row)
-        if problem:
-            return f"row {number}: {problem}"
-    return ""
-
-
-def _row_problem(row: Any) -> str:
-    if not isinstance(row, dict):
-        return "not an object"
-    for name in ("method", "protocol", "metric", "statistic"):
-        if not isinstance(row.get(name), str):
-            return f"{name} is not text"
-    if not isinstance(row.get("task"), str | None):
-        return "task is neither text nor null"
-    value, interval = row.get("value"), row.get("ci95")
-    if value is None and interval is None:
-        return ""
-    if (
-        not _is_number(value)
-        or not isinstance(interval, list)
-        or len(interval) != 2
-        or not all(map(_is_number, interval))
-    ):
-        return "value and ci95 are not finite numbers"
-    return "" if interval[0] <= interval[1] else "ci95 is upside down"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        raise UserError(f"The result is malformed: {problem}.", where=str(path), fix=reading.AGAIN)
+    return data

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hyprepro.stores.policy_store import PolicyStore
+from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStore
 
 pytestmark = pytest.mark.sim
@@ -46,6 +46,37 @@ def test_the_expert_row_is_each_prompts_own_policy(generate, tiny_stores, tmp_pa
         assert new.meta("reach")["episodes"].tolist() == [1, 1]
         assert new.route["method"] == "expert"
         assert new.verify() == []
+
+
+def test_the_store_says_what_it_was_made_from(hyprepro, generate, tiny_stores, tmp_path: Path) -> None:
+    out = tmp_path / "new.h5"
+    outcome = generate("--method", "expert", "--variant", "paper", "-b", "Recipe.seeds=2", "--out", out)
+    assert outcome.code == 0, outcome.stderr
+    assert "Recipe.seeds = 2; shipped: 1; at seeds" in outcome.stderr
+    report = hyprepro("store", "info", out, "--json").json["route"]
+    named = {name: report[name] for name in ("recipe", "scale", "variant", "method", "seed", "shipped")}
+    assert named == {
+        **{"recipe": "table1", "scale": "smoke", "variant": "paper", "method": "expert", "seed": 0},
+        "shipped": "table1 --scale smoke --variant paper",
+    }
+    with PolicyStore.open(tiny_stores.policies) as policies, TrajectoryStore.open(tiny_stores.trajectories) as prompts:
+        assert report["stores"] == {"policies": policies.digest, "trajectories": prompts.digest}
+    shown = hyprepro("store", "info", out).stdout
+    for words in (report["fingerprint"], *report["stores"].values(), "Recipe.seeds = 2; shipped: 1", "--variant paper"):
+        assert words in shown
+    generate("--method", "expert", "--variant", "paper", "-b", "Recipe.seeds=3", "--out", tmp_path / "other.h5")
+    other = hyprepro("store", "info", tmp_path / "other.h5", "--json").json["route"]
+    assert other["fingerprint"] != report["fingerprint"]
+
+
+def test_a_store_with_an_origin_of_another_version_is_still_shown(hyprepro, tiny_stores, tmp_path: Path) -> None:
+    with PolicyStore.open(tiny_stores.policies) as store:
+        layout = store.layout
+    for number, origin in enumerate(({}, {"changed": 3, "stores": []}, {"changed": [1], "recipe": None})):
+        path = tmp_path / f"{number}.h5"
+        PolicyStoreWriter(path, layout, {"route": "generated", **origin}).close()
+        shown = hyprepro("store", "info", path)
+        assert (shown.code, "recipe" in shown.stdout) == (0, True), shown.stderr
 
 
 def test_a_trained_method_for_one_task(generate, tmp_path: Path) -> None:

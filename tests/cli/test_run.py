@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -73,6 +74,47 @@ def test_a_run_writes_all_files_prints_the_table_and_has_nothing_to_do_again(run
     assert "started" not in again.stderr
     assert snapshot(tmp_path / "out") == written
     assert {row["method"] for row in run("--json").json["rows"]} == {"expert"}
+
+
+@pytest.mark.sim
+def test_a_run_says_what_differs_from_the_shipped_recipe_and_ends_with_its_headline(run, tmp_path: Path) -> None:
+    shown = run("-b", "StrictProtocol.base_seed=5", "--out", tmp_path / "out")
+    result = json.loads((tmp_path / "out" / "result.json").read_text())
+    shipped = result["provenance"]["shipped"]
+    assert shipped["recipe"] == "table1 --scale smoke"
+    changes = {path: (each["shipped"], each["here"]) for each in shipped["changes"] for path in each["paths"]}
+    assert changes["protocols[StrictProtocol].base_seed"] == (0, 5)
+    assert changes["prompts_per_task"] == (3, 1)
+    assert changes["methods[Retrieval]"][1] is None
+    for text in (shown.stdout, shown.stderr):
+        assert "StrictProtocol.base_seed" in text
+        assert "Smoke numbers mean nothing" in text
+    assert "`StrictProtocol.base_seed`: `5`; shipped: `0`. At `protocols[StrictProtocol].base_seed`." in shown.stdout
+    assert shown.stderr.splitlines()[-1].startswith("expert, average of 1 seen task: strict protocol ")
+    dry = run("-b", "StrictProtocol.base_seed=5", "--dry-run", "--json").json
+    assert dry["shipped"] == shipped
+
+
+def test_a_dry_run_names_what_differs_and_a_shipped_recipe_differs_in_nothing(hyprepro, run, tmp_path: Path) -> None:
+    assert "StrictProtocol.base_seed = 5; shipped: 0" in run("-b", "StrictProtocol.base_seed=5", "--dry-run").stderr
+    plain = hyprepro("run", "table1", "--scale", "smoke", "--variant", "paper", "--dry-run", "--json").json
+    assert plain["shipped"] == {"recipe": "table1 --scale smoke --variant paper", "changes": []}
+    (tmp_path / "mine.gin").write_text("include 'recipes/table1.gin'\nRecipe.name = 'mine'\n")
+    assert hyprepro("run", "mine.gin", "--dry-run", "--json").json["shipped"] == {"recipe": "", "changes": []}
+    (tmp_path / "tiny.gin").write_text("include 'scales/smoke.gin'\nRecipe.prompts_per_task = 2\n")
+    mine = hyprepro("run", "table3", "--scale", "tiny.gin", "--dry-run", "--json").json["shipped"]
+    assert mine["recipe"] == "table3 --scale desktop"
+    changed = {path: each["here"] for each in mine["changes"] for path in each["paths"]}
+    assert (changed["scale"], changed["prompts_per_task"]) == ("tiny", 2)
+
+
+RECIPES = sorted(files.shipped("recipes"))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_kind_of_recipe_names_what_differs(hyprepro, recipe: str) -> None:
+    shipped = hyprepro("run", recipe, "--scale", "smoke", "--seeds", 2, "--dry-run", "--json").json["shipped"]
+    assert [(each["paths"], each["shipped"], each["here"]) for each in shipped["changes"]] == [(["seeds"], 1, 2)]
 
 
 @pytest.mark.sim

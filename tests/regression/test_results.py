@@ -82,7 +82,7 @@ def test_the_rows_follow_from_the_records(path: Path) -> None:
 @each_result
 def test_the_table_follows_from_the_result(path: Path) -> None:
     result = read_result(path)
-    assert (path.parent / "table.md").read_text(encoding="utf-8") == report_of(result).markdown(result)
+    assert (path.parent / "table.md").read_text(encoding="utf-8") == report_of(result).page(result)
 
 
 @each_result

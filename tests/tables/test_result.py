@@ -185,39 +185,12 @@ def test_a_result_is_read_back(tmp_path: Path) -> None:
     assert read_result(tmp_path / "result.json") == json.loads(json.dumps(result))
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"schema": 2}, "its schema is 2"),
-        ({"rows": {}}, "no list of rows"),
-        ({"provenance": None}, "no provenance"),
-        ({"rows": [1]}, "row 0: not an object"),
-        ({"rows": [{"method": 3}]}, "method is not text"),
-        ({"comparisons": [{}]}, "method is not text"),
-    ],
-)
-def test_a_malformed_result_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    (tmp_path / "result.json").write_text(json.dumps({**make_result(make_records(policies=2)), **change}))
-    with pytest.raises(UserError, match=message):
+def test_the_reader_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(json.dumps({**make_result(make_records(policies=2)), "schema": 2}))
+    with pytest.raises(UserError, match="its schema is 2, this version reads 1") as caught:
         read_result(tmp_path / "result.json")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"value": "0.5"}, "not finite numbers"),
-        ({"value": float("nan")}, "not finite numbers"),
-        ({"ci95": [0.2]}, "not finite numbers"),
-        ({"ci95": [0.9, 0.2]}, "upside down"),
-        ({"task": 4}, "task is neither"),
-    ],
-)
-def test_a_malformed_row_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
-    result = make_result(make_records(policies=2))
-    result["rows"][0] = {**result["rows"][0], **change}
-    (tmp_path / "result.json").write_text(json.dumps(result))
-    with pytest.raises(UserError, match=message):
-        read_result(tmp_path / "result.json")
+    assert str(tmp_path) in caught.value.where
+    assert "hyprepro run" in caught.value.fix
 
 
 @pytest.mark.parametrize("text", [None, "", "[" * 100_000, "{"])

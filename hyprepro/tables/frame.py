@@ -1,0 +1,157 @@
+"""What every report says above its numbers, whatever it reports, and the line that closes it on a terminal.
+
+Above: that the numbers of a miniature mean nothing, and every value that differs from the shipped recipe. Both follow
+from the result's own provenance, so no kind of table or figure can leave them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hyprepro.changes import Change, Departure
+from hyprepro.tables.markdown import bullets, paragraph, quote, valued
+from hyprepro.tables.result import MAIN
+
+SMOKE = "smoke"
+FEWEST = 5
+"""Policies a task below which a success rate and its interval say nothing: 5 of 5 still leave 48 to 100%."""
+LENGTHS = ("steps", "updates")
+"""Fields that say how long something is trained."""
+PAPER_PROMPTS = 100
+TESTED = ("test", "validation")
+
+
+def framed(text: str, result: Mapping[str, Any]) -> str:
+    """A report with what must stand above its numbers, under its headline."""
+    found = [quote(banner) for banner in [miniature(result)] if banner] + departed(result)
+    if not found:
+        return text
+    headline, _, rest = text.partition("\n\n")
+    return "\n\n".join([headline, *found, rest])
+
+
+def miniature(result: Mapping[str, Any]) -> str:
+    """What a reader must know of a run that only shows that everything runs; empty for other runs."""
+    row, policies = next(iter(_averages(result)), None), _policies(result)
+    is_smoke = result.get("scale") == SMOKE
+    if not is_smoke and (policies is None or policies >= FEWEST):
+        return ""
+    sizes = [] if policies is None else [f"{policies} policies a task (the paper: {PAPER_PROMPTS})"]
+    sizes += (
+        [f"{row['n_seeds']} generator seed{'s' if row['n_seeds'] > 1 else ''}"] if row and row.get("n_seeds") else []
+    )
+    steps = dict(_lengths(result["provenance"].get("config", {}).get("methods", [])))
+    if is_smoke and steps:
+        each = ", ".join(f"{name} {count:,}" for name, count in steps.items())
+        sizes.append(f"networks trained for {min(steps.values()):,} to {max(steps.values()):,} steps ({each})")
+    title = "Smoke numbers mean nothing." if is_smoke else "So few policies say nothing."
+    return (
+        f"**{title}** This run shows that every stage works, and is a miniature: {'; '.join(sizes)}. No number below, "
+        "and no interval, can be held against the paper's. Numbers that count take `--scale desktop`."
+    )
+
+
+def _policies(result: Mapping[str, Any]) -> int | None:
+    """The fewest policies a task of the rows that the report is about."""
+    counts = [
+        row["n_policies"] // max(_tasks(result, row), 1)
+        for row in _averages(result)
+        if row.get("n_policies") is not None
+    ]
+    return min(counts, default=None)
+
+
+def _tasks(result: Mapping[str, Any], average: Mapping[str, Any]) -> int:
+    """How many tasks an average is of."""
+    rows = [row for row in result["rows"] if all(row.get(name) == average.get(name) for name in _PLACE)]
+    order = list(dict.fromkeys(row["task"] for row in rows))
+    return order.index(None) or len(order) - 1
+
+
+_PLACE = ("method", "split", "protocol", "n_train")
+
+
+def _lengths(value: Any) -> Iterator[tuple[str, int]]:
+    """How long each part of a configuration is trained: "HypLatent", 60. Fits at test time are no training."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _lengths(item)
+    if isinstance(value, dict):
+        for name in LENGTHS:
+            if isinstance(value.get(name), int) and value[name] > 0 and "component" in value:
+                yield str(value["component"]), value[name]
+        for name, item in value.items():
+            if name != "adaptation":
+                yield from _lengths(item)
+
+
+def departed(result: Mapping[str, Any]) -> list[str]:
+    """Every value that differs from the shipped recipe, as the run recorded it."""
+    departure = Departure.read(result["provenance"].get("shipped"))
+    if departure is None:
+        return []
+    if not departure.shipped:
+        return [quote("**A recipe of its own.** None of its name is shipped; `config.json` has every value.")]
+    if not departure.changes:
+        return []
+    count = len(departure.changes)
+    title = (
+        f"**Not the shipped recipe.** {count} value{'s differ' if count > 1 else ' differs'} from "
+        f"`hyprepro run {departure.shipped}`:"
+    )
+    return [paragraph(title), bullets([_change(change) for change in departure.changes])]
+
+
+def _change(change: Change) -> str:
+    settings, places = (", ".join(f"`{name}`" for name in names) for names in (change.settings, change.paths))
+    here, shipped = change.values
+    return f"{settings}: `{here}`; shipped: `{shipped}`. At {places}."
+
+
+def closing(result: Mapping[str, Any]) -> list[str]:
+    """The headline once more, for the end of a terminal: what the numbers are of, then Gen-HypRL's averages."""
+    lines = []
+    if miniature(result):
+        lines.append(miniature(result).replace("**", "").replace("`", ""))
+    departure = Departure.read(result["provenance"].get("shipped"))
+    if departure is not None and departure.shipped and departure.changes:
+        names = ", ".join(dict.fromkeys(name for change in departure.changes for name in change.settings))
+        lines.append(f"Not the shipped recipe: {names} (values and places stand at the top of the table).")
+    return lines + headline(result)
+
+
+def headline(result: Mapping[str, Any]) -> list[str]:
+    """A line for each average of the rows that the report is about, all protocols in it, the paper's number beside."""
+    found: dict[str, list[str]] = {}
+    for row in _averages(result):
+        size = f", {row['n_train']} training velocities" if row.get("n_train") is not None else ""
+        one, many = ("velocity", "velocities") if row["metric"] == "return" else ("task", "tasks")
+        count = _tasks(result, row)
+        name = f"{row['method']}, average of {count} {row['split']} {one if count == 1 else many}{size}"
+        paper = row.get("paper")
+        theirs = (
+            f" (the paper: {100 * paper if row['metric'] == 'success_rate' else paper:g})" if paper is not None else ""
+        )
+        found.setdefault(name, []).append(f"{_label(row)} {valued(row)}{theirs}")
+    return [f"{name}: {'; '.join(values)}" for name, values in found.items()]
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    """What a value is: its protocol, or in a picture of latents its distance."""
+    named = {"success_rate": f"{row['protocol']} protocol", "return": "return"}
+    return named.get(row["metric"], f"{row['statistic']} distance")
+
+
+def _averages(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The averages of Gen-HypRL and of the row that others are compared with; where there is neither, of the first row.
+
+    Of a sweep over velocities those of the tested ones alone.
+    """
+    rows = [row for row in result["rows"] if row["task"] is None]
+    first = next((row["statistic"] for row in rows), None)
+    rows = [row for row in rows if row["statistic"] in ("mean", first)]
+    rows = [row for row in rows if row["metric"] != "return" or row["split"] in TESTED]
+    leading = {MAIN, result["provenance"].get("config", {}).get("reference")}
+    found = [row for row in rows if row["method"] in leading]
+    return found or [row for row in rows if row["method"] == rows[0]["method"]]

@@ -1,0 +1,171 @@
+"""Reading the files of a result that somebody else may have written: one validation for every command.
+
+JSON itself has no NaN and no infinity; Python's reader takes both, and here neither passes, wherever it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hyprepro.errors import UserError
+
+SCHEMA = 1
+KEY = ("method", "minus", "variant", "split", "task", "protocol", "metric", "statistic", "n_train")
+"""What tells one number of a result from another."""
+DEEPEST = 60
+"""Levels of nesting; a recipe has about ten."""
+AGAIN = "Fetch it again (git checkout restores a committed result), or make it again with: hyprepro run RECIPE"
+
+
+class _Loose(BaseModel):
+    """A JSON object of which the fields below are needed, whatever else it holds."""
+
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+
+
+class _Number(_Loose):
+    """What rows and comparisons share."""
+
+    method: str
+    split: str
+    task: str | None
+    protocol: str
+    metric: str
+    statistic: str
+    value: float | None = None
+    ci95: list[float] | None = Field(None, min_length=2, max_length=2)
+    n_train: int | None = None
+
+    @model_validator(mode="after")
+    def _interval(self) -> _Number:
+        if (self.value is None) != (self.ci95 is None):
+            raise ValueError("value and ci95 are not finite numbers both")
+        if self.ci95 is not None and self.ci95[0] > self.ci95[1]:
+            raise ValueError("ci95 is upside down")
+        return self
+
+
+class _Row(_Number):
+    paper: float | None = None
+    n_policies: int | None = None
+    n_episodes: int | None = None
+    n_seeds: int | None = None
+
+
+class _Comparison(_Number):
+    minus: str
+
+
+class _Profile(_Loose):
+    method: str
+    split: str
+    protocol: str
+    taus: list[float]
+    share: list[float]
+    low: list[float]
+    high: list[float]
+
+    @model_validator(mode="after")
+    def _aligned(self) -> _Profile:
+        if len({len(self.taus), len(self.share), len(self.low), len(self.high)}) > 1:
+            raise ValueError("taus, share, low and high are of different lengths")
+        return self
+
+
+class _Provenance(_Loose):
+    config: dict[str, Any] = Field(default_factory=dict)
+    stores: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
+class _Result(_Loose):
+    recipe: str = ""
+    scale: str = ""
+    variant: str = ""
+    rows: list[_Row]
+    provenance: _Provenance
+    comparisons: list[_Comparison] = Field(default_factory=list)
+    profiles: list[_Profile] = Field(default_factory=list)
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+def read_json(path: Path, missing: str = "There is no result here.") -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Args:
+        path: The file.
+        missing: What to say where there is none.
+
+    Raises:
+        UserError: It is missing, unreadable, no JSON object, nested without end, or holds NaN or an infinity.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refused, parse_float=_finite)
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(missing, where=str(path), fix="hyprepro run table1") from None
+    except (OSError, ValueError, RecursionError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UserError(
+            "The result cannot be read: the file is damaged.", where=f"{path}: {reason}", fix=AGAIN
+        ) from None
+    if not isinstance(data, dict):
+        raise UserError("The result is malformed: it is not a JSON object.", where=str(path), fix=AGAIN)
+    if _depth(data) > DEEPEST:
+        raise UserError(f"The result is malformed: it is nested deeper than {DEEPEST} levels.", where=str(path))
+    return data
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"it holds {constant}, which is not a finite number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"it holds {text[:40]}, which is not a finite number")
+    return value
+
+
+def _depth(data: Any) -> int:
+    """Levels of nesting, counted without recursion and no further than one beyond the deepest that is allowed."""
+    level, found = [data], 0
+    while level and found <= DEEPEST:
+        found += 1
+        children = [
+            each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)
+        ]
+        level = [item for child in children for item in child]
+    return found
+
+
+def problem(data: Mapping[str, Any]) -> str:
+    """What is wrong with the content of a result.json, in a few words; empty if nothing is."""
+    if data.get("schema") != SCHEMA or isinstance(data.get("schema"), bool):
+        return f"its schema is {str(data.get('schema'))[:40]}, this version reads {SCHEMA}"
+    try:
+        _Result.model_validate(data)
+    except ValidationError as error:
+        return _first(error)
+    keys = Counter(key_of(row) for row in (*data["rows"], *data.get("comparisons", ())))
+    twice = next((key for key, count in keys.items() if count > 1), None)
+    return "" if twice is None else f"one number stands twice: {' '.join(part for part in twice if part)}"
+
+
+def key_of(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """What tells a row or comparison from every other one of its result."""
+    return tuple(str(row.get(field, "")) for field in KEY)
+
+
+def _first(error: ValidationError) -> str:
+    """The first thing that pydantic found, with its place: "rows[0].ci95[1]: input should be a finite number"."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in found["loc"]).lstrip(".")
+    message = found["msg"].removeprefix("Value error, ")
+    return f"{place}: {message[0].lower()}{message[1:]}"
