@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -34,6 +33,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hyprepro.errors import UserError
+from hyprepro.locks import lock
 from hyprepro.recipe import Component, fingerprint
 from hyprepro.source import source_digest
 
@@ -277,15 +277,19 @@ class ArtifactCache:
         """Hold the lock `name`; wait for another process that holds it, after calling `on_wait` once.
 
         The kernel releases the lock when its holder dies, so a killed run blocks nobody.
+
+        Raises:
+            UserError: The cache lies on a file system without locks.
         """
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / name).open("w") as file:
+        path, fix = folder / name, "keep finished stages on a local disk: --cache DIR, or export HYPREPRO_CACHE=DIR"
+        with path.open("w") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(file, path, fix)
             except BlockingIOError:
                 on_wait()
-                fcntl.flock(file, fcntl.LOCK_EX)
+                lock(file, path, fix, wait=True)
             yield
 
     def make(self, stage: Stage, on_wait: Callable[[], None] = lambda: None) -> Path:
@@ -363,8 +367,14 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+_FAILURES = frozenset(
+    (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENAMETOOLONG)
+)
+"""What disks and network file systems answer when they are broken, away, or lack a feature."""
+
+
 def explain_os_error(error: BaseException, folder: Path) -> UserError | None:
-    """The user's side of a failed write: a full disk or a folder that cannot be written; None for any other error.
+    """The user's side of a failed write: a full disk, a read-only folder, a failing file system; else None.
 
     Libraries (HDF5, safetensors, torch) wrap the system's error in classes of their own, so the text counts too.
     """
@@ -383,5 +393,11 @@ def explain_os_error(error: BaseException, folder: Path) -> UserError | None:
     if isinstance(error, FileExistsError | NotADirectoryError):
         return UserError(
             "A file stands where a folder is needed.", where=place, fix="move the file away, or choose another folder"
+        )
+    if isinstance(error, OSError) and code in _FAILURES:
+        return UserError(
+            f"The file system failed: {error.strerror}.",
+            where=place,
+            fix="run the same command again, or choose a folder on another file system; finished stages are kept",
         )
     return None

@@ -36,6 +36,10 @@ class UserError(Exception):
         parts += [f"{label}: {text}" for label, text in self.rows() if text]
         return "\n".join(parts)
 
+    def described(self) -> dict[str, str]:
+        """All of it for programs: `what`, `where`, `closest` and `do`, empty where nothing is known."""
+        return {"what": self.what, **dict(self.rows())}
+
     def rows(self) -> list[tuple[str, str]]:
         """The labelled lines under the headline, in the order in which a panel shows them."""
         return [("where", self.where), ("closest", self.closest), ("do", self.fix)]

@@ -1,6 +1,7 @@
 """What the command line prints: panels for mistakes, progress for people, plain lines for everything else.
 
-Results go to standard output, everything about the run to standard error, so that a pipe sees results only.
+Results go to standard output, everything about the run to standard error, so that a pipe sees results only. Text may
+come from files of others: `visible` makes it harmless, and every console here lets it pass.
 """
 
 from __future__ import annotations
@@ -13,17 +14,42 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.panel import Panel
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from hyprepro.cli import streams
 from hyprepro.errors import UserError
 
 PLAIN_WIDTH = 120
 WIDEST = 64
 UNBOUNDED = 10_000
 DEBUG = "HYPREPRO_DEBUG"
+
+
+def visible(text: str) -> str:
+    r"""Text in which what a terminal would obey, or not show, is written as an escape: `\x1b`, `\u202e`.
+
+    That is all but Python's printable characters, new lines and tabs: control sequences, carriage returns, changes of
+    writing direction, characters of no width, and halves of characters, which no stream could encode.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class _Screen(Console):
+    """A console on which all text is visible, whatever part of rich prints it."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Make text visible before it is laid out; the sequences of styles and bars are added after that."""
+        if isinstance(renderable, str):
+            renderable = visible(renderable)
+        elif isinstance(renderable, Text) and (shown := visible(renderable.plain)) != renderable.plain:
+            renderable = renderable.blank_copy(shown)
+        return super().render(renderable, options)
 
 
 def stdout() -> Console:
@@ -37,9 +63,9 @@ def stderr() -> Console:
 
 
 def _console(stderr: bool) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
+    stream = streams.for_console(sys.stderr if stderr else sys.stdout)
     # Off a terminal there is no width to obey: lines stay whole, so that they can be searched and copied.
-    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else PLAIN_WIDTH)
+    return _Screen(file=stream, highlight=False, width=None if stream.isatty() else PLAIN_WIDTH)  # type: ignore[arg-type]
 
 
 def show_user_error(error: UserError) -> None:
@@ -47,15 +73,18 @@ def show_user_error(error: UserError) -> None:
     _panel(error.what, error.rows(), title="hyprepro cannot do this", style="red")
 
 
-def show_unexpected(error: BaseException) -> None:
-    """One short panel for a mistake of ours; the traceback only where it is asked for."""
+def show_unexpected(error: BaseException) -> UserError:
+    """One short panel for a mistake of ours; the traceback only where it is asked for. Returns what it says."""
     if os.environ.get(DEBUG):
-        traceback.print_exception(error)
+        note("".join(traceback.format_exception(error)).rstrip())
     last = traceback.extract_tb(error.__traceback__)[-1:]
-    where = "".join(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in last)
-    fix = f"Run it again with {DEBUG}=1 for the traceback and report it, with the output of `hyprepro doctor`."
-    rows = [("where", where), ("do", fix)]
-    _panel(f"{type(error).__name__}: {error}", rows, title="this is a mistake in hyprepro", style="magenta")
+    said = UserError(
+        f"{type(error).__name__}: {error}",
+        where="".join(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in last),
+        fix=f"Run it again with {DEBUG}=1 for the traceback and report it, with the output of `hyprepro doctor`.",
+    )
+    _panel(said.what, said.rows(), title="this is a mistake in hyprepro", style="magenta")
+    return said
 
 
 def note(text: str) -> None:
@@ -69,8 +98,9 @@ def line(text: str = "", style: str = "") -> None:
 
 
 def print_json(data: Any) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.write(json.dumps(data, indent=2, sort_keys=True) + "\n")
+    """One JSON document on standard output; it is of ASCII alone, with escapes for what is not printable."""
+    text = json.dumps(data, indent=2, sort_keys=True).replace("\x7f", "\\u007f")  # the one that json leaves
+    streams.for_console(sys.stdout).write(text + "\n")
 
 
 def columns(rows: Iterable[Iterable[str]], indent: int = 2) -> None:

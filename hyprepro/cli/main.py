@@ -1,12 +1,13 @@
 """The command group that turns every mistake into one panel and an exit code.
 
 Exit codes: 0 done, 2 a mistake of the user's (one panel, no traceback), 1 a mistake of ours or a check that failed, 130
-interrupted.
+interrupted. With `--json`, a mistake is also one JSON object on standard output: {"error": {"what", "where", "closest",
+"do"}}.
 """
 
 from __future__ import annotations
 
-import os
+import errno
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from hyprepro.cli import console
+from hyprepro.cli import console, streams
 from hyprepro.errors import UserError, closest_match
 
 USER_ERROR = 2
@@ -35,52 +36,86 @@ class PanelGroup(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run a command line; in standalone mode this ends the process with its exit code."""
-        code = self._exit_code(
-            args=args, prog_name=prog_name, complete_var=complete_var, windows_expand_args=windows_expand_args, **extra
-        )
+        wants_json = _wants_json(sys.argv[1:] if args is None else args)
+        with streams.standing(console.visible) as out:
+            code = self._exit_code(
+                wants_json,
+                args=args,
+                prog_name=prog_name,
+                complete_var=complete_var,
+                windows_expand_args=windows_expand_args,
+                **extra,
+            )
+            code = _delivered(out, code)
         if standalone_mode:
             sys.exit(code)
         return code
 
-    def _exit_code(self, **arguments: Any) -> int:
+    def _exit_code(self, wants_json: bool, **arguments: Any) -> int:
         try:
             code = super().main(standalone_mode=False, **arguments)
         except UserError as error:
-            console.show_user_error(error)
-            return USER_ERROR
+            return _refused(error, wants_json)
         except typer.TyperException as error:
-            return self._usage_error(error)
+            if type(error).__name__ == "NoArgsIsHelpError":
+                console.line(error.format_message())
+                return 0
+            return _refused(self._usage_error(error), wants_json)
         except typer.Abort:
             code = INTERRUPTED
-        except BrokenPipeError:
-            # The reader of our output left (`hyprepro list | head`); without this, Python complains again at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return OUR_ERROR
         except Exception as error:
-            console.show_unexpected(error)
+            said = console.show_unexpected(error)
+            if wants_json:
+                console.print_json({"error": said.described()})
             return OUR_ERROR
         if code == INTERRUPTED:  # typer's own group turns Ctrl-C into this code
             console.note("Interrupted. The same command goes on from here.")
         return code if isinstance(code, int) else 0
 
-    def _usage_error(self, error: typer.TyperException) -> int:
-        """A mistake in a flag or an argument, in the same panel as every other one."""
+    def _usage_error(self, error: typer.TyperException) -> UserError:
+        """A mistake in a flag or an argument, as every other one."""
         context = getattr(error, "ctx", None)
-        if type(error).__name__ == "NoArgsIsHelpError":
-            console.line(error.format_message())
-            return 0
         command = context.command_path if context else "hyprepro"
         typed = getattr(error, "option_name", "") or _quoted(error.format_message())
         known = _names(context, options=typed.startswith("-")) if context else []
+        return UserError(
+            error.message or error.format_message(),
+            where=command if not isinstance(error, typer.BadParameter) else f"{command}: {error.format_message()}",
+            closest=closest_match(typed, known) if typed else "",
+            fix=f"See: {command} --help",
+        )
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for JSON, told without parsing: it may be the parsing that fails."""
+    flags = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in flags
+
+
+def _refused(error: UserError, wants_json: bool) -> int:
+    """Show a mistake of the user's."""
+    console.show_user_error(error)
+    if wants_json:
+        console.print_json({"error": error.described()})
+    return USER_ERROR
+
+
+def _delivered(out: streams.Stream, code: int) -> int:
+    """The exit code once standard output is written, which may have failed: then a command that succeeded did not."""
+    out.flush()
+    if out.failure is None:
+        return code
+    if out.failure.errno == errno.EPIPE:  # the reader left (`hyprepro list | head`) and misses nothing
+        return code or OUR_ERROR
+    if code != USER_ERROR:  # else there is a panel already
         console.show_user_error(
             UserError(
-                error.message or error.format_message(),
-                where=command if not isinstance(error, typer.BadParameter) else f"{command}: {error.format_message()}",
-                closest=closest_match(typed, known) if typed else "",
-                fix=f"See: {command} --help",
+                f"Standard output cannot be written: {out.failure.strerror}.",
+                where="standard output",
+                fix="Send it elsewhere and run the same command again; files that it writes are complete.",
             )
         )
-        return USER_ERROR
+    return code or USER_ERROR
 
 
 def _quoted(message: str) -> str:

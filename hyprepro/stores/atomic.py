@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import io
 import os
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.errors import UserError
+from hyprepro.locks import lock
 
 
 class AtomicFile:
@@ -79,14 +79,20 @@ def _locked(path: Path) -> io.FileIO:
 
     Raises:
         BlockingIOError: Another process has the lock.
+        UserError: There are no locks here; so nobody else writes the file, and it is removed.
     """
+    fix = "write the store to a local disk and move it here when it is complete"
     while True:
         file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(file, path, fix)
             if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 file.truncate(0)
                 return file
+        except UserError:
+            file.close()
+            path.unlink(missing_ok=True)
+            raise
         except BaseException:
             file.close()
             raise

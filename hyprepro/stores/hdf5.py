@@ -6,6 +6,7 @@ datasets with known names, dtypes, ranks and common filters are read, in blocks,
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -88,21 +89,45 @@ def open_store(path: Path, kind: str, schema: int) -> h5py.File:
             closest=closest_match(path.name, near),
             fix="check the path bound to DataSource, or make a store with: hyprepro collect",
         )
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        what = "is truncated" if "truncated" in str(error) else "cannot be opened as an HDF5 file"
-        raise UserError(
-            f"The {kind} store {what}.",
-            where=f"{path}: {error}",
-            fix="fetch it again (git checkout, or copy it anew), then: hyprepro store verify PATH",
-        ) from None
+    file = open_unlocked(path, f"{kind} store")
     try:
         _check_header(file, path, kind, schema)
     except BaseException:
         file.close()
         raise
     return file
+
+
+def open_unlocked(path: Path, what: str = "store") -> h5py.File:
+    """Open an HDF5 file for reading, without a lock: nothing is written, and many file systems have no locks.
+
+    Raises:
+        UserError: It is truncated, not HDF5, not readable, or in the hands of another process.
+    """
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        problem, fix = _why_closed(error, path)
+        raise UserError(f"The {what} {problem}.", where=f"{path}: {error}", fix=fix) from None
+
+
+def _why_closed(error: OSError, path: Path) -> tuple[str, str]:
+    """What is wrong with a file that HDF5 does not open, and what to do."""
+    text = str(error)
+    if "already open for" in text:  # a flag that its writer sets in the file
+        return (
+            "is open for writing in another process, or was when one died",
+            f"wait until it is closed there; if none has it open: h5clear -s {path}, or copy it anew",
+        )
+    if "lock file" in text:  # only where the environment asks for locks
+        return (
+            "cannot be locked: another process has it open for writing, or its file system is one without locks",
+            "it is read without a lock unless the environment asks for one: export HDF5_USE_FILE_LOCKING=FALSE",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "cannot be read", "change its permissions, or copy it to a place of yours"
+    problem = "is truncated" if "truncated" in text else "cannot be opened as an HDF5 file"
+    return problem, f"fetch it again (git checkout, or copy it anew), then: hyprepro store verify {path}"
 
 
 def _check_header(file: h5py.File, path: Path, kind: str, schema: int) -> None:

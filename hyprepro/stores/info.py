@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,11 +25,8 @@ def open_any(path: str | Path) -> PolicyStore | TrajectoryStore:
     path = Path(path)
     kind = PolicyStore.kind
     if path.is_file():
-        try:
-            with h5py.File(path, "r") as file:
-                kind = hdf5.read_text(file, "kind", str(path))
-        except OSError:
-            pass  # the reader below says what is wrong with the file
+        with hdf5.open_unlocked(path) as file:
+            kind = hdf5.read_text(file, "kind", str(path))
     if kind not in (PolicyStore.kind, TrajectoryStore.kind):
         raise UserError(f"Unknown kind of store: {kind[:80]!r}.", where=str(path))
     return TrajectoryStore.open(path) if kind == TrajectoryStore.kind else PolicyStore.open(path)

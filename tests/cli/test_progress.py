@@ -20,8 +20,8 @@ class Named:
     key: str
 
 
-def event(kind: Any, finished: int = 0, **more: Any) -> Event:
-    return Event(kind, cast("Stage", Named("train [seed 0]", "abc")), finished, 2, **more)
+def event(kind: Any, finished: int = 0, label: str = "train [seed 0]", **more: Any) -> Event:
+    return Event(kind, cast("Stage", Named(label, "abc")), finished, 2, **more)
 
 
 def test_plain_lines_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import fcntl
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -9,7 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyprepro.errors import UserError
+from hyprepro.policies.layout import PolicyLayout
 from hyprepro.stores import hdf5
+from hyprepro.stores.info import open_any
+from hyprepro.stores.policy_store import PolicyStoreWriter
 
 
 def test_blocks_cover_every_row_once_in_whole_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,3 +83,43 @@ def test_datasets_with_huge_chunks_unknown_filters_or_virtual_sources_are_refuse
             with pytest.raises(UserError, match=reason):
                 hdf5.dataset(file, name, ("uint8",), (), "x.h5")
         assert hdf5.dataset(file, "good", ("uint8",), (), "x.h5").shape == (8,)
+
+
+def test_a_store_is_read_whoever_has_locked_it(tmp_path: Path) -> None:
+    with small_store(tmp_path / "x.h5").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with hdf5.open_store(tmp_path / "x.h5", "policy", 1) as file:
+            assert file.attrs["schema"] == 1
+
+
+def test_where_the_environment_asks_for_locks_the_lock_is_named(tmp_path: Path) -> None:
+    program = "import sys; from hyprepro.cli import main; main()"
+    command = [sys.executable, "-c", program, "store", "info", str(small_store(tmp_path / "x.h5"))]
+    with (tmp_path / "x.h5").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for asked, code in (("TRUE", 2), ("FALSE", 0)):
+            environment = {**os.environ, "HDF5_USE_FILE_LOCKING": asked}  # HDF5 reads it once
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            assert done.returncode == code, done.stderr
+            assert ("HDF5_USE_FILE_LOCKING=FALSE" in done.stderr) == (code == 2)
+            assert "fetch it again" not in done.stderr
+
+
+def test_a_store_that_another_process_writes_is_not_called_damaged(tmp_path: Path) -> None:
+    path = small_store(tmp_path / "x.h5")
+    program = f"import h5py, sys; file = h5py.File({str(path)!r}, 'r+'); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"open\n"
+        with pytest.raises(UserError, match="another process") as caught:
+            open_any(path)
+        other.communicate(b"")
+    assert "fetch it again" not in caught.value.fix
+    with hdf5.open_store(path, "policy", 1):
+        pass  # now it is closed
+
+
+def small_store(path: Path) -> Path:
+    with PolicyStoreWriter(path, PolicyLayout.mlp(3, 4, 2, ("relu", "relu")), {"route": "test"}):
+        pass
+    return path
