@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,9 @@ from hyprepro.stores import hdf5
 from hyprepro.stores.foreign import (
     UNKNOWN,
     check_archive,
+    check_floats,
     file_digest,
+    floats,
     load_tensors,
     refuse_existing,
     unknown_versions,
@@ -35,6 +37,9 @@ from hyprepro.stores.policy_store import MAX_POLICIES, PolicyStoreWriter
 from hyprepro.stores.prompts import TAU_HAT_SIZE, TAU_SIZE
 from hyprepro.stores.prompts_only import PROMPTS_ONLY, episode_from_prompt
 from hyprepro.stores.trajectory_store import TrajectoryStoreWriter
+
+if TYPE_CHECKING:
+    import torch
 
 LAYOUT = PolicyLayout.mlp(39, 128, 4, ("elu", "relu"))
 WIDTHS = {"param": LAYOUT.size, "traj": TAU_SIZE, "task": TAU_HAT_SIZE}
@@ -140,19 +145,32 @@ def _write_prompts(parts: Sequence[Part], path: Path, route: dict[str, Any], dig
 def _blocks(part: Part, names: tuple[str, ...]) -> Iterator[dict[str, NDArray[np.float32]]]:
     """The rows of a file in order, some at a time: float32 copies `[k, width]` by name."""
     where = str(part.path)
-    row_bytes = 8 * sum(WIDTHS[name] for name in names)
-    at_once = max(1, MAPPED_BYTES // (row_bytes * BLOCK_ROWS)) * BLOCK_ROWS
-    for first in range(0, part.rows, at_once):
+    first = 0
+    while first < part.rows:
         data = load_tensors(part.path, where)
         if _checked(data, where) != part.rows:
             raise UserError("The file changed while it was read.", where=where)
-        for low in range(first, min(first + at_once, part.rows), BLOCK_ROWS):
-            high = min(low + BLOCK_ROWS, first + at_once, part.rows)
-            block = {name: np.array(data[name][low:high].numpy(), dtype=np.float32) for name in names}
+        end = min(first + _rows_at_once([data[name] for name in names]), part.rows)
+        for low in range(first, end, BLOCK_ROWS):
+            high = min(low + BLOCK_ROWS, end)
+            block = {name: floats(data[name][low:high], name, where) for name in names}
             for name, array in block.items():
                 _refuse_not_finite(name, array, low, where)
             yield block
         del data
+        first = end
+
+
+def _rows_at_once(tensors: Sequence[torch.Tensor]) -> int:
+    """How many rows of mapped tensors are read before the file is mapped anew: a whole number of blocks.
+
+    A row's numbers lie together and share its pages. In a transposed tensor they lie apart, a page each, which the rows
+    after it share, so that a block may take as many pages as there are columns, and is read alone.
+    """
+    if any(tensor.stride(1) != 1 for tensor in tensors):
+        return BLOCK_ROWS
+    row_bytes = sum(tensor.shape[1] * tensor.element_size() for tensor in tensors)
+    return max(1, MAPPED_BYTES // (row_bytes * BLOCK_ROWS)) * BLOCK_ROWS
 
 
 def _refuse_not_finite(name: str, array: NDArray[np.float32], low: int, where: str) -> None:
@@ -175,6 +193,8 @@ def _checked(data: dict[str, Any], where: str) -> int:
             where=f"{where}: {', '.join(sorted(data)[:8]) or 'empty'}",
             fix="a data file has the tensors param, traj and task",
         )
+    for name in WIDTHS:
+        check_floats(data[name], name, where)
     shapes = {name: tuple(data[name].shape) for name in WIDTHS}
     if shapes["traj"][1:] == shapes["task"][1:] == (128,):
         raise UserError(
@@ -190,11 +210,6 @@ def _checked(data: dict[str, Any], where: str) -> int:
             where=f"{where}: " + ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items()),
             fix=", ".join(f"{name} must be [N, {width}]" for name, width in WIDTHS.items()),
         )
-    for name in WIDTHS:
-        if data[name].dtype not in (torch.float16, torch.float32, torch.float64) or not data[name].is_contiguous():
-            raise UserError(
-                f"The tensor {name!r} is not a plain array of floats.", where=f"{where}: {data[name].dtype}"
-            )
     return rows
 
 

@@ -315,7 +315,7 @@ def read_result(path: Path) -> dict[str, Any]:
         UserError: It is missing, not JSON, of a newer schema, or malformed.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError("There is no result here.", where=str(path), fix="hyprepro run table1") from None
     except (OSError, ValueError, RecursionError) as error:
