@@ -17,12 +17,13 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.artifacts import write_atomically
+from hyprepro.envs.specs import task_spec
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 from hyprepro.stores import hdf5
@@ -38,6 +39,9 @@ from hyprepro.stores.foreign import (
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 from hyprepro.stores.provenance import versions
 from hyprepro.stores.sb3_settings import FIX_WIDTHS, check_settings
+
+if TYPE_CHECKING:
+    from gymnasium import Space
 
 MAX_MEMBER = 64 * 2**20
 """Bytes of `data` or `policy.pth`; those of our layout have under one million."""
@@ -106,7 +110,7 @@ def import_sb3(files: Sequence[Path], out: Path, task: str, trained_here: bool =
 
 
 def export_sb3(store: PolicyStore, task: str, row: int, out: Path) -> None:
-    """Write one policy such that `SAC.load(out)` acts as it does, deterministically.
+    """Write one policy such that `SAC.load(out)`, with its task's `env` or without, acts as it does, deterministically.
 
     Raises:
         UserError: stable-baselines3 is missing, another layout, no such policy, `out` exists.
@@ -122,7 +126,7 @@ def export_sb3(store: PolicyStore, task: str, row: int, out: Path) -> None:
     parts = METAWORLD_LAYOUT.split(store.read(task, [row])[0])
     meta = store.meta(task)
     content = io.BytesIO()
-    model = _model(parts, int(meta["seed"][row]), int(meta["step"][row]))
+    model = _model(parts, task, int(meta["seed"][row]), int(meta["step"][row]))
     model.save(content)
     try:
         write_atomically(out, content.getvalue())
@@ -130,8 +134,22 @@ def export_sb3(store: PolicyStore, task: str, row: int, out: Path) -> None:
         raise UserError("The file could not be written.", where=f"{out}: {error.strerror or error}") from None
 
 
-def _model(parts: dict[str, NDArray[np.float32]], seed: int, step: int) -> Any:
-    """A SAC model with these actor weights and fresh critics."""
+def _spaces(task: str) -> tuple[Space[Any], Space[Any]]:
+    """The spaces of a task's environment, which `SAC.load(FILE, env=...)` compares; unbounded for unknown names."""
+    import gymnasium
+
+    sizes = METAWORLD_LAYOUT.observation_size, METAWORLD_LAYOUT.action_size
+    spec = task_spec(task, *sizes)
+    if spec is None:
+        box = gymnasium.spaces.Box
+        return box(-np.inf, np.inf, sizes[:1], np.float64), box(-1.0, 1.0, sizes[1:], np.float32)
+    env: gymnasium.Env[Any, Any] = gymnasium.make(spec)
+    env.close()
+    return env.observation_space, env.action_space
+
+
+def _model(parts: dict[str, NDArray[np.float32]], task: str, seed: int, step: int) -> Any:
+    """A SAC model with these actor weights, fresh critics and the spaces of the task's environment."""
     try:
         import gymnasium
         import torch
@@ -144,8 +162,7 @@ def _model(parts: dict[str, NDArray[np.float32]], seed: int, step: int) -> Any:
     class Spaces(gymnasium.Env[Any, Any]):
         """Nothing but the spaces."""
 
-        observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (METAWORLD_LAYOUT.observation_size,), np.float32)
-        action_space = gymnasium.spaces.Box(-1.0, 1.0, (METAWORLD_LAYOUT.action_size,), np.float32)
+        observation_space, action_space = _spaces(task)
 
     width = METAWORLD_LAYOUT.hidden
     kwargs = {"net_arch": [width, width]}

@@ -132,7 +132,9 @@ def _check_kwargs(kwargs: Mapping[str, Any], where: str) -> None:
     judged = {"activation_fn", "features_extractor_class", "features_extractor_kwargs", "net_arch", "use_sde"}
     unknown = sorted(set(kwargs) - judged - WITHOUT_EFFECT)
     if unknown:
-        raise UserError(f"The policy has a setting that SAC's has not: {_shown(unknown[0])}.", where=where, fix=_FIX_POLICY)
+        raise UserError(
+            f"The policy has a setting that SAC's has not: {_shown(unknown[0])}.", where=where, fix=_FIX_POLICY
+        )
     _check_widths(kwargs.get("net_arch"), where)
 
 
