@@ -124,9 +124,10 @@ def floats(tensor: torch.Tensor, name: str, where: str) -> NDArray[np.float32]:
 
     check_floats(tensor, name, where)
     plain = tensor.detach().resolve_neg()
-    copy = plain.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-    array: NDArray[np.float32] = copy.numpy()
-    return array
+    if plain.dtype == torch.bfloat16:  # which numpy does not know
+        plain = plain.float()
+    with np.errstate(over="ignore"):
+        return np.array(plain.numpy(), dtype=np.float32, order="C")
 
 
 def _not_plain(tensor: torch.Tensor) -> tuple[str, str] | None:

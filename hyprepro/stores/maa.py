@@ -162,15 +162,14 @@ def _blocks(part: Part, names: tuple[str, ...]) -> Iterator[dict[str, NDArray[np
 
 
 def _rows_at_once(tensors: Sequence[torch.Tensor]) -> int:
-    """How many rows of mapped tensors are read before the file is mapped anew: a whole number of blocks.
-
-    A row's numbers lie together and share its pages. In a transposed tensor they lie apart, a page each, which the rows
-    after it share, so that a block may take as many pages as there are columns, and is read alone.
-    """
-    if any(tensor.stride(1) != 1 for tensor in tensors):
-        return BLOCK_ROWS
-    row_bytes = sum(tensor.shape[1] * tensor.element_size() for tensor in tensors)
+    """How many rows of mapped tensors are read before the file is mapped anew: a whole number of blocks."""
+    row_bytes = sum(_row_span(tensor) * tensor.element_size() for tensor in tensors)
     return max(1, MAPPED_BYTES // (row_bytes * BLOCK_ROWS)) * BLOCK_ROWS
+
+
+def _row_span(tensor: torch.Tensor) -> int:
+    """Over how many numbers of its storage a row of a tensor `[N, W]` stretches: W if it is contiguous."""
+    return tensor.stride(1) * (tensor.shape[1] - 1) + 1
 
 
 def _refuse_not_finite(name: str, array: NDArray[np.float32], low: int, where: str) -> None:
@@ -210,7 +209,21 @@ def _checked(data: dict[str, Any], where: str) -> int:
             where=f"{where}: " + ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items()),
             fix=", ".join(f"{name} must be [N, {width}]" for name, width in WIDTHS.items()),
         )
+    for name in WIDTHS:
+        _check_streamable(data[name], name, where)
     return rows
+
+
+def _check_streamable(tensor: torch.Tensor, name: str, where: str) -> None:
+    """Refuse a large tensor whose rows lie among each other: a few of them would bring all of the file into memory."""
+    held = tensor.untyped_storage().nbytes()
+    if tensor.shape[0] > 1 and tensor.stride(0) < _row_span(tensor) and held > MAPPED_BYTES:
+        raise UserError(
+            f"The tensor {name!r} is a transposed view of {held / 2**20:.0f} MB: its rows are not contiguous, so it "
+            "cannot be read piece by piece.",
+            where=where,
+            fix="save it anew where it was made, as tensor.contiguous()",
+        )
 
 
 def _task_of(path: Path) -> str:
