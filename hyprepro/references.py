@@ -111,7 +111,7 @@ def recomputed(folder: Path) -> dict[str, Any]:
 
 def _refuse_changed(result: Mapping[str, Any], source: Path) -> None:
     """A reference is of a recipe as it is shipped, or as the user's own file has it."""
-    changes = result["provenance"].get("changes")
+    changes = result["provenance"].get("shipped", {}).get("changes")
     if changes:
         raise UserError(
             f"This result is of a changed recipe ({len(changes)} values differ).",

@@ -12,6 +12,7 @@ from hyprepro.errors import UserError
 from hyprepro.references import PACKAGE, adopt, is_reference, recomputed, roots
 
 ROOT = Path(__file__).resolve().parents[1]
+CHANGE = {"settings": ["Recipe.seeds"], "paths": ["seeds"], "shipped": 3, "here": 1}
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_the_side_by_side_with_the_paper_follows(run: Path, tmp_path: Path) -> N
 
 
 def test_a_changed_recipe_becomes_no_reference(run: Path, tmp_path: Path) -> None:
-    edit(run, lambda result: result["provenance"].update(changes=[{"path": "seeds"}]))
+    edit(run, lambda result: result["provenance"].update(shipped={"recipe": "tokens", "changes": [CHANGE]}))
     with pytest.raises(UserError, match="of a changed recipe"):
         adopt(run, tmp_path / "results")
     assert not (tmp_path / "results").exists()

@@ -76,11 +76,16 @@ def import_sb3(
         typer.Option("--trained-here", help="The installed simulator trained them; else it is recorded as unknown."),
     ] = False,
 ) -> None:
-    """Read actors of stable-baselines3's SAC (ReLU, net_arch [128, 128]) into a policy store. Nothing is unpickled."""
+    """Read actors of stable-baselines3's SAC (ReLU, net_arch [128, 128]) into a policy store. Nothing is unpickled.
+
+    What wrapped the environment in training is not in the files: an agent whose observations were normalised or scaled
+    (VecNormalize, NormalizeObservation, RescaleObservation) needs that here too, and is no Meta-World policy without.
+    """
     from hyprepro.stores import sb3
 
     count = sb3.import_sb3(files, out, task, trained_here)
     console.line(f"{out}: {count} policies of {task}; success rates are unknown")
+    console.line("taken to act on plain observations: a file does not tell whether VecNormalize normalised them")
 
 
 def export_sb3(

@@ -16,6 +16,9 @@ from hyprepro.errors import UserError, closest_match
 SUFFIX = ".gin"
 KINDS = ("recipes", "scales", "variants", "collections")
 
+_MARKS = re.compile("^\ufeff+", re.MULTILINE)
+"""At the start of a file, and of what was a file before several were joined."""
+
 
 def gin_root() -> Path:
     """The folder of the shipped gin files.
@@ -112,18 +115,26 @@ def included_file(name: str, includer: Path | None, where: str) -> Path:
 
 
 def read(path: Path) -> str:
-    """The text of a gin file.
+    """The text of a gin file, without the byte-order marks of Windows editors, which nobody sees.
 
     Raises:
         UserError: if it cannot be read as text.
     """
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
         raise UserError(
-            "A gin file cannot be read.", where=f"{display(path)}: {reason}", fix="Name a readable text file."
+            "A gin file cannot be read.",
+            where=f"{display(path)}: it is not UTF-8 text",
+            fix="Save it as UTF-8; some editors say UTF-16 or 'Unicode' for what they do by default.",
         ) from error
+    except OSError as error:
+        raise UserError(
+            "A gin file cannot be read.",
+            where=f"{display(path)}: {error.strerror or error}",
+            fix="Name a readable text file.",
+        ) from error
+    return _MARKS.sub("", text)
 
 
 def _first_file(name: str, roots: Iterable[Path], problem: str, where: str) -> Path:

@@ -8,12 +8,19 @@ containers and refuses everything else, after the archive around them was checke
 from __future__ import annotations
 
 import hashlib
+import warnings
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hyprepro.errors import UserError
 from hyprepro.stores.provenance import PACKAGES, versions
+
+if TYPE_CHECKING:
+    import torch
 
 UNKNOWN = -1
 """A seed, a training step or a goal's seed that a file does not tell. An unknown success rate or return is a mean over
@@ -74,7 +81,9 @@ def load_tensors(source: Path | IO[bytes], where: str) -> dict[str, Any]:
     import torch
 
     try:
-        data = torch.load(source, map_location="cpu", weights_only=True, mmap=isinstance(source, Path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, about kinds of tensors that `floats` refuses in our words
+            data = torch.load(source, map_location="cpu", weights_only=True, mmap=isinstance(source, Path))
     except Exception as error:  # torch raises many kinds; whatever it is, the file cannot be used
         reason = str(error).strip().partition("\n")[0][:200]
         raise UserError(
@@ -85,6 +94,65 @@ def load_tensors(source: Path | IO[bytes], where: str) -> dict[str, Any]:
     if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
         raise UserError("The file does not hold a dictionary of tensors.", where=where)
     return dict(data)
+
+
+def check_floats(tensor: torch.Tensor, name: str, where: str) -> None:
+    """Refuse a tensor that `floats` cannot read, before its shape is asked for: torch loads many kinds of tensors.
+
+    Views (rows, columns, transposes) are plain floats, and so are parameters and what requires a gradient.
+
+    Raises:
+        UserError: Nested, sparse, quantized, complex, without data, a subclass, integers, or a view that repeats
+            numbers, which would let a small file ask for any amount of disk.
+    """
+    problem = _not_plain(tensor)
+    if problem:
+        raise UserError(
+            f"The tensor {name!r} is not a plain array of floats: it {problem[0]}.", where=where, fix=problem[1]
+        )
+
+
+def floats(tensor: torch.Tensor, name: str, where: str) -> NDArray[np.float32]:
+    """A contiguous copy of a foreign tensor (or of a slice of one) as float32, the one way from torch to an array.
+
+    Rounds as `load_state_dict` does; what is too large becomes infinite.
+
+    Raises:
+        UserError: See `check_floats`.
+    """
+    import torch
+
+    check_floats(tensor, name, where)
+    plain = tensor.detach().resolve_neg()
+    if plain.dtype == torch.bfloat16:  # which numpy does not know
+        plain = plain.float()
+    with np.errstate(over="ignore"):
+        return np.array(plain.numpy(), dtype=np.float32, order="C")
+
+
+def _not_plain(tensor: torch.Tensor) -> tuple[str, str] | None:
+    """What a tensor is instead of a plain array of floats, and what to do about it; None if it is one."""
+    import torch
+
+    save = "save it anew where it was made, as "
+    if tensor.is_nested:
+        return "is nested (rows of different lengths)", f"{save}one tensor a file with rows of one length"
+    if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
+        return f"has a class of its own, {type(tensor).__name__}", f"{save}a torch.Tensor"
+    if tensor.layout != torch.strided:
+        return f"is sparse ({tensor.layout})", f"{save}tensor.to_dense()"
+    if tensor.is_quantized:
+        return f"is quantized ({tensor.dtype})", f"{save}the floats that it was made from"
+    if tensor.is_complex():
+        return f"has complex numbers ({tensor.dtype}), which would lose their imaginary parts", f"{save}real numbers"
+    if tensor.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        return f"has numbers of the type {tensor.dtype}", f"{save}tensor.float()"
+    if tensor.device.type != "cpu":
+        return f"has no data (it is on the device {str(tensor.device)!r})", f"{save}the weights themselves, on the cpu"
+    if tensor.numel() > tensor.untyped_storage().nbytes() // tensor.element_size():
+        held = tensor.untyped_storage().nbytes() // tensor.element_size()
+        return f"is a view that shows {held} numbers as {tensor.numel()}", f"{save}tensor.contiguous()"
+    return None
 
 
 def _not_an_archive(source: Path | IO[bytes], where: str, error: Exception) -> UserError:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,9 @@ from hyprepro.stores import hdf5
 from hyprepro.stores.foreign import (
     UNKNOWN,
     check_archive,
+    check_floats,
     file_digest,
+    floats,
     load_tensors,
     refuse_existing,
     unknown_versions,
@@ -35,6 +37,9 @@ from hyprepro.stores.policy_store import MAX_POLICIES, PolicyStoreWriter
 from hyprepro.stores.prompts import TAU_HAT_SIZE, TAU_SIZE
 from hyprepro.stores.prompts_only import PROMPTS_ONLY, episode_from_prompt
 from hyprepro.stores.trajectory_store import TrajectoryStoreWriter
+
+if TYPE_CHECKING:
+    import torch
 
 LAYOUT = PolicyLayout.mlp(39, 128, 4, ("elu", "relu"))
 WIDTHS = {"param": LAYOUT.size, "traj": TAU_SIZE, "task": TAU_HAT_SIZE}
@@ -140,19 +145,31 @@ def _write_prompts(parts: Sequence[Part], path: Path, route: dict[str, Any], dig
 def _blocks(part: Part, names: tuple[str, ...]) -> Iterator[dict[str, NDArray[np.float32]]]:
     """The rows of a file in order, some at a time: float32 copies `[k, width]` by name."""
     where = str(part.path)
-    row_bytes = 8 * sum(WIDTHS[name] for name in names)
-    at_once = max(1, MAPPED_BYTES // (row_bytes * BLOCK_ROWS)) * BLOCK_ROWS
-    for first in range(0, part.rows, at_once):
+    first = 0
+    while first < part.rows:
         data = load_tensors(part.path, where)
         if _checked(data, where) != part.rows:
             raise UserError("The file changed while it was read.", where=where)
-        for low in range(first, min(first + at_once, part.rows), BLOCK_ROWS):
-            high = min(low + BLOCK_ROWS, first + at_once, part.rows)
-            block = {name: np.array(data[name][low:high].numpy(), dtype=np.float32) for name in names}
+        end = min(first + _rows_at_once([data[name] for name in names]), part.rows)
+        for low in range(first, end, BLOCK_ROWS):
+            high = min(low + BLOCK_ROWS, end)
+            block = {name: floats(data[name][low:high], name, where) for name in names}
             for name, array in block.items():
                 _refuse_not_finite(name, array, low, where)
             yield block
         del data
+        first = end
+
+
+def _rows_at_once(tensors: Sequence[torch.Tensor]) -> int:
+    """How many rows of mapped tensors are read before the file is mapped anew: a whole number of blocks."""
+    row_bytes = sum(_row_span(tensor) * tensor.element_size() for tensor in tensors)
+    return max(1, MAPPED_BYTES // (row_bytes * BLOCK_ROWS)) * BLOCK_ROWS
+
+
+def _row_span(tensor: torch.Tensor) -> int:
+    """Over how many numbers of its storage a row of a tensor `[N, W]` stretches: W if it is contiguous."""
+    return tensor.stride(1) * (tensor.shape[1] - 1) + 1
 
 
 def _refuse_not_finite(name: str, array: NDArray[np.float32], low: int, where: str) -> None:
@@ -175,6 +192,8 @@ def _checked(data: dict[str, Any], where: str) -> int:
             where=f"{where}: {', '.join(sorted(data)[:8]) or 'empty'}",
             fix="a data file has the tensors param, traj and task",
         )
+    for name in WIDTHS:
+        check_floats(data[name], name, where)
     shapes = {name: tuple(data[name].shape) for name in WIDTHS}
     if shapes["traj"][1:] == shapes["task"][1:] == (128,):
         raise UserError(
@@ -191,11 +210,20 @@ def _checked(data: dict[str, Any], where: str) -> int:
             fix=", ".join(f"{name} must be [N, {width}]" for name, width in WIDTHS.items()),
         )
     for name in WIDTHS:
-        if data[name].dtype not in (torch.float16, torch.float32, torch.float64) or not data[name].is_contiguous():
-            raise UserError(
-                f"The tensor {name!r} is not a plain array of floats.", where=f"{where}: {data[name].dtype}"
-            )
+        _check_streamable(data[name], name, where)
     return rows
+
+
+def _check_streamable(tensor: torch.Tensor, name: str, where: str) -> None:
+    """Refuse a large tensor whose rows lie among each other: a few of them would bring all of the file into memory."""
+    held = tensor.untyped_storage().nbytes()
+    if tensor.shape[0] > 1 and tensor.stride(0) < _row_span(tensor) and held > MAPPED_BYTES:
+        raise UserError(
+            f"The tensor {name!r} is a transposed view of {held / 2**20:.0f} MB: its rows are not contiguous, so it "
+            "cannot be read piece by piece.",
+            where=where,
+            fix="save it anew where it was made, as tensor.contiguous()",
+        )
 
 
 def _task_of(path: Path) -> str:

@@ -4,8 +4,9 @@ SAC's default policy with `net_arch=[128, 128]` is our Meta-World layout: two hi
 head, tanh. Exported files load with `SAC.load` and act alike; their critics are new, so they are for acting, not for
 training on. Imported files give their actor.
 
-An SB3 file is a zip of JSON (`data`, with base64 pickles in it) and state dictionaries. Only the plain JSON values and
-`policy.pth`, by torch's restricted unpickler, are read; no pickle is decoded.
+An SB3 file is a zip of JSON (`data`, with base64 pickles in it, see `sb3_settings`) and state dictionaries. Only the
+plain JSON values and `policy.pth`, by torch's restricted unpickler, are read; no pickle is decoded. What wrapped the
+environment in training (VecNormalize, gymnasium's wrappers) is not in the file: `import_sb3` cannot see it.
 """
 
 from __future__ import annotations
@@ -16,18 +17,31 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.artifacts import write_atomically
+from hyprepro.envs.specs import task_spec
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 from hyprepro.stores import hdf5
-from hyprepro.stores.foreign import UNKNOWN, check_archive, load_tensors, refuse_existing, unknown_versions
+from hyprepro.stores.foreign import (
+    UNKNOWN,
+    check_archive,
+    check_floats,
+    floats,
+    load_tensors,
+    refuse_existing,
+    unknown_versions,
+)
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 from hyprepro.stores.provenance import versions
+from hyprepro.stores.sb3_settings import FIX_WIDTHS, check_settings
+
+if TYPE_CHECKING:
+    from gymnasium import Space
 
 MAX_MEMBER = 64 * 2**20
 """Bytes of `data` or `policy.pth`; those of our layout have under one million."""
@@ -35,7 +49,10 @@ MAX_MEMBER = 64 * 2**20
 NAMES = {"linear1": "latent_pi.0", "linear2": "latent_pi.2", "mean": "mu", "log_std": "log_std"}
 """Our layers and those of stable-baselines3's actor."""
 
-_FIX = 'train with SAC("MlpPolicy", env, policy_kwargs={"net_arch": [128, 128]}) on actions in [-1, 1]'
+WRAPPERS = ("_orig_mod", "module")
+"""Parts of names that torch.compile and DataParallel add; the module acts as before."""
+
+_FIX_SAVE = "save it anew with model.save(FILE), without what was added to its modules"
 _SUMMARY = "policies imported from stable-baselines3 files; their success was not measured"
 
 
@@ -52,11 +69,12 @@ def read_sb3(path: Path) -> Sb3Policy:
     """The actor in a file of stable-baselines3's SAC.
 
     Raises:
-        UserError: Not such a file, truncated, a custom policy, another algorithm, activation, width or action range.
+        UserError: Not such a file, truncated, tensors that are no plain floats, an agent that does not act as our
+            layout does (`check_settings`).
     """
     where = str(path)
     data = _json(_member(path, "data"), where)
-    _check_settings(data, where)
+    check_settings(data, where)
     weights = io.BytesIO(_member(path, "policy.pth"))
     check_archive(weights, f"{where}:policy.pth")
     weights.seek(0)
@@ -92,7 +110,7 @@ def import_sb3(files: Sequence[Path], out: Path, task: str, trained_here: bool =
 
 
 def export_sb3(store: PolicyStore, task: str, row: int, out: Path) -> None:
-    """Write one policy such that `SAC.load(out)` acts as it does, deterministically.
+    """Write one policy such that `SAC.load(out)`, with its task's `env` or without, acts as it does, deterministically.
 
     Raises:
         UserError: stable-baselines3 is missing, another layout, no such policy, `out` exists.
@@ -108,7 +126,7 @@ def export_sb3(store: PolicyStore, task: str, row: int, out: Path) -> None:
     parts = METAWORLD_LAYOUT.split(store.read(task, [row])[0])
     meta = store.meta(task)
     content = io.BytesIO()
-    model = _model(parts, int(meta["seed"][row]), int(meta["step"][row]))
+    model = _model(parts, task, int(meta["seed"][row]), int(meta["step"][row]))
     model.save(content)
     try:
         write_atomically(out, content.getvalue())
@@ -116,8 +134,22 @@ def export_sb3(store: PolicyStore, task: str, row: int, out: Path) -> None:
         raise UserError("The file could not be written.", where=f"{out}: {error.strerror or error}") from None
 
 
-def _model(parts: dict[str, NDArray[np.float32]], seed: int, step: int) -> Any:
-    """A SAC model with these actor weights and fresh critics."""
+def _spaces(task: str) -> tuple[Space[Any], Space[Any]]:
+    """The spaces of a task's environment, which `SAC.load(FILE, env=...)` compares; unbounded for unknown names."""
+    import gymnasium
+
+    sizes = METAWORLD_LAYOUT.observation_size, METAWORLD_LAYOUT.action_size
+    spec = task_spec(task, *sizes)
+    if spec is None:
+        box = gymnasium.spaces.Box
+        return box(-np.inf, np.inf, sizes[:1], np.float64), box(-1.0, 1.0, sizes[1:], np.float32)
+    env: gymnasium.Env[Any, Any] = gymnasium.make(spec)
+    env.close()
+    return env.observation_space, env.action_space
+
+
+def _model(parts: dict[str, NDArray[np.float32]], task: str, seed: int, step: int) -> Any:
+    """A SAC model with these actor weights, fresh critics and the spaces of the task's environment."""
     try:
         import gymnasium
         import torch
@@ -130,8 +162,7 @@ def _model(parts: dict[str, NDArray[np.float32]], seed: int, step: int) -> Any:
     class Spaces(gymnasium.Env[Any, Any]):
         """Nothing but the spaces."""
 
-        observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (METAWORLD_LAYOUT.observation_size,), np.float32)
-        action_space = gymnasium.spaces.Box(-1.0, 1.0, (METAWORLD_LAYOUT.action_size,), np.float32)
+        observation_space, action_space = _spaces(task)
 
     width = METAWORLD_LAYOUT.hidden
     kwargs = {"net_arch": [width, width]}
@@ -174,28 +205,8 @@ def _json(content: bytes, where: str) -> dict[str, Any]:
     return data
 
 
-def _check_settings(data: dict[str, Any], where: str) -> None:
-    """Refuse what acts otherwise than our layout, as far as the readable values tell."""
-    policy, kwargs, actions = (_readable(data.get(name)) for name in ("policy_class", "policy_kwargs", "action_space"))
-    module = str(policy.get("__module__", ""))
-    if module != "stable_baselines3.sac.policies":
-        raise UserError(f"The policy is not SAC's own MlpPolicy; it comes from {module or 'nowhere'!r}.", where=where)
-    activation = str(kwargs.get("activation_fn", "<class 'torch.nn.modules.activation.ReLU'>"))
-    if not activation.endswith(".ReLU'>"):
-        raise UserError(f"The policy's activation is not ReLU: {activation[:80]}.", where=where, fix=_FIX)
-    custom = [name for name in ("features_extractor_class", "features_extractor_kwargs") if kwargs.get(name)]
-    if custom or data.get("use_sde"):
-        raise UserError(f"The policy has its own {custom[0] if custom else 'exploration (gSDE)'}.", where=where)
-    low, high = (str(actions.get(name, "nothing"))[:80] for name in ("low", "high"))
-    if set(low.strip("[]").split()) != {"-1."} or set(high.strip("[]").split()) != {"1."}:
-        raise UserError(f"Its actions range from {low} to {high}, not from -1 to 1.", where=where, fix=_FIX)
-
-
-def _readable(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _flat(state: dict[str, Any], where: str) -> NDArray[np.float32]:
+    """The actor's weights in a state dictionary, flat `[P]`."""
     import torch
 
     wanted = {
@@ -203,21 +214,40 @@ def _flat(state: dict[str, Any], where: str) -> NDArray[np.float32]:
         for spec in METAWORLD_LAYOUT.layers
         for layer, kind in [spec.name.split(".")]
     }
-    found = {name: value for name, value in state.items() if name.startswith("actor.")}
-    if set(found) != set(wanted) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        odd = sorted(set(found) ^ set(wanted))
+    found = _unwrapped(state, where)
+    odd = sorted(set(found) ^ set(wanted)) or [name for name in found if not isinstance(found[name], torch.Tensor)]
+    if odd:
         raise UserError(
-            "The policy is not SAC's MlpPolicy with two hidden layers.", where=f"{where}: {odd[:3]}", fix=_FIX
+            "The weights are not those of an actor of SAC's MlpPolicy with two hidden layers.",
+            where=f"{where}: {', '.join(name[:80] for name in odd[:3])}",
+            fix=_FIX_SAVE,
         )
-    shapes = {name: tuple(value.shape) for name, value in found.items()}
-    if any(shapes[name] != spec.shape for name, spec in wanted.items()):
-        first, mean = shapes["actor.latent_pi.0.weight"], shapes["actor.mu.weight"]
-        raise UserError(
-            f"The policy's widths differ from 39 -> 128 -> 128 -> 4: layers of {list(first)} and {list(mean)}.",
-            where=where,
-            fix=_FIX,
-        )
-    return METAWORLD_LAYOUT.join({spec.name: found[name].float().numpy() for name, spec in wanted.items()})
+    arrays = {}
+    for name, spec in wanted.items():
+        check_floats(found[name], name, where)
+        if tuple(found[name].shape) != spec.shape:
+            raise UserError(
+                f"The policy's widths differ from 39 -> 128 -> 128 -> 4: {name} is "
+                f"{list(found[name].shape)}, not {list(spec.shape)}.",
+                where=where,
+                fix=f"{FIX_WIDTHS}; if it was, {_FIX_SAVE}",
+            )
+        arrays[spec.name] = floats(found[name], name, where)
+    return METAWORLD_LAYOUT.join(arrays)
+
+
+def _unwrapped(state: dict[str, Any], where: str) -> dict[str, Any]:
+    """The actor's values, without what torch.compile and DataParallel put into the names of what they wrap."""
+    found: dict[str, Any] = {}
+    for name, value in state.items():
+        plain = ".".join(part for part in name.split(".") if part not in WRAPPERS)
+        if plain in found:
+            raise UserError(
+                f"The file has the weight {plain[:80]!r} twice.", where=f"{where}: {name[:80]}", fix=_FIX_SAVE
+            )
+        if plain.partition(".")[0] not in ("critic", "critic_target"):
+            found[plain] = value
+    return found
 
 
 def _whole(value: Any, bits: int) -> int:

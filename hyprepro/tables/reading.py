@@ -107,7 +107,7 @@ def read_json(path: Path, missing: str = "There is no result here.") -> dict[str
         UserError: It is missing, unreadable, no JSON object, nested without end, or holds NaN or an infinity.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refused, parse_float=_finite)
+        data = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_refused, parse_float=_finite)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(missing, where=str(path), fix="hyprepro run table1") from None
     except (OSError, ValueError, RecursionError, MemoryError) as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from tests.stores import hostile
 
@@ -98,12 +99,25 @@ def test_policies_of_others_come_in_and_ours_go_out(hyprepro, tiny_stores, tmp_p
     pytest.importorskip("stable_baselines3")
     zipped = tmp_path / "policy.zip"
     assert not hyprepro("store", "export-sb3", tiny_stores.policies, "--task", "reach", "--out", zipped).code
-    assert not hyprepro("store", "import-sb3", zipped, "--task", "reach", "--out", tmp_path / "s.h5").code
+    imported = hyprepro("store", "import-sb3", zipped, "--task", "reach", "--out", tmp_path / "s.h5")
+    assert not imported.code
+    for said in (imported, hyprepro("store", "import-sb3", "--help")):  # a file does not tell, so the command must
+        assert "VecNormalize" in said.stdout
     hyprepro(
         "store", "export-sb3", tmp_path / "p.h5", "--task", "reach", "--out", tmp_path / "e.zip"
     ).assert_one_panel()
     datasets = hyprepro("store", "export-minari", tiny_stores.trajectories, "--out", tmp_path / "mine", "--json").json
     assert set(datasets["datasets"]) == {"mine/reach-v0", "mine/door-open-v0"}
+
+
+@pytest.mark.parametrize("odd", [torch.Tensor.to_sparse, lambda v: v.to("meta"), lambda v: 1j * v])
+def test_an_odd_tensor_is_one_panel_without_a_word_of_torchs(hyprepro, tmp_path: Path, odd) -> None:
+    content = hostile.maa_content(2)
+    (tmp_path / "reach.pt").write_bytes(hostile.saved({**content, "param": odd(content["param"])}))
+    outcome = hyprepro("store", "import-maa", tmp_path / "reach.pt", "--out", tmp_path / "p.h5")
+    outcome.assert_one_panel()
+    assert "Warning" not in outcome.words
+    assert [p.name for p in tmp_path.iterdir()] == ["reach.pt"]
 
 
 @pytest.mark.parametrize("command", ["import-maa", "import-sb3"])

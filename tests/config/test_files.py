@@ -60,3 +60,20 @@ def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
 def test_every_shipped_file_says_what_it_is_for() -> None:
     for path in files.gin_root().rglob("*.gin"):
         assert files.purpose(path), f"{path} starts with a comment line on its purpose"
+
+
+@pytest.mark.parametrize("text", ["HypFormer.attention = 'batch'\n", "# mine\n\nHypFormer.candidates = 3\n", ""])
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.gin"
+    path.write_text(text, encoding="utf-8-sig")
+    assert files.read(path) == text
+    path.write_bytes(2 * path.read_bytes())  # two files joined, as `copy a.gin+b.gin` does
+    assert files.read(path) == 2 * text
+
+
+def test_other_encodings_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.gin"
+    path.write_text("HypFormer.candidates = 3\n", encoding="utf-16")
+    with pytest.raises(UserError, match="cannot be read") as refusal:
+        files.read(path)
+    assert "UTF-8" in refusal.value.fix

@@ -62,6 +62,40 @@ def test_the_parameters_are_in_their_order(tmp_path: Path) -> None:
     torch.testing.assert_close(found, torch.tanh(names[2](hidden)))
 
 
+LIES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "rows of a larger tensor": lambda v: torch.cat([v] * 3)[5:10],
+    "columns of a larger tensor": lambda v: torch.cat([v, v], 1)[:, : v.shape[1]],
+    "a transpose": lambda v: v.T.contiguous().T,
+    "a negative view": lambda v: torch._neg_view(-v),
+    "of a live network": lambda v: v.clone().requires_grad_(),
+    "a parameter": torch.nn.Parameter,
+}
+
+
+@pytest.mark.parametrize("case", LIES)
+def test_numbers_are_read_however_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    monkeypatch.setattr(maa, "BLOCK_ROWS", 2)
+    content = hostile.maa_content(5)
+    (tmp_path / "reach.pt").write_bytes(hostile.saved({name: LIES[case](value) for name, value in content.items()}))
+    maa.import_maa(maa.plan([tmp_path / "reach.pt"], [], None), tmp_path / "p.h5", tmp_path / "t.h5")
+    with PolicyStore.open(tmp_path / "p.h5") as policies, TrajectoryStore.open(tmp_path / "t.h5") as trajectories:
+        np.testing.assert_array_equal(policies.read("reach", range(5)), content["param"])
+        np.testing.assert_array_equal(read_prompts(trajectories, "reach", "train").tau, content["traj"].float())
+
+
+def test_a_transpose_that_is_too_large_for_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = hostile.maa_content(5)
+    monkeypatch.setattr(maa, "MAPPED_BYTES", content["param"].nbytes - 1)
+    write(tmp_path / "data.pt")
+    assert maa.rows_of(tmp_path / "data.pt") == 5
+    (tmp_path / "reach.pt").write_bytes(hostile.saved({**content, "param": content["param"].T.contiguous().T}))
+    with pytest.raises(UserError, match="'param' is a transposed view") as refusal:
+        maa.plan([tmp_path / "reach.pt"], [], None)
+    assert "contiguous()" in refusal.value.fix
+
+
 def test_what_is_not_told_is_recorded_as_unknown(tmp_path: Path) -> None:
     write(tmp_path / "data.pt")
     maa.import_maa(maa.plan([tmp_path / "data.pt"], [], None), tmp_path / "p.h5")
@@ -99,9 +133,14 @@ BAD: dict[str, tuple[Callable[[Path], bytes], str]] = {
         lambda _: hostile.saved({**hostile.maa_content(1), "traj": torch.ones(1, 1020, dtype=torch.int64)}),
         "plain array",
     ),
+    "complex weights": (
+        lambda _: hostile.saved({**hostile.maa_content(1), "param": 1j * torch.ones(1, 22664)}),
+        "imag",
+    ),
+    "no data": (lambda _: hostile.saved({k: v.to("meta") for k, v in hostile.maa_content(1).items()}), "has no data"),
     "one row said to be a million": (
         lambda _: hostile.saved({n: torch.ones(1, w).expand(1_000_000, w) for n, w in hostile.MAA_WIDTHS.items()}),
-        "plain array",
+        "is a view",
     ),
     "processed": (
         lambda _: hostile.saved(

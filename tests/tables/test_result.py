@@ -183,6 +183,8 @@ def test_a_result_is_read_back(tmp_path: Path) -> None:
     result = make_result()
     (tmp_path / "result.json").write_text(json.dumps(result))
     assert read_result(tmp_path / "result.json") == json.loads(json.dumps(result))
+    (tmp_path / "result.json").write_text(json.dumps(result), encoding="utf-8-sig")  # as Windows editors save it
+    assert read_result(tmp_path / "result.json") == json.loads(json.dumps(result))
 
 
 def test_the_reader_says_what_to_do(tmp_path: Path) -> None:

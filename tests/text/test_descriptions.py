@@ -66,9 +66,10 @@ def test_other_words_need_the_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
         embedded(BUNDLED.sentences(), WordLlamaEncoder(size=128))
 
 
-def test_a_file_of_ones_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_file_of_ones_own(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text("reach: Go\n  there.\ndoor-open: Open it.\n")
+    path.write_text("reach: Go\n  there.\ndoor-open: Open it.\n", encoding=encoding)
     assert TaskDescriptions(file=str(path)).sentences() == (("door-open", "Open it."), ("reach", "Go there."))
 
 
