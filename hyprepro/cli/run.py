@@ -27,6 +27,7 @@ from hyprepro.cli.progress import RunProgress, duration
 from hyprepro.cli.recipes import Choice, choose, choose_executor, note_departure, open_cache, use_device
 
 if TYPE_CHECKING:
+    from hyprepro.artifacts import ArtifactCache
     from hyprepro.pipeline import Plan
 
 OutOption = Annotated[
@@ -71,12 +72,12 @@ def run(
     from hyprepro.pipeline import run_recipe
     from hyprepro.tables.frame import closing
 
+    store = open_cache(cache)
     if not json:
         note_departure(choice)
+        announce(choice, store, chosen.workers)
     with RunProgress(quiet=json) as progress:
-        result = run_recipe(
-            choice.recipe, folder, open_cache(cache), chosen, progress, choice.operative_config, choice.departure
-        )
+        result = run_recipe(choice.recipe, folder, store, chosen, progress, choice.operative_config, choice.departure)
     if json:
         console.print_json(result)
         return
@@ -112,6 +113,14 @@ def summary_of(planned: Plan, workers: int) -> list[str]:
         f"{len(planned.to_do)} stages to do, {done} finished or not needed",
         f"About {duration(planned.expected_seconds(workers))} on {workers} workers",
     ]
+
+
+def announce(choice: Choice, cache: ArtifactCache, workers: int) -> None:
+    """Say on standard error what a run is about to do, and how long it will take."""
+    from hyprepro.pipeline import plan
+
+    for text in summary_of(plan(choice.recipe, cache), workers):
+        console.note(text)
 
 
 def _print_plan(planned: Plan) -> None:

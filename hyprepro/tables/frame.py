@@ -1,7 +1,7 @@
 """What every report says above its numbers, whatever it reports, and the line that closes it on a terminal.
 
-Above: that the numbers of a miniature mean nothing, and every value that differs from the shipped recipe. Both follow
-from the result's own provenance, so no kind of table or figure can leave them out.
+Above: that the numbers of a miniature mean nothing, and every value that differs from the shipped recipe. Below: what a
+whole run costs. All follow from the result's own provenance, so no kind of table or figure can leave them out.
 """
 
 from __future__ import annotations
@@ -23,12 +23,27 @@ TESTED = ("test", "validation")
 
 
 def framed(text: str, result: Mapping[str, Any]) -> str:
-    """A report with what must stand above its numbers, under its headline."""
+    """A report with what must stand above its numbers, under its headline, and below them what they cost."""
     found = [quote(banner) for banner in [miniature(result)] if banner] + departed(result)
-    if not found:
-        return text
     headline, _, rest = text.partition("\n\n")
-    return "\n\n".join([headline, *found, rest])
+    cost = whole_cost(result["provenance"])
+    return "\n\n".join([headline, *found, rest.rstrip("\n"), *([paragraph(cost)] if cost else [])]) + "\n"
+
+
+def whole_cost(provenance: Mapping[str, Any]) -> str:
+    """What a run of everything takes, whatever of it this run found finished; empty where a result does not tell."""
+    work, stages, workers = (provenance.get(name) for name in ("work_seconds", "stages", "workers"))
+    if not work or not stages:
+        return ""
+    hardware = provenance.get("hardware", {})
+    machine = f"{hardware.get('cpu', 'an unknown processor')}, {hardware.get('cores', '?')} cores"
+    made, wall = provenance.get("stages_made", stages), provenance.get("wall_seconds")
+    whole = f"Cost: a whole run is {stages} stages, {work / 60:.1f} minutes of work for one core ({machine})"
+    whole += f", so {work / 60 / workers:.1f} on {workers} workers" if workers and workers > 1 else ""
+    if wall is None:
+        return f"{whole}."
+    took = "all of them" if made == stages else f"{made} of them"
+    return f"{whole}. This run made {took}, in {wall / 60:.1f} minutes beside whatever else the machine did."
 
 
 def miniature(result: Mapping[str, Any]) -> str:

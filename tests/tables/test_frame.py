@@ -107,3 +107,13 @@ def test_what_closes_a_terminal_begins_with_what_the_numbers_are_of() -> None:
     assert lines[0].startswith("Smoke numbers mean nothing.")
     assert lines[1].startswith("Not the shipped recipe: Recipe.seeds")
     assert lines[-1].startswith("gen-hyprl, average of 8 seen tasks")
+
+
+def test_a_table_states_what_a_whole_run_costs_whatever_this_run_made_of_it() -> None:
+    cost = {"work_seconds": 2400.0, "stages": 207, "workers": 2, "stages_made": 60, "wall_seconds": 285.0}
+    hardware = {"cpu": "A processor", "cores": 2}
+    text = flat(framed(TEXT, result_of(hardware=hardware, **cost)))
+    assert "207 stages, 40.0 minutes of work for one core (A processor, 2 cores), so 20.0 on 2 workers" in text
+    assert "made 60 of them, in 4.8 minutes" in text
+    whole = flat(framed(TEXT, result_of(**{**cost, "stages_made": 207})))
+    assert "made all of them" in whole
