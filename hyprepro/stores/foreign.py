@@ -8,6 +8,7 @@ containers and refuses everything else, after the archive around them was checke
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -85,10 +86,13 @@ def load_tensors(source: Path | IO[bytes], where: str) -> dict[str, Any]:
             warnings.simplefilter("ignore")  # torch's, about kinds of tensors that `floats` refuses in our words
             data = torch.load(source, map_location="cpu", weights_only=True, mmap=isinstance(source, Path))
     except Exception as error:  # torch raises many kinds; whatever it is, the file cannot be used
-        reason = str(error).strip().partition("\n")[0][:200]
+        asked = re.search(
+            r"Unsupported global: GLOBAL (\S+)", str(error)
+        )  # below torch's advice to run it all the same
+        reason = f"it asks for {asked[1]}" if asked else str(error).strip().partition("\n")[0]
         raise UserError(
             "The file is damaged, or holds more than tensors. Nothing in it was run.",
-            where=f"{where}: {reason}",
+            where=f"{where}: {reason[:200]}",
             fix="fetch it again; a file that needs code to be read is never opened here",
         ) from None
     if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):

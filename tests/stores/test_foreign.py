@@ -100,3 +100,10 @@ def test_what_is_too_large_is_infinite_and_nobody_is_warned() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.isinf(floats(torch.tensor([1e300], dtype=torch.float64), "a", "file.pt")).all()
+
+
+def test_arrays_of_numpy_are_refused_by_their_name_and_not_with_torchs_advice() -> None:
+    with pytest.raises(UserError, match="Nothing in it was run") as refusal:
+        load_tensors(io.BytesIO(hostile.saved({"a": VALUES.numpy()})), "file.pt")
+    assert "it asks for numpy" in refusal.value.where
+    assert "can still be loaded" not in str(refusal.value)
