@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hyprepro import results
+from hyprepro.changes import Change, Departure
 from hyprepro.evaluation.records import Record, read_records, write_records
 from hyprepro.experiment import Outcome
 from hyprepro.results import Run, read_result, write_result
@@ -76,6 +77,13 @@ def test_the_result_says_what_it_was_made_with(run: Run) -> None:
     assert provenance["hardware"]["cpu"]
     assert provenance["date"].endswith("Z")
     assert (provenance["wall_seconds"], provenance["peak_memory_mb"]) == (12.5, 900)
+
+
+def test_the_result_says_what_differs_from_the_shipped_recipe_where_somebody_looked(run: Run) -> None:
+    assert "shipped" not in run.result()["provenance"]
+    departure = Departure("table1 --scale smoke", (Change(("Recipe.seeds",), ("seeds",), 1, 2),))
+    shipped = replace(run, departure=departure).result()["provenance"]["shipped"]
+    assert Departure.read(json.loads(json.dumps(shipped))) == departure
 
 
 def test_the_digest_depends_on_rows_and_records_only(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

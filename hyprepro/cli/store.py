@@ -107,7 +107,7 @@ def diversity(
     with PolicyStore.open(path) as store, episodes as opened:
         report = measures.to_json(measures.diversity(store, opened, policies, states))
     if plot is not None:
-        from hyprepro.stores.plots import plot_diversity
+        from hyprepro.figures.stores import plot_diversity
 
         plot_diversity(report, plot)
     if json:
@@ -121,7 +121,7 @@ exchange.register(app)
 
 def _plot_info(found: dict[str, Any], path: Path, plot: Path) -> None:
     if any(content.get("histogram") for content in found["tasks"].values()) or found["kind"] != "policy":
-        from hyprepro.stores.plots import plot_success
+        from hyprepro.figures.stores import plot_success
 
         plot_success(found, plot)
         return

@@ -44,8 +44,11 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def require() -> None:
+def require(where: str = "Recipe.report") -> None:
     """Refuse to go on without matplotlib.
+
+    Args:
+        where: What asks for a figure.
 
     Raises:
         UserError: It is not installed.
@@ -53,7 +56,7 @@ def require() -> None:
     if importlib.util.find_spec("matplotlib") is None:
         raise UserError(
             "Figures need matplotlib, which is not installed.",
-            where="Recipe.report",
+            where=where,
             fix="pip install 'hyprepro[plot]' (in a checkout: pip install -e '.[plot]' -c constraints.txt)",
         )
 

@@ -48,14 +48,12 @@ def whole_cost(provenance: Mapping[str, Any]) -> str:
 
 def miniature(result: Mapping[str, Any]) -> str:
     """What a reader must know of a run that only shows that everything runs; empty for other runs."""
-    row, policies = next(iter(_averages(result)), None), _policies(result)
+    row = next(iter(_averages(result)), None)
     is_smoke = result.get("scale") == SMOKE
-    if not is_smoke and (policies is None or policies >= FEWEST):
+    is_few = row is not None and row["metric"] == "success_rate" and _policies(result, row) < FEWEST
+    if not (is_smoke or is_few):
         return ""
-    sizes = [] if policies is None else [f"{policies} policies a task (the paper: {PAPER_PROMPTS})"]
-    sizes += (
-        [f"{row['n_seeds']} generator seed{'s' if row['n_seeds'] > 1 else ''}"] if row and row.get("n_seeds") else []
-    )
+    sizes = [] if row is None else _sizes(result, row)
     steps = dict(_lengths(result["provenance"].get("config", {}).get("methods", [])))
     if is_smoke and steps:
         each = ", ".join(f"{name} {count:,}" for name, count in steps.items())
@@ -67,14 +65,19 @@ def miniature(result: Mapping[str, Any]) -> str:
     )
 
 
-def _policies(result: Mapping[str, Any]) -> int | None:
-    """The fewest policies a task of the rows that the report is about."""
-    counts = [
-        row["n_policies"] // max(_tasks(result, row), 1)
-        for row in _averages(result)
-        if row.get("n_policies") is not None
-    ]
-    return min(counts, default=None)
+def _sizes(result: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    """How few policies, starts and seeds stand behind an average."""
+    policies, seeds = _policies(result, row), row["n_seeds"]
+    generators = f"{seeds} generator seed{'' if seeds == 1 else 's'}"
+    if row["metric"] == "return":
+        starts = row["n_episodes"] // max(row["n_policies"] * seeds, 1)
+        return [f"{policies} policies a velocity, {starts} starts each", generators]
+    return [f"{policies} prompts, and so {policies} policies, a task (the paper: {PAPER_PROMPTS})", generators]
+
+
+def _policies(result: Mapping[str, Any], row: Mapping[str, Any]) -> int:
+    """Policies of one seed and task behind an average."""
+    return int(row["n_policies"] // max(_tasks(result, row), 1))
 
 
 def _tasks(result: Mapping[str, Any], average: Mapping[str, Any]) -> int:

@@ -41,7 +41,6 @@ class _Number(_Loose):
     statistic: str
     value: float | None = None
     ci95: list[float] | None = Field(None, min_length=2, max_length=2)
-    n_train: int | None = None
 
     @model_validator(mode="after")
     def _interval(self) -> _Number:
@@ -53,14 +52,16 @@ class _Number(_Loose):
 
 
 class _Row(_Number):
+    n_train: int | None
     paper: float | None = None
-    n_policies: int | None = None
-    n_episodes: int | None = None
-    n_seeds: int | None = None
+    n_policies: int = Field(ge=0)
+    n_episodes: int = Field(ge=0)
+    n_seeds: int = Field(ge=0)
 
 
 class _Comparison(_Number):
     minus: str
+    n_runs: int | None = Field(None, ge=1)
 
 
 class _Profile(_Loose):
@@ -79,6 +80,13 @@ class _Profile(_Loose):
         return self
 
 
+class _Method(_Loose):
+    knows: str = ""
+    uses: str = ""
+    training_seconds: float | None = None
+    training_seconds_by_n_train: dict[str, float | None] = Field(default_factory=dict)
+
+
 class _Provenance(_Loose):
     config: dict[str, Any] = Field(default_factory=dict)
     stores: dict[str, Any] = Field(default_factory=dict)
@@ -93,7 +101,7 @@ class _Result(_Loose):
     provenance: _Provenance
     comparisons: list[_Comparison] = Field(default_factory=list)
     profiles: list[_Profile] = Field(default_factory=list)
-    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    methods: dict[str, _Method] = Field(default_factory=dict)
 
 
 def read_json(path: Path, missing: str = "There is no result here.") -> dict[str, Any]:

@@ -43,7 +43,12 @@ def test_smoke_numbers_say_that_they_mean_nothing_and_how_small_the_run_was() ->
     config = {**result_of()["provenance"]["config"], **resolve("table1", "smoke").recipe.described()}
     text = framed(TEXT, result_of(policies=3, scale="smoke", config=config))
     assert text.startswith("# Table 1\n\n> **Smoke numbers mean nothing.**")
-    for words in ("3 policies a task (the paper: 100)", "2 generator seeds", "20 to 60 steps", "HypFormer 40"):
+    for words in (
+        "3 prompts, and so 3 policies, a task (the paper: 100)",
+        "2 generator seeds",
+        "20 to 60 steps",
+        "HypFormer 40",
+    ):
         assert words in flat(text)
     assert "PromptAdaptation" not in text  # a fit at test time is no training
     assert text.endswith("\n\nSuccess rates.\n")
@@ -56,8 +61,9 @@ def test_few_policies_say_so_at_any_scale(policies: int, says: bool) -> None:
 
 
 def test_a_smoke_run_of_velocities_is_a_miniature_too() -> None:
-    result = {**velocity_result(velocity_records(policies=3)), "scale": "smoke"}
-    assert "3 policies a task" in miniature(result)
+    result = velocity_result(velocity_records(policies=3, starts=2))
+    assert miniature(result) == "", "few policies, but each from several starts"
+    assert "3 policies a velocity, 2 starts each; 2 generator seeds" in miniature({**result, "scale": "smoke"})
 
 
 def test_every_value_that_differs_is_named_with_both_values_and_its_places() -> None:

@@ -53,6 +53,7 @@ def refused(tmp_path: Path) -> Callable[[Any], str]:
         ({"provenance": {"config": []}}, "provenance.config"),
         ({"profiles": [{"method": "expert"}]}, "profiles[0].split"),
         ({"methods": {"expert": 1}}, "methods.expert"),
+        ({"methods": {"expert": {"training_seconds": "long"}}}, "methods.expert.training_seconds"),
         ({"recipe": 1}, "recipe:"),
     ],
 )
@@ -83,6 +84,8 @@ def test_a_malformed_result_is_refused(
         ({"paper": INFINITY}, "Infinity, which is not a finite number"),
         ({"paper": "0.7"}, "rows[0].paper"),
         ({"n_policies": "many"}, "rows[0].n_policies"),
+        ({"n_seeds": None}, "rows[0].n_seeds"),
+        ({"n_train": 3.5}, "rows[0].n_train"),
         ({"of_a_later_version": [{"deep": NAN}]}, "NaN, which is not a finite number"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Pictures of a store, with matplotlib (the extra `plot`)."""
+"""Pictures of a store: success rates and distances of its policies, a panel a task."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from hyprepro.artifacts import write_atomically
 from hyprepro.errors import UserError
+from hyprepro.figures import canvas
 from hyprepro.stores.foreign import refuse_existing
 
 COLUMNS = 6
@@ -27,7 +28,9 @@ def plot_success(info: dict[str, Any], path: Path) -> None:
 
     def draw(axis: Any, task: str) -> None:
         counts = tasks[task]
-        axis.bar([(i + 0.5) / len(counts) for i in range(len(counts))], counts, width=0.9 / len(counts))
+        axis.bar(
+            [(i + 0.5) / len(counts) for i in range(len(counts))], counts, width=0.9 / len(counts), color=canvas.BLUE
+        )
         axis.set_xlim(0, 1)
 
     _panels(path, list(tasks), draw, f"Recorded success rates, {info['digest'][:12]}")
@@ -40,30 +43,32 @@ def plot_diversity(report: list[dict[str, Any]], path: Path) -> None:
     highest = max(max(values) for values in rows.values())
 
     def draw(axis: Any, task: str) -> None:
-        axis.bar(["within", "between", "other"], rows[task])
+        axis.bar(["within", "between", "other"], rows[task], color=canvas.BLUE)
         axis.set_ylim(0, 1.05 * highest or 1.0)
 
     _panels(path, list(rows), draw, "Weight distance: within a run, between runs, to other tasks")
 
 
 def _panels(path: Path, names: list[str], draw: Callable[[Any, str], None], title: str) -> None:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("matplotlib is not installed.", fix="pip install 'hyprepro[plot]' -c constraints.txt") from None
+    canvas.require("--plot")
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise UserError("A plot is a .png, .svg or .pdf file.", where=str(path))
     refuse_existing(path)
     rows = -(-len(names) // COLUMNS)
-    figure = Figure(figsize=(2.2 * min(COLUMNS, len(names)) + 0.4, 1.7 * rows + 0.6), layout="constrained")
-    figure.suptitle(title)
-    for number, name in enumerate(names):
-        axis = figure.add_subplot(rows, min(COLUMNS, len(names)), number + 1)
-        draw(axis, name)
-        axis.set_title(name, fontsize=8)
-        axis.tick_params(labelsize=6)
-    content = io.BytesIO()
-    figure.savefig(content, format=path.suffix[1:], dpi=120)
+    columns = min(COLUMNS, len(names))
+    with canvas.style():
+        figure, axes = canvas.panels(rows, columns, 2.2 * columns + 0.4, 1.7 * rows + 0.6)
+        figure.suptitle(title)
+        flat = [axis for line in axes for axis in line]
+        for axis, name in zip(flat, names, strict=False):
+            draw(axis, name)
+            axis.set_title(name, fontsize=8)
+            axis.tick_params(labelsize=6)
+        for axis in flat[len(names) :]:
+            axis.remove()
+        canvas.thin_ticks(figure)
+        content = io.BytesIO()
+        figure.savefig(content, format=path.suffix[1:], dpi=canvas.DPI)
     try:
         write_atomically(path, content.getvalue())
     except OSError as error:
