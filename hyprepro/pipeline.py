@@ -20,6 +20,7 @@ from typing import Protocol as StructuralType
 from hyprepro.artifacts import ArtifactCache, Stage, device, explain_os_error
 from hyprepro.calibration import STARTUP_SECONDS, Calibration
 from hyprepro.changes import Departure
+from hyprepro.envs.steppers import StepperName
 from hyprepro.evaluation.protocols import Protocol, ValidationProtocol
 from hyprepro.evaluation.records import with_variant, write_records
 from hyprepro.evaluation.stage import Rollouts
@@ -58,6 +59,9 @@ class Recipe(PromptExperiment):
     report: Report = setting(TaskTable(), "What is written from the numbers: a kind of table or figure.")
     prompt_split: Literal["test", "validation"] = setting(
         "test", "Which prompts: test, or validation to choose settings by."
+    )
+    stepper: StepperName = setting(
+        "fast", "What steps the evaluations' environments: fast, or metaworld's own env.step; the numbers are the same."
     )
 
     @property
@@ -231,6 +235,7 @@ def _rollouts(recipe: Recipe, files: StoreFiles, method: Method) -> Iterator[Rol
                     seed=seed,
                     prompts=recipe.prompts_per_task,
                     prompt_split=recipe.prompt_split,
+                    stepper=recipe.stepper,
                 )
 
 

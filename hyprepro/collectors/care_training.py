@@ -253,9 +253,9 @@ class _Run:
             success = np.zeros(len(raw), dtype=bool)
             for _ in range(self.settings.episode_steps):
                 actions = self.sac.act(torch.from_numpy(self.normaliser.apply(raw)), torch.zeros(self.shape))
-                outcomes = [env.step(action) for env, action in zip(self.envs, actions, strict=True)]
-                raw = np.stack([outcome[0] for outcome in outcomes])
-                success |= np.array([outcome[2] for outcome in outcomes])
+                outcomes = [env.advance(action) for env, action in zip(self.envs, actions, strict=True)]
+                raw = np.stack([observation for observation, _ in outcomes])
+                success |= np.array([done for _, done in outcomes])
             solved += success
         shares = solved / max(self.settings.score_goals, 1)
         by_task = {agent.task: float(share) for agent, share in zip(self.agents, shares, strict=True)}

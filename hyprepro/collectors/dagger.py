@@ -56,7 +56,7 @@ def labelled_episode(
         labels.append(label)
         if noise:
             action = np.clip(action + noise * rng.standard_normal(4), -1.0, 1.0)
-        observation, _, success = env.step(action)
+        observation, success = env.advance(action)
         if success and left is None:
             left = settings.steps_after_success
         if left is not None:

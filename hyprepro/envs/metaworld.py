@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.envs.starts import LARGEST_NUMBER_OF_STARTS, Start, put_start, take_start
+from hyprepro.envs.steppers import StepperName, make_stepper
 from hyprepro.errors import UserError, closest_match
 
 SEEN_TASKS = (
@@ -115,17 +116,19 @@ class MetaWorldEnv:
     """One metaworld environment, built once and reset to any goal of its task.
 
     The simulator, its reset and its success flag are metaworld's own; this class only chooses the goal. An episode
-    depends on the goal and the actions alone, not on earlier episodes.
+    depends on the goal and the actions alone, not on earlier episodes. A copy, or what is unpickled, is built anew and
+    goes on from the same state.
 
     Args:
         task: The task.
         starts: Starts of episodes that environments of this task share; with it, a goal is reset the slow way once.
+        stepper: What steps it, "fast" or "metaworld"; the numbers are the same.
 
     Raises:
         UserError: Unknown task.
     """
 
-    def __init__(self, task: str, starts: dict[Goal, Start] | None = None) -> None:
+    def __init__(self, task: str, starts: dict[Goal, Start] | None = None, stepper: StepperName = "fast") -> None:
         from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
         self.task = check_task(task)
@@ -134,6 +137,8 @@ class MetaWorldEnv:
         env._set_task_called = True
         env.__dict__.pop("sawyer_observation_space", None)  # cached for the hidden goal
         self._env = env
+        self._wanted = stepper
+        self._stepper = make_stepper(env, task, stepper)
         self._vectors: dict[Goal, NDArray[np.float64]] = {}
         self._starts = starts
         self._was_reset = False
@@ -145,7 +150,6 @@ class MetaWorldEnv:
         if self._was_reset and goal in self._starts:
             return put_start(self._env, self._starts[goal])
         observation = self._reset(goal)
-        self._was_reset = True
         if len(self._starts) < LARGEST_NUMBER_OF_STARTS:
             self._starts[goal] = take_start(self._env, observation)
         return observation
@@ -157,12 +161,20 @@ class MetaWorldEnv:
         env._freeze_rand_vec = True
         env._last_rand_vec = self._vectors[goal].copy()
         observation: NDArray[np.float64] = env.reset()[0]
+        self._was_reset = True
         return observation
 
     def step(self, action: NDArray[Any]) -> tuple[NDArray[np.float64], float, bool]:
         """One control step of 0.0125 s; returns observation `[39]`, dense reward (0 to 10) and success flag."""
-        observation, reward, _, _, info = self._env.step(action)
-        return observation, float(reward), bool(info["success"])
+        return self._stepper.step(action)
+
+    def advance(self, action: NDArray[Any]) -> tuple[NDArray[np.float64], bool]:
+        """The same step without its reward, which costs much; returns observation `[39]` and success flag."""
+        return self._stepper.advance(action)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = take_start(self._env, np.empty(0)) if self._was_reset else None
+        return _rebuilt, (self.task, self._starts is not None, self._wanted, state)
 
     def _draw(self, goal: Goal) -> NDArray[np.float64]:
         """The random vector that metaworld's reset uses for this goal."""
@@ -182,6 +194,15 @@ class MetaWorldEnv:
             env.seed(goal.seed)
             env.reset()
         return np.array(env._last_rand_vec, dtype=np.float64)
+
+
+def _rebuilt(task: str, keeps_starts: bool, stepper: StepperName, state: Start | None) -> MetaWorldEnv:
+    """A new environment in the state of another: metaworld's own copies lose the weld that moves the hand."""
+    env = MetaWorldEnv(task, {} if keeps_starts else None, stepper)
+    if state is not None:
+        env.reset(Goal("fresh", 0))
+        put_start(env._env, state)
+    return env
 
 
 def scripted_action(task: str, observation: NDArray[np.floating[Any]]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hyprepro.envs.metaworld import Goal, MetaWorldEnv
 from hyprepro.envs.starts import Start
+from hyprepro.envs.steppers import StepperName
 
 SLOTS = 4
 """Environments of one task in a process, and so the episodes that share a forward pass. More save nothing: with four,
@@ -32,6 +33,9 @@ class Environment(Protocol):
 
     def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, bool]:
         """One step; returns the observation `[obs]`, the reward and the success flag."""
+
+    def advance(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float64], bool]:
+        """The same step without its reward; returns the observation `[obs]` and the success flag."""
 
 
 Builder = Callable[[str, dict[Goal, Start]], Environment]
@@ -76,7 +80,11 @@ class EnvironmentPool:
         return environments[:count]
 
 
+def process_pool(stepper: StepperName = "fast") -> EnvironmentPool:
+    """The pool of this process whose environments are stepped so, shared by all evaluations that run in it."""
+    return _process_pool(stepper)
+
+
 @cache
-def process_pool() -> EnvironmentPool:
-    """The pool of this process, shared by all evaluations that run in it."""
-    return EnvironmentPool()
+def _process_pool(stepper: StepperName) -> EnvironmentPool:
+    return EnvironmentPool(build=partial(MetaWorldEnv, stepper=stepper))

@@ -1,16 +1,18 @@
-"""How fast an evaluation is: its steps per second against bare `env.step` calls and a loop over single policies."""
+"""How fast an evaluation is: steps a second beside bare `env.step`, bare MuJoCo calls and a loop of single policies."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.envs.metaworld import HORIZON, Goal, MetaWorldEnv
-from hyprepro.envs.pool import SLOTS, Environment, EnvironmentPool
+from hyprepro.envs.metaworld import HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal, MetaWorldEnv, check_task
+from hyprepro.envs.pool import SLOTS, EnvironmentPool
+from hyprepro.envs.starts import Start
 from hyprepro.evaluation.controllers import PolicyControllers
 from hyprepro.evaluation.goals import COLLECTION, fresh_goal
 from hyprepro.evaluation.rollouts import Episode, run_episodes
@@ -19,29 +21,37 @@ from hyprepro.policies.layout import METAWORLD_LAYOUT
 
 @dataclass(frozen=True)
 class EvaluationSpeed:
-    """Environment steps per second of the evaluation, of bare `env.step` calls and of a loop, in turn in one run.
+    """Environment steps per second of the evaluation and of three others, in turn in one run, on the same episodes.
 
-    Seconds are those of this process on its core, so that other load on the machine counts as little as possible.
+    Seconds are those of this process on its core, so that other load on the machine counts as little as possible;
+    resets are not counted.
 
     Attributes:
-        ours: Steps per second of `run_episodes`, resets not counted as time.
-        peer: Steps per second of `env.step` alone, on the same episodes and actions.
-        loop: Steps per second of one policy at a time: a torch forward pass and a step of one environment in turn, as
-            Make-An-Agent's test code runs them; resets not counted either.
+        ours: Of `run_episodes`.
+        peer: Of metaworld's `env.step` alone, given the actions.
+        bound: Of MuJoCo's `mj_step` and `mj_forward` alone, given the controls.
+        loop: Of one policy at a time: a torch forward pass and metaworld's `env.step` in turn, as Make-An-Agent's test
+            code runs them.
         resets: Share of the evaluation's whole time that went into resets.
         steps: Environment steps of each measurement.
     """
 
     ours: float
     peer: float
+    bound: float
     loop: float
     resets: float
     steps: int
 
     @property
     def ratio(self) -> float:
-        """Ours over the peer; 1 would be an evaluation without any cost but simulation."""
+        """Ours over the peer."""
         return self.ours / self.peer
+
+    @property
+    def bound_share(self) -> float:
+        """Ours over the bound; 1 would be an evaluation without any cost but the simulator's."""
+        return self.ours / self.bound
 
     @property
     def loop_ratio(self) -> float:
@@ -49,73 +59,126 @@ class EvaluationSpeed:
         return self.ours / self.loop
 
 
-@dataclass
-class _Recorded:
-    """An environment that notes what it was asked to do and how long its resets took."""
+class _Replay(NamedTuple):
+    """What an episode did: its goal, the actions, and the simulator's inputs at every step."""
 
-    inner: Environment
-    episodes: list[tuple[Goal, list[NDArray[np.float32]]]] = field(default_factory=list)
-    reset_seconds: float = 0.0
+    goal: Goal
+    actions: list[NDArray[np.float32]]
+    inputs: list[tuple[NDArray[np.float64], NDArray[np.float64]]]
+
+
+class _Recording(MetaWorldEnv):
+    """Notes the actions that it is given."""
+
+    def __init__(self, task: str, starts: dict[Goal, Start]) -> None:
+        super().__init__(task, starts)
+        self.episodes: list[_Replay] = []
+
+    def reset(self, goal: Goal) -> NDArray[np.float64]:
+        self.episodes.append(_Replay(goal, [], []))
+        return super().reset(goal)
+
+    def advance(self, action: NDArray[Any]) -> tuple[NDArray[np.float64], bool]:
+        self.episodes[-1].actions.append(action.copy())
+        return super().advance(action)
+
+
+class _TimedResets(MetaWorldEnv):
+    """Notes how long its resets take, and nothing else."""
+
+    reset_seconds = 0.0
 
     def reset(self, goal: Goal) -> NDArray[np.float64]:
         started = time.process_time()
-        observation = self.inner.reset(goal)
+        observation = super().reset(goal)
         self.reset_seconds += time.process_time() - started
-        self.episodes.append((goal, []))
         return observation
-
-    def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, bool]:
-        self.episodes[-1][1].append(action)
-        return self.inner.step(action)
 
 
 def measure(
     task: str, controllers: PolicyControllers, goals: Sequence[Goal], rounds: int = 3, slots: int = SLOTS
 ) -> EvaluationSpeed:
-    """Run every controller on one goal each, `rounds` times in turn with a bare replay of the same steps.
+    """Run every controller on one goal each, `rounds` times in turn with bare replays of the same steps.
 
     The medians over the rounds are reported, so that a burst of other load on the machine does not decide.
     """
-    pool = EnvironmentPool(slots=slots, build=lambda name, starts: _Recorded(MetaWorldEnv(name, starts)))
     episodes = [Episode(row % controllers.n, goal) for row, goal in enumerate(goals)]
+    bare = _Bare(task, _recorded(task, controllers, episodes))
+    pool = EnvironmentPool(slots=slots, build=_TimedResets)
     run_episodes(task, controllers, episodes, pool)  # builds the environments
-    ours, peer, loop, resets, steps = [], [], [], [], 0
+    seconds: dict[str, list[float]] = {"ours": [], "peer": [], "bound": [], "loop": []}
+    resets = []
     for _ in range(rounds):
-        recorded = [env for env in pool.take(task, slots) if isinstance(env, _Recorded)]
-        for env in recorded:
-            env.episodes, env.reset_seconds = [], 0.0
+        environments = [env for env in pool.take(task, slots) if isinstance(env, _TimedResets)]
+        for env in environments:
+            env.reset_seconds = 0.0
         started = time.process_time()
         run_episodes(task, controllers, episodes, pool)
-        seconds = time.process_time() - started
-        in_resets = sum(env.reset_seconds for env in recorded)
-        steps = sum(len(actions) for env in recorded for _, actions in env.episodes)
-        ours.append(steps / (seconds - in_resets))
-        resets.append(in_resets / seconds)
-        peer.append(steps / _replay_seconds(recorded))
-        loop.append(steps / _loop_seconds(recorded[0].inner, controllers, episodes))
-    return EvaluationSpeed(
-        ours=float(np.median(ours)),
-        peer=float(np.median(peer)),
-        loop=float(np.median(loop)),
-        resets=float(np.median(resets)),
-        steps=steps,
-    )
+        whole = time.process_time() - started
+        in_resets = sum(env.reset_seconds for env in environments)
+        resets.append(in_resets / whole)
+        seconds["ours"].append(whole - in_resets)
+        seconds["peer"].append(bare.step_seconds())
+        seconds["bound"].append(bare.simulator_seconds())
+        seconds["loop"].append(_loop_seconds(bare.env, controllers, episodes))
+    speeds = {name: bare.steps / float(np.median(values)) for name, values in seconds.items()}
+    return EvaluationSpeed(**speeds, resets=float(np.median(resets)), steps=bare.steps)
 
 
-def _replay_seconds(recorded: Sequence[_Recorded]) -> float:
-    """Seconds in `env.step` for the recorded episodes again, environment by environment."""
-    seconds = 0.0
-    for env in recorded:
-        for goal, actions in env.episodes:
-            env.inner.reset(goal)
+def _recorded(task: str, controllers: PolicyControllers, episodes: Sequence[Episode]) -> list[_Replay]:
+    """What the episodes do; they are deterministic, so they do it every time."""
+    pool = EnvironmentPool(slots=1, build=_Recording)
+    run_episodes(task, controllers, episodes, pool)
+    (env,) = pool.take(task, 1)
+    return env.episodes if isinstance(env, _Recording) else []
+
+
+class _Bare:
+    """Recorded episodes again, without anything around the calls that are timed."""
+
+    def __init__(self, task: str, replays: list[_Replay]) -> None:
+        self.env = MetaWorldEnv(task, {}, "metaworld")
+        self._metaworlds = self.env._env
+        self._replays = replays
+        self.steps = sum(len(replay.actions) for replay in replays)
+        data = self._metaworlds.data
+        for replay in replays:
+            self.env.reset(replay.goal)
+            for action in replay.actions:
+                self._metaworlds.step(action)
+                replay.inputs.append((data.mocap_pos.copy(), data.ctrl.copy()))
+
+    def step_seconds(self) -> float:
+        """Seconds in metaworld's `env.step`."""
+        seconds, step = 0.0, self._metaworlds.step
+        for replay in self._replays:
+            self.env.reset(replay.goal)
             started = time.process_time()
-            for action in actions:
-                env.inner.step(action)
+            for action in replay.actions:
+                step(action)
             seconds += time.process_time() - started
-    return seconds
+        return seconds
+
+    def simulator_seconds(self) -> float:
+        """Seconds in the calls of `mj_step` and `mj_forward` that these steps consist of."""
+        import mujoco
+
+        model, data, substeps = self._metaworlds.model, self._metaworlds.data, self._metaworlds.frame_skip
+        hand, control = data.mocap_pos, data.ctrl
+        seconds = 0.0
+        for replay in self._replays:
+            self.env.reset(replay.goal)
+            started = time.process_time()
+            for position, grip in replay.inputs:
+                hand[:] = position
+                control[:] = grip
+                mujoco.mj_step(model, data, substeps)
+                mujoco.mj_forward(model, data)
+            seconds += time.process_time() - started
+        return seconds
 
 
-def _loop_seconds(env: Environment, controllers: PolicyControllers, episodes: Sequence[Episode]) -> float:
+def _loop_seconds(env: MetaWorldEnv, controllers: PolicyControllers, episodes: Sequence[Episode]) -> float:
     """Seconds of one policy at a time in one environment, until success or the horizon, without resets."""
     import torch
 
@@ -136,19 +199,43 @@ def _loop_seconds(env: Environment, controllers: PolicyControllers, episodes: Se
     return seconds
 
 
-def measure_evaluation(task: str = "reach", episodes: int = 16, rounds: int = 5) -> dict[str, float]:
+def measure_evaluation(tasks: Sequence[str] = (), episodes: int = 4, rounds: int = 5) -> dict[str, Any]:
     """What `hyprepro bench evaluation` prints, for random policies of Meta-World's layout, which fail after 500 steps.
 
-    `bound_share` is `ratio`: without a faster simulator, bare `env.step` calls are the bound.
+    Over several tasks (all eighteen if none is named) the speeds and ratios are geometric means, with the least of each
+    ratio beside them.
+
+    Raises:
+        UserError: Unknown task.
     """
+    names = [check_task(task) for task in tasks] or list(SEEN_TASKS + UNSEEN_TASKS)
     params = np.random.default_rng(0).normal(0.0, 0.08, (episodes, METAWORLD_LAYOUT.size))
-    goals = [fresh_goal(COLLECTION, 0, task, index) for index in range(episodes)]
-    speed = measure(task, PolicyControllers(METAWORLD_LAYOUT, params), goals, rounds)
+    controllers = PolicyControllers(METAWORLD_LAYOUT, params)
+    speeds: dict[str, EvaluationSpeed] = {}
+    for task in names:
+        goals = [fresh_goal(COLLECTION, 0, task, index) for index in range(episodes)]
+        speeds[task] = measure(task, controllers, goals, rounds)
+    by_task = {task: _figures(speed) for task, speed in speeds.items()}
+    mean = {
+        name: float(np.exp(np.mean([np.log(getattr(speed, name)) for speed in speeds.values()])))
+        for name in ("ours", "peer", "bound", "loop", "resets")
+    }
+    steps = sum(speed.steps for speed in speeds.values())
+    return {
+        **_figures(EvaluationSpeed(**mean, steps=steps)),
+        "least_ratio": min(each["ratio"] for each in by_task.values()),
+        "least_bound_share": min(each["bound_share"] for each in by_task.values()),
+        "tasks": by_task,
+    }
+
+
+def _figures(speed: EvaluationSpeed) -> dict[str, float]:
     return {
         "ours": round(speed.ours, 1),
         "peer": round(speed.peer, 1),
         "ratio": round(speed.ratio, 4),
-        "bound_share": round(speed.ratio, 4),
+        "bound": round(speed.bound, 1),
+        "bound_share": round(speed.bound_share, 4),
         "loop": round(speed.loop, 1),
         "loop_ratio": round(speed.loop_ratio, 4),
     }

@@ -84,7 +84,7 @@ class _Run:
             for slot in active:
                 success = False
                 if finite[slot]:
-                    self._observations[slot], _, success = self._environments[slot].step(actions[slot])
+                    self._observations[slot], success = self._environments[slot].advance(actions[slot])
                     self._steps[slot] += 1
                 if success or not finite[slot] or self._steps[slot] == self._horizon:
                     outcomes[self._episodes[slot]] = Outcome(success, self._steps[slot])

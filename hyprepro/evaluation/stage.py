@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.artifacts import Report, Stage, StoreFile
+from hyprepro.envs.steppers import StepperName
 from hyprepro.errors import UserError
 from hyprepro.evaluation.protocols import Protocol, Trial, ValidationProtocol
 from hyprepro.evaluation.records import Record, read_records, write_records
@@ -34,6 +35,7 @@ class Rollouts(Stage):
         prompt_split: Which prompts: "test", or "validation" to choose settings by.
         policies: The policy store.
         trajectories: The trajectory store.
+        stepper: What steps the environments.
     """
 
     kind: ClassVar[str] = "rollouts"
@@ -49,6 +51,7 @@ class Rollouts(Stage):
     prompt_split: str
     policies: StoreFile
     trajectories: StoreFile
+    stepper: StepperName = "fast"
 
     @classmethod
     def of(
@@ -62,13 +65,13 @@ class Rollouts(Stage):
         seed: int = 0,
         prompts: int = 100,
         prompt_split: str = "test",
+        stepper: StepperName = "fast",
     ) -> Rollouts:
         """With the training stage that the method asks for; a method without seeds is evaluated under seed 0."""
         seed = seed if method.seeded else 0
         trained = method.training(data, seed)
-        return cls(
-            method, trained, task, split, protocols, seed, prompts, prompt_split, data.policies, data.trajectories
-        )
+        stores = data.policies, data.trajectories
+        return cls(method, trained, task, split, protocols, seed, prompts, prompt_split, *stores, stepper)
 
     @property
     def label(self) -> str:
@@ -97,7 +100,7 @@ class Rollouts(Stage):
             self.task,
             controllers,
             [Episode(trial.policy, trial.goal) for trial in trials],
-            process_pool(),
+            process_pool(self.stepper),
             on_finished=report.progress,
         )
         records = [

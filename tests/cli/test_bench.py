@@ -32,11 +32,18 @@ def test_an_impossible_number_of_agents_is_one_panel(hyprepro):
 
 
 def test_the_evaluation_bench_prints_its_share_of_bare_steps(hyprepro):
-    done = hyprepro("bench", "evaluation", "--json", "--episodes", 2, "--rounds", 1)
+    tasks = ("reach", "door-lock")
+    named = [word for task in tasks for word in ("--task", task)]
+    done = hyprepro("bench", "evaluation", "--json", "--episodes", 1, "--rounds", 1, *named)
     assert done.code == 0, done.stderr
     found = done.json
-    assert found["ratio"] == found["bound_share"] == pytest.approx(found["ours"] / found["peer"], rel=0.01)
-    assert 0.3 < found["ratio"] < 1.5
+    assert set(found["tasks"]) == set(tasks)
+    for each in (found, *found["tasks"].values()):
+        assert each["ratio"] == pytest.approx(each["ours"] / each["peer"], rel=0.01)
+        assert each["bound_share"] == pytest.approx(each["ours"] / each["bound"], rel=0.01)
+        assert 0.2 < each["bound_share"] < 1.3
+    assert found["least_ratio"] == min(each["ratio"] for each in found["tasks"].values())
+    assert found["least_ratio"] < found["ratio"] < max(each["ratio"] for each in found["tasks"].values())
 
 
 def test_an_unknown_task_is_one_panel(hyprepro):

@@ -19,6 +19,9 @@ class Idle:
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool]:
         return np.zeros(1), 0.0, False
 
+    def advance(self, action: np.ndarray) -> tuple[np.ndarray, bool]:
+        return np.zeros(1), False
+
 
 def pool_of(slots: int, tasks: int) -> tuple[EnvironmentPool, list[str]]:
     built: list[str] = []

@@ -16,11 +16,14 @@ def test_an_evaluation_costs_little_more_than_its_simulation() -> None:
     speed = measure("reach", PolicyControllers(METAWORLD_LAYOUT, params), goals, rounds=1, slots=2)
     assert 2 <= speed.steps <= 1000
     assert 0 < speed.resets < 1
-    assert speed.ratio > 0.6  # 0.93 on a quiet machine
+    assert speed.bound_share > 0.5  # 0.87 on a quiet machine
+    assert speed.ratio > 1  # 2.9 on a quiet machine
 
 
 @pytest.mark.sim
 def test_the_printed_object_agrees_with_itself() -> None:
-    found = measure_evaluation(episodes=1, rounds=1)
-    assert found["ratio"] == found["bound_share"] == pytest.approx(found["ours"] / found["peer"], rel=1e-3)
+    found = measure_evaluation(["reach"], episodes=1, rounds=1)
+    assert found["ratio"] == found["least_ratio"] == pytest.approx(found["ours"] / found["peer"], rel=1e-3)
+    assert found["bound_share"] == found["least_bound_share"]
+    assert found["bound_share"] == pytest.approx(found["ours"] / found["bound"], rel=1e-3)
     assert found["loop_ratio"] == pytest.approx(found["ours"] / found["loop"], rel=1e-3)

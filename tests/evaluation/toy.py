@@ -33,6 +33,10 @@ class Walk:
         self.time += 1
         return self._observation(), 0.0, self.place > self.distance
 
+    def advance(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float64], bool]:
+        observation, _, success = self.step(action)
+        return observation, success
+
     def _observation(self) -> NDArray[np.float64]:
         return np.array([self.place, self.distance, np.sin(self.time)])
 

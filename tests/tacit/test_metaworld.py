@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 
+import mujoco
 import numpy as np
 import pytest
-from metaworld.env_dict import ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
+from metaworld.env_dict import ALL_V3_ENVIRONMENTS, ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
 
 from hyprepro.envs.metaworld import HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal, MetaWorldEnv
+from hyprepro.envs.metaworld_methods import CHECKED, methods
 
 
 def test_the_pinned_versions_are_installed():
@@ -46,3 +48,27 @@ def test_metaworld_refuses_steps_after_the_horizon():
     assert truncated
     with pytest.raises(ValueError, match="reset the env"):
         env.step(np.zeros(4))
+
+
+def test_the_methods_that_the_fast_stepper_stands_in_for_are_those_it_was_checked_against():
+    """After a change of metaworld or gymnasium: compare the methods named here, then `nox -s stepper`."""
+    found: dict[str, str] = {}
+    for task in SEEN_TASKS + UNSEEN_TASKS:
+        found |= methods(ALL_V3_ENVIRONMENTS[f"{task}-v3"], task)
+    assert found == CHECKED
+
+
+def test_mujoco_writes_every_site_anew():
+    """So a site's move between two of MuJoCo's calls cannot be seen."""
+    env = ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE["door-lock-v3-goal-observable"](seed=0)
+    env.reset()
+    mujoco.mj_forward(env.model, env.data)
+    before = env.data.site_xpos.copy()
+    env.data.site_xpos[:] = 7.0
+    mujoco.mj_forward(env.model, env.data)
+    np.testing.assert_array_equal(env.data.site_xpos, before)
+
+
+def test_no_model_reads_the_forces_that_only_post_constraint_computes():
+    for task in SEEN_TASKS + UNSEEN_TASKS:
+        assert ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE[f"{task}-v3-goal-observable"](seed=0).model.nsensor == 0
