@@ -60,7 +60,8 @@ def describe_type(annotation: Any) -> str:
     if inspect.isclass(annotation) and issubclass(annotation, Component):
         return f"a component of the slot {annotation.slot}"
     if hasattr(annotation, "__metadata__"):
-        return describe_type(arguments[0])
+        limits = ", ".join(filter(None, map(describe_limits, annotation.__metadata__)))
+        return describe_type(arguments[0]) + (f" ({limits})" if limits else "")
     return _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
