@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from hyprepro.cli import console
+from hyprepro.cli import completion, console
 from hyprepro.cli.arguments import CacheOption, JsonOption, WorkersOption
 from hyprepro.errors import UserError, closest_match
 
@@ -77,7 +77,9 @@ def _variant(name: str, known: Collection[str]) -> str:
 
 @bench.command()
 def evaluation(
-    task: Annotated[str, typer.Option("--task", help="The Meta-World task.")] = "reach",
+    task: Annotated[
+        str, typer.Option("--task", help="The Meta-World task.", autocompletion=completion.metaworld_tasks)
+    ] = "reach",
     episodes: Annotated[int, typer.Option("--episodes", min=1, help="Episodes of 500 steps a round.")] = 16,
     rounds: RoundsOption = 5,
     json: JsonOption = False,
@@ -102,6 +104,7 @@ def learning(
             "--task",
             help="A Meta-World task, or velocity-0.750. May be repeated.",
             show_default="three tasks, two velocities",
+            autocompletion=completion.metaworld_tasks,
         ),
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Agents of each task and trainer.")] = 3,

@@ -63,7 +63,7 @@ def check(
     use_device(device)
     chosen = choose_executor(executor, address, workers)
     choice = choose(recipe, scale, variant, None, None, None)
-    reference = committed or committed_result(choice.recipe, choice.is_custom)
+    reference = committed or committed_result(choice, choice.is_custom)
     if fresh is not None:
         violations = check_files(reference, fresh)
     else:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hyprepro.cli.arguments import DEFAULT_SCALE
 from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
@@ -30,11 +32,13 @@ class Choice:
         recipe: The resolved recipe.
         operative_config: Its gin text with every value.
         is_custom: Whether anything but a shipped recipe at a shipped scale and variant was asked for.
+        command: What runs it, to be copied: with all flags that were given.
     """
 
     recipe: Experiment
     operative_config: str
     is_custom: bool
+    command: str = ""
 
     def folder(self, out: Path | None) -> Path:
         """Where its result goes: `out`, or a folder of `results/` that no other choice writes to."""
@@ -65,11 +69,31 @@ def choose(
         raise UserError(f"{recipe} does not describe a recipe.", where=recipe, fix="See gin/recipes/ for examples.")
     named = [recipe, scale, *([variant] if variant else [])]
     is_custom = bool(bindings or gin_files) or seeds is not None or any(name.endswith(files.SUFFIX) for name in named)
-    return Choice(resolved.recipe, resolved.operative_config, is_custom)
+    command = _command(recipe, scale, variant, seeds, bindings or (), gin_files or ())
+    return Choice(resolved.recipe, resolved.operative_config, is_custom, command)
 
 
-def committed_result(recipe: Experiment, is_custom: bool = False) -> Path:
+def _command(
+    recipe: str,
+    scale: str,
+    variant: str | None,
+    seeds: int | None,
+    bindings: Sequence[str],
+    gin_files: Sequence[Path],
+) -> str:
+    """The command that runs what `choose` was asked for; what is left to its default is left out."""
+    flags = {"--scale": scale if scale != DEFAULT_SCALE else None, "--variant": variant, "--seeds": seeds}
+    words = [recipe, *(str(word) for name, value in flags.items() if value is not None for word in (name, value))]
+    words += [word for name in gin_files for word in ("-g", str(name))]
+    return shlex.join(["hyprepro", "run", *words, *(word for text in bindings for word in ("-b", text))])
+
+
+def committed_result(choice: Choice, is_custom: bool = False) -> Path:
     """The committed result.json of a recipe: under the working folder, else in the checkout.
+
+    Args:
+        choice: The recipe.
+        is_custom: Look for that of a changed recipe.
 
     Raises:
         UserError: if there is none.
@@ -78,13 +102,13 @@ def committed_result(recipe: Experiment, is_custom: bool = False) -> Path:
     from hyprepro.results import RESULT
 
     checkout = Path(__file__).resolve().parents[2]
-    places = [results_folder(root / RESULTS, recipe, is_custom) / RESULT for root in (Path.cwd(), checkout)]
+    places = [results_folder(root / RESULTS, choice.recipe, is_custom) / RESULT for root in (Path.cwd(), checkout)]
     found = next((path for path in places if path.is_file()), None)
     if found is None:
         raise UserError(
             "There is no committed result of this recipe.",
             where="looked for " + ", ".join(str(path) for path in dict.fromkeys(places)),
-            fix=f"Make one with: hyprepro run {recipe.name}",
+            fix=f"Make one with: {choice.command}",
         )
     return found
 

@@ -13,7 +13,7 @@ from hyprepro.models.gated_adaptation import GatedAdaptation
 from hyprepro.models.hypformer import Aggregation, HypFormer
 from hyprepro.models.hyplatent import HypLatent
 from hyprepro.models.policy_autoencoder import Autoencoder, LinearAutoencoder
-from hyprepro.recipe import Width, component, setting
+from hyprepro.recipe import component, setting
 from hyprepro.stages.assembled import Assemble
 from hyprepro.stages.autoencoder import TrainAutoencoder
 from hyprepro.stages.behavior_embedding import TrainBehaviorEmbedding
@@ -126,7 +126,7 @@ class GenHypRL(LatentMethod):
     adaptation: Adaptation | None = setting(GatedAdaptation(), _ADAPTATION)
     hyplatent: HypLatent = setting(HypLatent(), "stage 2 (eq. 3 to 5)")
     hypformer: Aggregation = setting(HypFormer(), "stage 3 (eq. 6 to 9)")
-    candidates: Width | None = setting(None, "L at deployment; None: HypFormer.candidates, as trained")
+    candidates: int | None = setting(None, "L at deployment; None: HypFormer.candidates, as trained", ge=1)
     retrained: bool = setting(False, "train HypFormer with this L as well (beyond 64 that takes a GPU's memory)")
 
     def check(self) -> None:

@@ -145,7 +145,11 @@ def _blocks(part: Part, names: tuple[str, ...]) -> Iterator[dict[str, NDArray[np
     for first in range(0, part.rows, at_once):
         data = load_tensors(part.path, where)
         if _checked(data, where) != part.rows:
-            raise UserError("The file changed while it was read.", where=where)
+            raise UserError(
+                "The file changed while it was read.",
+                where=where,
+                fix="wait until it is written, then run the same command again",
+            )
         for low in range(first, min(first + at_once, part.rows), BLOCK_ROWS):
             high = min(low + BLOCK_ROWS, first + at_once, part.rows)
             block = {name: np.array(data[name][low:high].numpy(), dtype=np.float32) for name in names}
@@ -161,6 +165,7 @@ def _refuse_not_finite(name: str, array: NDArray[np.float32], low: int, where: s
         raise UserError(
             f"A value of {name!r} is not finite (or too large for float32); nothing was imported.",
             where=f"{where}, row {low + bad[0]}",
+            fix="leave this row out where the file was made, or fetch the file again",
         )
 
 
@@ -193,7 +198,9 @@ def _checked(data: dict[str, Any], where: str) -> int:
     for name in WIDTHS:
         if data[name].dtype not in (torch.float16, torch.float32, torch.float64) or not data[name].is_contiguous():
             raise UserError(
-                f"The tensor {name!r} is not a plain array of floats.", where=f"{where}: {data[name].dtype}"
+                f"The tensor {name!r} is not a plain array of floats.",
+                where=f"{where}: {data[name].dtype}",
+                fix="convert it where the file was made: tensor.float().contiguous()",
             )
     return rows
 

@@ -49,11 +49,19 @@ def export_minari(store: TrajectoryStore, out: Path, split: str | None = None) -
     """
     refuse_prompts_only(store)
     if not _NAMESPACE.fullmatch(out.name):
-        raise UserError("A Minari namespace has letters, digits, hyphens and underscores.", where=str(out))
+        raise UserError(
+            "A Minari namespace has letters, digits, hyphens and underscores.",
+            where=str(out),
+            fix="--out DIR/NAME with such a NAME",
+        )
     refuse_existing(out)
     counts = {task: store.count(task, split) for task in store.tasks if store.count(task, split)}
     if not counts:
-        raise UserError(f"The store has no {split or ''} episode to export.", where=store.where)
+        raise UserError(
+            f"The store has no {split or ''} episode to export.",
+            where=store.where,
+            fix=f"leave out --split; what the store has: hyprepro store info {store.where}",
+        )
     with _whole_folder(out) as work:
         for task in counts:
             _write_dataset(store, task, split, work / f"{task}-v0" / "data", f"{out.name}/{task}-v0")

@@ -255,7 +255,10 @@ def _outcomes(records: Iterable[Record], recipe: str) -> tuple[str, _Found]:
             raise _unsound(key, recipe, f"policy {record.policy} meets {record.goal} twice")
         goals[record.goal] = float(record.success)
     if len(variants) > 1:
-        raise UserError(f"The records of {recipe} mix the variants {', '.join(sorted(variants))}.")
+        raise UserError(
+            f"The records of {recipe} mix the variants {', '.join(sorted(variants))}.",
+            fix="compute the rows of each variant from its own records",
+        )
     _check_seeds(cells, recipe)
     arrays = {key: _array(key, cell, recipe) for key, cell in cells.items()}
     found = {}
@@ -319,10 +322,18 @@ def read_result(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError("There is no result here.", where=str(path), fix="hyprepro run table1") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError("The result cannot be read.", where=f"{path}: {error}") from None
+        raise UserError(
+            "The result cannot be read.",
+            where=f"{path}: {error}",
+            fix="name a result.json that you may read, or make it again: hyprepro run RECIPE",
+        ) from None
     problem = _problem(data)
     if problem:
-        raise UserError(f"The result is malformed: {problem}.", where=str(path))
+        raise UserError(
+            f"The result is malformed: {problem}.",
+            where=str(path),
+            fix="make it again: hyprepro run RECIPE; git checkout restores a committed one",
+        )
     result: dict[str, Any] = data
     return result
 
