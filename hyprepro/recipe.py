@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,11 +18,27 @@ COMPONENTS: dict[str, type[Component]] = {}
 """Every concrete component by the name it has in gin files."""
 
 
+Width = Annotated[int, Field(ge=1, le=16_384)]
+"""A size of a network: units, channels, tokens, heads. More fits into no memory that a policy is worth."""
+
+Betas = tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]]
+"""Adam's decay rates of the first and second moment."""
+
+
 class Component(BaseModel):
     """Base of all settings objects. Subclasses that users may name in gin files are decorated with `component`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=False, allow_inf_nan=False
+    )
     slot: ClassVar[str] = ""
+
+    def check(self) -> None:
+        """Whether values that are right one by one fit together; asked when a recipe is resolved, before any work.
+
+        Raises:
+            UserError: They do not; its `where` names the fields as `Component.field`.
+        """
 
     def described(self) -> dict[str, Any]:
         """This component and all it contains as JSON-ready data; equal settings give equal descriptions."""

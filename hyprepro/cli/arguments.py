@@ -7,30 +7,19 @@ from typing import Annotated
 
 import typer
 
-
-def _recipes() -> list[str]:
-    from hyprepro.config import files
-
-    return list(files.shipped("recipes"))
-
-
-def _scales() -> list[str]:
-    from hyprepro.config import files
-
-    return list(files.shipped("scales"))
-
-
-def _variants() -> list[str]:
-    from hyprepro.config import files
-
-    return list(files.shipped("variants"))
-
+from hyprepro.cli import completion
 
 RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A shipped recipe (table1) or a gin file.", autocompletion=_recipes)
+    str,
+    typer.Argument(
+        metavar="RECIPE", help="A shipped recipe (table1) or a gin file.", autocompletion=completion.recipes
+    ),
 ]
 ScaleOption = Annotated[
-    str, typer.Option("--scale", metavar="NAME", help="smoke, desktop, paper, or a gin file.", autocompletion=_scales)
+    str,
+    typer.Option(
+        "--scale", metavar="NAME", help="smoke, desktop, paper, or a gin file.", autocompletion=completion.scales
+    ),
 ]
 VariantOption = Annotated[
     str | None,
@@ -38,7 +27,7 @@ VariantOption = Annotated[
         "--variant",
         metavar="NAME",
         help="How disputed points are settled: ours, paper, released, or a gin file.",
-        autocompletion=_variants,
+        autocompletion=completion.variants,
         show_default="as in the recipe",
     ),
 ]
@@ -47,7 +36,13 @@ SeedsOption = Annotated[
 ]
 BindingsOption = Annotated[
     list[str] | None,
-    typer.Option("-b", "--bind", metavar="BINDING", help="One gin binding, 'Component.field=value'. May be repeated."),
+    typer.Option(
+        "-b",
+        "--bind",
+        metavar="BINDING",
+        help="One gin binding, 'Component.field=value'. May be repeated.",
+        autocompletion=completion.bindings,
+    ),
 ]
 FilesOption = Annotated[
     list[Path] | None,
@@ -75,7 +70,13 @@ WorkersOption = Annotated[
     ),
 ]
 ExecutorOption = Annotated[
-    str, typer.Option("--executor", metavar="NAME", help="Where stages run: local or ray (many machines).")
+    str,
+    typer.Option(
+        "--executor",
+        metavar="NAME",
+        help="Where stages run: local or ray (many machines).",
+        autocompletion=completion.one_of("local", "ray"),
+    ),
 ]
 AddressOption = Annotated[
     str | None,
@@ -94,6 +95,7 @@ DeviceOption = Annotated[
         metavar="NAME",
         help="Where networks are trained: cpu or cuda.",
         envvar="HYPREPRO_DEVICE",
+        autocompletion=completion.one_of("cpu", "cuda"),
         show_default="cpu",
     ),
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from hyprepro.cli import console
+from hyprepro.cli import completion, console
 from hyprepro.cli.arguments import CacheOption, JsonOption, WorkersOption
 from hyprepro.errors import UserError, closest_match
 
@@ -79,7 +79,12 @@ def _variant(name: str, known: Collection[str]) -> str:
 def evaluation(
     task: Annotated[
         list[str] | None,
-        typer.Option("--task", help="A Meta-World task. May be repeated.", show_default="all eighteen, minutes"),
+        typer.Option(
+            "--task",
+            help="A Meta-World task. May be repeated.",
+            show_default="all eighteen, minutes",
+            autocompletion=completion.metaworld_tasks,
+        ),
     ] = None,
     episodes: Annotated[int, typer.Option("--episodes", min=1, help="Episodes of 500 steps a round and task.")] = 4,
     rounds: RoundsOption = 5,
@@ -115,6 +120,7 @@ def learning(
             "--task",
             help="A Meta-World task, or velocity-0.750. May be repeated.",
             show_default="three tasks, two velocities",
+            autocompletion=completion.metaworld_tasks,
         ),
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Agents of each task and trainer.")] = 3,

@@ -28,7 +28,6 @@ from hyprepro.cli.recipes import (
     choose_executor,
     committed_result,
     open_cache,
-    run_command,
     use_device,
 )
 from hyprepro.errors import UserError
@@ -80,7 +79,7 @@ def check(
     use_device(device)
     chosen = choose_executor(executor, address, workers)
     choice = choose(recipe, scale, variant, None, None, None)
-    reference = committed or committed_result(choice.recipe)
+    reference = committed or committed_result(choice)
     before = read_result(reference)  # refuse a damaged file before the work, not after it
     held = f"{reference}, made {before['provenance'].get('date', 'at an unknown time')}"
     if fresh is not None:
@@ -122,7 +121,7 @@ def _refuse_itself(reference: Path, fresh: Path, choice: Choice) -> None:
         raise UserError(
             "This is the reference itself, and it cannot be held against itself.",
             where=f"--result {fresh}",
-            fix=f"Make a fresh one with: {run_command(choice.recipe)}, and name the result.json that it writes.",
+            fix=f"Make a fresh one with: {choice.command}, and name the result.json that it writes.",
         )
 
 

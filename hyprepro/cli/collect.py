@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hyprepro.cli import console
+from hyprepro.cli import completion, console
 from hyprepro.cli.arguments import (
     AddressOption,
     BindingsOption,
@@ -27,16 +27,12 @@ if TYPE_CHECKING:
     from hyprepro.collectors.base import Collection, Estimate
 
 
-def _collections() -> list[str]:
-    from hyprepro.config import files
-
-    return list(files.shipped("collections"))
-
-
 CollectionArgument = Annotated[
     str,
     typer.Argument(
-        metavar="NAME", help="A shipped collection (metaworld, cheetah-vel) or a gin file.", autocompletion=_collections
+        metavar="NAME",
+        help="A shipped collection (metaworld, cheetah-vel) or a gin file.",
+        autocompletion=completion.collections,
     ),
 ]
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder of the two stores.")]

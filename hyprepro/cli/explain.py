@@ -1,4 +1,4 @@
-"""`hyprepro explain`: a component's fields, or a recipe's values and where each was set."""
+"""`hyprepro explain`: a component's fields, one of them, a slot, or a recipe's values and where each was set."""
 
 from __future__ import annotations
 
@@ -8,36 +8,51 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hyprepro.cli import console
+from hyprepro.cli import completion, console
 from hyprepro.cli.arguments import DEFAULT_SCALE, BindingsOption, FilesOption, JsonOption, ScaleOption, VariantOption
 from hyprepro.errors import UserError, closest_match
 from hyprepro.recipe import Component
 
 if TYPE_CHECKING:
+    from hyprepro.config.describe import FieldDescription
     from hyprepro.registry import Resolved
 
 
 def explain(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A component (UNet1DGenerator), a recipe, a collection.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A component (HypFormer), its field (HypFormer.heads), a slot (generator), a recipe, a collection.",
+            autocompletion=completion.explained,
+        ),
+    ],
     scale: ScaleOption = DEFAULT_SCALE,
     variant: VariantOption = None,
     bind: BindingsOption = None,
     gin: FilesOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show every field of a component, or every value of a recipe with the place that set it."""
+    """Show the fields of a component, what fits a slot, or every value of a recipe with the place that set it."""
     from hyprepro.config import catalogue, files
 
     components = catalogue.load_components()
     if name in components:
         _explain_component(components[name], json)
         return
-    recipes, collections = files.shipped("recipes"), files.shipped("collections")
+    recipes, collections, slots = files.shipped("recipes"), files.shipped("collections"), catalogue.by_slot()
     if name not in recipes and name not in collections and not name.endswith(files.SUFFIX):
+        component, dot, field = name.partition(".")
+        if name in slots:
+            _explain_slot(name, [components[each] for each in slots[name]], json)
+            return
+        if dot and component in components:
+            _explain_field(components[component], field, json)
+            return
         raise UserError(
-            f"There is no component, recipe or collection named {name!r}.",
-            where="hyprepro explain",
-            closest=closest_match(name, [*components, *recipes, *collections]),
+            f"There is no component, slot, recipe or collection named {component!r}.",
+            where=f"hyprepro explain {name}",
+            closest=closest_match(component, [*recipes, *collections, *slots, *components]),
             fix="List them with: hyprepro list",
         )
     from hyprepro.registry import resolve
@@ -50,6 +65,60 @@ def explain(
         console.print_json({"recipe": resolved.recipe.described(), "origins": resolved.origins})
         return
     console.columns(_tree(resolved, resolved.recipe, type(resolved.recipe).__name__, "", depth=0), indent=0)
+
+
+def _explain_slot(name: str, fitting: list[type[Component]], json: bool) -> None:
+    from hyprepro.config.describe import places_for, slot_base, summary
+
+    base = slot_base(fitting[0])
+    doc = inspect.getdoc(base) or ""
+    uses = sorted({use.partition("=")[0] for cls in fitting for use in places_for(cls)})
+    described = {cls.__name__: summary(cls) for cls in fitting}
+    if json:
+        console.print_json({"slot": name, "doc": doc, "components": described, "fields": uses})
+        return
+    console.line(f"{name} (a slot)", style="bold")
+    for text in doc.splitlines():
+        console.line(f"  {text}".rstrip())
+    console.line()
+    console.columns(described.items())
+    console.line()
+    for binding in places_for(fitting[0]):
+        console.line(f"Bind it:  -b '{binding}'")
+    console.line("Fields of each: hyprepro explain COMPONENT")
+
+
+def _explain_field(cls: type[Component], name: str, json: bool) -> None:
+    from hyprepro.config import files
+    from hyprepro.config.describe import choices_of, describe_fields
+
+    field = next((each for each in describe_fields(cls) if each.name == name), None)
+    if field is None:
+        raise UserError(
+            f"{cls.__name__} has no field {name!r}.",
+            where=f"hyprepro explain {cls.__name__}.{name}",
+            closest=closest_match(name, cls.model_fields),
+            fix=f"See its fields with: hyprepro explain {cls.__name__}",
+        )
+    choices = choices_of(cls.model_fields[name].annotation)
+    bound = files.binding(f"{cls.__name__}.{name}")
+    if json:
+        found = {**dataclasses.asdict(field), "choices": choices, "bound": bound}
+        console.print_json({"component": cls.__name__, "field": found})
+        return
+    console.line(f"{cls.__name__}.{field.name} = {field.default}", style="bold")
+    _show_field(field, indent=2)
+    console.line()
+    for value in choices or ["VALUE"]:
+        console.line(f'Bind it:  -b "{cls.__name__}.{name}={value}"')
+    for place in bound:
+        console.line(f"Bound in {place}")
+
+
+def _show_field(field: FieldDescription, indent: int) -> None:
+    limits = f"; {field.limits}" if field.limits else ""
+    for text in (field.doc, f"takes {field.type}{limits}", f"source: {field.source}"):
+        console.line(" " * indent + text)
 
 
 def _explain_component(cls: type[Component], json: bool) -> None:
@@ -77,10 +146,7 @@ def _explain_component(cls: type[Component], json: bool) -> None:
     for field in fields:
         console.line()
         console.line(f"  {field.name} = {field.default}", style="bold")
-        console.line(f"      {field.doc}")
-        limits = f"; {field.limits}" if field.limits else ""
-        console.line(f"      takes {field.type}{limits}")
-        console.line(f"      source: {field.source}")
+        _show_field(field, indent=6)
     console.line()
     for use in uses:
         console.line(f"Use it:  -b '{use}'")

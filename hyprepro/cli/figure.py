@@ -80,7 +80,7 @@ def _chosen(
         result = read_result(path)
         return path, result, report_of(result)
     choice = choose(source, scale, variant, None, bind, gin)
-    path = committed_result(choice.recipe)
+    path = committed_result(choice)
     result = read_result(path)
     ours, theirs = choice.recipe.described(), dict(result["provenance"].get("config", {}))
     for place in unequal({**ours, "report": None}, {**theirs, "report": None}, type(choice.recipe).__name__):

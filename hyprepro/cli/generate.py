@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from hyprepro.cli import console
+from hyprepro.cli import completion, console
 from hyprepro.cli.arguments import (
     DEFAULT_SCALE,
     AddressOption,
@@ -39,9 +39,19 @@ ROOM = 40_000
 """Bytes of a store's origin that changed values may take; an attribute holds 60,000."""
 
 OutArgument = Annotated[Path, typer.Option("--out", metavar="FILE", help="The policy store to write (HDF5).")]
-MethodOption = Annotated[str, typer.Option("--method", metavar="NAME", help="A row of the recipe's table.")]
+MethodOption = Annotated[
+    str,
+    typer.Option("--method", metavar="NAME", help="A row of the recipe's table.", autocompletion=completion.methods),
+]
 TaskOption = Annotated[
-    list[str] | None, typer.Option("--task", metavar="NAME", help="A task. May be repeated.", show_default="all")
+    list[str] | None,
+    typer.Option(
+        "--task",
+        metavar="NAME",
+        help="A task. May be repeated.",
+        show_default="all",
+        autocompletion=completion.tasks,
+    ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="The generator seed.")]
 

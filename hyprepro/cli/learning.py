@@ -87,7 +87,11 @@ def _runs(
     if products not in ("float32", "bfloat16"):
         raise UserError(f"There are no products in {products!r}.", where="--products", fix="float32 or bfloat16")
     if updates is not None and updates < points:
-        raise UserError(f"{points} points need at least as many updates, not {updates}.", where="--updates")
+        raise UserError(
+            f"{points} points need at least as many updates, not {updates}.",
+            where="--updates",
+            fix=f"--updates {points}, or fewer --points",
+        )
     numbers = range(seeds)
     runs: dict[tuple[str, str], list[Any]] = {}
     for task in dict.fromkeys(map(check_arena, tasks)):

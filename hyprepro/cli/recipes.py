@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +36,14 @@ class Choice:
         operative_config: Its gin text with every value.
         is_custom: Whether anything but a shipped recipe at a shipped scale and variant was asked for.
         departure: Every value that differs from the shipped recipe.
+        command: What runs it, to be copied: with all flags that were given.
     """
 
     recipe: Experiment
     operative_config: str
     is_custom: bool
     departure: Departure
+    command: str
 
     def folder(self, out: Path | None) -> Path:
         """Where its result goes: `out`, or a folder of `runs/` that no other choice writes to.
@@ -84,7 +87,23 @@ def choose(
     named = [recipe, scale, *([variant] if variant else [])]
     is_custom = bool(bindings or gin_files) or seeds is not None or any(name.endswith(files.SUFFIX) for name in named)
     departure = _departure(resolved.recipe, recipe, scale, variant)
-    return Choice(resolved.recipe, resolved.operative_config, is_custom, departure)
+    command = _command(recipe, scale, variant, seeds, bindings or (), gin_files or ())
+    return Choice(resolved.recipe, resolved.operative_config, is_custom, departure, command)
+
+
+def _command(
+    recipe: str,
+    scale: str,
+    variant: str | None,
+    seeds: int | None,
+    bindings: Sequence[str],
+    gin_files: Sequence[Path],
+) -> str:
+    """The command that runs what `choose` was asked for; what is left to its default is left out."""
+    flags = {"--scale": scale if scale != DEFAULT_SCALE else None, "--variant": variant, "--seeds": seeds}
+    words = [recipe, *(str(word) for name, value in flags.items() if value is not None for word in (name, value))]
+    words += [word for name in gin_files for word in ("-g", str(name))]
+    return shlex.join(["hyprepro", "run", *words, *(word for text in bindings for word in ("-b", text))])
 
 
 def _departure(chosen: Experiment, recipe: str, scale: str, variant: str | None) -> Departure:
@@ -109,7 +128,7 @@ def note_departure(choice: Choice) -> None:
         console.note(f"Not as shipped: {change}")
 
 
-def committed_result(recipe: Experiment) -> Path:
+def committed_result(choice: Choice) -> Path:
     """The reference of a recipe: the working folder's, the checkout's, or the wheel's.
 
     Raises:
@@ -119,23 +138,15 @@ def committed_result(recipe: Experiment) -> Path:
     from hyprepro.references import roots
     from hyprepro.results import RESULT
 
-    places = [results_folder(root, recipe) / RESULT for root in roots()]
+    places = [results_folder(root, choice.recipe) / RESULT for root in roots()]
     found = next((path for path in places if path.is_file()), None)
     if found is None:
-        run = results_folder(RUNS, recipe)
         raise UserError(
             "There is no committed result of this recipe.",
             where="looked for " + ", ".join(str(path) for path in dict.fromkeys(places)),
-            fix=f"Name one with --committed FILE, or make it: {run_command(recipe)}; hyprepro adopt {run}",
+            fix=f"Name one with --committed FILE, or make it: {choice.command}; hyprepro adopt {choice.folder(None)}",
         )
     return found
-
-
-def run_command(recipe: Experiment) -> str:
-    """The command line that runs a recipe as it is, with its scale and variant where they are not the defaults."""
-    scale = f" --scale {recipe.scale}" if recipe.scale != DEFAULT_SCALE else ""
-    variant = f" --variant {recipe.variant}" if recipe.variant != "ours" else ""
-    return f"hyprepro run {recipe.name}{scale}{variant}"
 
 
 def use_device(name: str | None) -> None:

@@ -71,7 +71,11 @@ def verify(
                 fix="Fetch it again (git checkout restores a bundled store), or collect it anew with: hyprepro collect",
             )
         if rollouts and not isinstance(store, PolicyStore):
-            raise UserError("Only policies can be run again; this is a trajectory store.", where=str(path))
+            raise UserError(
+                "Only policies can be run again; this is a trajectory store.",
+                where=str(path),
+                fix="leave out --rollouts, or name the policy store of the same collection",
+            )
         found = _recheck(store, rollouts, goals, task or []) if isinstance(store, PolicyStore) and rollouts else []
         digest = store.digest
     if json:

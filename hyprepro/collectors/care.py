@@ -9,7 +9,7 @@ from pydantic import model_validator
 
 from hyprepro.collectors.collection import SACSettings
 from hyprepro.policies.layout import METAWORLD_LAYOUT
-from hyprepro.recipe import Component, component, setting
+from hyprepro.recipe import Component, Width, component, setting
 
 if TYPE_CHECKING:
     from hyprepro.models.networks.care import CareActor, CareCritic
@@ -23,15 +23,15 @@ class CareNetwork(Component):
 
     slot = "care_network"
 
-    experts: int = setting(6, "encoders in the mixture (k)", source="CARE, for ten tasks", ge=1)
-    expert_hidden: int = setting(50, "width of an encoder's hidden layer", source=_CODE, ge=1)
-    features: int = setting(50, "numbers that an encoder yields", source=_CODE, ge=1)
-    context_hidden: tuple[int, ...] = setting(
+    experts: Width = setting(6, "encoders in the mixture (k)", source="CARE, for ten tasks")
+    expert_hidden: Width = setting(50, "width of an encoder's hidden layer", source=_CODE)
+    features: Width = setting(50, "numbers that an encoder yields", source=_CODE)
+    context_hidden: tuple[Width, ...] = setting(
         (100, 50, 50), "hidden widths from the description's vector to the context", source=_CODE
     )
-    context: int = setting(50, "numbers that a description becomes", source=_CODE, ge=1)
-    attention_hidden: tuple[int, ...] = setting((50,), "hidden widths from the context to the encoders' weights")
-    hidden: tuple[int, ...] = setting((256, 256), "hidden widths of actor and critics (published: three of 400)")
+    context: Width = setting(50, "numbers that a description becomes", source=_CODE)
+    attention_hidden: tuple[Width, ...] = setting((50,), "hidden widths from the context to the encoders' weights")
+    hidden: tuple[Width, ...] = setting((256, 256), "hidden widths of actor and critics (published: three of 400)")
     tied: bool = setting(
         False, "the actor uses the critics' encoders and context as they are (published) instead of its own"
     )

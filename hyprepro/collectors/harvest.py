@@ -135,7 +135,9 @@ class HarvestTask(Stage):
                         break
                 else:
                     raise UserError(
-                        f"A stored policy of {self.task} fails on {_TRIES} goals in a row.", where=f"row {row}"
+                        f"A stored policy of {self.task} fails on {_TRIES} goals in a row.",
+                        where=f"{self.task}, row {row} of its {split} policies",
+                        fix="raise Selection.acceptance, or train longer: SACTraining.updates",
                     )
 
 

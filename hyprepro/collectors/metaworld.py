@@ -38,7 +38,8 @@ class MetaWorldCollection(Collection):
         try:
             return tuple(check_task(task) for task in tasks)
         except UserError as error:
-            raise ValueError(f"{error.what} The closest is {error.closest!r}.") from None
+            near = f" The closest is {error.closest!r}." if error.closest else ""
+            raise ValueError(f"{error.what}{near} There are {error.fix.removeprefix('choose of ')}") from None
 
     def agents(self) -> tuple[Agent, ...]:
         """Every SAC run; the seed after the training seeds is the test seed, and an unseen task has only that one."""

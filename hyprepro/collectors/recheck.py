@@ -92,10 +92,17 @@ def recheck(
     """
     names = list(tasks) or list(store.tasks)
     if policies < 1 or goals < 1 or policies * goals > GOALS_PER_TASK:
-        raise UserError(f"{policies} policies on {goals} goals each: there are 1 to {GOALS_PER_TASK} goals a task.")
+        raise UserError(
+            f"{policies} policies on {goals} goals each: there are 1 to {GOALS_PER_TASK} goals a task.",
+            fix=f"--goals 1 to {GOALS_PER_TASK}, and --rollouts of at least 1",
+        )
     for task in names:
         if not store.count(check_task(task)):
-            raise UserError(f"The store has no policy of {task}.", where=store.where)
+            raise UserError(
+                f"The store has no policy of {task}.",
+                where=store.where,
+                fix=f"leave out --task {task}; what the store has: hyprepro store info {store.where}",
+            )
     found = []
     for task in names:
         on_task(task)

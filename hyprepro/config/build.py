@@ -6,6 +6,7 @@ current scope; the component is validated here, and a mistake is reported at the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,7 +93,23 @@ class Build:
             raise self._fail(validation_error(cls, error, places, str(self._place_of(name)))) from error
         followed = {field: self._followed(statement) for field, statement in origins.items()}
         self.nodes[id(made)] = Node(made, "/".join(scope), followed)
+        try:
+            made.check()
+        except UserError as error:
+            where = "\n".join([error.where, *self._places_of_fields(error.where)])
+            raise self._fail(UserError(error.what, where=where, closest=error.closest, fix=error.fix)) from None
         return made
+
+    def _places_of_fields(self, text: str) -> list[str]:
+        """Where the fields that a text names as `Component.field` were set, each place once."""
+        named = re.findall(r"(\w+)\.(\w+)", text)
+        found = [
+            str(node.origins[field].place)
+            for name, field in named
+            for node in self.nodes.values()
+            if type(node.component).__name__ == name and field in node.origins
+        ]
+        return list(dict.fromkeys(found))
 
     def _origins(self, name: str, scope: Sequence[str], values: Mapping[str, Any]) -> dict[str, Statement]:
         """The statement that each value comes from: gin takes the one of the innermost scope."""

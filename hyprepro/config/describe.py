@@ -60,7 +60,8 @@ def describe_type(annotation: Any) -> str:
     if inspect.isclass(annotation) and issubclass(annotation, Component):
         return f"a component of the slot {annotation.slot}"
     if hasattr(annotation, "__metadata__"):
-        return describe_type(arguments[0])
+        limits = ", ".join(filter(None, map(describe_limits, annotation.__metadata__)))
+        return describe_type(arguments[0]) + (f" ({limits})" if limits else "")
     return _WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
@@ -106,9 +107,27 @@ def slot_of(annotation: Any) -> type[Component] | None:
     return next((cls for cls in found if cls), None)
 
 
+def slot_base(cls: type[Component]) -> type[Component]:
+    """The class that declares a component's slot: what all that fits there derive from."""
+    return next(base for base in cls.__mro__ if issubclass(base, Component) and "slot" in vars(base))
+
+
 def fitting(base: type[Component]) -> list[str]:
     """The names of the components that fit where `base` is asked for, sorted."""
     return sorted(name for name, cls in COMPONENTS.items() if issubclass(cls, base))
+
+
+def choices_of(annotation: Any) -> list[str]:
+    """The values of a field that can be listed, as a gin file would write them: components, words, True and False."""
+    slot = slot_of(annotation)
+    if slot is not None:
+        names = [f"@{name}()" for name in fitting(slot)]
+        return [f"({name},)" for name in names] if get_origin(annotation) is tuple else names
+    if annotation is bool:
+        return ["True", "False"]
+    if get_origin(annotation) is Literal:
+        return [repr(value) for value in get_args(annotation)]
+    return []
 
 
 def takes_text(annotation: Any) -> bool:

@@ -172,6 +172,17 @@ def purpose(path: Path) -> str:
     return first.lstrip("# ").strip() if first.startswith("#") else ""
 
 
+def binding(target: str) -> list[str]:
+    """The lines of shipped gin files that bind `Component.field`, each with its place: `gin/a.gin:3: C.f = 1`."""
+    line_of = re.compile(rf"(\w+/)*{re.escape(target)}\s*=")
+    return [
+        f"{display(path)}:{number}: {line.strip()}"
+        for path in sorted(gin_root().rglob(f"*{SUFFIX}"))
+        for number, line in enumerate(read(path).splitlines(), start=1)
+        if line_of.match(line)
+    ]
+
+
 def mentioning(component: str) -> list[Path]:
     """The shipped gin files that bind or refer to a component, sorted."""
     word = re.compile(rf"(^|[@/]){re.escape(component)}\b", re.MULTILINE)

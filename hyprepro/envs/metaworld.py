@@ -102,14 +102,25 @@ def check_task(task: str) -> str:
     """The task's name if it is one of the eighteen.
 
     Raises:
-        UserError: It is not, with the closest name.
+        UserError: It is not: Meta-World has it and we do not, or nobody has it; with the closest name.
     """
     tasks = SEEN_TASKS + UNSEEN_TASKS
     if task not in tasks:
         raise UserError(
-            f"Unknown Meta-World task {task!r}.", closest=closest_match(task, tasks), fix=f"one of {', '.join(tasks)}"
+            f"{task!r} is a task of Meta-World, but none of the {len(tasks)} that are supported here."
+            if _is_metaworlds(task)
+            else f"Unknown Meta-World task {task!r}.",
+            closest=closest_match(task, tasks),
+            fix=f"choose of {', '.join(tasks)}",
         )
     return task
+
+
+def _is_metaworlds(task: str) -> bool:
+    """Whether metaworld has a task of this name."""
+    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+
+    return f"{task}-v3" in ALL_V3_ENVIRONMENTS
 
 
 class MetaWorldEnv:

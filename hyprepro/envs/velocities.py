@@ -63,7 +63,10 @@ def check_velocity(velocity: float) -> float:
         UserError: It is negative, above 3 m/s or no number.
     """
     if not 0.0 <= velocity <= LARGEST_VELOCITY:
-        raise UserError(f"A target velocity of {velocity:g} m/s lies outside 0 to {LARGEST_VELOCITY:g}.")
+        raise UserError(
+            f"A target velocity of {velocity:g} m/s lies outside 0 to {LARGEST_VELOCITY:g}.",
+            fix=f"choose one from 0 to {LARGEST_VELOCITY:g} m/s",
+        )
     return velocity
 
 
@@ -83,7 +86,10 @@ def training_subset(count: int) -> tuple[int, ...]:
     """
     every = training_indices()
     if not 2 <= count <= len(every):
-        raise UserError(f"{count} training velocities were asked for; there are 2 to {len(every)}.")
+        raise UserError(
+            f"{count} training velocities were asked for; there are 2 to {len(every)}.",
+            fix=f"ask for 2 to {len(every)}",
+        )
     ideal = np.linspace(every[0], every[-1], min(count, _EVEN))
     chosen = {min(every, key=lambda i: abs(i - place)) for place in ideal.tolist()}
     while len(chosen) < count:

@@ -70,7 +70,11 @@ def read_records(path: Path) -> list[Record]:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise UserError("The records cannot be read.", where=f"{path}: {error}") from None
+        raise UserError(
+            "The records cannot be read.",
+            where=f"{path}: {error}",
+            fix="the cached or written file is damaged: remove its folder and run the same command again",
+        ) from None
     rows = csv.reader(io.StringIO(text))
     header = next(rows, [])
     if tuple(header) != Record._fields:
@@ -85,4 +89,8 @@ def _parse(row: list[str], path: Path, line: int) -> Record:
         succeeded = {"0": False, "1": True}[success]
         return Record(method, variant, int(seed), split, task, protocol, int(policy), goal, succeeded, int(steps))
     except (ValueError, KeyError):
-        raise UserError("A line of the records is malformed.", where=f"{path}:{line}: {','.join(row)}") from None
+        raise UserError(
+            "A line of the records is malformed.",
+            where=f"{path}:{line}: {','.join(row)}",
+            fix="the cached or written file is damaged: remove its folder and run the same command again",
+        ) from None

@@ -24,7 +24,11 @@ def plot_success(info: dict[str, Any], path: Path) -> None:
     """
     tasks = {task: content["histogram"] for task, content in info["tasks"].items() if content.get("histogram")}
     if not tasks:
-        raise UserError("The store records no success rates to plot.", where=str(info["path"]))
+        raise UserError(
+            "The store records no success rates to plot.",
+            where=str(info["path"]),
+            fix=f"leave out --plot; some policies are measured by: hyprepro store verify {info['path']} --rollouts 5",
+        )
 
     def draw(axis: Any, task: str) -> None:
         counts = tasks[task]
@@ -52,7 +56,7 @@ def plot_diversity(report: list[dict[str, Any]], path: Path) -> None:
 def _panels(path: Path, names: list[str], draw: Callable[[Any, str], None], title: str) -> None:
     canvas.require("--plot")
     if path.suffix not in (".png", ".svg", ".pdf"):
-        raise UserError("A plot is a .png, .svg or .pdf file.", where=str(path))
+        raise UserError("A plot is a .png, .svg or .pdf file.", where=str(path), fix="--plot success.png, .svg or .pdf")
     refuse_existing(path)
     rows = -(-len(names) // COLUMNS)
     columns = min(COLUMNS, len(names))
@@ -72,4 +76,8 @@ def _panels(path: Path, names: list[str], draw: Callable[[Any, str], None], titl
     try:
         write_atomically(path, content.getvalue())
     except OSError as error:
-        raise UserError("The plot could not be written.", where=f"{path}: {error.strerror or error}") from None
+        raise UserError(
+            "The plot could not be written.",
+            where=f"{path}: {error.strerror or error}",
+            fix="name a file in a folder that exists and is writable",
+        ) from None

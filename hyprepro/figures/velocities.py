@@ -36,7 +36,7 @@ def plot_returns(path: Path, plot: Path) -> None:
     """
     refuse_existing(plot)
     if plot.suffix not in (".png", ".svg"):
-        raise UserError("This plot is a .png or .svg file.", where=str(plot))
+        raise UserError("This plot is a .png or .svg file.", where=str(plot), fix="--plot returns.png, or .svg")
     write_atomically(plot, draw([path], plot.stem)[plot.name])
 
 
@@ -49,7 +49,11 @@ def draw(paths: Sequence[Path], name: str) -> dict[str, bytes]:
     canvas.require()
     with PolicyStore.open(paths[0]) as experts:
         if not experts.tasks or not all(task.startswith("velocity-") for task in experts.tasks):
-            raise UserError("The store's tasks are no velocities, and it records no success.", where=experts.where)
+            raise UserError(
+                "The store's tasks are no velocities, and it records no success.",
+                where=experts.where,
+                fix="name a store of Cheetah-Vel; this one is shown without --plot",
+            )
         found = _points(experts)
         curve, runs = experts.route.get("curve"), _runs(experts)
     parent = None

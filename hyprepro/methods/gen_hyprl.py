@@ -102,6 +102,10 @@ class GenHypRLWithoutHypFormer(LatentMethod):
     adaptation: Adaptation | None = setting(GatedAdaptation(), _ADAPTATION)
     hyplatent: HypLatent = setting(HypLatent(), "stage 2 (eq. 3 to 5)")
 
+    def check(self) -> None:
+        """G can make latents of the autoencoder's size (`UserError` if not)."""
+        self.hyplatent.check_latents_of(self.autoencoder)
+
     def training(self, data: StoreFiles, seed: int) -> Assemble:
         """The assembled autoencoder, embedding and generator."""
         latents = self.encoded(data)
@@ -124,6 +128,10 @@ class GenHypRL(LatentMethod):
     hypformer: Aggregation = setting(HypFormer(), "stage 3 (eq. 6 to 9)")
     candidates: int | None = setting(None, "L at deployment; None: HypFormer.candidates, as trained", ge=1)
     retrained: bool = setting(False, "train HypFormer with this L as well (beyond 64 that takes a GPU's memory)")
+
+    def check(self) -> None:
+        """G can make latents of the autoencoder's size (`UserError` if not)."""
+        self.hyplatent.check_latents_of(self.autoencoder)
 
     def training(self, data: StoreFiles, seed: int) -> Assemble:
         """The assembled autoencoder, embedding, generator and HypFormer."""

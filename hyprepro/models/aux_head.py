@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from hyprepro.recipe import Component, component, setting
+from hyprepro.recipe import Component, Width, component, setting
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,7 +30,7 @@ class AuxHead(Component, ABC):
 class MLPAuxHead(AuxHead):
     """Two layers with GELU between them, as in the paper."""
 
-    hidden: int = setting(128, "width of the hidden layer", ge=1)
+    hidden: Width = setting(128, "width of the hidden layer")
 
     def build(self, feature_size: int, condition_size: int) -> nn.Module:
         """An untrained 2-layer MLP."""

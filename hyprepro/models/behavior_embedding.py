@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.models.optimiser import Trained
 from hyprepro.models.options import BehaviorLoss, Scale
-from hyprepro.recipe import component, setting
+from hyprepro.recipe import Width, component, setting
 
 if TYPE_CHECKING:
     from hyprepro.models.networks.behavior_embedding import PromptEmbedding
@@ -26,7 +26,7 @@ class BehaviorEmbedding(Trained):
 
     slot: ClassVar[str] = "embedding"
 
-    embedding_size: int = setting(128, "E, the length of h and of v", source="paper, experimental setup", ge=1)
+    embedding_size: Width = setting(128, "E, the length of h and of v", source="paper, experimental setup")
     loss: BehaviorLoss = setting("infonce", "eq. 2 as printed (paper), or with exp (infonce)", source="Make-An-Agent")
     input_scaling: Scale = setting("standard", "scaling of prompts and states: none, standard or minmax")
     input_clip: float = setting(5.0, "scaled inputs are clamped to +-this", gt=0)
@@ -51,8 +51,8 @@ class ContrastiveEmbedding(BehaviorEmbedding):
     batch_size: int = setting(128, "prompts a step; all others of the batch are the negatives", ge=2)
     learning_rate: float = setting(1e-3, "Adam's step size", gt=0, le=1)
     weight_decay: float = setting(1e-2, "weight decay", ge=0)
-    prompt_hidden: tuple[int, ...] = setting((256, 256), "hidden widths of phi (Make-An-Agent: 1024, 1024)")
-    outcome_hidden: int = setting(256, "hidden width of psi", source="Make-An-Agent", ge=1)
+    prompt_hidden: tuple[Width, ...] = setting((256, 256), "hidden widths of phi (Make-An-Agent: 1024, 1024)")
+    outcome_hidden: Width = setting(256, "hidden width of psi", source="Make-An-Agent")
     dropout: float = setting(0.1, "share of phi's hidden units dropped in training", ge=0, lt=1)
 
     def build(self, sizes: tuple[int, int]) -> PromptEmbedding:

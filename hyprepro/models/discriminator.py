@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from hyprepro.recipe import Component, component, setting
+from hyprepro.recipe import Component, Width, component, setting
 
 if TYPE_CHECKING:
     from hyprepro.models.networks.discriminator import DiscriminatorNetwork
@@ -31,7 +31,9 @@ class Discriminator(Component, ABC):
 class MLPDiscriminator(Discriminator):
     """Three fully connected layers with GELU and a linear head."""
 
-    hidden: tuple[int, int, int] = setting((256, 256, 128), "widths of the three layers (released: 1024, 1024, 512)")
+    hidden: tuple[Width, Width, Width] = setting(
+        (256, 256, 128), "widths of the three layers (released: 1024, 1024, 512)"
+    )
     dropout: float = setting(0.1, "share of hidden units dropped in training (released: 0)", ge=0, lt=1)
 
     def build(self, latent_size: int) -> DiscriminatorNetwork:

@@ -16,6 +16,9 @@ class Generator(Component, ABC):
 
     slot: ClassVar[str] = "generator"
 
+    def check_latents(self, latent_size: int) -> None:
+        """Whether it can make latents of 2 tokens x `latent_size` (`UserError` if not)."""
+
     @abstractmethod
     def build(self, condition_size: int, noise_size: int, latent_size: int) -> GeneratorNetwork:
         """An untrained generator.

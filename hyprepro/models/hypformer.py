@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hyprepro.errors import UserError
 from hyprepro.models.optimiser import Trained
-from hyprepro.models.options import Condition, ResidueLoss, ResidueTarget, Similarity
-from hyprepro.recipe import Component, component, setting
+from hyprepro.models.options import Condition, ResidueLoss, ResidueTarget, Similarity, nearest_divisor
+from hyprepro.recipe import Betas, Component, Width, component, setting
 
 if TYPE_CHECKING:
     from hyprepro.models.networks.hypformer import Aggregator, CandidateAggregator, MeanOfCandidates
@@ -29,7 +29,7 @@ class Aggregation(Component):
 
     slot: ClassVar[str] = "hypformer"
 
-    candidates: int = setting(8, "L, latents generated a prompt", source="paper, stage 3", ge=1)
+    candidates: Width = setting(8, "L, latents generated a prompt", source="paper, stage 3")
 
     @abstractmethod
     def build(self, embedding_size: int, latent_size: int) -> CandidateAggregator:
@@ -51,9 +51,9 @@ class MeanAggregator(Aggregation):
 class HypFormer(Aggregation, Trained):
     """Stage 3: soft-weighted aggregation of candidates and its training."""
 
-    width: int = setting(256, "token width", source="paper, experimental setup", ge=1)
-    heads: int = setting(128, "attention heads; divides width", source="paper, experimental setup", ge=1)
-    feedforward: int = setting(512, "width of the layer's feed-forward part (released code: 2048)", ge=1)
+    width: Width = setting(256, "token width", source="paper, experimental setup")
+    heads: Width = setting(128, "attention heads; divides width", source="paper, experimental setup")
+    feedforward: Width = setting(512, "width of the layer's feed-forward part (released code: 2048)")
     dropout: float = setting(0.1, "dropout inside the layer and its MLPs", source="released code", ge=0, lt=1)
     attention: Literal["candidates", "batch"] = setting(
         "candidates", "what attends to each other: the tokens of one prompt, or the prompts of a batch (released code)"
@@ -83,21 +83,21 @@ class HypFormer(Aggregation, Trained):
     steps: int = setting(400, "training steps", ge=0)
     batch_size: int = setting(32, "prompts a step (released code: 128)", ge=2)
     learning_rate: float = setting(3e-4, "Adam's step size (released code: 2e-4)", gt=0, le=1)
-    betas: tuple[float, float] = setting((0.9, 0.999), "Adam's decay rates (released code: 0.5, 0.999)")
+    betas: Betas = setting((0.9, 0.999), "Adam's decay rates (released code: 0.5, 0.999)")
     weight_decay: float = setting(1e-2, "weight decay (released code: 1e-5)", ge=0)
 
-    def build(self, embedding_size: int, latent_size: int) -> Aggregator:
-        """An untrained HypFormer.
-
-        Raises:
-            UserError: The width is not divisible by the number of heads.
-        """
+    def check(self) -> None:
+        """The heads share the width evenly (`UserError` if not)."""
         if self.width % self.heads:
             raise UserError(
                 f"HypFormer's width {self.width} is not divisible by its {self.heads} heads.",
-                where="HypFormer.heads",
-                fix="choose heads that divide HypFormer.width",
+                where="HypFormer.heads, HypFormer.width",
+                fix=f"-b HypFormer.heads={nearest_divisor(self.width, self.heads)}, or another width",
             )
+
+    def build(self, embedding_size: int, latent_size: int) -> Aggregator:
+        """An untrained HypFormer (`UserError` if its settings do not fit together)."""
         from hyprepro.models.networks.hypformer import Aggregator
 
+        self.check()
         return Aggregator(self, embedding_size, latent_size)

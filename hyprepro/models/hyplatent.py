@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from hyprepro.errors import UserError
 from hyprepro.models.aux_head import AuxHead, MLPAuxHead
 from hyprepro.models.discriminator import Discriminator, MLPDiscriminator
 from hyprepro.models.generator import Generator
 from hyprepro.models.optimiser import Trained
 from hyprepro.models.options import Condition, GeneratorLoss, Scale
 from hyprepro.models.unet1d import UNet1DGenerator
-from hyprepro.recipe import component, setting
+from hyprepro.recipe import Betas, Width, component, setting
 
 if TYPE_CHECKING:
     from hyprepro.models.networks.hyplatent import LatentGenerator
+    from hyprepro.models.policy_autoencoder import Autoencoder
 
 
 @component
@@ -34,7 +36,7 @@ class HypLatent(Trained):
     discriminator: Discriminator = setting(MLPDiscriminator(), "F", source="paper, experimental results")
     aux_head: AuxHead = setting(MLPAuxHead(), "Q", source="paper, experimental results")
     condition: Condition = setting("h_and_v", "what G and Q see: h_and_v, or h (released code)", source="paper")
-    noise_size: int = setting(128, "length of the noise n", source="paper, experimental setup", ge=1)
+    noise_size: Width = setting(128, "length of the noise n", source="paper, experimental setup")
     latent_scaling: Scale = setting("common", "scaling of latents: common, standard, minmax (released code) or none")
     generator_loss: GeneratorLoss = setting(
         "nonsaturating", "eq. 3 as printed (saturating), or nonsaturating (released code)"
@@ -57,8 +59,16 @@ class HypLatent(Trained):
     steps: int = setting(1200, "training steps", ge=0)
     batch_size: int = setting(64, "prompts a step (released code: 128)", ge=2)
     learning_rate: float = setting(3e-3, "Adam's step size (released code: 2e-4)", gt=0, le=1)
-    betas: tuple[float, float] = setting((0.5, 0.999), "Adam's decay rates", source="released code")
+    betas: Betas = setting((0.5, 0.999), "Adam's decay rates", source="released code")
     weight_decay: float = setting(1e-2, "weight decay (released code: 1e-5)", ge=0)
+
+    def check_latents_of(self, autoencoder: Autoencoder) -> None:
+        """G can make latents of an autoencoder's size (`UserError` if not)."""
+        try:
+            self.generator.check_latents(autoencoder.latent_size)
+        except UserError as error:
+            where = f"{error.where}, {type(autoencoder).__name__}.latent_size"
+            raise UserError(error.what, where=where, fix=error.fix) from None
 
     def build(self, embedding_size: int, latent_size: int) -> LatentGenerator:
         """An untrained generator with its scaling."""

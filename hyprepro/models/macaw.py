@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hyprepro.recipe import Component, component, setting
+from hyprepro.recipe import Component, Width, component, setting
 
 if TYPE_CHECKING:
     import torch
@@ -36,9 +36,9 @@ class AdvantageWeighting(Component):
 
     slot = "meta_learner"
 
-    hidden: tuple[int, ...] = setting((100, 100, 100), "hidden widths", source=SOURCE, min_length=1)
-    code: int = setting(100, "size of the code that a layer's weights are a linear map of", source=SOURCE, ge=1)
-    head: int = setting(32, "hidden width of the advantage head", source=SOURCE, ge=1)
+    hidden: tuple[Width, ...] = setting((100, 100, 100), "hidden widths", source=SOURCE, min_length=1)
+    code: Width = setting(100, "size of the code that a layer's weights are a linear map of", source=SOURCE)
+    head: Width = setting(32, "hidden width of the advantage head", source=SOURCE)
     steps: int = setting(50000, "meta-steps", source="MACAW's released code (the archives that it fine-tunes)", ge=0)
     tasks: int = setting(5, "training velocities of a meta-step", source=SOURCE, ge=1)
     batch_size: int = setting(256, "transitions of the inner batch, and of the outer one", source=SOURCE, ge=2)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from hyprepro.errors import UserError
 from hyprepro.models.optimiser import Trained
 from hyprepro.models.options import Condition, Scale, Schedule
-from hyprepro.recipe import component, setting
+from hyprepro.recipe import Betas, Width, component, setting
 
 if TYPE_CHECKING:
     from hyprepro.models.networks.latent_diffusion import LatentDenoiser
@@ -34,16 +34,16 @@ class LatentDiffusion(Trained):
     slot: ClassVar[str] = "diffusion"
 
     condition: Condition = setting("h_and_v", "what the denoiser sees: h_and_v or h", source="Make-An-Agent")
-    channels: tuple[int, ...] = setting(
+    channels: tuple[Width, ...] = setting(
         (128, 256), "channels at each resolution, finest first (Make-An-Agent: 512, 1024, 2048)", min_length=2
     )
     kernel: int = setting(3, "convolution width (odd)", source="Make-An-Agent", ge=1, le=15)
-    groups: int = setting(8, "groups of each GroupNorm; divides every entry of channels", source="Make-An-Agent", ge=1)
+    groups: Width = setting(8, "groups of each GroupNorm; divides every entry of channels", source="Make-An-Agent")
     step_embedding: int = setting(
-        128, "length of the noise level's embedding (even)", source="Make-An-Agent", ge=2, multiple_of=2
+        128, "length of the noise level's embedding (even)", source="Make-An-Agent", ge=2, le=16_384, multiple_of=2
     )
-    noise_levels: int = setting(100, "noise levels in training", source="Make-An-Agent", ge=1)
-    inference_steps: int = setting(10, "DDIM steps a generated latent", source="Make-An-Agent", ge=1)
+    noise_levels: Width = setting(100, "noise levels in training", source="Make-An-Agent")
+    inference_steps: Width = setting(10, "DDIM steps a generated latent", source="Make-An-Agent")
     clip: float = setting(
         0.0, "clamp of predicted scaled latents in sampling (Make-An-Agent: 1); 0 switches it off", ge=0
     )
@@ -59,29 +59,28 @@ class LatentDiffusion(Trained):
     steps: int = setting(400, "training steps", ge=0)
     batch_size: int = setting(128, "prompts a step", source="Make-An-Agent", ge=2)
     learning_rate: float = setting(1e-3, "AdamW's step size (Make-An-Agent: 2e-4)", gt=0, le=1)
-    betas: tuple[float, float] = setting((0.95, 0.999), "AdamW's decay rates", source="Make-An-Agent")
+    betas: Betas = setting((0.95, 0.999), "AdamW's decay rates", source="Make-An-Agent")
     weight_decay: float = setting(5e-4, "weight decay", source="Make-An-Agent", ge=0)
     schedule: Schedule = setting("cosine", "learning rate over time (Make-An-Agent: warm_restarts)")
 
-    def build(self, embedding_size: int, latent_size: int) -> LatentDenoiser:
-        """An untrained denoiser with its scalings.
-
-        Raises:
-            UserError: A width is not divisible by `groups`, the kernel is even, or there are more inference steps than
-                noise levels.
-        """
+    def check(self) -> None:
+        """Groups, kernel and numbers of steps fit (`UserError` if not)."""
         if any(width % self.groups for width in self.channels) or self.kernel % 2 == 0:
             raise UserError(
                 f"channels {self.channels} must be multiples of groups = {self.groups}, kernel = {self.kernel} odd.",
-                where="LatentDiffusion",
+                where="LatentDiffusion.channels, LatentDiffusion.groups, LatentDiffusion.kernel",
                 fix="hyprepro explain LatentDiffusion",
             )
         if self.inference_steps > self.noise_levels:
             raise UserError(
                 f"{self.inference_steps} DDIM steps need at least as many noise levels; there are {self.noise_levels}.",
-                where="LatentDiffusion.inference_steps",
+                where="LatentDiffusion.inference_steps, LatentDiffusion.noise_levels",
                 fix="lower inference_steps or raise noise_levels",
             )
+
+    def build(self, embedding_size: int, latent_size: int) -> LatentDenoiser:
+        """An untrained denoiser with its scalings (`UserError` if its settings do not fit together)."""
         from hyprepro.models.networks.latent_diffusion import LatentDenoiser
 
+        self.check()
         return LatentDenoiser(self, embedding_size, latent_size)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hyprepro.models.generator import Generator
-from hyprepro.recipe import component, setting
+from hyprepro.recipe import Width, component, setting
 
 if TYPE_CHECKING:
     from hyprepro.models.networks.mlp_unet import MLPUNet
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class MLPUNetGenerator(Generator):
     """Fully connected U of the released code."""
 
-    widths: tuple[int, ...] = setting(
+    widths: tuple[Width, ...] = setting(
         (1024, 512, 256),
         "inner widths from the outside to the bottom; the outermost is 2 D",
         source="released code",

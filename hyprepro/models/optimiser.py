@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from hyprepro.models.options import Schedule
-from hyprepro.recipe import Component, setting
+from hyprepro.recipe import Betas, Component, setting
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,7 @@ class Trained(Component):
     steps: int = setting(1000, "number of training steps (batches)", ge=0)
     batch_size: int = setting(64, "samples a step", ge=2)
     learning_rate: float = setting(1e-3, "Adam's step size at the start", gt=0, le=1)
-    betas: tuple[float, float] = setting((0.9, 0.999), "Adam's decay rates of the first and second moment")
+    betas: Betas = setting((0.9, 0.999), "Adam's decay rates of the first and second moment")
     weight_decay: float = setting(0.0, "weight decay", ge=0)
     decoupled_decay: bool = setting(
         True, "decay the weights directly (AdamW) instead of adding it to the gradient (Adam)"

@@ -18,3 +18,8 @@ Activation = Literal["relu", "gelu"]
 def condition_size(embedding_size: int, kind: Condition) -> int:
     """Length of tau_e as the networks see it: both of h and v, or h alone."""
     return 2 * embedding_size if kind == "h_and_v" else embedding_size
+
+
+def nearest_divisor(number: int, wanted: int) -> int:
+    """The divisor of `number` that is nearest to `wanted`: of two, the smaller."""
+    return min((each for each in range(1, number + 1) if number % each == 0), key=lambda each: abs(each - wanted))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hyprepro.models.optimiser import Trained
 from hyprepro.models.options import Scale, Schedule
-from hyprepro.recipe import component, setting
+from hyprepro.recipe import Width, component, setting
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +32,7 @@ class Autoencoder(Trained):
 
     slot: ClassVar[str] = "autoencoder"
 
-    latent_size: int = setting(64, "D, numbers a token (1,024 in Make-An-Agent)", ge=2)
+    latent_size: int = setting(64, "D, numbers a token (1,024 in Make-An-Agent)", ge=2, le=16_384)
     scale: float = setting(1e3, "lambda of eq. 1", source="paper, eq. 1", gt=0)
     parameter_scaling: Scale = setting(
         "common", "how parameters are scaled before the encoders: none (Make-An-Agent), common or standard"
@@ -130,7 +130,7 @@ class DeepAutoencoder(Autoencoder):
     steps: int = setting(600, "training steps", ge=0)
     batch_size: int = setting(32, "policies a step", ge=2)
     learning_rate: float = setting(5e-4, "Adam's step size", gt=0, le=1)
-    hidden: tuple[int, ...] = setting((256,), "widths of the hidden layers, from the parameters to the latent")
+    hidden: tuple[Width, ...] = setting((256,), "widths of the hidden layers, from the parameters to the latent")
 
     def build(self, layout: PolicyLayout) -> PolicyAutoencoder:
         """Untrained E and D with random weights."""

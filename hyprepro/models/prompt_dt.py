@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from hyprepro.errors import UserError
 from hyprepro.models.optimiser import Trained, rate
-from hyprepro.models.options import Schedule
-from hyprepro.recipe import component, setting
+from hyprepro.models.options import Schedule, nearest_divisor
+from hyprepro.recipe import Width, component, setting
 
 if TYPE_CHECKING:
     import torch
@@ -41,11 +41,11 @@ class PromptTransformer(Trained):
         "which stored episodes windows come from: the experts' own, or those of the whole training of the experts",
         source=SOURCE,
     )
-    context: int = setting(20, "steps of a window (K)", source=SOURCE, ge=1)
-    prompt_steps: int = setting(5, "steps of the prompt: the last ones of an expert's episode", source=SOURCE, ge=1)
-    hidden: int = setting(128, "width of the tokens", source=SOURCE, ge=1)
-    layers: int = setting(3, "transformer blocks", source=SOURCE, ge=1)
-    heads: int = setting(1, "attention heads", source=SOURCE, ge=1)
+    context: Width = setting(20, "steps of a window (K)", source=SOURCE)
+    prompt_steps: Width = setting(5, "steps of the prompt: the last ones of an expert's episode", source=SOURCE)
+    hidden: Width = setting(128, "width of the tokens", source=SOURCE)
+    layers: Width = setting(3, "transformer blocks", source=SOURCE)
+    heads: Width = setting(1, "attention heads", source=SOURCE)
     dropout: float = setting(0.1, "share dropped in training", source=SOURCE, ge=0, lt=1)
     return_scale: float = setting(500.0, "returns are divided by this", source=SOURCE, gt=0)
     target_return: float = setting(0.0, "return that is asked for at test time", source=SOURCE)
@@ -66,14 +66,14 @@ class PromptTransformer(Trained):
         if self.prompt_steps > self.context:
             raise UserError(
                 f"A prompt of {self.prompt_steps} steps is longer than the context of {self.context}.",
-                where="PromptTransformer.prompt_steps",
+                where="PromptTransformer.prompt_steps, PromptTransformer.context",
                 fix=f"bind PromptTransformer.prompt_steps to at most {self.context}",
             )
         if self.hidden % self.heads:
             raise UserError(
                 f"A width of {self.hidden} is not divisible by {self.heads} heads.",
-                where="PromptTransformer.heads",
-                fix="bind PromptTransformer.heads to a divisor of the width",
+                where="PromptTransformer.heads, PromptTransformer.hidden",
+                fix=f"-b PromptTransformer.heads={nearest_divisor(self.hidden, self.heads)}, or another width",
             )
 
     def build(self, state_size: int, action_size: int, horizon: int) -> DecisionTransformer:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hyprepro.errors import UserError
 from hyprepro.models.optimiser import Trained, rate
-from hyprepro.recipe import component, setting
+from hyprepro.models.options import nearest_divisor
+from hyprepro.recipe import Width, component, setting
 
 if TYPE_CHECKING:
     import torch
@@ -29,10 +31,10 @@ class PromptedTransformer(Trained):
 
     slot = "transformer"
 
-    context: int = setting(20, "steps of the episode that the network sees (K)", source=_DT, ge=1)
-    width: int = setting(128, "width of the tokens", source=_DT, ge=1)
-    layers: int = setting(3, "transformer blocks", source=_DT, ge=1)
-    heads: int = setting(1, "attention heads a block; must divide the width", source=_DT, ge=1)
+    context: Width = setting(20, "steps of the episode that the network sees (K)", source=_DT)
+    width: Width = setting(128, "width of the tokens", source=_DT)
+    layers: Width = setting(3, "transformer blocks", source=_DT)
+    heads: Width = setting(1, "attention heads a block; must divide the width", source=_DT)
     dropout: float = setting(0.1, "share dropped in training", source=_DT, ge=0, lt=1)
     prompt_steps: int = setting(
         5, "states of the prompt that are seen, evenly spread over its 20", source=_PROMPT_DT, ge=1, le=20
@@ -45,12 +47,22 @@ class PromptedTransformer(Trained):
     warm_up: int = setting(100, "steps over which the step size grows from zero (published: 10,000)", ge=0)
     gradient_clip: float = setting(0.25, "largest norm of a step's gradient; 0: no clipping", source=_DT, ge=0)
 
+    def check(self) -> None:
+        """The heads share the width evenly (`UserError` if not)."""
+        if self.width % self.heads:
+            raise UserError(
+                f"A width of {self.width} is not divisible by {self.heads} heads.",
+                where="PromptedTransformer.heads, PromptedTransformer.width",
+                fix=f"-b PromptedTransformer.heads={nearest_divisor(self.width, self.heads)}, or another width",
+            )
+
     def build(self, longest: int) -> PromptedNetwork:
-        """An untrained network for training episodes of at most `longest` steps."""
+        """An untrained network for training episodes of at most `longest` steps (`UserError` as for `check`)."""
         from hyprepro.models.networks.decision_transformer import DecisionTransformer
         from hyprepro.models.networks.prompted_transformer import PromptedNetwork
         from hyprepro.stores.prompts import ACTION_SIZE, OBSERVATION_SIZE
 
+        self.check()
         network = DecisionTransformer(
             OBSERVATION_SIZE,
             ACTION_SIZE,

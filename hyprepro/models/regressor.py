@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.models.optimiser import Trained
 from hyprepro.models.options import Condition, Scale, condition_size
-from hyprepro.recipe import component, setting
+from hyprepro.recipe import Width, component, setting
 
 if TYPE_CHECKING:
     from hyprepro.models.networks.regressor import LatentRegressor
@@ -33,7 +33,7 @@ class Regressor(Trained):
 class MLPRegressor(Regressor):
     """A GELU MLP trained by the mean squared error."""
 
-    hidden: tuple[int, ...] = setting((512, 512), "hidden widths")
+    hidden: tuple[Width, ...] = setting((512, 512), "hidden widths")
     dropout: float = setting(0.1, "share of hidden units dropped in training", ge=0, lt=1)
     steps: int = setting(1500, "training steps", ge=0)
     batch_size: int = setting(64, "prompts a step", ge=2)

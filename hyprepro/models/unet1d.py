@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hyprepro.errors import UserError
 from hyprepro.models.generator import Generator
-from hyprepro.recipe import component, setting
+from hyprepro.recipe import Width, component, setting
 
 if TYPE_CHECKING:
     from hyprepro.models.networks.unet1d import UNet1D
@@ -25,23 +25,27 @@ if TYPE_CHECKING:
 class UNet1DGenerator(Generator):
     """Convolutional 1D-UNet over the D axis; the paper's G."""
 
-    channels: tuple[int, ...] = setting((16, 32, 64), "channels at each resolution, finest first", min_length=2)
-    patch: int = setting(4, "latent numbers a token at each position of the finest resolution", ge=1)
+    channels: tuple[Width, ...] = setting((16, 32, 64), "channels at each resolution, finest first", min_length=2)
+    patch: Width = setting(4, "latent numbers a token at each position of the finest resolution")
     kernel: int = setting(3, "convolution width (odd)", ge=1, le=15)
-    groups: int = setting(4, "groups of each GroupNorm; divides every entry of channels", ge=1)
-    context: int = setting(256, "size of the shared code of (tau_e, n) that conditions every block", ge=1)
+    groups: Width = setting(4, "groups of each GroupNorm; divides every entry of channels")
+    context: Width = setting(256, "size of the shared code of (tau_e, n) that conditions every block")
     conditioning: Literal["film", "concat"] = setting(
         "film", "how that code enters a block: scale and shift, or channels"
     )
     noise_gain: float = setting(0.1, "initial weight of the noise, as a share of the usual one", ge=0, le=1)
 
-    def build(self, condition_size: int, noise_size: int, latent_size: int) -> UNet1D:
-        """An untrained 1D-UNet.
+    def check(self) -> None:
+        """The groups divide all channels, and the kernel has a middle (`UserError` if not)."""
+        if any(width % self.groups for width in self.channels) or self.kernel % 2 == 0:
+            raise UserError(
+                f"channels {self.channels} must be multiples of groups = {self.groups}, kernel = {self.kernel} odd.",
+                where="UNet1DGenerator.channels, UNet1DGenerator.groups, UNet1DGenerator.kernel",
+                fix="hyprepro explain UNet1DGenerator",
+            )
 
-        Raises:
-            UserError: D is not divisible by the coarsest position's length, or a width by `groups`; or the kernel is
-                even.
-        """
+    def check_latents(self, latent_size: int) -> None:
+        """The coarsest positions tile D (`UserError` if not)."""
         coarsest = self.patch * 2 ** (len(self.channels) - 1)
         if latent_size % coarsest:
             raise UserError(
@@ -49,12 +53,11 @@ class UNet1DGenerator(Generator):
                 where="UNet1DGenerator.channels, UNet1DGenerator.patch",
                 fix="use fewer entries in UNet1DGenerator.channels, a smaller patch or another latent_size",
             )
-        if any(width % self.groups for width in self.channels) or self.kernel % 2 == 0:
-            raise UserError(
-                f"channels {self.channels} must be multiples of groups = {self.groups}, kernel = {self.kernel} odd.",
-                where="UNet1DGenerator",
-                fix="hyprepro explain UNet1DGenerator",
-            )
+
+    def build(self, condition_size: int, noise_size: int, latent_size: int) -> UNet1D:
+        """An untrained 1D-UNet (`UserError` if its settings do not fit together, or D)."""
         from hyprepro.models.networks.unet1d import UNet1D
 
+        self.check()
+        self.check_latents(latent_size)
         return UNet1D(self, condition_size, noise_size, latent_size)

@@ -133,7 +133,11 @@ class PolicyLayout:
             hidden, observation_size = layers[0].shape
             action_size = layers[4].shape[0]
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise UserError("The layout table of the store is malformed.", where=str(error)) from None
+            raise UserError(
+                "The layout table of the store is malformed.",
+                where=str(error),
+                fix="name a store that this version of hyprepro wrote, or write this one again",
+            ) from None
         for name in (first, second):
             if name not in ACTIVATIONS:
                 raise UserError(
@@ -142,7 +146,8 @@ class PolicyLayout:
         layout = cls(layers, (cast(Activation, first), cast(Activation, second)))
         if not 0 < hidden <= 4096 or layout != cls.mlp(observation_size, hidden, action_size, layout.activations):
             raise UserError(
-                "The layout table is not that of a policy with two hidden layers, a mean and a log-std head."
+                "The layout table is not that of a policy with two hidden layers, a mean and a log-std head.",
+                fix="name a store that this version of hyprepro wrote, or write this one again",
             )
         return layout
 

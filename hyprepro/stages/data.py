@@ -51,7 +51,9 @@ def training_tasks(store: PolicyStore) -> list[str]:
     """
     tasks = [task for task in store.tasks if store.count(task, "train")]
     if not tasks:
-        raise UserError("The policy store has no training policies.", where=store.where, fix="hyprepro store info PATH")
+        raise UserError(
+            "The policy store has no training policies.", where=store.where, fix=f"hyprepro store info {store.path}"
+        )
     return tasks
 
 
@@ -85,7 +87,7 @@ def _episode_states(store: TrajectoryStore, task: str) -> np.ndarray:
     found = [episode.observations[:-1:EPISODE_STRIDE] for episode in store.episodes(task, split)]
     if not found:
         raise UserError(
-            f"The store has no training episode of {task}.", where=store.where, fix="hyprepro store info PATH"
+            f"The store has no training episode of {task}.", where=store.where, fix=f"hyprepro store info {store.path}"
         )
     return np.concatenate(found)
 
@@ -116,7 +118,7 @@ def training_prompts(data: StoreFiles, share: float) -> tuple[PromptSet, PromptS
                 raise UserError(
                     f"{task} has {len(prompts)} training prompts of stored training policies; at least 2 are needed.",
                     where=data.trajectories.path,
-                    fix="hyprepro store info PATH shows what both stores have",
+                    fix=f"hyprepro store info shows what a store has: {data.policies.path}, {data.trajectories.path}",
                 )
             training.append(prompts)
             validation.append(held_out)

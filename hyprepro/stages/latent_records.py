@@ -74,7 +74,11 @@ def read_latents(path: Path) -> list[LatentRecord]:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise UserError("The latents cannot be read.", where=f"{path}: {error}") from None
+        raise UserError(
+            "The latents cannot be read.",
+            where=f"{path}: {error}",
+            fix="the cached or written file is damaged: remove its folder and run the same command again",
+        ) from None
     rows = csv.reader(io.StringIO(text))
     header = next(rows, [])
     if tuple(header[: len(_PLAIN)]) != _PLAIN:
@@ -94,4 +98,8 @@ def _parse(row: list[str], width: int, where: str) -> LatentRecord:
             method, variant, int(seed), split, task, int(prompt), int(policy), distance, nearest, outside, tuple(at)
         )
     except ValueError as error:
-        raise UserError("A line of the latents is malformed.", where=f"{where}: {error}") from None
+        raise UserError(
+            "A line of the latents is malformed.",
+            where=f"{where}: {error}",
+            fix="the cached or written file is damaged: remove its folder and run the same command again",
+        ) from None

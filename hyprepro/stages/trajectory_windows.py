@@ -137,13 +137,17 @@ def _unit(task: str, episodes: list[Episode], data: StoreFiles) -> float:
     """The task's mean training return."""
     where = f"{data.trajectories.path}:{task}"
     if not episodes:
-        raise UserError("The task has no training episode of a stored training policy.", where=where)
+        raise UserError(
+            "The task has no training episode of a stored training policy.",
+            where=where,
+            fix=f"hyprepro store info {data.trajectories.path}; DataSource.withheld leaves tasks out",
+        )
     unit = float(np.mean([each.rewards.sum(dtype=np.float64) for each in episodes]))
     if not np.isfinite(unit) or unit <= 0:
         raise UserError(
             f"The mean return of the training episodes is {unit:g}; it must be finite and positive.",
             where=where,
-            fix="hyprepro store verify PATH",
+            fix=f"hyprepro store verify {data.trajectories.path}",
         )
     return unit
 

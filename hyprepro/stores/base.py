@@ -47,7 +47,7 @@ class StoreReader(ABC):
             self.attributes = {name: hdf5.read_json(self.file, name, self.where) for name in self.json_attributes}
             self.digest = hdf5.read_text(self.file, "digest", self.where)
             if self.attributes["splits"] != SPLIT_CODES:
-                raise UserError(f"The store's splits are not {SPLIT_CODES}.", where=self.where)
+                raise UserError(f"The store's splits are not {SPLIT_CODES}.", where=self.where, fix=hdf5.FOREIGN)
             self.versions: dict[str, str] = {k: str(v) for k, v in self.attributes["versions"].items()}
             self.route: dict[str, Any] = self.attributes["route"]
             self._groups = hdf5.task_groups(self.file, self.root, self.where)
@@ -117,7 +117,9 @@ class StoreReader(ABC):
     def _split_column(self, data: h5py.Dataset) -> NDArray[np.str_]:
         codes = hdf5.read_rows(data, 0, data.shape[0], self.where)
         if codes.size and int(codes.max()) >= len(hdf5.SPLITS):
-            raise UserError(f"Unknown split code {int(codes.max())}.", where=f"{self.where}:{data.name}")
+            raise UserError(
+                f"Unknown split code {int(codes.max())}.", where=f"{self.where}:{data.name}", fix=hdf5.DAMAGED
+            )
         words: NDArray[np.str_] = np.array(hdf5.SPLITS)[codes]
         return words
 

@@ -28,6 +28,8 @@ class DataSource(Component):
     """
 
     slot: ClassVar[str] = "data"
+    unchecked: ClassVar[str] = "to use it all the same, bind the recipe's data to it as @ImportedData()"
+    """What to do with stores of an unknown simulator."""
 
     policies: str = setting("stores/metaworld.policies.h5", "path of the policy store")
     trajectories: str = setting("stores/metaworld.trajectories.h5", "path of the trajectory store")
@@ -38,12 +40,12 @@ class DataSource(Component):
     @property
     def policies_path(self) -> Path:
         """The policy store's path (`UserError` if there is no such file)."""
-        return locate(self.policies, "policies")
+        return self.locate(self.policies, "policies")
 
     @property
     def trajectories_path(self) -> Path:
         """The trajectory store's path (`UserError` if there is no such file)."""
-        return locate(self.trajectories, "trajectories")
+        return self.locate(self.trajectories, "trajectories")
 
     def open_policies(self) -> PolicyStore:
         """The policy store, checked for Meta-World's layout and for the installed simulator's version."""
@@ -66,7 +68,7 @@ class DataSource(Component):
                 if task not in store.tasks:
                     raise UserError(
                         f"The policy store has no task {task!r} to withhold.",
-                        where="DataSource.withheld",
+                        where=f"{self.kind}.withheld",
                         closest=closest_match(task, store.tasks),
                         fix=f"hyprepro store info {self.policies_path}",
                     )
@@ -88,12 +90,21 @@ class DataSource(Component):
                 raise UserError(
                     "The trajectories were recorded with the policies of another store; policy rows would be wrong.",
                     where=f"{policies.where}: {policies.digest[:16]}\n{trajectories.where}: made with {wanted[:16]}",
-                    fix="bind DataSource.policies and DataSource.trajectories to stores of one collection",
+                    fix=f"bind {self.kind}.policies and {self.kind}.trajectories to stores of one collection",
                 )
             return {"policies": policies.digest, "trajectories": trajectories.digest}
 
+    @property
+    def kind(self) -> str:
+        """Its name in bindings: a binding of another kind's fields would change nothing."""
+        return type(self).__name__
+
+    def locate(self, path: str, field: str) -> Path:
+        """The file that one of the fields means (`UserError` as for the function `locate`)."""
+        return locate(path, f"{self.kind}.{field}")
+
     def _accepted(self, store: Store) -> Store:
-        return _same_simulator(store)
+        return _same_simulator(store, self.unchecked)
 
 
 @component
@@ -111,6 +122,10 @@ class ImportedData(DataSource):
 def locate(path: str, field: str) -> Path:
     """The file that a binding means.
 
+    Args:
+        path: The bound path.
+        field: What was bound: `DataSource.policies`.
+
     Raises:
         UserError: It is in none of the places, with the closest file name.
     """
@@ -122,13 +137,13 @@ def locate(path: str, field: str) -> Path:
     near = [p.name for place in places if place.parent.is_dir() for p in place.parent.glob("*.h5")]
     raise UserError(
         f"There is no store at {path!r}.",
-        where=f"DataSource.{field}; looked for " + ", ".join(str(place) for place in places),
+        where=f"{field}; looked for " + ", ".join(str(place) for place in places),
         closest=closest_match(given.name, near),
-        fix=f"bind DataSource.{field} to a store; hyprepro collect makes one",
+        fix=f"bind {field} to a store; hyprepro collect makes one",
     )
 
 
-def _same_simulator(store: Store) -> Store:
+def _same_simulator(store: Store, unchecked: str) -> Store:
     gaps = identity_gaps(store.versions, versions())
     if gaps:
         store.close()
@@ -137,6 +152,6 @@ def _same_simulator(store: Store) -> Store:
         raise UserError(
             f"The {store.kind} store was made with another simulator: {text}.",
             where=store.where,
-            fix=f"pip install {pins}" if pins else "to use it all the same, bind Recipe.data = @ImportedData()",
+            fix=f"pip install {pins}" if pins else unchecked,
         )
     return store

@@ -76,7 +76,9 @@ def diversity(
     """
     tasks = [task for task in store.tasks if store.count(task)]
     if not tasks:
-        raise UserError("The store has no policy.", where=store.where)
+        raise UserError(
+            "The store has no policy.", where=store.where, fix="name a store with policies; hyprepro collect makes one"
+        )
     rows = {task: _spread(store.count(task), limit) for task in tasks}
     params = np.concatenate([store.read(task, rows[task]) for task in tasks])
     owner = np.repeat(np.arange(len(tasks)), [len(rows[task]) for task in tasks])
@@ -120,7 +122,11 @@ def common_observations(store: TrajectoryStore, tasks: list[str], count: int) ->
     """
     shared = [task for task in tasks if task in store.tasks and store.count(task)]
     if not shared:
-        raise UserError("The trajectory store has no episode of the policies' tasks.", where=store.where)
+        raise UserError(
+            "The trajectory store has no episode of the policies' tasks.",
+            where=store.where,
+            fix="name the trajectory store of the same collection, or leave out --trajectories",
+        )
     each, parts = max(1, count // len(shared)), []
     for task in shared:
         split = next(name for name in ("train", "validation", "test") if store.count(task, name))

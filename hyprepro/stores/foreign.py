@@ -61,7 +61,7 @@ def check_archive(source: Path | IO[bytes], where: str) -> None:
         UserError: Missing, truncated, an old format that only an unrestricted reader opens, something else.
     """
     if isinstance(source, Path) and not source.is_file():
-        raise UserError("There is no such file.", where=where)
+        raise UserError("There is no such file.", where=where, fix="correct the path")
     try:
         with zipfile.ZipFile(source) as archive:
             members = archive.infolist()
@@ -70,7 +70,11 @@ def check_archive(source: Path | IO[bytes], where: str) -> None:
     pickles = [member for member in members if member.filename.endswith("/data.pkl")]
     stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
     if len(pickles) != 1 or not stored or pickles[0].file_size > MAX_PICKLE:
-        raise UserError("This is a zip file, but not one that torch.save wrote.", where=where)
+        raise UserError(
+            "This is a zip file, but not one that torch.save wrote.",
+            where=where,
+            fix="name a file of torch.save; an archive of several is unpacked first",
+        )
 
 
 def load_tensors(source: Path | IO[bytes], where: str) -> dict[str, Any]:
@@ -96,7 +100,11 @@ def load_tensors(source: Path | IO[bytes], where: str) -> dict[str, Any]:
             fix="fetch it again; a file that needs code to be read is never opened here",
         ) from None
     if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
-        raise UserError("The file does not hold a dictionary of tensors.", where=where)
+        raise UserError(
+            "The file does not hold a dictionary of tensors.",
+            where=where,
+            fix="save a dictionary of tensors where the file was made: torch.save({NAME: TENSOR}, FILE)",
+        )
     return dict(data)
 
 
@@ -175,4 +183,8 @@ def _not_an_archive(source: Path | IO[bytes], where: str, error: Exception) -> U
             where=where,
             fix="if you trust it, convert it where it was made: torch.save(torch.load(OLD), NEW)",
         )
-    return UserError("This is not a file that torch.save wrote.", where=where)
+    return UserError(
+        "This is not a file that torch.save wrote.",
+        where=where,
+        fix="name the file as it was published, unprocessed; an archive (.zip, .tar.gz) is unpacked first",
+    )

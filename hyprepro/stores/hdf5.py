@@ -31,13 +31,19 @@ BLOCK_BYTES = 8 * 2**20
 _TASK_NAME = re.compile(r"(?=.{1,64}$)[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)*")
 _SAFE_FILTERS = {"deflate", "shuffle", "fletcher32"}
 _UPGRADE = "pip install -U hyprepro"
+DAMAGED = "fetch the store again (git checkout restores a bundled one), or collect it anew: hyprepro collect"
+FOREIGN = "name a store that hyprepro wrote, or fetch this one again; other people's policies: hyprepro store --help"
+"""What to do with a file that was once a store, and with one that never was."""
 
 
 def write_text(holder: Any, name: str, text: str) -> None:
     """Write an attribute as fixed-length UTF-8, whose size a reader knows before reading it."""
     data = text.encode()
     if len(data) > MAX_TEXT:
-        raise UserError(f"The attribute {name!r} has {len(data)} bytes; a store holds at most {MAX_TEXT}.")
+        raise UserError(
+            f"The attribute {name!r} has {len(data)} bytes; a store holds at most {MAX_TEXT}.",
+            fix="shorten what the store says of itself",
+        )
     holder.attrs.create(name, np.bytes_(data), dtype=h5py.string_dtype("utf-8", max(len(data), 1)))
 
 
@@ -49,15 +55,15 @@ def write_json(holder: Any, name: str, data: Any) -> None:
 def read_text(holder: Any, name: str, where: str) -> str:
     """Read a text attribute, refusing missing ones, other types and oversized values (`UserError`)."""
     if name not in holder.attrs:
-        raise UserError(f"The store lacks the attribute {name!r}.", where=where)
+        raise UserError(f"The store lacks the attribute {name!r}.", where=where, fix=FOREIGN)
     stored = holder.attrs.get_id(name)
     if stored.dtype.kind != "S" or stored.dtype.itemsize > MAX_TEXT or stored.shape != ():
-        raise UserError(f"The attribute {name!r} is not text of at most {MAX_TEXT} bytes.", where=where)
+        raise UserError(f"The attribute {name!r} is not text of at most {MAX_TEXT} bytes.", where=where, fix=FOREIGN)
     try:
         value = holder.attrs[name]
         return str(value.decode() if isinstance(value, bytes) else value)
     except (UnicodeDecodeError, OSError) as error:
-        raise UserError(f"The attribute {name!r} cannot be read.", where=f"{where}: {error}") from None
+        raise UserError(f"The attribute {name!r} cannot be read.", where=f"{where}: {error}", fix=DAMAGED) from None
 
 
 def read_json(holder: Any, name: str, where: str) -> dict[str, Any]:
@@ -65,9 +71,9 @@ def read_json(holder: Any, name: str, where: str) -> dict[str, Any]:
     try:
         data = json.loads(read_text(holder, name, where), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"The attribute {name!r} is not valid JSON.", where=f"{where}: {error}") from None
+        raise UserError(f"The attribute {name!r} is not valid JSON.", where=f"{where}: {error}", fix=FOREIGN) from None
     if not isinstance(data, dict):
-        raise UserError(f"The attribute {name!r} must be a JSON object.", where=where)
+        raise UserError(f"The attribute {name!r} must be a JSON object.", where=where, fix=FOREIGN)
     return data
 
 
@@ -87,7 +93,7 @@ def open_store(path: Path, kind: str, schema: int) -> h5py.File:
             f"There is no {kind} store here.",
             where=str(path),
             closest=closest_match(path.name, near),
-            fix="check the path bound to DataSource, or make a store with: hyprepro collect",
+            fix="check the path, or make a store with: hyprepro collect",
         )
     file = open_unlocked(path, f"{kind} store")
     try:
@@ -136,11 +142,11 @@ def _check_header(file: h5py.File, path: Path, kind: str, schema: int) -> None:
         raise UserError(
             f"This is a {found} store, not a {kind} store.",
             where=str(path),
-            fix="swap the two paths bound to DataSource",
+            fix=f"name a {kind} store; perhaps two paths are swapped. It is shown by: hyprepro store info {path}",
         )
     stored = file.attrs.get_id("schema") if "schema" in file.attrs else None
     if stored is None or stored.dtype.kind not in "iu" or stored.shape != ():
-        raise UserError("The store does not state its schema number.", where=str(path))
+        raise UserError("The store does not state its schema number.", where=str(path), fix=FOREIGN)
     number = int(file.attrs["schema"])
     if number != schema:
         age = "a newer hyprepro" if number > schema else "an older hyprepro"
@@ -157,27 +163,32 @@ def task_groups(file: h5py.File, root: str, where: str) -> dict[str, h5py.Group]
     names = sorted(group)
     for name in names:
         if not _TASK_NAME.fullmatch(name):
-            raise UserError(f"The store has a task with an unusual name: {name[:80]!r}.", where=f"{where}:/{root}")
+            raise UserError(
+                f"The store has a task with an unusual name: {name[:80]!r}.", where=f"{where}:/{root}", fix=FOREIGN
+            )
     return {name: hard_member(group, name, h5py.Group, where) for name in names}
 
 
 def check_task_name(task: str) -> None:
     """Refuse names that a reader would refuse."""
     if not _TASK_NAME.fullmatch(task):
-        raise UserError(f"A task name has lower-case letters, digits, hyphens and single dots; got {task[:80]!r}.")
+        raise UserError(
+            f"A task name has lower-case letters, digits, hyphens and single dots; got {task[:80]!r}.",
+            fix="--task NAME, or rename the task where its policies come from",
+        )
 
 
 def hard_member(group: h5py.Group, name: str, kind: type, where: str) -> Any:
     """A member of a group, which must lie in this very file (no soft or external link) and be of the given class."""
     place = f"{where}:{group.name.rstrip('/')}/{name}"
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise UserError("The store lacks a member, or it is a link to elsewhere.", where=place)
+        raise UserError("The store lacks a member, or it is a link to elsewhere.", where=place, fix=FOREIGN)
     try:
         member = group[name]
     except (OSError, KeyError, RuntimeError) as error:
-        raise UserError("The store is damaged.", where=f"{place}: {error}") from None
+        raise UserError("The store is damaged.", where=f"{place}: {error}", fix=DAMAGED) from None
     if not isinstance(member, kind):
-        raise UserError(f"A member of the store is not a {kind.__name__.lower()}.", where=place)
+        raise UserError(f"A member of the store is not a {kind.__name__.lower()}.", where=place, fix=FOREIGN)
     return member
 
 
@@ -190,16 +201,18 @@ def dataset(group: h5py.Group, name: str, dtypes: tuple[str, ...], tail: tuple[i
     data = hard_member(group, name, h5py.Dataset, where)
     place = f"{where}:{data.name}"
     if data.dtype.newbyteorder("=").name not in dtypes:
-        raise UserError(f"Expected {' or '.join(dtypes)}, found {data.dtype}.", where=place)
+        raise UserError(f"Expected {' or '.join(dtypes)}, found {data.dtype}.", where=place, fix=FOREIGN)
     if data.ndim != 1 + len(tail) or data.shape[1:] != tail:
         wanted = ", ".join(["rows", *map(str, tail)])
-        raise UserError(f"Expected the shape [{wanted}], found {data.shape}.", where=place)
+        raise UserError(f"Expected the shape [{wanted}], found {data.shape}.", where=place, fix=FOREIGN)
     if data.shape[0] > MAX_ROWS:
-        raise UserError(f"The dataset claims {data.shape[0]} rows; at most {MAX_ROWS} are read.", where=place)
+        raise UserError(
+            f"The dataset claims {data.shape[0]} rows; at most {MAX_ROWS} are read.", where=place, fix=FOREIGN
+        )
     if data.is_virtual or data.external or not set(_filters(data)) <= _SAFE_FILTERS:
-        raise UserError("The dataset is stored outside the file or with an unknown filter.", where=place)
+        raise UserError("The dataset is stored outside the file or with an unknown filter.", where=place, fix=FOREIGN)
     if data.chunks and math.prod(data.chunks) * data.dtype.itemsize > MAX_CHUNK_BYTES:
-        raise UserError("The dataset has chunks of more than 64 MiB.", where=place)
+        raise UserError("The dataset has chunks of more than 64 MiB.", where=place, fix=FOREIGN)
     return data
 
 
@@ -218,7 +231,9 @@ def read_rows(data: h5py.Dataset, low: int, high: int, where: str) -> NDArray[An
     try:
         block = data[low:high]
     except (OSError, RuntimeError) as error:
-        raise UserError("The store is damaged.", where=f"{where}:{data.name}, rows {low} to {high}: {error}") from None
+        raise UserError(
+            "The store is damaged.", where=f"{where}:{data.name}, rows {low} to {high}: {error}", fix=DAMAGED
+        ) from None
     return np.asarray(block, dtype=data.dtype.newbyteorder("="))
 
 
@@ -257,5 +272,5 @@ def collect_problems(check: Callable[[], Iterator[str]]) -> list[str]:
     try:
         problems.extend(check())
     except UserError as error:
-        problems.append(str(error))
+        problems.append(f"{error.what} {error.where}".rstrip())
     return problems

@@ -28,7 +28,7 @@ def open_any(path: str | Path) -> PolicyStore | TrajectoryStore:
         with hdf5.open_unlocked(path) as file:
             kind = hdf5.read_text(file, "kind", str(path))
     if kind not in (PolicyStore.kind, TrajectoryStore.kind):
-        raise UserError(f"Unknown kind of store: {kind[:80]!r}.", where=str(path))
+        raise UserError(f"Unknown kind of store: {kind[:80]!r}.", where=str(path), fix=hdf5.FOREIGN)
     return TrajectoryStore.open(path) if kind == TrajectoryStore.kind else PolicyStore.open(path)
 
 

@@ -178,6 +178,7 @@ def _refuse_not_finite(name: str, array: NDArray[np.float32], low: int, where: s
         raise UserError(
             f"A value of {name!r} is not finite (or too large for float32); nothing was imported.",
             where=f"{where}, row {low + bad[0]}",
+            fix="leave this row out where the file was made, or fetch the file again",
         )
 
 

@@ -71,7 +71,7 @@ class PolicyStore(StoreReader):
                 raise UserError(
                     _other_layout(self.layout, layout),
                     where=self.where,
-                    fix="bind DataSource.policies to a store of this layout",
+                    fix=f"name a store of this layout; what this one holds: hyprepro store info {path}",
                 )
             self._params = {task: self._checked(task) for task in self.tasks}
             self._meta: dict[str, dict[str, NDArray[Any]]] = {}
@@ -116,7 +116,9 @@ class PolicyStore(StoreReader):
             table["split"] = self._split_column(columns["split"])
             if not _are_rates(table["success"]):
                 raise UserError(
-                    "A recorded success rate is not between 0 and 1.", where=f"{self.where}:/policies/{task}"
+                    "A recorded success rate is not between 0 and 1.",
+                    where=f"{self.where}:/policies/{task}",
+                    fix=hdf5.DAMAGED,
                 )
             self._meta[task] = table
         return self._meta[task]
@@ -131,7 +133,11 @@ class PolicyStore(StoreReader):
         data, wanted = self._params[task], np.asarray(rows, dtype=np.int64).reshape(-1)
         place = f"{self.where}:/policies/{task}/params"
         if wanted.size and not (wanted.min() >= 0 and wanted.max() < data.shape[0]):
-            raise UserError(f"Row {int(wanted.max())} of {data.shape[0]} policies was asked for.", where=place)
+            raise UserError(
+                f"Row {int(wanted.max())} of {data.shape[0]} policies was asked for.",
+                where=place,
+                fix=f"rows count from 0 to {data.shape[0] - 1}",
+            )
         out = np.empty((wanted.size, self.layout.size), dtype=np.float32)
         chunk = data.chunks[0] if data.chunks else 64
         for index in np.unique(wanted // chunk):
@@ -144,7 +150,7 @@ class PolicyStore(StoreReader):
             raise UserError(
                 "A stored policy has parameters that are not finite.",
                 where=f"{place}, row {wanted[~finite][0]}",
-                fix="hyprepro store verify PATH lists all of them",
+                fix=f"hyprepro store verify {self.path} lists all of them",
             )
         return out
 
@@ -157,13 +163,18 @@ class PolicyStore(StoreReader):
         group = self.group(task)
         params = hdf5.dataset(group, "params", ("float16", "float32"), (self.layout.size,), self.where)
         if params.shape[0] > MAX_POLICIES:
-            raise UserError(f"More than {MAX_POLICIES} policies of one task.", where=f"{self.where}:/policies/{task}")
+            raise UserError(
+                f"More than {MAX_POLICIES} policies of one task.",
+                where=f"{self.where}:/policies/{task}",
+                fix="split the store into several",
+            )
         for name, column in META.items():
             data = hdf5.dataset(group, name, column.dtypes, (), self.where)
             if data.shape[0] != params.shape[0]:
                 raise UserError(
                     f"{params.shape[0]} policies but {data.shape[0]} entries in {name!r}.",
                     where=f"{self.where}:/policies/{task}",
+                    fix=hdf5.DAMAGED,
                 )
         return params
 
@@ -216,10 +227,14 @@ class PolicyStoreWriter(StoreWriter):
             raise UserError(
                 f"Expected policies of {self.layout.size} parameters, got an array of shape {flat.shape}.",
                 where=str(self.path),
+                fix="append whole policies of the store's layout, one a row",
             )
         rates = np.asarray(success, dtype=np.float32)
         if not _are_rates(rates) or not np.isfinite(np.asarray(returns, dtype=np.float64)).all():
-            raise UserError(f"A success rate of a {task} policy is outside [0, 1], or its return is not finite.")
+            raise UserError(
+                f"A success rate of a {task} policy is outside [0, 1], or its return is not finite.",
+                fix="give shares from 0 to 1, NaN where success is unknown, and finite returns",
+            )
         rows = self._rounded(task, flat)
         values: dict[str, ArrayLike] = {
             "seed": seed,
@@ -237,7 +252,9 @@ class PolicyStoreWriter(StoreWriter):
     def _rounded(self, task: str, flat: NDArray[Any]) -> NDArray[Any]:
         if not np.isfinite(flat).all():
             raise UserError(
-                f"A {task} policy has parameters that are not finite; it was not stored.", where=str(self.path)
+                f"A {task} policy has parameters that are not finite; it was not stored.",
+                where=str(self.path),
+                fix="leave this policy out; its training has diverged",
             )
         with np.errstate(over="ignore"):
             rows = flat.astype(self._params.dtypes[0])

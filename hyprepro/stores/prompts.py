@@ -119,14 +119,16 @@ def read_prompts(store: TrajectoryStore, task: str, split: str, limit: int | Non
     """
     if (store.observation_size, store.action_size) != (OBSERVATION_SIZE, ACTION_SIZE):
         raise UserError(
-            f"Prompts need observations of {OBSERVATION_SIZE} and actions of {ACTION_SIZE} numbers.", where=store.where
+            f"Prompts need observations of {OBSERVATION_SIZE} and actions of {ACTION_SIZE} numbers.",
+            where=store.where,
+            fix="name a store of Meta-World's episodes; those of Cheetah-Vel are bound to CheetahData",
         )
     ids = store.ids(task, split)[:limit]
     if not len(ids):
         raise UserError(
             f"The store has no {split} episode of {task}.",
             where=store.where,
-            fix="hyprepro store info PATH shows what it has",
+            fix=f"hyprepro store info {store.path} shows what it has",
         )
     tau = np.empty((len(ids), TAU_SIZE), dtype=np.float32)
     tau_hat = np.empty((len(ids), TAU_HAT_SIZE), dtype=np.float32)

@@ -104,7 +104,11 @@ def import_sb3(files: Sequence[Path], out: Path, task: str, trained_here: bool =
         for path in files:
             policy = read_sb3(path)
             if not np.isfinite(policy.params).all():
-                raise UserError("A weight is not finite; nothing was imported.", where=str(path))
+                raise UserError(
+                    "A weight is not finite; nothing was imported.",
+                    where=str(path),
+                    fix="leave this file out; its training has diverged",
+                )
             writer.append(task, policy.params[None], policy.seed, policy.step, 0.0, 0, 0.0, "train")
     return len(files)
 
@@ -131,7 +135,11 @@ def export_sb3(store: PolicyStore, task: str, row: int, out: Path) -> None:
     try:
         write_atomically(out, content.getvalue())
     except OSError as error:
-        raise UserError("The file could not be written.", where=f"{out}: {error.strerror or error}") from None
+        raise UserError(
+            "The file could not be written.",
+            where=f"{out}: {error.strerror or error}",
+            fix="name a file in a folder that exists and is writable",
+        ) from None
 
 
 def _spaces(task: str) -> tuple[Space[Any], Space[Any]]:
@@ -181,27 +189,45 @@ def _member(path: Path, name: str) -> bytes:
     """One member of the zip (`UserError` if the file is no such zip)."""
     where = str(path)
     if not path.is_file():
-        raise UserError("There is no such file.", where=where)
+        raise UserError("There is no such file.", where=where, fix="correct the path")
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo(name).file_size > MAX_MEMBER:
-                raise UserError(f"{name!r} is larger than {MAX_MEMBER} bytes.", where=where)
+                raise UserError(
+                    f"{name!r} is larger than {MAX_MEMBER} bytes.",
+                    where=where,
+                    fix="save the agent again where it was trained: SAC(...).save(FILE)",
+                )
             return archive.read(name)
     except KeyError:
-        raise UserError(f"This zip is not one that stable-baselines3 saved: it has no {name!r}.", where=where) from None
+        raise UserError(
+            f"This zip is not one that stable-baselines3 saved: it has no {name!r}.",
+            where=where,
+            fix="save the agent again where it was trained: SAC(...).save(FILE)",
+        ) from None
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
         cut = path.read_bytes()[:2] == b"PK" if path.stat().st_size < MAX_MEMBER else True
         what = "The file is truncated or damaged." if cut else "This is not a file that stable-baselines3 saved."
-        raise UserError(what, where=f"{where}: {error}") from None
+        raise UserError(
+            what, where=f"{where}: {error}", fix="save the agent again where it was trained: SAC(...).save(FILE)"
+        ) from None
 
 
 def _json(content: bytes, where: str) -> dict[str, Any]:
     try:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise UserError("The file's 'data' is not JSON.", where=f"{where}: {error}") from None
+        raise UserError(
+            "The file's 'data' is not JSON.",
+            where=f"{where}: {error}",
+            fix="save the agent again where it was trained: SAC(...).save(FILE)",
+        ) from None
     if not isinstance(data, dict):
-        raise UserError("The file's 'data' is not a JSON object.", where=where)
+        raise UserError(
+            "The file's 'data' is not a JSON object.",
+            where=where,
+            fix="save the agent again where it was trained: SAC(...).save(FILE)",
+        )
     return data
 
 

@@ -129,7 +129,11 @@ class TrajectoryStore(StoreReader):
         """One episode (`UserError` if it is damaged or not finite)."""
         table = self.table(task)
         if not 0 <= index < len(table["id"]):
-            raise UserError(f"Episode {index} of {len(table['id'])} was asked for.", where=f"{self.where}:{task}")
+            raise UserError(
+                f"Episode {index} of {len(table['id'])} was asked for.",
+                where=f"{self.where}:{task}",
+                fix=f"episodes count from 0 to {len(table['id']) - 1}",
+            )
         steps, start = int(table["total_steps"][index]), int(self._starts[task][index])
         arrays = {
             "observations": self._slice(task, "observations", start + index, steps + 1),
@@ -157,7 +161,7 @@ class TrajectoryStore(StoreReader):
             raise UserError(
                 "A stored episode has values that are not finite.",
                 where=f"{self.where}:/trajectories/{task}/{name}, rows {start} to {start + count}",
-                fix="hyprepro store verify PATH lists all of them",
+                fix=f"hyprepro store verify {self.path} lists all of them",
             )
         return rows
 
@@ -167,7 +171,9 @@ class TrajectoryStore(StoreReader):
     def _size(self, space: str) -> int:
         size = self.attributes["spaces"].get(space)
         if not isinstance(size, int) or not 0 < size <= 100_000:
-            raise UserError(f"The store does not state the size of its {space} space.", where=self.where)
+            raise UserError(
+                f"The store does not state the size of its {space} space.", where=self.where, fix=hdf5.FOREIGN
+            )
         return size
 
     def _checked(self, task: str) -> NDArray[np.int64]:
@@ -177,17 +183,23 @@ class TrajectoryStore(StoreReader):
         columns = {name: hdf5.dataset(episodes, name, c.dtypes, (), self.where) for name, c in TABLE.items()}
         count = columns["id"].shape[0]
         if count > MAX_EPISODES or any(data.shape[0] != count for data in columns.values()):
-            raise UserError("The columns of the episode table differ in length or are too long.", where=where)
+            raise UserError(
+                "The columns of the episode table differ in length or are too long.", where=where, fix=hdf5.DAMAGED
+            )
         table = {name: hdf5.read_rows(data, 0, count, self.where) for name, data in columns.items()}
         table["split"] = self._split_column(columns["split"])
         steps = table["total_steps"].astype(np.int64)
         if count and not (steps.min() >= 1 and steps.max() <= MAX_STEPS and np.all(table["success_step"] < steps)):
-            raise UserError("The episode table has impossible step counts.", where=where)
+            raise UserError("The episode table has impossible step counts.", where=where, fix=hdf5.DAMAGED)
         for name, column in self._flat().items():
             data = hdf5.dataset(group, name, column.dtypes, column.tail, self.where)
             wanted = int(steps.sum()) + (count if name == "observations" else 0)
             if data.shape[0] != wanted:
-                raise UserError(f"{name!r} has {data.shape[0]} rows, the episode table asks for {wanted}.", where=where)
+                raise UserError(
+                    f"{name!r} has {data.shape[0]} rows, the episode table asks for {wanted}.",
+                    where=where,
+                    fix=hdf5.DAMAGED,
+                )
         self._tables[task] = table
         return np.cumsum(steps) - steps
 
@@ -272,14 +284,22 @@ class TrajectoryStoreWriter(StoreWriter):
         wanted = {name: (n, *self._flat[name].tail) for name, n in lengths.items()}
         found = {name: array.shape for name, array in flat.items()}
         if found != wanted or not 1 <= steps <= MAX_STEPS:
-            raise UserError(f"The arrays of a {task} episode do not fit together: {found}.", where=str(self.path))
+            raise UserError(
+                f"The arrays of a {task} episode do not fit together: {found}.",
+                where=str(self.path),
+                fix="give one observation more than actions and rewards, all of one episode",
+            )
         if not all(np.isfinite(array).all() for array in flat.values()):
             raise UserError(
-                f"A {task} episode has values that are not finite; it was not stored.", where=str(self.path)
+                f"A {task} episode has values that are not finite; it was not stored.",
+                where=str(self.path),
+                fix="leave this episode out; the simulation has diverged",
             )
         if not -1 <= success_step < steps:
             raise UserError(
-                f"Success step {success_step} lies outside an episode of {steps} steps.", where=str(self.path)
+                f"Success step {success_step} lies outside an episode of {steps} steps.",
+                where=str(self.path),
+                fix="count steps from 0 within the episode, -1 for no success",
             )
 
 

@@ -55,11 +55,19 @@ def report_of(result: Mapping[str, Any]) -> Report:
     described = dict(result["provenance"].get("config", {}).get("report") or {})
     found = COMPONENTS.get(str(described.pop("component", "")))
     if found is None or not issubclass(found, Report):
-        raise UserError("The result does not say how it is reported.", where="provenance.config.report")
+        raise UserError(
+            "The result does not say how it is reported.",
+            where="provenance.config.report",
+            fix="make it again with this version: hyprepro run RECIPE",
+        )
     try:
         return found.model_validate({name: _tuples(value) for name, value in described.items()})
     except ValueError as error:
-        raise UserError("The result's report has unknown settings.", where=str(error)) from None
+        raise UserError(
+            "The result's report has unknown settings.",
+            where=str(error),
+            fix="make it again with this version: hyprepro run RECIPE",
+        ) from None
 
 
 def _tuples(value: Any) -> Any:

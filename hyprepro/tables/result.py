@@ -252,7 +252,10 @@ def outcomes_of(records: Iterable[Record], recipe: str) -> tuple[str, _Found]:
             raise _unsound(key, recipe, f"policy {record.policy} meets {record.goal} twice")
         goals[record.goal] = float(record.success)
     if len(variants) > 1:
-        raise UserError(f"The records of {recipe} mix the variants {', '.join(sorted(variants))}.")
+        raise UserError(
+            f"The records of {recipe} mix the variants {', '.join(sorted(variants))}.",
+            fix="compute the rows of each variant from its own records",
+        )
     _check_seeds(cells, recipe)
     arrays = {key: _array(key, cell, recipe) for key, cell in cells.items()}
     found = {}

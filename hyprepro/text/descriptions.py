@@ -38,7 +38,11 @@ class TaskDescriptions(Component):
         try:
             found = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError("The task descriptions cannot be read.", where=f"{path}: {error}") from None
+            raise UserError(
+                "The task descriptions cannot be read.",
+                where=f"{path}: {error}",
+                fix="name a file as TaskDescriptions.file describes it: hyprepro explain TaskDescriptions",
+            ) from None
         fine = isinstance(found, dict) and all(
             isinstance(task, str) and isinstance(text, str) and text.strip() for task, text in found.items()
         )

@@ -11,7 +11,7 @@ from hyprepro.envs.velocities import task_velocity, velocity_task
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 from hyprepro.recipe import component, setting
-from hyprepro.stores.bundle import DataSource, locate
+from hyprepro.stores.bundle import DataSource
 from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.policy_store import PolicyStore
 
@@ -51,6 +51,8 @@ class VelocityFiles(StoreFiles):
 class CheetahData(DataSource):
     """The bundled stores of Cheetah-Vel, or others of its observations, policies and task names."""
 
+    unchecked = "collect it anew with the installed simulator: hyprepro collect cheetah-vel"
+
     policies: str = setting("stores/cheetah-vel.policies.h5", "path of the policy store")
     trajectories: str = setting("stores/cheetah-vel.trajectories.h5", "path of the trajectory store")
     parents: str = setting("", "path of the store of the velocity-conditioned parent's policies; empty: none")
@@ -78,7 +80,7 @@ class CheetahData(DataSource):
         found = super().files()
         parents = None
         if self.parents:
-            path = locate(self.parents, "parents")
+            path = self.locate(self.parents, "parents")
             with self._opened(PolicyStore.open(path, CHEETAH_LAYOUT)) as store:
                 parents = StoreFile(str(path), store.digest)
         return VelocityFiles(found.policies, found.trajectories, parents)

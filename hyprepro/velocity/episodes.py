@@ -98,7 +98,7 @@ def _check_layout(store: TrajectoryStore) -> None:
             f"The store holds {found[0]} observations and {found[1]} actions a step; Cheetah-Vel has {wanted[0]} and "
             f"{wanted[1]}.",
             where=store.where,
-            fix="hyprepro store info PATH shows what a store holds",
+            fix=f"hyprepro store info {store.path} shows what it holds",
         )
 
 
@@ -110,17 +110,23 @@ def _read(store: TrajectoryStore, velocity: float, split: str) -> Episodes:
         raise UserError(
             f"{task} has no {USES[split]} (split {split!r}): the buffer is empty.",
             where=where,
-            fix="hyprepro store info PATH shows how many there are",
+            fix=f"hyprepro store info {store.path} shows how many there are",
         )
     lengths = {len(episode.actions) for episode in found}
     if len(lengths) > 1:
         raise UserError(
-            f"The {split} episodes of {task} have from {min(lengths)} to {max(lengths)} steps.", where=where
+            f"The {split} episodes of {task} have from {min(lengths)} to {max(lengths)} steps.",
+            where=where,
+            fix="use a store whose episodes of a velocity are of one length: hyprepro collect cheetah-vel",
         )
     with np.errstate(over="ignore"):
         returns = [float(episode.rewards.sum()) for episode in found]
     if not np.isfinite(returns).all():
-        raise UserError(f"A {split} episode of {task} has a return that is not finite.", where=where)
+        raise UserError(
+            f"A {split} episode of {task} has a return that is not finite.",
+            where=where,
+            fix=f"hyprepro store verify {store.path} lists all of them; collect or fetch the store again",
+        )
     return Episodes(
         np.stack([episode.observations for episode in found]),
         np.stack([episode.actions for episode in found]),

@@ -113,6 +113,10 @@ class GeneratedVelocity(VelocityMethod):
     )
     draws: int = setting(20, "policies generated for a velocity, one noise draw each (L with HypFormer)", ge=1)
 
+    def check(self) -> None:
+        """G can make latents of the autoencoder's size (`UserError` if not)."""
+        self.hyplatent.check_latents_of(self.autoencoder)
+
     @abstractmethod
     def training(self, data: VelocityFiles, velocities: tuple[float, ...], seed: int) -> AssembleVelocities:
         """The assembled parts."""

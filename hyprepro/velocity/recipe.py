@@ -107,7 +107,11 @@ class VelocityRecipe(Experiment):
         if self.training:
             return (_checked(tuple(sorted(self.training)), grid, tested),)
         if len(set(self.train)) < len(self.train) or not self.train:
-            raise UserError("train must be numbers of training velocities, each once.", where=f"{_KIND}.train")
+            raise UserError(
+                "train must be numbers of training velocities, each once.",
+                where=f"{_KIND}.train",
+                fix=f"-b {_KIND}.train=(35,), for instance",
+            )
         sets = [tuple(grid[index] for index in training_subset(count)) for count in self.train]
         return tuple(_checked(tuple(v for v in each if v not in self.withheld), grid, tested) for each in sets)
 
@@ -171,7 +175,11 @@ def _checked(velocities: tuple[float, ...], grid: tuple[float, ...], tested: tup
             fix="leave it out: what is tested must not be trained on",
         )
     if len(set(velocities)) < max(2, len(velocities)):
-        raise UserError("A training set needs at least two velocities, each once.", where=f"{_KIND}.training")
+        raise UserError(
+            "A training set needs at least two velocities, each once.",
+            where=f"{_KIND}.training",
+            fix=f"-b '{_KIND}.training=(0.6, 1.2, 1.8)', for instance",
+        )
     return velocities
 
 

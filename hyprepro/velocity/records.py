@@ -72,7 +72,11 @@ def read_records(path: Path) -> list[VelocityRecord]:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise UserError("The records cannot be read.", where=f"{path}: {error}") from None
+        raise UserError(
+            "The records cannot be read.",
+            where=f"{path}: {error}",
+            fix="the cached or written file is damaged: remove its folder and run the same command again",
+        ) from None
     rows = csv.reader(io.StringIO(text))
     if tuple(next(rows, [])) != HEADER:
         raise UserError("This is no file of returns.", where=str(path), fix=f"its header must be {','.join(HEADER)}")
@@ -87,4 +91,8 @@ def _parse(row: list[str], where: str) -> VelocityRecord:
             method, variant, int(seed), split, size, float(velocity), int(policy), int(start), float(total)
         )
     except ValueError as error:
-        raise UserError("A line of the records is malformed.", where=f"{where}: {error}") from None
+        raise UserError(
+            "A line of the records is malformed.",
+            where=f"{where}: {error}",
+            fix="the cached or written file is damaged: remove its folder and run the same command again",
+        ) from None

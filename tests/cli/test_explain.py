@@ -37,3 +37,35 @@ def test_a_recipe_for_programs(hyprepro) -> None:
 def test_an_unknown_name(hyprepro) -> None:
     words = hyprepro("explain", "UNet1DGenerater").assert_one_panel().words
     assert "closest UNet1DGenerator" in words
+
+
+def test_a_slot_with_what_fits_and_where_it_goes(hyprepro) -> None:
+    shown = hyprepro("explain", "generator").stdout
+    assert "MLPUNetGenerator" in shown
+    assert "UNet1DGenerator" in shown
+    assert "HypLatent.generator=@" in shown
+
+
+def test_every_slot_that_list_shows_is_explained(hyprepro) -> None:
+    for slot, components in hyprepro("list", "--json").json["components"].items():
+        found = hyprepro("explain", slot, "--json").json
+        assert found["slot"] == slot
+        assert found["components"] == components
+        assert found["doc"]
+
+
+def test_a_field_with_all_that_is_known_of_it(hyprepro) -> None:
+    shown = hyprepro("explain", "HypFormer.candidates").stdout
+    assert "HypFormer.candidates = 8" in shown
+    assert "at least 1" in shown
+    assert "source: paper, stage 3" in shown
+    assert '-b "HypFormer.candidates=VALUE"' in shown
+    assert "gin/recipes/figure5.gin:" in shown
+    assert '-b "HypLatent.generator=@UNet1DGenerator()"' in hyprepro("explain", "HypLatent.generator").stdout
+    assert hyprepro("explain", "HypLatent.condition", "--json").json["field"]["choices"] == ["'h_and_v'", "'h'"]
+
+
+def test_an_unknown_field_and_the_field_of_an_unknown_component(hyprepro) -> None:
+    assert "closest candidates" in hyprepro("explain", "HypFormer.candidats").assert_one_panel().words
+    assert "closest HypFormer" in hyprepro("explain", "HypFormre.candidates").assert_one_panel().words
+    assert "closest generator" in hyprepro("explain", "generater").assert_one_panel().words

@@ -86,3 +86,58 @@ def test_a_reader_that_leaves_is_no_mistake_of_ours() -> None:
     program = f"{sys.executable} -c 'from hyprepro.cli import main; main()' list | head -n 1"
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "tabel1"],
+        ["run", "table1", "--dry-run", "-b", "HypFormer.heads=7"],
+        ["run", "table1", "--workers", "many"],
+        ["run"],
+        ["run", "table1", "--sclae", "smoke"],
+        ["list", "too", "much"],
+        ["explain", "HypFormre"],
+        ["diff", "tabel1", "table1"],
+        ["check", "tabel1"],
+        ["generate", "tabel1", "--out", "x.h5"],
+        ["generate", "table1"],
+        ["figure", "tabel1"],
+        ["store", "info", "nowhere.h5"],
+        ["store", "verify", "nowhere.h5"],
+        ["store", "diversity", "nowhere.h5"],
+        ["store", "import-maa", "nowhere.pt", "--out", "x.h5"],
+        ["store", "export-minari", "nowhere.h5", "--out", "d/n"],
+        ["bench", "collector", "--variant", "129-wide"],
+        ["bench", "evaluation", "--task", "hammer"],
+        ["bench", "learning", "--task", "hammer"],
+        ["bench", "generation", "--scale", "smokey"],
+        ["lsit"],
+    ],
+    ids=" ".join,
+)
+def test_a_program_that_asks_for_json_gets_the_mistake_as_json(hyprepro, arguments: list[str]) -> None:
+    outcome = hyprepro(*arguments, "--json")
+    assert outcome.code == 2, outcome.stderr
+    assert set(outcome.json) == {"error"}
+    error = outcome.json["error"]
+    assert set(error) == {"what", "where", "closest", "do"}
+    assert error["what"]
+    assert error["do"]
+    assert outcome.stderr.count("╭") == 1, "the panel stays on standard error"
+    assert "".join(error["what"].split()) in "".join(outcome.words.split())
+
+
+def test_a_mistake_of_ours_is_json_too_where_it_is_asked_for(hyprepro, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(catalogue, "by_slot", broken)
+    outcome = hyprepro("list", "--json")
+    assert outcome.code == 1
+    assert outcome.json["error"]["what"] == "ZeroDivisionError: oh"
+
+
+def test_without_the_flag_standard_output_stays_empty(hyprepro) -> None:
+    hyprepro("run", "tabel1").assert_one_panel()
+    hyprepro("explain", "--", "--json").assert_one_panel()

@@ -46,12 +46,17 @@ def recheck_returns(
     names = list(tasks) or list(store.tasks)
     if policies < 1 or starts < 2:
         raise UserError(
-            f"{policies} policies from {starts} starts each: at least one policy and two starts are needed."
+            f"{policies} policies from {starts} starts each: at least one policy and two starts are needed.",
+            fix="--rollouts 1 or more, --goals 2 or more",
         )
     for task in names:
         task_velocity(task)
         if not store.count(task):
-            raise UserError(f"The store has no policy of {task}.", where=store.where)
+            raise UserError(
+                f"The store has no policy of {task}.",
+                where=store.where,
+                fix=f"leave out --task {task}; what the store has: hyprepro store info {store.where}",
+            )
     found = []
     for number, task in enumerate(names):
         on_task(task)

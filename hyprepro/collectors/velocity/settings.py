@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from hyprepro.collectors.base import Weights
-from hyprepro.recipe import Component, component, setting
+from hyprepro.recipe import Component, Width, component, setting
 
 
 @component
@@ -26,7 +26,7 @@ class VelocitySAC(Component):
         le=1,
     )
     batch_size: int = setting(256, "transitions an update and agent", source="stable-baselines3", ge=1)
-    critic_width: int = setting(128, "width of both hidden layers of the critics", ge=1)
+    critic_width: Width = setting(128, "width of both hidden layers of the critics")
     initial_temperature: float = setting(0.2, "alpha at the start", gt=0)
     target_entropy: float = setting(-6.0, "entropy that the temperature holds; minus the number of actions", le=0)
 

@@ -1,0 +1,66 @@
+"""What a panel advises works for the command that it answers: the same recipe, the same flags."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+
+def advised(words: str) -> list[str]:
+    """The command in a panel, from its name to the end."""
+    return shlex.split(words[words.index("hyprepro run") :].rstrip("╯╰─ "))[1:]
+
+
+@pytest.mark.parametrize("command", ["check", "figure"])
+def test_a_missing_result_is_made_by_the_same_recipe_with_the_same_flags(
+    hyprepro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = ["--scale", "smoke", "--variant", "released"]
+    words = hyprepro(command, "table2", *flags).assert_one_panel().words
+    assert advised(words) == ["run", "table2", *flags]
+    assert hyprepro(*advised(words), "--dry-run").code == 0
+
+
+@pytest.mark.parametrize(
+    ("recipe", "component", "fields"),
+    [
+        ("table1", "DataSource", ("policies", "trajectories")),
+        ("figure4", "DataSource", ("policies", "trajectories")),
+        ("table4", "CheetahData", ("policies", "trajectories", "parents")),
+        ("velocities", "CheetahData", ("policies",)),
+    ],
+)
+def test_a_store_that_is_not_there_is_bound_in_the_component_that_the_recipe_has(
+    hyprepro, recipe: str, component: str, fields: tuple[str, ...], tmp_path: Path
+) -> None:
+    for field in fields:
+        binding = f"{component}.{field}='{tmp_path / 'nowhere.h5'}'"
+        words = hyprepro("run", recipe, "--dry-run", "-b", binding).assert_one_panel().words
+        assert f"do bind {component}.{field} to a store" in words
+
+
+def test_imported_stores_too(hyprepro, tmp_path: Path) -> None:
+    bindings = ["-b", "Recipe.data=@ImportedData()", "-b", f"ImportedData.policies='{tmp_path / 'nowhere.h5'}'"]
+    words = hyprepro("run", "table1", "--dry-run", *bindings).assert_one_panel().words
+    assert "do bind ImportedData.policies to a store" in words
+
+
+def test_a_task_of_metaworld_that_is_not_supported_is_not_called_unknown(hyprepro) -> None:
+    binding = "MetaWorldCollection.seen_tasks=('hammer', 'reach')"
+    words = hyprepro("collect", "metaworld", "--dry-run", "-b", binding).assert_one_panel().words
+    assert "'hammer' is a task of Meta-World" in words
+    assert "window-close" in words, "it says what is supported"
+    assert "closest" not in words
+    assert "''" not in words
+
+
+def test_an_unknown_task_has_its_closest_and_an_unlike_one_has_none(hyprepro) -> None:
+    for task, says in (("raech", "The closest is 'reach'."), ("zzz", "Unknown Meta-World task 'zzz'. There are")):
+        binding = f"MetaWorldCollection.unseen_tasks=('{task}',)"
+        words = hyprepro("collect", "metaworld", "--dry-run", "-b", binding).assert_one_panel().words
+        assert says in words
+        assert not re.search(r"closest is ''", words)
