@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +89,27 @@ def test_letters_that_an_encoding_lacks_are_escaped(tmp_path: Path) -> None:
     code, shown = shell(f"PYTHONIOENCODING=ascii {PROGRAM} run nosüch >out.txt 2>err.txt", tmp_path)
     assert code == 2
     assert "nos\\xfcch" in shown
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize(
+    ("redirection", "code"), [(">/dev/full 2>/dev/full", 2), (">&- 2>&- <&-", 0), ("2> >(true) | true", 0)]
+)
+def test_a_run_writes_its_result_whoever_reads_along(
+    tmp_path: Path, tiny_stores: TinyStores, redirection: str, code: int
+) -> None:
+    bindings = [
+        f"DataSource.policies='{tiny_stores.policies}'",
+        f"DataSource.trajectories='{tiny_stores.trajectories}'",
+        "Recipe.methods=(@Expert(),)",
+        "Recipe.protocols=(@StrictProtocol(),)",
+        "Recipe.below=()",
+        "Recipe.prompts_per_task=1",
+    ]
+    options = shlex.join(
+        ["--scale", "smoke", "--workers", "1", "--out", "out", *(f"--bind={each}" for each in bindings)]
+    )
+    found, shown = shell(f"{PROGRAM} run table1 {options} {redirection}", tmp_path)
+    assert found == code, shown
+    assert "mistake in hyprepro" not in shown
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["rows"]
