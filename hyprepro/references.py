@@ -59,7 +59,7 @@ def adopt(source: Path, root: Path) -> Adopted:
     Raises:
         UserError: The result is damaged, incomplete, of a changed recipe, or the folder cannot be written.
     """
-    from hyprepro.tables.report import report_of
+    from hyprepro.tables.report import files_of, report_of
     from hyprepro.tables.result import read_result
 
     before = read_result(source / RESULT)
@@ -76,7 +76,7 @@ def adopt(source: Path, root: Path) -> Adopted:
             for path in sorted(source.iterdir())
             if path.is_file() and not path.name.startswith(".")
         }
-        files |= report.files(result, source)
+        files |= files_of(report, result, source / RESULT)
         staging = Path(tempfile.mkdtemp(prefix=".writing-", suffix=".partial", dir=folder))
         try:
             for name, content in files.items():

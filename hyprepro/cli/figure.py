@@ -36,11 +36,11 @@ def figure(
     A recipe stands for its committed result; -b and -g then change how it is drawn: -b TokensFigure.width=12.
     """
     from hyprepro.artifacts import explain_os_error, write_atomically
-    from hyprepro.tables.report import TABLE
+    from hyprepro.tables.report import TABLE, files_of
 
     path, result, report = _chosen(source, scale, variant, bind, gin)
     report.require()
-    files = {name: content for name, content in report.files(result, path.parent).items() if name != TABLE}
+    files = {name: content for name, content in files_of(report, result, path).items() if name != TABLE}
     if not files:
         raise UserError(
             f"{type(report).__name__} draws no figures.", where=str(path), fix="hyprepro figure figure5, for instance"

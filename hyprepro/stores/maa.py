@@ -149,7 +149,11 @@ def _blocks(part: Part, names: tuple[str, ...]) -> Iterator[dict[str, NDArray[np
     while first < part.rows:
         data = load_tensors(part.path, where)
         if _checked(data, where) != part.rows:
-            raise UserError("The file changed while it was read.", where=where)
+            raise UserError(
+                "The file changed while it was read.",
+                where=where,
+                fix="wait until it is written, then run the same command again",
+            )
         end = min(first + _rows_at_once([data[name] for name in names]), part.rows)
         for low in range(first, end, BLOCK_ROWS):
             high = min(low + BLOCK_ROWS, end)

@@ -55,7 +55,11 @@ def export_minari(store: TrajectoryStore, out: Path, split: str | None = None) -
     refuse_existing(out)
     tasks = {task: _dataset_id(out.name, task) for task in store.tasks if store.count(task, split)}
     if not tasks:
-        raise UserError(f"The store has no {split or ''} episode to export.", where=store.where)
+        raise UserError(
+            f"The store has no {split or ''} episode to export.",
+            where=store.where,
+            fix=f"leave out --split; what the store has: hyprepro store info {store.where}",
+        )
     with _whole_folder(out) as work:
         for task, dataset_id in tasks.items():
             _write_dataset(store, task, split, work / Path(dataset_id).name / "data", dataset_id)

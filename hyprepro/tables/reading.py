@@ -126,7 +126,9 @@ def read_json(path: Path, missing: str = "There is no result here.") -> dict[str
     if not isinstance(data, dict):
         raise UserError("The result is malformed: it is not a JSON object.", where=str(path), fix=AGAIN)
     if _depth(data) > DEEPEST:
-        raise UserError(f"The result is malformed: it is nested deeper than {DEEPEST} levels.", where=str(path))
+        raise UserError(
+            f"The result is malformed: it is nested deeper than {DEEPEST} levels.", where=str(path), fix=AGAIN
+        )
     return data
 
 

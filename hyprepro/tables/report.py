@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from hyprepro.errors import UserError
 from hyprepro.recipe import COMPONENTS, Component
 from hyprepro.tables.frame import framed
+from hyprepro.tables.reading import AGAIN
 
 TABLE = "table.md"
 
@@ -41,6 +42,20 @@ class Report(Component, ABC):
     def files(self, result: Mapping[str, Any], folder: Path) -> dict[str, bytes]:
         """Everything that belongs beside the result.json, by file name; `folder` holds the result's records."""
         return {TABLE: self.page(result).encode(), **self.figures(result)}
+
+
+def files_of(report: Report, result: Mapping[str, Any], path: Path) -> dict[str, bytes]:
+    """A report's files for a result that was read from `path`, which somebody may have edited.
+
+    Raises:
+        UserError: The result is well-formed, and makes no sense to its own report.
+    """
+    try:
+        return report.files(result, path.parent)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            "The result does not fit its own report.", where=f"{path}: {type(error).__name__}: {error}", fix=AGAIN
+        ) from error
 
 
 def report_of(result: Mapping[str, Any]) -> Report:

@@ -157,3 +157,17 @@ def test_explain_diff_and_generate_know_the_kind_of_recipe(hyprepro, run, folder
     assert run("diff", "four.gin", "figure4@smoke").code in (0, 2)
     words = hyprepro("generate", "figure4", "--out", tmp_path / "x.h5").assert_one_panel().words
     assert "deploys no policies" in words
+
+
+@pytest.mark.parametrize("methods", [[], [None], "x", [{"component": 5}]])
+def test_a_result_that_makes_no_sense_to_its_own_report_is_one_panel(hyprepro, tmp_path: Path, methods: object) -> None:
+    import shutil
+
+    source = Path(__file__).parents[2] / "results" / "figure5" / "desktop"
+    shutil.copytree(source, tmp_path / "edited")
+    result = json.loads((source / "result.json").read_text())
+    result["provenance"]["config"]["methods"] = methods
+    result["rows"] = [{**row, "task": "nowhere"} for row in result["rows"][:1]]
+    (tmp_path / "edited" / "result.json").write_text(json.dumps(result))
+    hyprepro("figure", tmp_path / "edited", "--out", tmp_path / "out").assert_one_panel()
+    assert not (tmp_path / "out").exists()
