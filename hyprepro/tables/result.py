@@ -320,7 +320,7 @@ def read_result(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError("There is no result here.", where=str(path), fix="hyprepro run table1") from None
+        raise UserError("There is no result here.", where=str(path), fix="make it: hyprepro run RECIPE") from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             "The result cannot be read.",
