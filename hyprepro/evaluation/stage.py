@@ -131,7 +131,7 @@ class Rollouts(Stage):
                 f"The store has {len(prompts)} {self.prompt_split} prompts of {self.task}, "
                 f"and {self.prompts} are asked for.",
                 where=self.trajectories.path,
-                fix=f"bind the recipe's prompts_per_task to at most {len(prompts)}",
+                fix=f"-b Recipe.prompts_per_task={len(prompts)}",
             )
         trained = None if self.trained is None else self.trained.load(inputs["trained"])
         return self.method.deploy(trained, data, prompts, self.seed)
