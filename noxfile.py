@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -81,6 +82,8 @@ def build(session: nox.Session) -> None:
     session.run("hatchling", "build", "-d", session.create_tmp())
     (wheel,) = Path(session.create_tmp()).glob("*.whl")
     session.install(str(wheel), *CONSTRAINTS)
+    result = shutil.copy("results/table1/desktop/result.json", session.create_tmp())
     session.chdir(session.create_tmp())
     session.run("hyprepro", "list")
     session.run("hyprepro", "doctor")
+    session.run("hyprepro", "check", "table1", "--result", result)  # held against the reference in the wheel

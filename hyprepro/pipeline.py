@@ -150,7 +150,7 @@ class PlannedStage:
     Attributes:
         stage: The stage.
         status: "finished" (its artifact exists), "to do", or "not needed" (only finished stages were made from it).
-        seconds: What it took when finished, else what is expected here.
+        seconds: The processor time that it took when finished, else what is expected here.
     """
 
     stage: Stage
@@ -284,7 +284,8 @@ def _planned(stage: Stage, cache: ArtifactCache, calibration: Calibration | None
     if calibration is not None:
         return PlannedStage(stage, "to do", calibration.seconds(stage))
     if cache.is_finished(stage):
-        return PlannedStage(stage, "finished", float(cache.manifest(stage)["seconds"]))
+        manifest = cache.manifest(stage)
+        return PlannedStage(stage, "finished", float(manifest.get("processor_seconds", manifest["seconds"])))
     return PlannedStage(stage, "not needed", 0.0)
 
 
