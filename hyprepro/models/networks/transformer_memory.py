@@ -2,8 +2,8 @@
 
 In NumPy, as the sessions of plain policies are: for a few slots and three tokens each, calls cost more than arithmetic.
 So what is done to each token for itself is done to all slots' tokens at once, but every slot's products are computed
-for themselves, in a shape that its own episode decides: an action does not depend on what other slots hold. (One
-product for all slots saves little: eight tokens are multiplied at the speed of many.)
+for themselves, in a shape that its own episode decides: an action does not depend on what other slots hold. (In one
+product for all slots it would: with BLAS's kernels for AVX2, a row's last bits depend on where it stands.)
 
 Keys and values of a step are computed once, from the steps that were in memory then. When the context is full, the
 oldest steps are dropped and what stays is computed anew, so that nothing is remembered of steps that the network, as it
