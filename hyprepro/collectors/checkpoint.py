@@ -6,6 +6,7 @@ beyond that is written again, identically, by the run that goes on. So a checkpo
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import time
@@ -75,10 +76,11 @@ class Checkpoints:
 
 def save_checkpoint(work: Path, state: dict[str, Any]) -> None:
     """Write tensors, numbers and strings to a stage's folder, so that a kill leaves the file before or the new one."""
-    partial = work / "checkpoint.partial"
+    partial, content = work / "checkpoint.partial", io.BytesIO()
+    torch.save(state, content)  # not to the file: of a full disk it would only say that its own writer is confused
     try:
         with partial.open("wb") as file:
-            torch.save(state, file)
+            file.write(content.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         partial.replace(work / _FILE)

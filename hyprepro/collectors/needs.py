@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hyprepro.artifacts import Stage
+from hyprepro.artifacts import Stage, device
 from hyprepro.collectors.base import Estimate
 from hyprepro.collectors.harvest import HarvestTask
 from hyprepro.collectors.metaworld import MetaWorldCollection
@@ -12,7 +12,7 @@ from hyprepro.collectors.networks import actor_sizes, critic_sizes
 from hyprepro.collectors.training import TrainSAC
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
-_PROCESS = 600_000_000
+_PROCESS = 700_000_000
 """Memory of a process with torch and MuJoCo, and of what an update works with: 430 MB measured, and a reserve."""
 
 _ENVIRONMENT = 30_000_000
@@ -37,6 +37,8 @@ _STORED_WEIGHT = {"float16": 1.4, "float32": 3.7}
 def estimate(collection: MetaWorldCollection, stages: Sequence[Stage]) -> Estimate:
     """For the stages that are still to be done; the sizes of a training run are upper bounds.
 
+    Memory is told where it was measured: on a CPU.
+
     Args:
         collection: The collection.
         stages: What is still to be done.
@@ -50,7 +52,7 @@ def estimate(collection: MetaWorldCollection, stages: Sequence[Stage]) -> Estima
         working=sum(run.policies_bytes for run in runs) + _bytes(cached, _WEIGHT[weights], _PROMPT),
         stored=_bytes(stored, _STORED_WEIGHT[weights], _STORED_PROMPT),
         held={run.key: held_bytes(run) for run in runs},
-        memory={run.key: memory_bytes(run) for run in runs},
+        memory={run.key: memory_bytes(run) for run in runs if device() == "cpu"},
         mapped={run.key: mapped_bytes(run) for run in runs},
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import signal
 import subprocess
@@ -14,9 +15,10 @@ import pytest
 import torch
 
 from hyprepro.artifacts import ArtifactCache
+from hyprepro.collectors import checkpoint
 from hyprepro.collectors.clones import CloneExperts
 from hyprepro.collectors.collection import CloneSettings, SACSettings, SACTraining
-from hyprepro.collectors.needs import checkpoint_bytes, held_bytes
+from hyprepro.collectors.needs import checkpoint_bytes, held_bytes, memory_bytes
 from hyprepro.collectors.training import TrainSAC
 from hyprepro.errors import UserError
 from hyprepro.execution import execute
@@ -44,6 +46,8 @@ add, last = replay.Replay.add, int(sys.argv[2])
 def killed(self, **transition):
     add(self, **transition)
     if self.added == last:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        print(*(line.split()[1] for line in lines if line.startswith("VmHWM")), flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 replay.Replay.add = killed
 if sys.argv[3] == "often":
@@ -58,6 +62,7 @@ def killed(folder: Path, added: int, how_often: str) -> None:
     path = os.pathsep.join(filter(None, [str(Path.cwd()), *sys.path]))
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
+    assert STAGE.replay_bytes < 1024 * int(done.stdout) <= memory_bytes(STAGE), "its peak is within what is told"
 
 
 def counts(work: Path) -> list[int]:
@@ -106,18 +111,22 @@ def assert_room_is_what_was_told(work: Path) -> None:
 @pytest.mark.sim
 def test_a_full_disk_is_one_clear_error_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    cache = ArtifactCache(tmp_path)
+    cache, work = ArtifactCache(tmp_path), ArtifactCache(tmp_path).work_of(STAGE)
     cache.make(CLONES)
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    for name in ("posix_fallocate", "fsync"):
-        with monkeypatch.context() as patched:
-            patched.setattr("hyprepro.collectors.checkpoint.SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-            patched.setattr(os, name, full, raising=False)
-            with pytest.raises(UserError, match="The disk is full"):
-                execute([STAGE], cache, 0)
-        assert not cache.is_finished(STAGE)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", full, raising=False)
+        with pytest.raises(UserError, match="The disk is full") as caught:
+            execute([STAGE], cache, 0)
+    assert "checkpoint-replay.npy" in str(caught.value.where)
+    assert list(work.iterdir()) == []
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(checkpoint, "LARGEST_SHARE", math.inf)
+    (work / "checkpoint.partial").symlink_to("/dev/full")
+    with pytest.raises(UserError, match="The disk is full"):
+        execute([STAGE], cache, 0)
     execute([STAGE], cache, 0)
-    assert np.isfinite(STAGE.load(cache.path_of(STAGE))[0]).all()
+    assert cache.is_finished(STAGE)
