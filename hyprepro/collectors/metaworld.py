@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from hyprepro.artifacts import ArtifactCache, Stage
-from hyprepro.collectors.base import Collection
+from hyprepro.collectors.base import Collection, Estimate
 from hyprepro.collectors.collection import Agent, CloneSettings, Route, SACTraining, Selection
 from hyprepro.envs.metaworld import SEEN_TASKS, UNSEEN_TASKS, check_task
 from hyprepro.errors import UserError
@@ -41,6 +41,12 @@ class MetaWorldCollection(Collection):
             near = f" The closest is {error.closest!r}." if error.closest else ""
             raise ValueError(f"{error.what}{near} There are {error.fix.removeprefix('choose of ')}") from None
 
+    @model_validator(mode="after")
+    def _keeps_policies(self) -> MetaWorldCollection:
+        if self.training.critic_updates > self.training.updates:
+            raise ValueError("no policy would be kept: SACTraining.critic_updates are more than SACTraining.updates")
+        return self
+
     def agents(self) -> tuple[Agent, ...]:
         """Every SAC run; the seed after the training seeds is the test seed, and an unseen task has only that one."""
         seeds = self.selection.train_seeds
@@ -52,6 +58,12 @@ class MetaWorldCollection(Collection):
         from hyprepro.collectors.collect import stages_of
 
         return stages_of(self)
+
+    def estimate(self, todo: Sequence[Stage]) -> Estimate:
+        """By the stages' stated costs and by the sizes of what they keep."""
+        from hyprepro.collectors.needs import estimate
+
+        return estimate(self, todo)
 
     def write(self, cache: ArtifactCache, folder: Path, name: str) -> list[Path]:
         """NAME.policies.h5, NAME.trajectories.h5 and NAME.md."""
