@@ -268,9 +268,7 @@ class ArtifactCache:
         return self._is_intact(self.path_of(stage), stage)
 
     def manifest(self, stage: Stage) -> dict[str, Any]:
-        """The manifest of a finished artifact: kind, version, key, settings, inputs, files, digest, seconds,
-        processor_seconds, cost.
-        """
+        """The manifest of a finished artifact: kind, version, key, settings, inputs, files, digest, times, cost."""
         data: dict[str, Any] = json.loads((self.path_of(stage) / MANIFEST).read_text(encoding="utf-8"))
         return data
 

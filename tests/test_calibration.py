@@ -53,7 +53,9 @@ def test_an_empty_cache_is_calibrated_by_this_machines_speed(cache: ArtifactCach
     assert not cache.root.exists()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"kind": "toy", "processor_seconds": "x", "cost": 1}', '{"kind": "toy"}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"kind": "toy", "processor_seconds": "x", "cost": 1}', '{"kind": "toy"}']
+)
 def test_damaged_manifests_set_no_pace(cache: ArtifactCache, content: str) -> None:
     finished(cache, ENOUGH, 30.0)
     path = cache.path_of(Toy(name="finished-0")) / "manifest.json"
