@@ -14,7 +14,8 @@ nox.options.sessions = ["lint", "types", "tests"]
 
 CONSTRAINTS = ("-c", "constraints.txt")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
-IN_PARALLEL = ("-n", "2", "--dist", "loadfile")  # tests of one file share its expensive fixtures
+IN_PARALLEL = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+"""Tests of one file share its expensive fixtures; files begin in the order of `tests/conftest.py`."""
 
 
 @nox.session
@@ -41,7 +42,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def reproduce(session: nox.Session) -> None:
-    """Train and evaluate Table 1 anew (about 20 minutes on two cores) and hold it against the committed result."""
+    """Train and evaluate Table 1 anew and hold it against the committed result."""
     session.install("-e", ".[dev]", *CONSTRAINTS)
     folder = Path(session.create_tmp())
     fresh = folder / "table1" / "result.json"
