@@ -4,7 +4,8 @@
     hyprepro/references/    the same result.json files, in an installed wheel
 
 No run writes here: runs have a folder of their own, `runs/`. A finished run becomes a reference by `adopt` alone, which
-takes no number from the run's result.json but computes all of them again from its records.
+takes no number from the run's result.json but computes all of them again from its records. It leaves a mark in the
+folder of references, by which every run, from whatever working folder, leaves that folder alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from hyprepro.results import RESULT, digest, result_text
 REFERENCES = "results"
 PACKAGE = Path(__file__).resolve().parent
 SIDE_BY_SIDE = "paper_tables"
+MARK = ".references"
+MARKED = "Results below this folder are references: hyprepro adopt writes them, and no run does.\n"
 
 
 def roots() -> tuple[Path, ...]:
@@ -33,7 +36,9 @@ def roots() -> tuple[Path, ...]:
 
 def is_reference(folder: Path) -> bool:
     """Whether a folder is one that references are kept in, so that no run may write there."""
-    return any(folder.resolve().is_relative_to(root.resolve()) for root in roots() if root.is_dir())
+    place = folder.resolve()
+    known = any(place.is_relative_to(root.resolve()) for root in roots() if root.is_dir())
+    return known or any((parent / MARK).exists() for parent in (place, *place.parents))
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ def adopt(source: Path, root: Path) -> Adopted:
     report.require()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (root / MARK).write_text(MARKED, encoding="utf-8")
         files = {
             path.name: path.read_bytes()
             for path in sorted(source.iterdir())

@@ -94,6 +94,18 @@ def test_references_are_told_from_other_folders(tmp_path: Path, monkeypatch: pyt
     assert roots()[-1] == PACKAGE / "references"
 
 
+def test_adopted_results_are_references_wherever_one_looks_from(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = adopt(run, tmp_path / "kept").folder
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for place in (folder, tmp_path / "link", Path("../kept/tokens/desktop"), folder.parent / "new"):
+        assert is_reference(place)
+    assert not is_reference(run)
+
+
 def test_the_numbers_of_a_reference_are_those_of_its_records() -> None:
     folder = ROOT / "results" / "tokens" / "desktop"
     assert recomputed(folder) == json.loads((folder / "result.json").read_text())

@@ -38,14 +38,16 @@ if TYPE_CHECKING:
 
 FreshOption = Annotated[
     Path | None,
-    typer.Option("--result", metavar="FILE", help="The fresh result.json.", show_default="run the recipe now"),
+    typer.Option(
+        "--result", metavar="FILE", help="The fresh result.json, or its folder.", show_default="run the recipe now"
+    ),
 ]
 CommittedOption = Annotated[
     Path | None,
     typer.Option(
         "--committed",
         metavar="FILE",
-        help="The result.json to hold it against.",
+        help="The result.json to hold it against, or its folder.",
         show_default="the reference in results/RECIPE/SCALE",
     ),
 ]
@@ -73,21 +75,24 @@ def check(
     References are the committed results (`results/`, and a copy in the wheel), which no run writes. Without --result
     the recipe runs now. It reuses finished stages; name an empty folder by --cache to make all anew.
     """
-    from hyprepro.tables.check import check
+    from hyprepro.results import RESULT
+    from hyprepro.tables.check import check, unfounded
     from hyprepro.tables.result import read_result
 
     use_device(device)
     chosen = choose_executor(executor, address, workers)
     choice = choose(recipe, scale, variant, None, None, None)
-    reference = committed or committed_result(choice)
+    reference = _file(committed, "--committed", choice) if committed else committed_result(choice)
     before = read_result(reference)  # refuse a damaged file before the work, not after it
     held = f"{reference}, made {before['provenance'].get('date', 'at an unknown time')}"
     if fresh is not None:
+        fresh = _file(fresh, "--result", choice)
         _refuse_itself(reference, fresh, choice)
         if dry_run:
             console.line(f"{fresh} would be held against {held}")
             return
         now = read_result(fresh)
+        never_measured = unfounded(fresh, now)
     else:
         store = open_cache(cache)
         _announce(choice, store, chosen.workers, held, to_result=dry_run)
@@ -95,8 +100,27 @@ def check(
             return
         with tempfile.TemporaryDirectory(prefix="hyprepro-check-") as folder:
             _run(choice, Path(folder), store, chosen, quiet=json)
-            now = read_result(Path(folder) / "result.json")
-    _report(check(before, now), reference, before, json)
+            now = read_result(Path(folder) / RESULT)
+        never_measured = []
+    _report([*check(before, now), *never_measured], reference, before, json)
+
+
+def _file(named: Path, flag: str, choice: Choice) -> Path:
+    """The result.json that a flag names, itself or by its folder.
+
+    Raises:
+        UserError: There is none.
+    """
+    from hyprepro.results import RESULT
+
+    path = named / RESULT if named.is_dir() else named
+    if not path.exists():
+        raise UserError(
+            "There is no result here.",
+            where=f"{flag} {named}",
+            fix=f"Name the result.json of a finished run, or its folder. This makes one: {choice.command}",
+        )
+    return path
 
 
 def _report(violations: list[str], reference: Path, before: dict[str, Any], json: bool) -> None:

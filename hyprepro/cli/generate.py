@@ -90,7 +90,9 @@ def generate(
     store = open_cache(cache)
     if not isinstance(choice.recipe, Recipe):
         raise UserError(
-            f"{recipe} deploys no policies.", where=recipe, fix="Choose a recipe of a table, such as table1."
+            f"{recipe} is not a recipe of Meta-World's policies, and no others are generated into a store.",
+            where=recipe,
+            fix="Choose such a recipe, for instance: table1",
         )
     rollouts = _rollouts(choice.recipe, store, method, task, seed)
     if not json:

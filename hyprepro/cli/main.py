@@ -103,10 +103,8 @@ def _refused(error: UserError, wants_json: bool) -> int:
 def _delivered(out: streams.Stream, code: int) -> int:
     """The exit code once standard output is written, which may have failed: then a command that succeeded did not."""
     out.flush()
-    if out.failure is None:
+    if out.failure is None or out.failure.errno == errno.EPIPE:  # the reader left (`| head`) and misses nothing
         return code
-    if out.failure.errno == errno.EPIPE:  # the reader left (`hyprepro list | head`) and misses nothing
-        return code or OUR_ERROR
     if code != USER_ERROR:  # else there is a panel already
         console.show_user_error(
             UserError(

@@ -54,8 +54,13 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_archive(source: Path | IO[bytes], where: str) -> None:
+def check_archive(source: Path | IO[bytes], where: str, fix: str = "") -> None:
     """Refuse what is not a complete archive of `torch.save` (PyTorch 1.6 or later) with a pickle of a sane size.
+
+    Args:
+        source: The archive.
+        where: It, for the error.
+        fix: What to do about an unfit one, for an archive within a file of another kind; else advice about the file.
 
     Raises:
         UserError: Missing, truncated, an old format that only an unrestricted reader opens, something else.
@@ -66,14 +71,14 @@ def check_archive(source: Path | IO[bytes], where: str) -> None:
         with zipfile.ZipFile(source) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise _not_an_archive(source, where, error) from None
+        raise _not_an_archive(source, where, error, fix) from None
     pickles = [member for member in members if member.filename.endswith("/data.pkl")]
     stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
     if len(pickles) != 1 or not stored or pickles[0].file_size > MAX_PICKLE:
         raise UserError(
             "This is a zip file, but not one that torch.save wrote.",
             where=where,
-            fix="name a file of torch.save; an archive of several is unpacked first",
+            fix=fix or "name a file of torch.save; an archive of several is unpacked first",
         )
 
 
@@ -90,13 +95,9 @@ def load_tensors(source: Path | IO[bytes], where: str) -> dict[str, Any]:
             warnings.simplefilter("ignore")  # torch's, about kinds of tensors that `floats` refuses in our words
             data = torch.load(source, map_location="cpu", weights_only=True, mmap=isinstance(source, Path))
     except Exception as error:  # torch raises many kinds; whatever it is, the file cannot be used
-        asked = re.search(
-            r"Unsupported global: GLOBAL (\S+)", str(error)
-        )  # below torch's advice to run it all the same
-        reason = f"it asks for {asked[1]}" if asked else str(error).strip().partition("\n")[0]
         raise UserError(
             "The file is damaged, or holds more than tensors. Nothing in it was run.",
-            where=f"{where}: {reason[:200]}",
+            where=f"{where}: {_reason(error)[:200]}",
             fix="fetch it again; a file that needs code to be read is never opened here",
         ) from None
     if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
@@ -106,6 +107,17 @@ def load_tensors(source: Path | IO[bytes], where: str) -> dict[str, Any]:
             fix="save a dictionary of tensors where the file was made: torch.save({NAME: TENSOR}, FILE)",
         )
     return dict(data)
+
+
+def _reason(error: Exception) -> str:
+    """Why torch's restricted reader gave up, without its advice to run the file all the same."""
+    text = str(error).strip()
+    asked = re.search(r"nsupported (?:global: )?GLOBAL (\S+)", text)
+    if asked:
+        return f"it asks for {asked[1]}"
+    if text.startswith("Weights only load failed"):  # advice, then the reason, then where to read more
+        text = "".join(text.split("\n\n")[1:2])
+    return text.partition("\n")[0] or type(error).__name__
 
 
 def check_floats(tensor: torch.Tensor, name: str, where: str) -> None:
@@ -167,7 +179,7 @@ def _not_plain(tensor: torch.Tensor) -> tuple[str, str] | None:
     return None
 
 
-def _not_an_archive(source: Path | IO[bytes], where: str, error: Exception) -> UserError:
+def _not_an_archive(source: Path | IO[bytes], where: str, error: Exception, fix: str) -> UserError:
     start = b""
     if isinstance(source, Path):
         with source.open("rb") as file:
@@ -176,15 +188,15 @@ def _not_an_archive(source: Path | IO[bytes], where: str, error: Exception) -> U
         source.seek(0)
         start = source.read(4)
     if start[:2] == b"PK":
-        return UserError("The file is truncated.", where=f"{where}: {error}", fix="fetch it again")
+        return UserError("The file is truncated.", where=f"{where}: {error}", fix=fix or "fetch it again")
     if start[:1] == b"\x80":
         return UserError(
             "This is a bare pickle or PyTorch's format from before 1.6, which only code in the file itself can open.",
             where=where,
-            fix="if you trust it, convert it where it was made: torch.save(torch.load(OLD), NEW)",
+            fix=fix or "if you trust it, convert it where it was made: torch.save(torch.load(OLD), NEW)",
         )
     return UserError(
         "This is not a file that torch.save wrote.",
         where=where,
-        fix="name the file as it was published, unprocessed; an archive (.zip, .tar.gz) is unpacked first",
+        fix=fix or "name the file as it was published, unprocessed; an archive (.zip, .tar.gz) is unpacked first",
     )

@@ -52,6 +52,7 @@ NAMES = {"linear1": "latent_pi.0", "linear2": "latent_pi.2", "mean": "mu", "log_
 WRAPPERS = ("_orig_mod", "module")
 """Parts of names that torch.compile and DataParallel add; the module acts as before."""
 
+_FIX_AGAIN = "save the agent again where it was trained: SAC(...).save(FILE)"
 _FIX_SAVE = "save it anew with model.save(FILE), without what was added to its modules"
 _SUMMARY = "policies imported from stable-baselines3 files; their success was not measured"
 
@@ -76,7 +77,7 @@ def read_sb3(path: Path) -> Sb3Policy:
     data = _json(_member(path, "data"), where)
     check_settings(data, where)
     weights = io.BytesIO(_member(path, "policy.pth"))
-    check_archive(weights, f"{where}:policy.pth")
+    check_archive(weights, f"{where}:policy.pth", _FIX_AGAIN)
     weights.seek(0)
     params = _flat(load_tensors(weights, f"{where}:policy.pth"), where)
     return Sb3Policy(params, _whole(data.get("seed"), 31), _whole(data.get("num_timesteps") or None, 62))
@@ -196,21 +197,19 @@ def _member(path: Path, name: str) -> bytes:
                 raise UserError(
                     f"{name!r} is larger than {MAX_MEMBER} bytes.",
                     where=where,
-                    fix="save the agent again where it was trained: SAC(...).save(FILE)",
+                    fix=_FIX_AGAIN,
                 )
             return archive.read(name)
     except KeyError:
         raise UserError(
             f"This zip is not one that stable-baselines3 saved: it has no {name!r}.",
             where=where,
-            fix="save the agent again where it was trained: SAC(...).save(FILE)",
+            fix=_FIX_AGAIN,
         ) from None
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
         cut = path.read_bytes()[:2] == b"PK" if path.stat().st_size < MAX_MEMBER else True
         what = "The file is truncated or damaged." if cut else "This is not a file that stable-baselines3 saved."
-        raise UserError(
-            what, where=f"{where}: {error}", fix="save the agent again where it was trained: SAC(...).save(FILE)"
-        ) from None
+        raise UserError(what, where=f"{where}: {error}", fix=_FIX_AGAIN) from None
 
 
 def _json(content: bytes, where: str) -> dict[str, Any]:
@@ -220,13 +219,13 @@ def _json(content: bytes, where: str) -> dict[str, Any]:
         raise UserError(
             "The file's 'data' is not JSON.",
             where=f"{where}: {error}",
-            fix="save the agent again where it was trained: SAC(...).save(FILE)",
+            fix=_FIX_AGAIN,
         ) from None
     if not isinstance(data, dict):
         raise UserError(
             "The file's 'data' is not a JSON object.",
             where=where,
-            fix="save the agent again where it was trained: SAC(...).save(FILE)",
+            fix=_FIX_AGAIN,
         )
     return data
 

@@ -4,19 +4,23 @@ Every fresh value must lie in the committed 95% interval widened by the fresh va
 half of its own interval, and never less than 3 in n policies, as a bootstrap cannot see errors that did not happen.
 Probabilities of improvement are judged alike, by runs x tasks. Performance profiles follow from the rows' records and
 are not compared.
-Results of different simulators, stores or settings are not compared at all: that is refused, never passed over.
+Results of different simulators, stores or settings are not compared at all: that is refused, never passed over. And
+what is compared must have been measured: a fresh result's numbers are those of the records beside it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hyprepro.errors import UserError
+from hyprepro.results import RESULT
 from hyprepro.stores.provenance import identity_gaps
 from hyprepro.tables.reading import KEY, key_of
 from hyprepro.tables.result import IMPROVEMENT, read_result
+from hyprepro.tables.summaries import LATENTS, RECORDS, read_summary
 
 Row = Mapping[str, Any]
 Key = tuple[str, ...]
@@ -45,6 +49,31 @@ def check(committed: Mapping[str, Any], fresh: Mapping[str, Any]) -> list[str]:
         if key in before:
             found += _compare(key, before[key], row)
     return found
+
+
+def unfounded(file: Path, result: Mapping[str, Any]) -> list[str]:
+    """Numbers of a result.json that the records beside it do not give, one line each; empty where there are no records.
+
+    The interval of few policies is so wide that any number would lie in it; this finds the one that was never measured.
+
+    Raises:
+        UserError: The records are damaged or incomplete.
+    """
+    if file.name != RESULT or not any((file.parent / name).is_file() for name in (RECORDS, LATENTS)):
+        return []
+    summary = read_summary(file.parent, result)[1]
+    measured = json.loads(json.dumps({"rows": summary.rows, "comparisons": summary.comparisons}))
+    said, true = _by_key(result), _by_key(measured)
+    return [
+        f"{_text(key)}: {name} {said.get(key, {}).get(name)} in {file}, {true.get(key, {}).get(name)} by its records"
+        for key in {**said, **true}
+        for name in _unlike(said.get(key, {}), true.get(key, {}))[:1]
+    ]
+
+
+def _unlike(one: Row, other: Row) -> list[str]:
+    """The fields in which two rows differ, the value first."""
+    return [name for name in {"value": None, **one, **other} if one.get(name) != other.get(name)]
 
 
 def refuse_unlike(committed: Mapping[str, Any], fresh: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ KEY = ("method", "minus", "variant", "split", "task", "protocol", "metric", "sta
 """What tells one number of a result from another."""
 DEEPEST = 60
 """Levels of nesting; a recipe has about ten."""
+MAKE = "Name the folder of a finished run, such as runs/table1/desktop, which is made by: hyprepro run table1"
 AGAIN = "Fetch it again (git checkout restores a committed result), or make it again with: hyprepro run RECIPE"
 
 
@@ -104,12 +105,13 @@ class _Result(_Loose):
     methods: dict[str, _Method] = Field(default_factory=dict)
 
 
-def read_json(path: Path, missing: str = "There is no result here.") -> dict[str, Any]:
+def read_json(path: Path, missing: str = "There is no result here.", fix: str = MAKE) -> dict[str, Any]:
     """A JSON object from a file.
 
     Args:
         path: The file.
         missing: What to say where there is none.
+        fix: What to do then.
 
     Raises:
         UserError: It is missing, unreadable, no JSON object, nested without end, or holds NaN or an infinity.
@@ -117,9 +119,13 @@ def read_json(path: Path, missing: str = "There is no result here.") -> dict[str
     try:
         data = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_refused, parse_float=_finite)
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(missing, where=str(path), fix="hyprepro run table1") from None
-    except (OSError, ValueError, RecursionError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UserError(missing, where=str(path), fix=fix) from None
+    except OSError as error:
+        raise UserError(
+            "The result cannot be read.", where=f"{path}: {error.strerror or error}", fix="Name a readable result.json."
+        ) from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        reason = str(error) or type(error).__name__
         raise UserError(
             "The result cannot be read: the file is damaged.", where=f"{path}: {reason}", fix=AGAIN
         ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,34 @@ def test_a_run_writes_beside_the_reference_and_a_falsified_number_of_it_fails_th
     assert outcome.code == 1, outcome.stderr
     assert f"differences from {reference}" in outcome.stdout
     assert reference.read_bytes() == before
+
+
+@pytest.mark.parametrize("field", ["value", "n_policies"])
+def test_a_number_that_was_never_measured_fails_the_check_however_few_policies_there_are(
+    check, folder: Path, field: str
+) -> None:
+    shutil.copytree(folder / "committed", folder / f"few-{field}")
+    fresh = folder / f"few-{field}" / "result.json"
+    result = json.loads(fresh.read_text())
+    row = result["rows"][0]
+    row[field] = row[field] + 0.01 if field == "value" else 1
+    fresh.write_text(json.dumps(result))
+    outcome = check("--result", fresh)
+    assert outcome.code == 1
+    assert f"{field} {row[field]} in {fresh}" in outcome.stdout
+
+
+def test_a_folder_stands_for_its_result(check, folder: Path) -> None:
+    shutil.copytree(folder / "committed", folder / "again")
+    assert check("--result", folder / "again", committed=folder / "committed").code == 0
+    assert "held against itself" in check("--result", folder / "committed").assert_one_panel().words
+
+
+@pytest.mark.parametrize("flag", ["--result", "--committed"])
+def test_a_result_that_is_not_there_is_named_with_what_makes_it(check, folder: Path, flag: str) -> None:
+    words = check(flag, "nowhere/result.json").assert_one_panel().words
+    assert f"{flag} nowhere/result.json" in words
+    assert "hyprepro run tiny.gin --scale scale.gin" in words
 
 
 def test_no_run_writes_among_the_references(hyprepro, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,9 +83,11 @@ def test_the_installed_program_exits_with_the_code() -> None:
 
 
 def test_a_reader_that_leaves_is_no_mistake_of_ours() -> None:
-    program = f"{sys.executable} -c 'from hyprepro.cli import main; main()' list | head -n 1"
-    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
+    program = f"{sys.executable} -c 'from hyprepro.cli import main; main()'"
+    for arguments, code in (("list", 0), ("run nosuch --json 2>/dev/null", 2)):
+        left = f"set -o pipefail; {program} {arguments} | true"
+        done = subprocess.run(["bash", "-c", left], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (code, "")
 
 
 @pytest.mark.parametrize(

@@ -107,3 +107,20 @@ def test_arrays_of_numpy_are_refused_by_their_name_and_not_with_torchs_advice() 
         load_tensors(io.BytesIO(hostile.saved({"a": VALUES.numpy()})), "file.pt")
     assert "it asks for numpy" in refusal.value.where
     assert "can still be loaded" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("pickled", "reason"),
+    [
+        (b"\x80\x02cposix\nsystem\n.", "it asks for posix.system"),
+        (b"\x80\x02cbuiltins\neval\n.", "it asks for eval"),
+        (b"\x80\x02\x95abc.", "Unsupported operand 149"),
+        (b"\x80\x02K\x01K\x02R.", "Trying to call reduce for unrecognized function 1"),
+        (b"\x80\x02}", "EOFError"),
+    ],
+)
+def test_why_a_pickle_is_refused_is_said_without_torchs_advice(pickled: bytes, reason: str) -> None:
+    content = hostile.rezip(hostile.saved({}), {"archive/data.pkl": pickled})
+    with pytest.raises(UserError, match="Nothing in it was run") as refusal:
+        load_tensors(io.BytesIO(content), "file.pt")
+    assert refusal.value.where == f"file.pt: {reason}"

@@ -175,6 +175,18 @@ def test_a_bad_file_is_one_error_and_leaves_nothing(exported: Path, tmp_path: Pa
     assert [p.name for p in tmp_path.iterdir()] == ["agent.zip"]
 
 
+@pytest.mark.parametrize("case", ["a bare pickle", "damaged weights"])
+def test_advice_about_the_weights_is_about_the_agents_file(exported: Path, tmp_path: Path, case: str) -> None:
+    path = tmp_path / "agent.zip"
+    path.write_bytes(BAD[case][0](exported.read_bytes(), tmp_path / "victim"))
+    with pytest.raises(UserError) as refusal:
+        sb3.read_sb3(path)
+    assert (refusal.value.where[: len(str(path)) + 11], refusal.value.fix) == (
+        f"{path}:policy.pth",
+        "save the agent again where it was trained: SAC(...).save(FILE)",
+    )
+
+
 def test_pickles_in_the_settings_are_never_decoded(exported: Path, tmp_path: Path) -> None:
     path, victim = tmp_path / "agent.zip", tmp_path / "victim"
     path.write_bytes(settings_pickle(exported.read_bytes(), victim))
