@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from numpy.typing import NDArray
 
+from hyprepro.envs import steppers
 from hyprepro.envs.metaworld import Goal, MetaWorldEnv, scripted_action
 from hyprepro.envs.steppers import OwnStepper, fast_refusal, stepper_in_use
 from tests.envs.agreement import OTHER_TASKS, TASKS, Difference, Episode, compare, main, state
@@ -131,6 +133,7 @@ def changed_reach(monkeypatch: pytest.MonkeyPatch) -> type:
             return reward, {**info, "success": 1.0}
 
     monkeypatch.setitem(ALL_V3_ENVIRONMENTS, "reach-v3", Reach)
+    monkeypatch.setattr(steppers, "_warned", False)
     return Reach
 
 
@@ -141,6 +144,9 @@ def test_another_metaworld_is_stepped_by_its_own_step_and_said_so(
         env = MetaWorldEnv("reach")
     env.reset(Goal("fresh", 1))
     assert env.advance(np.zeros(4, dtype=np.float32))[1]  # the changed success
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MetaWorldEnv("reach")  # said once a process
     assert main(["reach", "--steps", "500"]) == 1
     assert "reach uses metaworld's own step" in capsys.readouterr().out
     assert stepper_in_use() == "metaworld"
