@@ -52,6 +52,13 @@ def reproduce(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def stepper(session: nox.Session) -> None:
+    """Hold the fast stepper against metaworld's own over a million steps (ten minutes): nox -s stepper -- reach."""
+    session.install("-e", ".[dev]", *CONSTRAINTS)
+    session.run("python", "-m", "tests.envs.agreement", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(default=False)
 def statistics(session: nox.Session) -> None:
     """Hold our statistics against rliable's on the same records."""
     session.install("-e", ".[dev]", *CONSTRAINTS)
