@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from hyprepro.artifacts import ArtifactCache, Stage
 from hyprepro.collectors.base import Collection
@@ -40,6 +40,14 @@ class MetaWorldCollection(Collection):
         except UserError as error:
             near = f" The closest is {error.closest!r}." if error.closest else ""
             raise ValueError(f"{error.what}{near} There are {error.fix.removeprefix('choose of ')}") from None
+
+    @model_validator(mode="after")
+    def _tasks_stand_once(self) -> MetaWorldCollection:
+        tasks = self.seen_tasks + self.unseen_tasks
+        twice = next((task for task in tasks if tasks.count(task) > 1), None)
+        if twice:
+            raise ValueError(f"{twice} stands twice among seen_tasks and unseen_tasks; a store holds a task once")
+        return self
 
     def agents(self) -> tuple[Agent, ...]:
         """Every SAC run; the seed after the training seeds is the test seed, and an unseen task has only that one."""
