@@ -93,8 +93,10 @@ def _side(name: str) -> _Side:
             read_json(file, "There is no result to compare.")
         result = read_result(file)
         return _Side(settings or result["provenance"].get("config", {}), result, folder)
+    from hyprepro.cli.recipes import refuse_missing_result
     from hyprepro.registry import resolve
 
+    refuse_missing_result(name)
     recipe, _, scale = name.partition("@")
     return _Side(resolve(recipe, scale or DEFAULT_SCALE).recipe.described())
 

@@ -10,7 +10,7 @@ import typer
 
 from hyprepro.cli import console
 from hyprepro.cli.arguments import DEFAULT_SCALE, BindingsOption, FilesOption, JsonOption, ScaleOption, VariantOption
-from hyprepro.cli.recipes import choose, committed_result
+from hyprepro.cli.recipes import choose, committed_result, refuse_missing_result
 from hyprepro.errors import UserError
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def _chosen(
         path = path / RESULT if path.is_dir() else path
         result = read_result(path)
         return path, result, report_of(result)
+    refuse_missing_result(source)
     choice = choose(source, scale, variant, None, bind, gin)
     path = committed_result(choice)
     result = read_result(path)

@@ -128,6 +128,19 @@ def note_departure(choice: Choice) -> None:
         console.note(f"Not as shipped: {change}")
 
 
+def refuse_missing_result(name: str) -> None:
+    """Refuse a name that can only be meant as the place of a result, where there is none; not a recipe's name.
+
+    Raises:
+        UserError: It is a path, and not that of a gin file.
+    """
+    from hyprepro.config import files
+    from hyprepro.tables.reading import MAKE
+
+    if os.sep in name and not name.partition("@")[0].endswith(files.SUFFIX):
+        raise UserError("There is no result here.", where=name, fix=MAKE)
+
+
 def committed_result(choice: Choice) -> Path:
     """The reference of a recipe: the working folder's, the checkout's, or the wheel's.
 

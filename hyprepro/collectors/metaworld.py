@@ -47,6 +47,14 @@ class MetaWorldCollection(Collection):
             raise ValueError("no policy would be kept: SACTraining.critic_updates are more than SACTraining.updates")
         return self
 
+    @model_validator(mode="after")
+    def _tasks_stand_once(self) -> MetaWorldCollection:
+        tasks = self.seen_tasks + self.unseen_tasks
+        twice = next((task for task in tasks if tasks.count(task) > 1), None)
+        if twice:
+            raise ValueError(f"{twice} stands twice among seen_tasks and unseen_tasks; a store holds a task once")
+        return self
+
     def agents(self) -> tuple[Agent, ...]:
         """Every SAC run; the seed after the training seeds is the test seed, and an unseen task has only that one."""
         seeds = self.selection.train_seeds

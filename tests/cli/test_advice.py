@@ -65,3 +65,18 @@ def test_an_unknown_task_has_its_closest_and_an_unlike_one_has_none(hyprepro) ->
         words = hyprepro("collect", "metaworld", "--dry-run", "-b", binding).assert_one_panel().words
         assert says in words
         assert not re.search(r"closest is ''", words)
+
+
+@pytest.mark.parametrize("binding", ["seen_tasks=('reach', 'reach')", "unseen_tasks=('reach', 'door-unlock')"])
+def test_a_task_that_stands_twice_is_refused_before_it_is_collected_twice(hyprepro, binding: str) -> None:
+    bind = f"MetaWorldCollection.{binding}"
+    words = hyprepro("collect", "metaworld-smoke", "--dry-run", "-b", bind).assert_one_panel().words
+    assert "stands twice among seen_tasks and unseen_tasks" in words
+
+
+@pytest.mark.parametrize("command", [("diff", "table1"), ("figure",)])
+@pytest.mark.parametrize("name", ["runs/nothing", "runs/nothing/table.md"])
+def test_a_path_without_a_result_is_not_taken_for_a_recipe(hyprepro, command: tuple[str, ...], name: str) -> None:
+    words = hyprepro(*command, name).assert_one_panel().words
+    assert "There is no result here." in words
+    assert "hyprepro run table1" in words
