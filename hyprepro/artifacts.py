@@ -268,7 +268,7 @@ class ArtifactCache:
         return self._is_intact(self.path_of(stage), stage)
 
     def manifest(self, stage: Stage) -> dict[str, Any]:
-        """The manifest of a finished artifact: kind, version, key, settings, inputs, files, digest, seconds, cost."""
+        """The manifest of a finished artifact: kind, version, key, settings, inputs, files, digest, times, cost."""
         data: dict[str, Any] = json.loads((self.path_of(stage) / MANIFEST).read_text(encoding="utf-8"))
         return data
 
@@ -304,10 +304,10 @@ class ArtifactCache:
             if not self._is_intact(work, stage):  # else killed between its last write and the rename
                 work.mkdir(parents=True, exist_ok=True)
                 _keep_only_checkpoints(work)
-                started = time.perf_counter()
+                started, busy = time.perf_counter(), time.process_time()
                 inputs = {name: self.path_of(source) for name, source in stage.inputs.items()}
                 stage.run(work, inputs, Report(work / METRICS))
-                self._write_manifest(stage, work, time.perf_counter() - started)
+                self._write_manifest(stage, work, time.perf_counter() - started, time.process_time() - busy)
             for checkpoint in work.glob("checkpoint*"):
                 checkpoint.unlink()
             if path.exists():  # damaged: fails its SHA-256
@@ -315,7 +315,7 @@ class ArtifactCache:
             os.replace(work, path)
         return path
 
-    def _write_manifest(self, stage: Stage, work: Path, seconds: float) -> None:
+    def _write_manifest(self, stage: Stage, work: Path, seconds: float, processor_seconds: float) -> None:
         files = {str(p.relative_to(work)): _sha256(p) for p in sorted(work.rglob("*")) if _is_result(p, work)}
         manifest = {
             "kind": stage.kind,
@@ -328,6 +328,7 @@ class ArtifactCache:
             "files": files,
             "digest": fingerprint({name: value for name, value in files.items() if name != METRICS}),
             "seconds": round(seconds, 3),
+            "processor_seconds": round(processor_seconds, 3),  # what other load on the machine does not change
             "cost": stage.cost,
         }
         write_atomically(work / MANIFEST, json.dumps(manifest, indent=1).encode())

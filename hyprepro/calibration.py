@@ -1,9 +1,9 @@
-"""How long stages will take on this machine, told before they run.
+"""How long stages will take on this machine, told before they run, in processor time: other load comes on top.
 
 `Stage.cost` grows with a stage's settings as its work does. What it is worth in seconds is measured, from the best
 source there is:
 
-1. stages of the same kind that are finished in this cache: what they took here, over their cost;
+1. stages of the same kind that are finished in this cache: the processor time that they took here, over their cost;
 2. else `SECONDS`, what they took on the machine that made the committed results, times how much slower this machine
    does a fixed piece of the same kind of work (`speed`, a tenth of a second).
 
@@ -67,7 +67,7 @@ def _pace(path: Path) -> tuple[str, float | None]:
     """A finished stage's kind, and its seconds over its cost; None where the manifest does not tell."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        return str(manifest["kind"]), float(manifest["seconds"]) / float(manifest["cost"])
+        return str(manifest["kind"]), float(manifest["processor_seconds"]) / float(manifest["cost"])
     except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
         return "", None
 
@@ -83,8 +83,8 @@ def _probe() -> float:
 
     weights = np.full((128, 128), 1 / 128, dtype=np.float32)
     states = np.ones((4, 128), dtype=np.float32)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(3000):
         states = np.maximum(states @ weights, 0.0)
         states /= np.abs(states).max()
-    return time.perf_counter() - started
+    return time.process_time() - started

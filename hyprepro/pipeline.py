@@ -150,7 +150,7 @@ class PlannedStage:
     Attributes:
         stage: The stage.
         status: "finished" (its artifact exists), "to do", or "not needed" (only finished stages were made from it).
-        seconds: What it took when finished, else what is expected here.
+        seconds: The processor time that it took when finished, else what is expected here.
     """
 
     stage: Stage
@@ -255,6 +255,14 @@ def training_seconds(method: str, rollouts: Sequence[Evaluation], cache: Artifac
     return round(median(found), 1) if found else None
 
 
+def stepper_used(rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, StepperName]:
+    """`{"stepper": name}` of finished evaluations: fast only if all of them were; empty where there is none."""
+    used = {stage.stepped_by(cache.path_of(stage)) for stage in rollouts}
+    if not used:
+        return {}
+    return {"stepper": "fast" if used == {"fast"} else "metaworld"}
+
+
 def learning_curve(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, Any]:
     """`{"curve": points}` of a method whose training recorded one, of its first seed; empty for others."""
     trained = next((stage.trained for stage in rollouts if stage.method.name == method), None)
@@ -284,7 +292,8 @@ def _planned(stage: Stage, cache: ArtifactCache, calibration: Calibration | None
     if calibration is not None:
         return PlannedStage(stage, "to do", calibration.seconds(stage))
     if cache.is_finished(stage):
-        return PlannedStage(stage, "finished", float(cache.manifest(stage)["seconds"]))
+        manifest = cache.manifest(stage)
+        return PlannedStage(stage, "finished", float(manifest.get("processor_seconds", manifest["seconds"])))
     return PlannedStage(stage, "not needed", 0.0)
 
 
@@ -346,6 +355,7 @@ def run_recipe(
             "device": device(),
             "stages": len(planned.stages),
             "stages_made": len(planned.to_do),
+            **stepper_used(planned.rollouts, cache),
         }
         outcome = recipe.outcome(planned.targets, cache)
         run = Run(recipe.described(), stores_provenance(planned.files), outcome, operative_config, cost, departure)

@@ -26,6 +26,11 @@ TINY_STEPS = 66
 TINY_SUCCESS_STEP = 61
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with long tests begin first, so that no process is left alone with one of them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @dataclass(frozen=True)
 class TinyStores:
     """Paths of a policy store and a trajectory store of two tasks, and the data source bound to them."""

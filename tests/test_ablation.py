@@ -42,6 +42,7 @@ COMPETITORS = {"mse-regressor", "make-an-agent", "retrieval", "agreement-retriev
 ADAPTED = {"mse-regressor", "make-an-agent", "agreement-retrieval", "mean-policy", "as the paper prints it"}
 OTHERS = COMPETITORS | {f"{name}, adapted" for name in ADAPTED} | {"one draw", "gen-hyprl-wo-hypformer"}
 VARIANTS = {"as the paper prints it": "paper", "as the code is released": "released"}
+BARE_VARIANTS = {"as printed, w/o HypFormer": "paper", "as released, w/o HypFormer": "released"}
 
 
 @cache
@@ -65,7 +66,7 @@ def changed(default: dict[str, Any], other: dict[str, Any], path: str = "") -> d
 
 
 def test_the_rows_are_the_default_the_variants_each_change_and_the_competitors() -> None:
-    assert set(rows("desktop")) == {REFERENCE, *VARIANTS, *DIFFERENCES, *OTHERS}
+    assert set(rows("desktop")) == {REFERENCE, *VARIANTS, *BARE_VARIANTS, *DIFFERENCES, *OTHERS}
     assert next(iter(rows("desktop"))) == REFERENCE
 
 
@@ -83,6 +84,12 @@ def test_the_row_of_a_variant_is_what_the_flag_makes_of_the_default(name: str, s
         update={"adaptation": None}
     )
     assert row.model_copy(update={"row": REFERENCE}) != rows(scale)[REFERENCE]
+
+
+@pytest.mark.parametrize("name", BARE_VARIANTS)
+def test_a_variant_without_hypformer_is_what_the_flag_makes_of_that_row(name: str) -> None:
+    wanted = rows("desktop", BARE_VARIANTS[name])["gen-hyprl-wo-hypformer"].described()
+    assert rows("desktop")[name].described() == {**wanted, "row": name, "adaptation": None}
 
 
 def test_the_default_row_is_our_variant() -> None:
@@ -123,7 +130,7 @@ def test_a_binding_reaches_every_row_that_does_not_bind_the_same_field() -> None
     assert {name: weight for name, weight in weights.items() if weight != 3.0} == {
         "no Q": 0.0,
         "supervised term alone": 0.0,
-        **dict.fromkeys((*VARIANTS, "as the paper prints it, adapted"), 1000.0),
+        **dict.fromkeys((*VARIANTS, *BARE_VARIANTS, "as the paper prints it, adapted"), 1000.0),
     }
 
 

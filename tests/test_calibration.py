@@ -22,7 +22,7 @@ def finished(cache: ArtifactCache, count: int, seconds: float) -> None:
         stage = Toy(name=f"finished-{number}")
         execute([stage], cache, workers=0)
         path = cache.path_of(stage) / "manifest.json"
-        path.write_text(json.dumps({**json.loads(path.read_text()), "seconds": seconds}))
+        path.write_text(json.dumps({**json.loads(path.read_text()), "processor_seconds": seconds}))
 
 
 def test_a_finished_stage_says_what_it_took_and_what_was_expected(cache: ArtifactCache) -> None:
@@ -30,7 +30,7 @@ def test_a_finished_stage_says_what_it_took_and_what_was_expected(cache: Artifac
     execute([stage], cache, workers=0)
     manifest = cache.manifest(stage)
     assert manifest["cost"] == stage.cost
-    assert manifest["seconds"] >= 0
+    assert manifest["processor_seconds"] >= 0
 
 
 def test_stages_of_a_kind_take_as_long_as_those_before_them(cache: ArtifactCache) -> None:
@@ -53,7 +53,9 @@ def test_an_empty_cache_is_calibrated_by_this_machines_speed(cache: ArtifactCach
     assert not cache.root.exists()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"kind": "toy", "seconds": "x", "cost": 1}', '{"kind": "toy"}'])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"kind": "toy", "processor_seconds": "x", "cost": 1}', '{"kind": "toy"}']
+)
 def test_damaged_manifests_set_no_pace(cache: ArtifactCache, content: str) -> None:
     finished(cache, ENOUGH, 30.0)
     path = cache.path_of(Toy(name="finished-0")) / "manifest.json"

@@ -14,7 +14,7 @@ import pytest
 from hyprepro.tables.parts import COSTS
 from tests.conftest import TinyStores
 
-pytestmark = [pytest.mark.sim, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.sim, pytest.mark.long, pytest.mark.timeout(600)]
 
 STAGES = ("LinearAutoencoder", "ContrastiveEmbedding", "HypLatent", "HypFormer", "rollouts gen-hyprl door-open")
 

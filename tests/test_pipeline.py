@@ -104,6 +104,7 @@ def test_a_run_writes_the_records_of_every_method_task_protocol_and_seed(
     assert {e.kind for e in events} >= {"started", "finished"}
     assert result["provenance"]["stores"]["route"] == {"route": "synthetic"}
     assert result["provenance"]["stages_made"] == result["provenance"]["stages"] == 8
+    assert result["provenance"]["stepper"] == "fast"
     assert result["rows"]
     assert (folder / "out" / "table.md").read_text()
     assert (folder / "out" / "operative_config.gin").read_text() == "Recipe.seeds = 2\n"

@@ -17,7 +17,7 @@ from hyprepro.cli import app
 from hyprepro.config import files
 from tests.test_gin_tree import TABLE2_SLOTS
 
-pytestmark = pytest.mark.sim
+pytestmark = [pytest.mark.sim, pytest.mark.long]
 
 COMPONENT_FILES = [
     path for slot, paths in files.shipped_components().items() for path in paths if slot != "velocity_method"

@@ -21,7 +21,7 @@ from hyprepro.cli.progress import RunProgress, duration
 from hyprepro.cli.recipes import choose_executor, open_cache, use_device
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from hyprepro.artifacts import Stage
     from hyprepro.collectors.base import Collection, Estimate
@@ -88,4 +88,13 @@ def _show_plan(todo: Sequence[Stage], needs: Estimate, workers: int) -> None:
     total = max(sum(needs.seconds.values()) / workers, longest_chain(todo, needs.seconds))
     console.line(f"{len(todo)} stages to do; about {duration(total)} with {workers} worker{'s' * (workers > 1)}")
     if needs.working is not None and needs.stored is not None:
-        console.line(f"disk: about {needs.working / 1e6:.0f} MB of cache, {needs.stored / 1e6:.1f} MB of stores")
+        held = f", at most {_together(needs.held, workers)} more while it is made" if needs.held else ""
+        console.line(f"disk: about {needs.working / 1e6:.0f} MB of cache{held}, {needs.stored / 1e6:.1f} MB of stores")
+    if needs.memory:
+        mapped = _together(needs.mapped, workers)
+        console.line(f"memory: at most {_together(needs.memory, workers)}, of which {mapped} are mapped files")
+
+
+def _together(sizes: Mapping[str, int], workers: int) -> str:
+    """What the largest stages take that may be made at once."""
+    return f"{sum(sorted(sizes.values())[-workers:]) / 1e6:.0f} MB"

@@ -135,7 +135,7 @@ def check_machine() -> Iterator[Finding]:
 
 def check_writing() -> Iterator[Finding]:
     """Whether results and finished stages can be written from here."""
-    for name in ("results", ".hyprepro"):
+    for name in ("runs", ".hyprepro"):
         folder = Path.cwd() / name
         nearest = next(path for path in (folder, *folder.parents) if path.exists())
         if nearest.is_dir() and os.access(nearest, os.W_OK):

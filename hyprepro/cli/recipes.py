@@ -157,7 +157,7 @@ def committed_result(choice: Choice) -> Path:
         raise UserError(
             "There is no committed result of this recipe.",
             where="looked for " + ", ".join(str(path) for path in dict.fromkeys(places)),
-            fix=f"Name one with --committed FILE, or make it: {choice.command}; hyprepro adopt {choice.folder(None)}",
+            fix=f"Make it with: {choice.command}; hyprepro adopt {choice.folder(None)}",
         )
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
@@ -21,11 +21,17 @@ class Estimate(NamedTuple):
         seconds: Of each stage on one core, by its key.
         working: Bytes of the cache; None if not known.
         stored: Bytes of the stores; None if not known.
+        held: Bytes on the disk that each stage, by its key, takes beside its result while it is being made, at most.
+        memory: Bytes of memory of the process that makes each stage, at most.
+        mapped: How many of these are files mapped into memory, which the system takes back when it needs room.
     """
 
     seconds: dict[str, float]
     working: int | None = None
     stored: int | None = None
+    held: Mapping[str, int] = {}
+    memory: Mapping[str, int] = {}
+    mapped: Mapping[str, int] = {}
 
 
 class Collection(Component, ABC):

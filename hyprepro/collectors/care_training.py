@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,9 +14,10 @@ from numpy.typing import NDArray
 from hyprepro.artifacts import Report, Stage, StoreFile
 from hyprepro.collectors.care import CareNetwork, CareTraining
 from hyprepro.collectors.care_sac import CareSAC
-from hyprepro.collectors.checkpoint import load_checkpoint, save_checkpoint
+from hyprepro.collectors.checkpoint import PREFIX, Checkpoints
 from hyprepro.collectors.collection import SCORING_GOALS, Agent, task_goal, training_goal
 from hyprepro.collectors.networks import Normaliser
+from hyprepro.collectors.replay import Room
 from hyprepro.collectors.sac import Replay
 from hyprepro.collectors.scripted import expert_action
 from hyprepro.envs.metaworld import MetaWorldEnv
@@ -32,7 +32,7 @@ from hyprepro.text.descriptions import require
 
 WEIGHTS = "actor.safetensors"
 CURVE = "learning_curve.json"
-SECONDS_BETWEEN_CHECKPOINTS = 60.0
+_REPLAY = f"{PREFIX}replay.npy"
 GOAL_SEEDS = 4
 """SAC seeds whose training goals the episodes of a seed go through (see `collection.training_goal`)."""
 
@@ -154,7 +154,10 @@ class _Holder(torch.nn.Module):
 
 
 class _Run:
-    """Lockstep episodes and updates of all tasks; a checkpoint at an episode's end holds the whole state."""
+    """Lockstep episodes and updates of all tasks; transitions are in a file of their own.
+
+    A checkpoint at an episode's end holds the rest of the state, and how many of the transitions count.
+    """
 
     def __init__(
         self,
@@ -165,7 +168,7 @@ class _Run:
         work: Path,
         report: Report,
     ) -> None:
-        self.settings, self.normaliser, self.work, self.report = stage.training, normaliser, work, report
+        self.settings, self.normaliser, self.report = stage.training, normaliser, report
         self.agents = [Agent(task, stage.seed % GOAL_SEEDS) for task in tasks]
         self.generator = torch.Generator().manual_seed(stage.seed)
         self.rng = np.random.default_rng(stage.seed)
@@ -174,7 +177,10 @@ class _Run:
         self.sac = CareSAC(self.settings.sac, actor, critic, embeddings, stage.network.tied)
         layout = METAWORLD_LAYOUT
         self.shape = (len(tasks), layout.action_size)
-        self.replay = Replay(len(tasks), self.settings.replay, layout.observation_size, layout.action_size)
+        self.checkpoints = Checkpoints(work, [_REPLAY])
+        capacity, slots = Room.of(self.settings.replay, self.settings.steps, self.settings.episode_steps)
+        sizes, file = (layout.observation_size, layout.action_size), work / _REPLAY
+        self.replay = Replay(len(tasks), capacity, *sizes, slots=slots, file=file, is_new=self.checkpoints.is_new)
         self.envs = [MetaWorldEnv(task) for task in tasks]
         self.curve: Curve = []
         self.episode = self.steps = self.updates = 0
@@ -182,7 +188,6 @@ class _Run:
     def run(self) -> tuple[CareActor, Curve]:
         """Train to the end."""
         self._restore()
-        saved = time.monotonic()
         while self.updates < self.settings.updates:
             success, returns = self._episode()
             metrics = {"success": float(success.mean()), "episode_return": float(returns.mean())}
@@ -190,9 +195,8 @@ class _Run:
             if self.updates >= min(due, self.settings.updates):
                 metrics["scored_success"] = self._score()
             self.report.progress(self.steps, self.settings.steps, **metrics)
-            if time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+            if self.checkpoints.due or self.replay.overwrites(self.settings.episode_steps):
                 self._checkpoint()
-                saved = time.monotonic()
         return self.sac.trained_actor(), self.curve
 
     def _episode(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
@@ -265,22 +269,21 @@ class _Run:
     def _checkpoint(self) -> None:
         state: dict[str, Any] = {
             "sac": self.sac.state(),
-            "replay": self.replay.state(),
-            "added": self.replay.added,
             "curve": json.dumps(self.curve),
-            "counts": [self.episode, self.steps, self.updates],
+            "counts": [self.replay.added, self.episode, self.steps, self.updates],
             "generator": self.generator.get_state(),
             "rng": json.dumps(self.rng.bit_generator.state),
         }
-        save_checkpoint(self.work, state)
+        self.checkpoints.save(state, self.replay)
+        self.replay.saved()
 
     def _restore(self) -> None:
-        state = load_checkpoint(self.work)
+        state = self.checkpoints.load()
         if state is None:
             return
         self.sac.restore(state["sac"])
-        self.replay.restore(state["replay"], state["added"])
         self.curve = json.loads(state["curve"])
-        self.episode, self.steps, self.updates = state["counts"]
+        added, self.episode, self.steps, self.updates = state["counts"]
+        self.replay.restore(added)
         self.generator.set_state(state["generator"])
         self.rng.bit_generator.state = json.loads(state["rng"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 from hyprepro.collectors.base import Weights
@@ -87,6 +88,17 @@ class SACTraining(Component):
         250, "gradient steps between kept policies, counted from the end of the critics' head start", ge=1
     )
     agents_at_once: int = setting(24, "agents trained as one stack in one process", ge=1)
+
+    @property
+    def steps(self) -> int:
+        """Environment steps an agent in whole episodes, at most."""
+        wanted = self.first_steps + math.ceil(self.updates / self.updates_per_step)
+        return self.episode_steps * math.ceil(wanted / self.episode_steps)
+
+    @property
+    def kept_policies(self) -> int:
+        """Policies that are kept of each agent."""
+        return 1 + (self.updates - self.critic_updates) // self.checkpoint_every
 
 
 @component

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import field_validator, model_validator
 
 from hyprepro.artifacts import ArtifactCache, Stage
-from hyprepro.collectors.base import Collection
+from hyprepro.collectors.base import Collection, Estimate
 from hyprepro.collectors.collection import Agent, CloneSettings, Route, SACTraining, Selection
 from hyprepro.envs.metaworld import SEEN_TASKS, UNSEEN_TASKS, check_task
 from hyprepro.errors import UserError
@@ -42,11 +42,13 @@ class MetaWorldCollection(Collection):
             raise ValueError(f"{error.what}{near} There are {error.fix.removeprefix('choose of ')}") from None
 
     @model_validator(mode="after")
-    def _tasks_stand_once(self) -> MetaWorldCollection:
+    def _fits_together(self) -> MetaWorldCollection:
         tasks = self.seen_tasks + self.unseen_tasks
         twice = next((task for task in tasks if tasks.count(task) > 1), None)
         if twice:
             raise ValueError(f"{twice} stands twice among seen_tasks and unseen_tasks; a store holds a task once")
+        if self.training.critic_updates > self.training.updates:
+            raise ValueError("no policy would be kept: SACTraining.critic_updates are more than SACTraining.updates")
         return self
 
     def agents(self) -> tuple[Agent, ...]:
@@ -60,6 +62,12 @@ class MetaWorldCollection(Collection):
         from hyprepro.collectors.collect import stages_of
 
         return stages_of(self)
+
+    def estimate(self, todo: Sequence[Stage]) -> Estimate:
+        """By the stages' stated costs and by the sizes of what they keep."""
+        from hyprepro.collectors.needs import estimate
+
+        return estimate(self, todo)
 
     def write(self, cache: ArtifactCache, folder: Path, name: str) -> list[Path]:
         """NAME.policies.h5, NAME.trajectories.h5 and NAME.md."""

@@ -1,15 +1,34 @@
-"""The memory of a stack of agents."""
+"""The memory of a stack of agents, in the process or in a file that is also its checkpoint."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hyprepro.collectors.checkpoint import open_mapped
 from hyprepro.collectors.update import Batch
+
+
+class Room(NamedTuple):
+    """How many transitions an agent remembers, and for how many there is room.
+
+    What exceeds `capacity` is overwritten only after a checkpoint that does not need it any more. So a ring that has
+    come round is restored as it was then, without a copy of what is written over.
+    """
+
+    capacity: int
+    slots: int
+
+    @classmethod
+    def of(cls, remembered: int, steps: int, episode_steps: int) -> Room:
+        """For a run of so many steps with checkpoints between episodes; at most an eighth more, or four episodes."""
+        capacity = min(remembered, steps)
+        return cls(capacity, min(steps, capacity + max(capacity // 8, 4 * episode_steps)))
 
 
 class Replay:
@@ -20,7 +39,14 @@ class Replay:
         capacity: Transitions of each agent.
         observation_size: Numbers of an observation.
         action_size: Numbers of an action.
-        device: Where the memory lies.
+        device: Where they are drawn from.
+        slots: Room for this many, `capacity` or more; see `Room`.
+        file: Where they lie: on a CPU they are drawn from the mapped file, an accelerator has a copy of its own.
+        is_new: Make the file; else open the one that is there.
+
+    Attributes:
+        fields: Each field of all slots `[slots, A, ...]`, as views of the memory.
+        added: Transitions so far.
     """
 
     def __init__(
@@ -30,50 +56,82 @@ class Replay:
         observation_size: int,
         action_size: int,
         device: torch.device | str = "cpu",
+        slots: int | None = None,
+        file: Path | None = None,
+        is_new: bool = True,
     ) -> None:
-        def room(*shape: int) -> Tensor:
-            return torch.zeros((capacity, agents, *shape), device=device)
-
-        self.fields = {
-            "observations": room(observation_size),
-            "actions": room(action_size),
-            "rewards": room(),
-            "next_observations": room(observation_size),
-            "dones": room(),
-            "expert_actions": room(action_size),
-        }
-        self.capacity, self.agents = capacity, agents
-        self.added = 0
+        sizes = replay_sizes(observation_size, action_size)
+        self.capacity, self.agents, self.slots = capacity, agents, slots or capacity
+        shape = (self.slots, agents, sum(sizes.values()))
+        self._mapped = None if file is None else open_mapped(file, shape, is_new)
+        self._file = None if self._mapped is None else self._mapped.view(np.ndarray)
+        is_drawn_from_file = self._file is not None and torch.device(device).type == "cpu"
+        self._memory = torch.from_numpy(self._file) if is_drawn_from_file else torch.zeros(shape, device=device)
+        self._widths = list(sizes.values())
+        self.fields = self._split(self._memory)
+        self.added = self._saved = 0
+        self._oldest = torch.zeros((), dtype=torch.int64, device=device)
 
     def add(self, **transition: NDArray[np.floating[Any]]) -> None:
         """One transition of every agent: each field `[A, ...]`."""
-        at = self.added % self.capacity
-        for name, field in self.fields.items():
-            field[at].copy_(torch.from_numpy(np.asarray(transition[name], dtype=np.float32)))
-        self.added += 1
+        at = self.added % self.slots
+        parts = [np.asarray(transition[name], dtype=np.float32).reshape(self.agents, -1) for name in self.fields]
+        row = np.concatenate(parts, axis=1)
+        if self._file is not None:
+            self._file[at] = row
+        if self._file is None or self._memory.device.type != "cpu":
+            self._memory[at].copy_(torch.from_numpy(row))
+        self._count(self.added + 1)
 
     def sample(self, batch_size: int, rng: np.random.Generator) -> Batch:
         """Uniform transitions with replacement, independently for each agent."""
         rows = rng.integers(min(self.added, self.capacity), size=(self.agents, batch_size))
-        return self.rows(torch.from_numpy(rows).to(self.fields["rewards"].device))
+        return self.rows(torch.from_numpy(rows).to(self._memory.device))
 
     def rows(self, rows: Tensor) -> Batch:
-        """The transitions `[A, B]` of the given numbers: row `rows[a, b]` of agent a."""
+        """The transitions `[A, B]` of the given numbers modulo the capacity: row `rows[a, b]` of agent a."""
+        if self.slots > self.capacity:  # where a transition lies does not change which one is drawn
+            rows = (self._oldest + (rows - self._oldest) % self.capacity) % self.slots
         flat = (rows * self.agents + torch.arange(self.agents, device=rows.device)[:, None]).view(-1)
-        return Batch(
-            **{
-                name: field.view(-1, *field.shape[2:]).index_select(0, flat).view(*rows.shape, *field.shape[2:])
-                for name, field in self.fields.items()
-            }
-        )
+        found = self._memory.view(-1, self._memory.shape[2]).index_select(0, flat).view(*rows.shape, -1)
+        return Batch(**{name: part.contiguous() for name, part in self._split(found).items()})
 
-    def state(self) -> dict[str, Tensor]:
-        """The filled part, for a checkpoint."""
-        filled = min(self.added, self.capacity)
-        return {name: field[:filled] for name, field in self.fields.items()}
+    def overwrites(self, steps: int) -> bool:
+        """Whether the next `steps` transitions would overwrite some that the last checkpoint needs."""
+        return self.added + steps - self.slots > max(self._saved - self.capacity, 0)
 
-    def restore(self, state: dict[str, Tensor], added: int) -> None:
-        """Put a checkpoint's transitions back."""
-        for name, tensor in state.items():
-            self.fields[name][: len(tensor)] = tensor
+    def flush(self) -> None:
+        """Bring new transitions to the disk, if they lie in a file."""
+        if self._mapped is not None:
+            self._mapped.flush()
+
+    def saved(self) -> None:
+        """A checkpoint was written: what came before it is needed no more."""
+        self._saved = self.added
+
+    def restore(self, added: int) -> None:
+        """Take the file as it was when so many transitions had been added."""
+        if self._file is not None and self._memory.device.type != "cpu":
+            filled = min(added, self.slots)
+            self._memory[:filled].copy_(torch.from_numpy(self._file[:filled]))
+        self._count(added)
+        self.saved()
+
+    def _count(self, added: int) -> None:
         self.added = added
+        self._oldest.fill_(max(added - self.capacity, 0))
+
+    def _split(self, memory: Tensor) -> dict[str, Tensor]:
+        """Each field of transitions `[..., width]`, as views."""
+        parts = dict(zip(_FIELDS, torch.split(memory, self._widths, dim=-1), strict=True))
+        return {name: part.squeeze(-1) if name in _SCALARS else part for name, part in parts.items()}
+
+
+_SCALARS = ("rewards", "dones")
+_FIELDS = ("observations", "actions", "rewards", "next_observations", "dones", "expert_actions")
+
+
+def replay_sizes(observation_size: int, action_size: int) -> dict[str, int]:
+    """How many numbers each field of a transition has."""
+    sizes = (observation_size, action_size, 1, observation_size, 1, action_size)
+    return dict(zip(_FIELDS, sizes, strict=True))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,21 +10,21 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
 from hyprepro.artifacts import Report, Stage, device
-from hyprepro.collectors.checkpoint import load_checkpoint, save_checkpoint
+from hyprepro.collectors.checkpoint import PREFIX, Checkpoints, open_mapped, publish
 from hyprepro.collectors.clones import CloneExperts, Clones
 from hyprepro.collectors.collection import Agent, SACTraining, training_goal
 from hyprepro.collectors.learner import Learner
 from hyprepro.collectors.networks import Parameters, to_flat
+from hyprepro.collectors.replay import Room, replay_sizes
 from hyprepro.collectors.sac import Replay, StackedSAC
 from hyprepro.collectors.scripted import expert_action
 from hyprepro.collectors.stepping import Environments, environments
 from hyprepro.envs.metaworld import SEEN_TASKS, UNSEEN_TASKS
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
-SECONDS_BETWEEN_CHECKPOINTS = 60.0
+_POLICIES, _UPDATES, _REPLAY = "policies.npy", "updates.npy", "replay.npy"
 
 
 @dataclass(frozen=True)
@@ -60,22 +59,40 @@ class TrainSAC(Stage):
         """At about 250 agent-updates a second."""
         return len(self.agents) * self.training.updates / 250.0
 
+    @property
+    def room(self) -> Room:
+        """How many transitions an agent remembers, and for how many there is room."""
+        return Room.of(self.training.replay, self.training.steps, self.training.episode_steps)
+
+    @property
+    def replay_bytes(self) -> int:
+        """Of the transitions' file."""
+        layout = METAWORLD_LAYOUT
+        width = sum(replay_sizes(layout.observation_size, layout.action_size).values())
+        return 4 * self.room.slots * len(self.agents) * width
+
+    @property
+    def policies_bytes(self) -> int:
+        """Of the kept policies' file."""
+        return 4 * self.training.kept_policies * len(self.agents) * METAWORLD_LAYOUT.size
+
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Write policies.safetensors: `params` [checkpoints, agents, P] float32 and `updates` [checkpoints]."""
+        """Write policies.npy [checkpoints, agents, P] float32 and updates.npy [checkpoints]."""
         clones = self.clones.load(inputs["clones"])
         if self.training.trainer == "stable-baselines3":
             from hyprepro.collectors.reference import train_reference
 
             params, updates = train_reference(self, clones, report)
+            np.save(work / _POLICIES, params)
         else:
             with environments([task for task, _ in self.agents], device()) as envs:
-                params, updates = _Run(self, clones, envs, work, report).run()
-        save_file({"params": params, "updates": updates}, work / "policies.safetensors")
+                updates = _Run(self, clones, envs, work, report).run()
+            publish(work / f"{PREFIX}{_POLICIES}", work / _POLICIES)
+        np.save(work / _UPDATES, updates)
 
     def load(self, path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Flat parameters `[checkpoints, agents, P]`, and each checkpoint's number of updates."""
-        arrays = load_file(path / "policies.safetensors")
-        return arrays["params"], arrays["updates"]
+        """Flat parameters `[checkpoints, agents, P]`, mapped from their file, and each one's number of updates."""
+        return np.load(path / _POLICIES, mmap_mode="r"), np.load(path / _UPDATES)
 
 
 def start_actors(stage: TrainSAC, clones: Clones) -> Parameters | None:
@@ -94,42 +111,48 @@ def agent_seeds(stage: TrainSAC) -> list[int]:
 
 
 class _Run:
-    """Lockstep episodes and updates of one stack; a checkpoint at an episode's end holds the whole state."""
+    """Lockstep episodes and updates of one stack; transitions and kept policies are in files of their own.
+
+    A checkpoint at an episode's end holds the rest of the state, and how much of the files counts.
+    """
 
     def __init__(self, stage: TrainSAC, clones: Clones, envs: Environments, work: Path, report: Report) -> None:
         self.agents, self.settings, self.route = stage.agents, stage.training, stage.clones.route
-        self.normaliser, self.work, self.report = clones.normaliser, work, report
+        self.normaliser, self.report = clones.normaliser, report
         seeds = agent_seeds(stage)
         self.generator = torch.Generator().manual_seed(int(seeds[0]))
         self.rng = np.random.default_rng(int(seeds[1]))
         layout, count = METAWORLD_LAYOUT, len(self.agents)
         start = start_actors(stage, clones)
         self.sac = StackedSAC(self.settings.sac, layout, count, self.generator, start, device())
-        self.replay = Replay(count, self.settings.replay, layout.observation_size, layout.action_size, device())
+        self.checkpoints = Checkpoints(work, [f"{PREFIX}{name}" for name in (_POLICIES, _REPLAY)])
+        is_new, (capacity, slots) = self.checkpoints.is_new, stage.room
+        sizes, file = (layout.observation_size, layout.action_size), work / f"{PREFIX}{_REPLAY}"
+        self.replay = Replay(count, capacity, *sizes, device(), slots, file, is_new)
+        self.policies = open_mapped(
+            work / f"{PREFIX}{_POLICIES}", (self.settings.kept_policies, count, layout.size), is_new
+        )
         if self.sac.device.type != "cpu":
             self.generator = torch.Generator(self.sac.device).manual_seed(int(seeds[0]))
         self.learner = Learner(self.sac, self.replay, self.generator, self.rng)
         self.envs = envs
-        self.kept: list[NDArray[np.float32]] = []
-        self.episode = self.steps = self.updates = 0
+        self.kept = self.episode = self.steps = self.updates = 0
 
-    def run(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Train to the end; the policies at each kept number of updates."""
+    def run(self) -> NDArray[np.int64]:
+        """Train to the end; the number of updates of each policy in the file."""
         self._restore()
         if not self.kept and self.settings.critic_updates == 0:
             self._keep()  # the first kept policy is always the one that the actor starts from
-        saved = time.monotonic()
         while self.updates < self.settings.updates:
             success, returns = self._episode()
             self.report.progress(
                 self.updates, self.settings.updates, success=float(success.mean()), episode_return=float(returns.mean())
             )
-            if time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+            if self.checkpoints.due or self.replay.overwrites(self.settings.episode_steps):
                 self._checkpoint()
-                saved = time.monotonic()
+        self.policies.flush()
         first, every = self.settings.critic_updates, self.settings.checkpoint_every
-        updates = first + every * np.arange(len(self.kept), dtype=np.int64)
-        return np.stack(self.kept), updates
+        return first + every * np.arange(self.kept, dtype=np.int64)
 
     def _episode(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """One episode of every agent, with the updates that fall into it; success and return `[A]`."""
@@ -179,27 +202,25 @@ class _Run:
             self._keep()
 
     def _keep(self) -> None:
-        self.kept.append(to_flat(self.sac.actor, METAWORLD_LAYOUT, self.normaliser))
+        self.policies[self.kept] = to_flat(self.sac.actor, METAWORLD_LAYOUT, self.normaliser)
+        self.kept += 1
 
     def _checkpoint(self) -> None:
         state: dict[str, Any] = {
             "sac": self.sac.state(),
-            "replay": self.replay.state(),
-            "added": self.replay.added,
-            "kept": [torch.from_numpy(k) for k in self.kept],
-            "counts": [self.episode, self.steps, self.updates],
+            "counts": [self.replay.added, self.kept, self.episode, self.steps, self.updates],
             "generator": self.generator.get_state(),
             "rng": json.dumps(self.rng.bit_generator.state),
         }
-        save_checkpoint(self.work, state)
+        self.checkpoints.save(state, self.replay, self.policies)
+        self.replay.saved()
 
     def _restore(self) -> None:
-        state = load_checkpoint(self.work)
+        state = self.checkpoints.load()
         if state is None:
             return
         self.sac.restore(state["sac"])
-        self.replay.restore(state["replay"], state["added"])
-        self.kept = [k.numpy() for k in state["kept"]]
-        self.episode, self.steps, self.updates = state["counts"]
+        added, self.kept, self.episode, self.steps, self.updates = state["counts"]
+        self.replay.restore(added)
         self.generator.set_state(state["generator"])
         self.rng.bit_generator.state = json.loads(state["rng"])

@@ -30,6 +30,7 @@ _OF_ALL = (
     "sawyer_observation_space",
 )
 _OF_A_TASK = ("_get_pos_objects", "_get_quat_objects", "_target_site_config", "evaluate_state", "compute_reward")
+_OF_REWARDS = ("tolerance", "_sigmoids")
 
 CHECKED: dict[str, str] = {
     "MujocoEnv._step_mujoco_simulation": "04a7e4f3d9267071",
@@ -129,6 +130,8 @@ CHECKED: dict[str, str] = {
     "SawyerXYZEnv.sawyer_observation_space": "6a3a752844282f3e",
     "SawyerXYZEnv.set_xyz_action": "0fc19d095c6b3c24",
     "SawyerXYZEnv.step": "42574d779e01d276",
+    "reward_utils._sigmoids": "beccb2487a844485",
+    "reward_utils.tolerance": "6a4d52642ce136a8",
 }
 """Digest of the source by qualified name, of metaworld 3.1.1 and of gymnasium 1.1.0 to 1.4.0, which agree."""
 
@@ -141,8 +144,10 @@ def unlike(env_class: type, task: str) -> tuple[str, ...]:
 
 def methods(env_class: type, task: str) -> dict[str, str]:
     """Digests of the methods that the stepper replaces for a task; "" where there is no source to read."""
+    from metaworld.utils import reward_utils
+
     names = _OF_ALL + (_OF_A_TASK if task in TASK_PARTS else ())
-    found: dict[str, str] = {}
+    found = {f"reward_utils.{name}": _digest(getattr(reward_utils, name)) for name in _OF_REWARDS}
     for name in names:
         for function in _functions(inspect.getattr_static(env_class, name)):
             found[function.__qualname__] = _digest(function)

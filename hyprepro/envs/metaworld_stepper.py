@@ -2,8 +2,8 @@
 
 The same numbers go through the same operations in the same order; only the way to them is shorter: views of the
 simulator's arrays are kept instead of looked up by name, a quaternion is computed again only when its matrix changed,
-and the success flag and the reward are computed for those who ask. `tests/envs/test_metaworld_stepper.py` and
-`nox -s stepper` hold it against metaworld.
+and the success flag and the reward (`metaworld_rewards`) are computed for those who ask.
+`tests/envs/test_metaworld_stepper.py` and `nox -s stepper` hold it against metaworld.
 
 What is left out, since nothing can see it: `mj_rnePostConstraint` (its contact forces are read by no observation,
 reward or sensor of these models), and moving the target's site between `mj_step` and `mj_forward`, which puts every
@@ -22,6 +22,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from hyprepro.envs.metaworld_rewards import evaluation
 from hyprepro.envs.metaworld_tasks import TASK_PARTS, Place, Success, TaskParts, Turn
 from hyprepro.envs.rotations import quaternion
 
@@ -55,18 +56,19 @@ class MetaWorldStepper:
         self._space = env.sawyer_observation_space
         self._shown = np.zeros(39)
         self._frame, self._before, self._goal = self._shown[:18], self._shown[18:36], self._shown[36:]
-        self._clipped = np.zeros(39)
+        self._raised = np.zeros(39)
         parts = TASK_PARTS.get(task)
         self._observe = self._see_anything if parts is None else _observer(env, parts, self._frame)
+        self._evaluate = evaluation(env, None if parts is None else self._frame[4:7])
         known = parts is not None and env.reward_function_version == "v2"
-        self._succeeds = _judge(env, parts.success, self._clipped[4:7]) if parts is not None and known else None
+        self._succeeds = _judge(env, parts.success, self._frame[4:7]) if parts is not None and known else None
 
     def step(self, action: NDArray[Any]) -> tuple[Array, float, bool]:
         """One control step: observation `[39]`, reward and success flag, all metaworld's."""
         if not self._moves(action):
             return _by_metaworld(self._env, action)
         observation = self._observation()
-        reward, info = self._env.evaluate_state(self._clipped, action)
+        reward, info = self._evaluate(observation, action)
         return observation, float(reward), bool(info["success"])
 
     def advance(self, action: NDArray[Any]) -> tuple[Array, bool]:
@@ -111,8 +113,8 @@ class MetaWorldStepper:
         return True
 
     def _observation(self) -> Array:
-        """The observation, a copy; `_clipped` holds it too."""
-        env, frame, clipped, space = self._env, self._frame, self._clipped, self._space
+        """The observation, the caller's own. What it says of the object is not clipped, so the frame holds it too."""
+        env, frame, raised, space = self._env, self._frame, self._raised, self._space
         frame[:3] = self._hand
         apart = self._right_claw - self._left_claw
         frame[3] = _within(math.sqrt(apart.dot(apart)) / 0.1, 0.0, 1.0)
@@ -120,10 +122,10 @@ class MetaWorldStepper:
         self._before[:] = env._prev_obs
         self._goal[:] = 0.0 if env._partially_observable else env._target_pos
         env._prev_obs = frame.copy()
-        np.maximum(self._shown, space.low, out=clipped)
-        np.minimum(clipped, space.high, out=clipped)
-        env._last_stable_obs = observation = clipped.copy()
-        return observation.copy()
+        np.maximum(self._shown, space.low, out=raised)
+        env._last_stable_obs = stable = np.minimum(raised, space.high)
+        observation: Array = stable.copy()
+        return observation
 
     def _see_anything(self) -> None:
         """Positions and quaternions of one object or two, by metaworld's own methods."""

@@ -6,9 +6,9 @@ installed, metaworld's own step is used, and said to be.
 
 from __future__ import annotations
 
+import multiprocessing
 import warnings
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -49,8 +49,8 @@ class OwnStepper:
 def make_stepper(env: Any, task: str, wanted: StepperName) -> Stepper:
     """What steps a metaworld environment of a task; warns where the fast stepper is wanted and refused."""
     refusal = fast_refusal(type(env), task) if wanted == "fast" else ""
-    if refusal:
-        _warn(refusal)
+    if refusal and multiprocessing.parent_process() is None:  # of evaluations in workers, the result tells
+        _warn_once(refusal)
     if wanted == "metaworld" or refusal:
         return OwnStepper(env)
     from hyprepro.envs.metaworld_stepper import MetaWorldStepper
@@ -80,6 +80,12 @@ def stepper_in_use(wanted: StepperName = "fast", tasks: Sequence[str] = tuple(TA
     return wanted
 
 
-@cache
-def _warn(text: str) -> None:
-    warnings.warn(text, RuntimeWarning, stacklevel=3)
+_warned = False
+
+
+def _warn_once(text: str) -> None:
+    """Once a process, however many tasks and environments it has."""
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(text, RuntimeWarning, stacklevel=3)

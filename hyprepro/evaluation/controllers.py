@@ -111,6 +111,7 @@ class _PolicySession:
         }
         self._first, self._second = (_ACTIVATIONS[name] for name in layout.activations)
         self._h1, self._h2 = (np.zeros((slots, layout.hidden, 1), dtype=np.float32) for _ in range(2))
+        self._bias1, self._bias2 = (self._stack[f"linear{i}.bias"][:, :, None] for i in (1, 2))
 
     def assign(self, slot: int, row: int) -> None:
         for name, stacked in self._stack.items():
@@ -119,10 +120,10 @@ class _PolicySession:
     def act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
         stack, h1, h2 = self._stack, self._h1, self._h2
         np.matmul(stack["linear1.weight"], observations[:, :, None], out=h1)
-        h1 += stack["linear1.bias"][:, :, None]
+        h1 += self._bias1
         self._first(h1)
         np.matmul(stack["linear2.weight"], h1, out=h2)
-        h2 += stack["linear2.bias"][:, :, None]
+        h2 += self._bias2
         self._second(h2)
         mean: NDArray[np.float32] = np.matmul(stack["mean.weight"], h2)[:, :, 0]
         mean += stack["mean.bias"]

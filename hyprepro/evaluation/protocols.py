@@ -6,7 +6,9 @@ Success is the success flag true at any step of a 500-step episode of the determ
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
+
+from pydantic import Field
 
 from hyprepro.envs.metaworld import Goal
 from hyprepro.evaluation import goals
@@ -42,7 +44,7 @@ class PaperProtocol(Protocol):
 
     label: ClassVar[str] = "paper"
 
-    env_seeds: tuple[int, ...] = setting(
+    env_seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = setting(
         (720, 920), "Environment seeds; each freezes one goal.", source="Make-An-Agent", min_length=1
     )
 

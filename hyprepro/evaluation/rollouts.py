@@ -79,14 +79,15 @@ class _Run:
         active = [slot for slot in range(len(self._environments)) if self._begin(slot)]
         while active:
             actions = self._session.act(self._observations)
-            finite = [bool(row.all()) for row in np.isfinite(actions)]
+            are_finite = np.isfinite(actions)
+            all_finite = bool(are_finite.all())
             ended = []
             for slot in active:
-                success = False
-                if finite[slot]:
+                success, finite = False, all_finite or bool(are_finite[slot].all())
+                if finite:
                     self._observations[slot], success = self._environments[slot].advance(actions[slot])
                     self._steps[slot] += 1
-                if success or not finite[slot] or self._steps[slot] == self._horizon:
+                if success or not finite or self._steps[slot] == self._horizon:
                     outcomes[self._episodes[slot]] = Outcome(success, self._steps[slot])
                     ended.append(slot)
             for slot in ended:

@@ -1,4 +1,4 @@
-"""The evaluation stage: one method, one seed, one task; it writes `records.csv`."""
+"""The evaluation stage: one method, one seed, one task; it writes `records.csv`, and `stepper.txt`: what stepped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.artifacts import Report, Stage, StoreFile
-from hyprepro.envs.steppers import StepperName
+from hyprepro.envs.steppers import StepperName, stepper_in_use
 from hyprepro.errors import UserError
 from hyprepro.evaluation.protocols import Protocol, Trial, ValidationProtocol
 from hyprepro.evaluation.records import Record, read_records, write_records
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hyprepro.evaluation.controllers import Controllers, Deployable
 
 RECORDS = "records.csv"
+STEPPER = "stepper.txt"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Rollouts(Stage):
         prompt_split: Which prompts: "test", or "validation" to choose settings by.
         policies: The policy store.
         trajectories: The trajectory store.
-        stepper: What steps the environments.
+        stepper: What shall step the environments.
     """
 
     kind: ClassVar[str] = "rollouts"
@@ -111,10 +112,15 @@ class Rollouts(Stage):
             for trial, outcome in zip(trials, outcomes, strict=True)
         ]  # fmt: skip
         write_records(work / RECORDS, records)
+        (work / STEPPER).write_text(stepper_in_use(self.stepper, (self.task,)), encoding="utf-8")
 
     def load(self, path: Path) -> list[Record]:
         """The records of a finished evaluation."""
         return read_records(path / RECORDS)
+
+    def stepped_by(self, path: Path) -> str:
+        """What stepped the environments of a finished evaluation: "fast", or "metaworld" if asked for or refused."""
+        return (path / STEPPER).read_text(encoding="utf-8")
 
     def _trials(self, policies: int) -> list[Trial]:
         return [trial for protocol in self.protocols for trial in protocol.trials(self.task, policies)]
@@ -131,7 +137,7 @@ class Rollouts(Stage):
                 f"The store has {len(prompts)} {self.prompt_split} prompts of {self.task}, "
                 f"and {self.prompts} are asked for.",
                 where=self.trajectories.path,
-                fix=f"bind the recipe's prompts_per_task to at most {len(prompts)}",
+                fix=f"-b Recipe.prompts_per_task={len(prompts)}",
             )
         trained = None if self.trained is None else self.trained.load(inputs["trained"])
         return self.method.deploy(trained, data, prompts, self.seed)

@@ -31,7 +31,7 @@ class PromptedTransformer(Trained):
 
     slot = "transformer"
 
-    context: Width = setting(20, "steps of the episode that the network sees (K)", source=_DT)
+    context: int = setting(20, "steps of the episode that the network sees (K)", source=_DT, ge=2, le=16_384)
     width: Width = setting(128, "width of the tokens", source=_DT)
     layers: Width = setting(3, "transformer blocks", source=_DT)
     heads: Width = setting(1, "attention heads a block; must divide the width", source=_DT)

@@ -11,12 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hyprepro.policies.stacked_fit import StackedFit
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hyprepro.policies.layout import PolicyLayout
     from hyprepro.stores.prompts import Prompts
 
+PROMPTS_AT_ONCE, STEPS_AT_ONCE = 16, 10
+"""So many prompts' fits take so many steps before the next ones do: their weights then stay in the processor's cache.
+The noise of a step is drawn for all prompts, so it is kept for so many steps."""
 FRAME = 18
 """Numbers of one frame: an observation is the current frame, the previous one and the goal."""
 Weights = dict[str, Tensor]
@@ -96,16 +101,19 @@ def fit(
         weight_decay: Adam's decoupled weight decay.
         pull: Weight of the squared distance to the weights at the start, summed over all weights of a network.
     """
-    start = {name: value.detach().clone() for name, value in weights.items()}
-    fitted = {name: value.clone().requires_grad_() for name, value in start.items()}
-    optimiser = torch.optim.AdamW(fitted.values(), lr=learning_rate, weight_decay=weight_decay, fused=True)
-    for _ in range(steps):
-        noise = input_noise * torch.randn(observations.shape, generator=draws) if input_noise else 0.0
-        error = (forward(layout, fitted, observations + noise) - actions).square()
-        loss = error.mean(dim=(1, 2)).sum()  # the sum over prompts: each network gets its own gradient only
-        if pull:
-            loss = loss + pull * sum(((fitted[name] - start[name]).square().sum() for name in start), torch.zeros(()))
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        optimiser.zero_grad()
-    return {name: value.detach() for name, value in fitted.items()}
+    rows = [slice(first, first + PROMPTS_AT_ONCE) for first in range(0, len(observations), PROMPTS_AT_ONCE)]
+    parts = []
+    for some in rows:
+        begun = {name: value[some] for name, value in weights.items()}
+        parts.append(StackedFit(layout, begun, actions[some], learning_rate, weight_decay, pull))
+    for first in range(0, steps, STEPS_AT_ONCE):
+        count = min(STEPS_AT_ONCE, steps - first)
+        noisy = [_noisy(observations, input_noise, draws) for _ in range(count)]
+        for some, part in zip(rows, parts, strict=True):
+            for each in noisy:
+                part.step(each[some])
+    return {name: torch.cat([part.weights[name] for part in parts]) for name in weights}
+
+
+def _noisy(observations: Tensor, deviation: float, draws: torch.Generator) -> Tensor:
+    return observations + deviation * torch.randn(observations.shape, generator=draws) if deviation else observations

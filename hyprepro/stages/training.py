@@ -8,8 +8,8 @@ would have followed.
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from hyprepro import artifacts
-from hyprepro.artifacts import Report
+from hyprepro.artifacts import Report, write_atomically
 
 CHECKPOINT = "checkpoint.pt"
 SIZES = "sizes.json"
@@ -171,9 +171,9 @@ class _Checkpoint:
             "random": torch.get_rng_state(),
             "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
-        partial = self._path.with_name(self._path.name + ".partial")
-        torch.save(state, partial)
-        os.replace(partial, self._path)
+        content = io.BytesIO()
+        torch.save(state, content)  # not to the file: of a full disk it would only say that its own writer is confused
+        write_atomically(self._path, content.getvalue())
         now = time.monotonic()
         self._next = now + max(SECONDS_BETWEEN_CHECKPOINTS, (now - started) / LARGEST_SHARE)
 

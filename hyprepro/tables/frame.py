@@ -1,7 +1,8 @@
 """What every report says above its numbers, whatever it reports, and the line that closes it on a terminal.
 
-Above: that the numbers of a miniature mean nothing, and every value that differs from the shipped recipe. Below: what a
-whole run costs. All follow from the result's own provenance, so no kind of table or figure can leave them out.
+Above: that the numbers of a miniature mean nothing, and every value that differs from the shipped recipe. Below: what
+stepped Meta-World if that is not what was asked for, and what a whole run costs. All follow from the result's own
+provenance, so no kind of table or figure can leave them out.
 """
 
 from __future__ import annotations
@@ -26,8 +27,18 @@ def framed(text: str, result: Mapping[str, Any]) -> str:
     """A report with what must stand above its numbers, under its headline, and below them what they cost."""
     found = [quote(banner) for banner in [miniature(result)] if banner] + departed(result)
     headline, _, rest = text.partition("\n\n")
-    cost = whole_cost(result["provenance"])
-    return "\n\n".join([headline, *found, rest.rstrip("\n"), *([paragraph(cost)] if cost else [])]) + "\n"
+    below = [paragraph(note) for note in (refused(result["provenance"]), whole_cost(result["provenance"])) if note]
+    return "\n\n".join([headline, *found, rest.rstrip("\n"), *below]) + "\n"
+
+
+def refused(provenance: Mapping[str, Any]) -> str:
+    """That the fast stepper was asked for and metaworld's own ran; empty otherwise."""
+    if provenance.get("config", {}).get("stepper") != "fast" or provenance.get("stepper") != "metaworld":
+        return ""
+    return (
+        "Stepper: metaworld's own env.step ran, since the metaworld here is not the one that the fast stepper was "
+        "checked against. The numbers are metaworld's either way; only the time differs."
+    )
 
 
 def whole_cost(provenance: Mapping[str, Any]) -> str:
@@ -136,7 +147,8 @@ def closing(result: Mapping[str, Any]) -> list[str]:
     if departure is not None and departure.shipped and departure.changes:
         names = ", ".join(dict.fromkeys(name for change in departure.changes for name in change.settings))
         lines.append(f"Not the shipped recipe: {names} (values and places stand at the top of the table).")
-    return lines + headline(result)
+    note = refused(result["provenance"])
+    return lines + ([note] if note else []) + headline(result)
 
 
 def headline(result: Mapping[str, Any]) -> list[str]:

@@ -178,7 +178,7 @@ def _checked(velocities: tuple[float, ...], grid: tuple[float, ...], tested: tup
         raise UserError(
             "A training set needs at least two velocities, each once.",
             where=f"{_KIND}.training",
-            fix=f"-b '{_KIND}.training=(0.6, 1.2, 1.8)', for instance",
+            fix=f"-b '{_KIND}.training=(0.75, 1.5, 2.25)', for instance",
         )
     return velocities
 

@@ -10,8 +10,8 @@ import pytest
 
 
 def advised(words: str) -> list[str]:
-    """The command in a panel, from its name to the end."""
-    return shlex.split(words[words.index("hyprepro run") :].rstrip("╯╰─ "))[1:]
+    """The command in a panel that makes a result, from its name to what comes after it."""
+    return shlex.split(words[words.index("hyprepro run") :].partition(";")[0].rstrip("╯╰─ "))[1:]
 
 
 @pytest.mark.parametrize("command", ["check", "figure"])
@@ -22,6 +22,7 @@ def test_a_missing_result_is_made_by_the_same_recipe_with_the_same_flags(
     flags = ["--scale", "smoke", "--variant", "released"]
     words = hyprepro(command, "table2", *flags).assert_one_panel().words
     assert advised(words) == ["run", "table2", *flags]
+    assert "; hyprepro adopt runs/table2/smoke-released" in words
     assert hyprepro(*advised(words), "--dry-run").code == 0
 
 

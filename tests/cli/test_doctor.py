@@ -61,9 +61,9 @@ def test_a_build_for_cpus_counts_as_the_tested_version(installed: dict[str, str 
 def test_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
     assert {finding.status for finding in doctor.check_writing()} == {"ok"}
-    (tmp_path / "results").write_text("a file in the way")
-    results, cache = doctor.check_writing()
-    assert (results.status, cache.status) == ("failure", "ok")
+    (tmp_path / "runs").write_text("a file in the way")
+    runs, cache = doctor.check_writing()
+    assert (runs.status, cache.status) == ("failure", "ok")
 
 
 def test_few_processors_and_little_disk(monkeypatch: pytest.MonkeyPatch) -> None:

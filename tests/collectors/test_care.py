@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import signal
@@ -15,7 +16,7 @@ import torch
 from pydantic import ValidationError
 
 from hyprepro.artifacts import ArtifactCache
-from hyprepro.collectors import care_training
+from hyprepro.collectors import checkpoint
 from hyprepro.collectors.care import CareNetwork, CareTraining
 from hyprepro.collectors.care_sac import CareSAC
 from hyprepro.collectors.care_training import TrainCare
@@ -35,7 +36,7 @@ TRAINING = CareTraining(
     updates_per_step=1.0,
     first_steps=20,
     episode_steps=10,
-    replay=200,
+    replay=30,  # comes round
     score_every=20,
     score_goals=1,
 )
@@ -136,7 +137,7 @@ def test_a_task_without_a_description_is_refused(tiny_stores: TinyStores, tmp_pa
 
 
 def _run(stores: TinyStores, folder: Path) -> None:
-    care_training.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+    checkpoint.SECONDS_BETWEEN_CHECKPOINTS, checkpoint.LARGEST_SHARE = 0.0, math.inf
     make(stage_of(stores), ArtifactCache(folder))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from hyprepro.artifacts import ArtifactCache, Report
 from hyprepro.cli import app
-from hyprepro.collectors import training
+from hyprepro.collectors import checkpoint
 from hyprepro.collectors.clones import CloneExperts
 from hyprepro.collectors.collect import stages_of
 from hyprepro.collectors.collection import (
@@ -128,7 +129,8 @@ def assert_nothing_is_lost_when_writing_fails(arguments: list[str], out: Path, m
 def test_an_interrupted_run_of_sac_gives_the_same_policies(cache, tmp_path, monkeypatch):
     stage = TrainSAC(CLONES, TRAINING, ("reach", "reach"), (0, 1))
     whole, updates = trained(stage, cache, tmp_path / "whole")
-    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(checkpoint, "LARGEST_SHARE", math.inf)
 
     class Stop(Report):
         """Dies after the second episode, as a killed process would: without a chance to save."""

@@ -12,7 +12,7 @@ import torch
 from hyprepro.collectors.collection import SACSettings, SACTraining
 from hyprepro.collectors.networks import actor_forward
 from hyprepro.collectors.reference import actor_of, load_actor, reference_sac
-from hyprepro.collectors.sac import Batch, Replay, StackedSAC
+from hyprepro.collectors.sac import Batch, StackedSAC
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
 AGENTS, BATCH = 3, 16
@@ -173,24 +173,3 @@ def test_the_cloning_term_pulls_the_mean_to_the_expert():
     for _ in range(20):
         sac.update(batch, noise, next_noise)
     assert distance() < 0.97 * before
-
-
-def test_replay_keeps_the_latest_and_survives_a_checkpoint():
-    replay = Replay(2, 4, 3, 1)
-    for i in range(6):
-        replay.add(
-            observations=np.full((2, 3), i),
-            actions=np.zeros((2, 1)),
-            rewards=np.full(2, i),
-            next_observations=np.full((2, 3), i + 1),
-            dones=np.zeros(2),
-            expert_actions=np.zeros((2, 1)),
-        )
-    rewards = replay.sample(200, np.random.default_rng(0)).rewards
-    assert rewards.shape == (2, 200)
-    assert set(rewards.flatten().tolist()) == {2.0, 3.0, 4.0, 5.0}
-    other = Replay(2, 4, 3, 1)
-    other.restore(replay.state(), replay.added)
-    torch.testing.assert_close(
-        other.sample(50, np.random.default_rng(1)).rewards, replay.sample(50, np.random.default_rng(1)).rewards
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,52 +12,53 @@ import pytest
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from numpy.typing import NDArray
 
-from hyprepro.envs.metaworld import SEEN_TASKS, UNSEEN_TASKS, Goal, MetaWorldEnv, scripted_action
-from hyprepro.envs.metaworld_stepper import MetaWorldStepper
-from hyprepro.envs.steppers import fast_refusal, stepper_in_use
+from hyprepro.envs import steppers
+from hyprepro.envs.metaworld import Goal, MetaWorldEnv, scripted_action
+from hyprepro.envs.steppers import OwnStepper, fast_refusal, stepper_in_use
+from tests.envs.agreement import OTHER_TASKS, TASKS, Difference, Episode, compare, main, state
 
 pytestmark = pytest.mark.sim
 
-TASKS = SEEN_TASKS + UNSEEN_TASKS
-OTHER_TASKS = tuple(sorted(name.removesuffix("-v3") for name in ALL_V3_ENVIRONMENTS if name[:-3] not in TASKS))
-_STATE = ("qpos", "qvel", "ctrl", "mocap_pos", "mocap_quat", "qacc_warmstart", "xpos", "site_xpos")
-
-
-def same_state(first: Any, second: Any) -> bool:
-    """Whether two of metaworld's environments are at the same point of an episode."""
-    arrays = all(getattr(first.data, name).tobytes() == getattr(second.data, name).tobytes() for name in _STATE)
-    frames = first._prev_obs.tobytes() == second._prev_obs.tobytes()
-    last = np.array_equal(first._last_stable_obs, second._last_stable_obs)
-    return arrays and frames and last and first.curr_path_length == second.curr_path_length
-
-
-def acts(task: str, kind: str, rng: np.random.Generator) -> Any:
-    """What acts: chance (also beyond the limits), metaworld's scripted expert, or that with noise in 64 bits."""
-    if kind == "random":
-        return lambda observation: rng.uniform(-1.3, 1.3, 4).astype(np.float32)
-    if kind == "scripted":
-        return lambda observation: scripted_action(task, observation)
-    return lambda observation: scripted_action(task, observation) + 0.3 * rng.standard_normal(4)
+SHARE = (
+    Episode("stored", Goal("paper", 720), "sometimes"),
+    Episode("scripted", Goal("fresh", 11), "always"),
+    Episode("noisy", Goal("paper", 920), "sometimes"),
+    Episode("random", Goal("fresh", 12), "never"),
+)
+"""A small share of `nox -s stepper`."""
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_number_of_every_step_is_metaworlds(task: str) -> None:
-    fast, own = MetaWorldEnv(task), MetaWorldEnv(task, stepper="metaworld")
-    rng = np.random.default_rng(7)
-    for kind, goal in (("random", Goal("paper", 720)), ("scripted", Goal("fresh", 11)), ("noisy", Goal("paper", 920))):
-        observation, act = own.reset(goal), acts(task, kind, rng)
-        assert fast.reset(goal).tobytes() == observation.tobytes()
-        for number in range(90):
-            action = act(observation)
-            observation, reward, success = own.step(action)
-            if number % 3:
-                got, flag = fast.advance(action)
-            else:
-                got, paid, flag = fast.step(action)
-                assert paid == reward
-            assert got.tobytes() == observation.tobytes()
-            assert flag == success
-            assert same_state(fast._env, own._env)
+    compare(task, SHARE, steps=60)
+
+
+@pytest.mark.parametrize("task", OTHER_TASKS[::4])
+def test_the_other_tasks_of_metaworld_are_stepped_alike(task: str) -> None:
+    compare(task, SHARE[2:], steps=40)
+
+
+class _Off(OwnStepper):
+    """Differs in the last digit of one reward."""
+
+    steps = 0
+
+    def step(self, action: NDArray[Any]) -> tuple[NDArray[np.float64], float, bool]:
+        self.steps += 1
+        observation, reward, success = super().step(action)
+        return observation, float(np.nextafter(reward, np.inf)) if self.steps == 7 else reward, success
+
+
+def test_a_difference_is_named_by_task_goal_step_and_field() -> None:
+    with pytest.raises(Difference, match=r"reach fresh-11 \(scripted actions\) step 7: reward is .*, metaworld's"):
+        compare("reach", SHARE[1:2], steps=20, make=lambda env, task: _Off(env))
+
+
+def test_the_check_ends_with_how_many_steps_were_equal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["door-lock", "--steps", "500"]) == 0
+    printed = capsys.readouterr().out
+    assert "door-lock: 500 steps equal" in printed
+    assert "1 tasks, 500 steps: every number is metaworld's" in printed
 
 
 def test_every_task_is_solved_by_some_episode_above_or_here() -> None:
@@ -68,28 +70,6 @@ def test_every_task_is_solved_by_some_episode_above_or_here() -> None:
             observation, success = env.advance(scripted_action(task, observation))
             solved |= success
         assert solved
-
-
-@pytest.mark.parametrize("task", OTHER_TASKS[::4])
-def test_the_other_tasks_of_metaworld_are_stepped_alike(task: str) -> None:
-    pair = []
-    for _ in range(2):
-        env = ALL_V3_ENVIRONMENTS[f"{task}-v3"]()
-        env._partially_observable, env._set_task_called, env._freeze_rand_vec = False, True, False
-        env.__dict__.pop("sawyer_observation_space", None)
-        env.seeded_rand_vec = True
-        env.seed(3)
-        env.reset()
-        pair.append(env)
-    own, other = pair
-    stepper, rng = MetaWorldStepper(other, task), np.random.default_rng(0)
-    for _ in range(40):
-        action = rng.uniform(-1, 1, 4).astype(np.float32)
-        observation, reward, _, _, info = own.step(action)
-        got, paid, flag = stepper.step(action)
-        assert got.tobytes() == observation.tobytes()
-        assert (paid, flag) == (float(reward), bool(info["success"]))
-        assert same_state(own, other)
 
 
 def test_a_returned_observation_is_the_callers() -> None:
@@ -110,7 +90,7 @@ def test_actions_of_other_kinds_are_metaworlds_to_take(action: Any) -> None:
     for env in (fast, own):
         env.reset(Goal("fresh", 1))
     assert fast.advance(action)[0].tobytes() == own.advance(action)[0].tobytes()
-    assert same_state(fast._env, own._env)
+    assert state(fast._env) == state(own._env)
 
 
 def test_errors_are_metaworlds() -> None:
@@ -153,14 +133,22 @@ def changed_reach(monkeypatch: pytest.MonkeyPatch) -> type:
             return reward, {**info, "success": 1.0}
 
     monkeypatch.setitem(ALL_V3_ENVIRONMENTS, "reach-v3", Reach)
+    monkeypatch.setattr(steppers, "_warned", False)
     return Reach
 
 
-def test_another_metaworld_is_stepped_by_its_own_step_and_said_so(changed_reach: type) -> None:
+def test_another_metaworld_is_stepped_by_its_own_step_and_said_so(
+    changed_reach: type, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.warns(RuntimeWarning, match=r"evaluate_state: not the code .* reach uses metaworld's own step"):
         env = MetaWorldEnv("reach")
     env.reset(Goal("fresh", 1))
     assert env.advance(np.zeros(4, dtype=np.float32))[1]  # the changed success
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MetaWorldEnv("reach")  # said once a process
+    assert main(["reach", "--steps", "500"]) == 1
+    assert "reach uses metaworld's own step" in capsys.readouterr().out
     assert stepper_in_use() == "metaworld"
     assert stepper_in_use(tasks=("door-open",)) == "fast"
     assert "\n" not in fast_refusal(changed_reach, "reach")

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from hyprepro.artifacts import ArtifactCache
+from hyprepro.envs.steppers import StepperName
 from hyprepro.errors import UserError
 from hyprepro.evaluation.protocols import PaperProtocol, StrictProtocol
 from hyprepro.evaluation.stage import Rollouts
 from hyprepro.methods.expert import Expert
+from hyprepro.pipeline import stepper_used
 from tests.conftest import TinyStores
 
 PROTOCOLS = (PaperProtocol(env_seeds=(720,)), StrictProtocol())
@@ -33,6 +35,16 @@ def test_a_rollout_stage_writes_one_record_a_trial(tiny_stores: TinyStores, tmp_
     again = ArtifactCache(tmp_path / "second")
     again.make(stage)
     assert again.manifest(stage)["digest"] == cache.manifest(stage)["digest"]
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("stepper", ["fast", "metaworld"])
+def test_an_evaluation_tells_what_stepped_it(stepper: StepperName, tiny_stores: TinyStores, tmp_path: Path) -> None:
+    stage = dataclasses.replace(expert_rollouts(tiny_stores, prompts=1), stepper=stepper, protocols=PROTOCOLS[:1])
+    cache = ArtifactCache(tmp_path)
+    assert stage.stepped_by(cache.make(stage)) == stepper
+    assert stepper_used([stage], cache) == {"stepper": stepper}
+    assert stepper_used([], cache) == {}
 
 
 def test_more_prompts_than_there_are_is_a_mistake(tiny_stores: TinyStores, tmp_path: Path) -> None:

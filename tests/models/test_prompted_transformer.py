@@ -76,6 +76,24 @@ def test_an_action_depends_bit_for_bit_on_its_own_episode_alone(network: Prompte
         assert np.array_equal(crowd.act(each)[1], wanted[step])
 
 
+def test_what_was_not_finite_is_forgotten_with_its_episode(network: PromptedNetwork, prompts: Window) -> None:
+    observations = observed(2 * MEMORY, 2)
+    fresh, used = (TransformerControllers(network, prompts, MEMORY).session(2) for _ in range(2))
+    for slot in range(2):
+        used.assign(slot, 2)
+    for each in observations:
+        broken = each.copy()
+        broken[1] = np.nan
+        found = used.act(broken)
+        assert np.isfinite(found[0]).all()
+        assert not np.isfinite(found[1]).any()
+    for session in (fresh, used):
+        for slot in range(2):
+            session.assign(slot, slot)
+    for each in observations:
+        assert np.array_equal(fresh.act(each), used.act(each))
+
+
 def test_the_prompt_and_the_past_matter(network: PromptedNetwork, prompts: Window) -> None:
     observations = observed(3, 3)
     observations[:, 1:] = observations[:, :1]

@@ -63,6 +63,7 @@ def test_the_advised_number_of_heads_is_accepted() -> None:
         "HypLatent.betas=(-0.1, 0.9)",
         "ContrastiveEmbedding.betas=(2.0, 3.0)",
         "HypLatent.learning_rate=1e999",
+        "PaperProtocol.env_seeds=(720, -1)",
         "HypFormer.lambda_sim=1e999",
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -72,6 +73,20 @@ def test_a_killed_training_ends_with_the_same_weights_and_metrics(tmp_path: Path
     resumed = train(ToyJob, STEPS, tmp_path / "b", Report(tmp_path / "b/metrics.jsonl"), seed=1)
     assert all(torch.equal(a, b) for a, b in zip(digest(whole), digest(resumed), strict=True))
     assert read_metrics(tmp_path / "a/metrics.jsonl") == read_metrics(tmp_path / "b/metrics.jsonl")
+
+
+@pytest.mark.usefixtures("checkpoint_always")
+def test_a_full_disk_is_told_as_one_and_loses_nothing(tmp_path: Path) -> None:
+    whole = train(ToyJob, STEPS, tmp_path, Report(), seed=1)
+    (tmp_path / f".checkpoint.pt.{os.getpid()}.partial").symlink_to("/dev/full")
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    with pytest.raises(OSError, match="No space left"):
+        train(ToyJob, STEPS + 10, tmp_path, Report(), seed=1)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(digest(whole), digest(train(ToyJob, STEPS, tmp_path, Report(), seed=1)), strict=True)
+    )
 
 
 def test_training_without_a_checkpoint_starts_over_with_the_same_result(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyprepro.artifacts import Report, Stage
-from hyprepro.collectors.checkpoint import publish
+from hyprepro.collectors.checkpoint import PREFIX, Flushes, open_mapped, publish
 from hyprepro.collectors.velocity.learner import Batch, Networks, Sizes
-from hyprepro.collectors.velocity.loop import PREFIX, ROUNDING, Loop
+from hyprepro.collectors.velocity.loop import ROUNDING, Loop
 from hyprepro.collectors.velocity.memory import Memory, Transitions
 from hyprepro.collectors.velocity.parent import CONDITION, Parent, TrainParent, condition
 from hyprepro.collectors.velocity.settings import ExpertTraining
@@ -92,6 +92,7 @@ class _Run(Loop[ExpertTraining]):
     """The experts' own part of the training loop: each cheetah at its agent's velocity, shared transitions."""
 
     stream = "experts"
+    files = (f"{PREFIX}{_POLICIES}",)
 
     def __init__(self, stage: TrainExperts, parent: Parent | None, work: Path, report: Report) -> None:
         self.velocities = np.array(stage.velocities)
@@ -109,12 +110,8 @@ class _Run(Loop[ExpertTraining]):
             self.normaliser = parent.normaliser
         self.sources = self._sources(stage)
         self.due = stage.checkpoints
-        self.kept = np.lib.format.open_memmap(
-            work / f"{PREFIX}{_POLICIES}",
-            mode="w+" if self.is_new else "r+",
-            dtype=np.float32,
-            shape=(len(self.due), count, CHEETAH_LAYOUT.size),
-        )
+        shape = (len(self.due), count, CHEETAH_LAYOUT.size)
+        self.kept = open_mapped(work / f"{PREFIX}{_POLICIES}", shape, self.is_new)
         self.marks: list[list[int]] = []
         self.reported = 0
 
@@ -124,6 +121,10 @@ class _Run(Loop[ExpertTraining]):
         if self.parent is not None and stage.parent is not None:
             self.parents_memory = Memory(self.parent.episodes, stage.parent.rounds, stage.parent.training.environments)
         return ("own", *others[stage.training.sharing])
+
+    def mapped(self) -> list[Flushes]:
+        """The kept policies too."""
+        return [*super().mapped(), self.kept]
 
     def targets(self) -> NDArray[np.float64]:
         """Each agent's own velocity."""

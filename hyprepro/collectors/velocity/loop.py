@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyprepro.artifacts import Report
-from hyprepro.collectors.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from hyprepro.collectors.checkpoint import PREFIX, Checkpoints, Flushes
 from hyprepro.collectors.networks import Normaliser
 from hyprepro.collectors.velocity.learner import Batch, Learner, Networks
 from hyprepro.collectors.velocity.memory import Memory
@@ -23,8 +22,6 @@ from hyprepro.collectors.velocity.settings import ExpertTraining, ParentTraining
 from hyprepro.envs.cheetah import HORIZON, CheetahBatch
 from hyprepro.evaluation.goals import COLLECTION, PROMPTS
 from hyprepro.policies.layout import CHEETAH_LAYOUT
-
-SECONDS_BETWEEN_CHECKPOINTS = 20.0
 
 Stream = Literal["parent", "experts", "evaluation", "scoring", "recheck", "episodes"]
 Settings = TypeVar("Settings", bound=ParentTraining | ExpertTraining)
@@ -38,9 +35,6 @@ _STREAMS: dict[Stream, range] = {
 }
 ROUNDING = 1e-6
 """So that 35 steps of 1/35 make a whole update."""
-
-PREFIX = "checkpoint-"
-"""Files of this prefix outlive a kill."""
 
 
 def start_seed(stream: Stream, index: int) -> int:
@@ -65,6 +59,8 @@ class Loop(ABC, Generic[Settings]):
     """
 
     stream: ClassVar[Stream]
+    files: ClassVar[tuple[str, ...]] = ()
+    """Names of mapped files that a subclass adds."""
 
     def __init__(
         self,
@@ -75,12 +71,13 @@ class Loop(ABC, Generic[Settings]):
         rounds: int,
         seed: int | tuple[int, ...],
     ) -> None:
-        self.work, self.report, self.settings, self.cheetahs = work, report, settings, cheetahs
+        self.report, self.settings, self.cheetahs = report, settings, cheetahs
         words = np.random.SeedSequence(seed).generate_state(2)
         self.generator = torch.Generator().manual_seed(int(words[0]))
         self.rng = np.random.default_rng(int(words[1]))
         self.batch = CheetahBatch(cheetahs)
-        self.is_new = not (has_checkpoint(work) and Memory.exists(work, PREFIX))
+        self.checkpoints = Checkpoints(work, [*Memory.files(PREFIX), *self.files])
+        self.is_new = self.checkpoints.is_new
         self.memory = Memory(work, rounds, cheetahs, PREFIX, self.is_new)
         size = CHEETAH_LAYOUT.observation_size
         self.normaliser = Normaliser(np.zeros(size), np.ones(size))
@@ -114,6 +111,10 @@ class Loop(ABC, Generic[Settings]):
     def restore(self, state: dict[str, Any]) -> None:
         """Take it back."""
 
+    def mapped(self) -> list[Flushes]:
+        """What lies in mapped files."""
+        return [self.memory]
+
     def warm_up_ends(self) -> None:
         """Called once, when the first rounds are over."""
         self.fit_normaliser()
@@ -130,12 +131,10 @@ class Loop(ABC, Generic[Settings]):
     def train(self) -> None:
         """All rounds, from the last checkpoint on."""
         self._restore()
-        saved = time.monotonic()
         while self.updates < self.settings.updates:
             self._round()
-            if time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
+            if self.checkpoints.due:
                 self._checkpoint()
-                saved = time.monotonic()
 
     def _round(self) -> None:
         warm = self.round < self.settings.first_rounds
@@ -205,11 +204,11 @@ class Loop(ABC, Generic[Settings]):
             "generator": self.generator.get_state(),
             "rng": json.dumps(self.rng.bit_generator.state),
         }
-        save_checkpoint(self.work, state)
+        self.checkpoints.save(state, *self.mapped())
 
     def _restore(self) -> None:
         self._use_normaliser()
-        state = None if self.is_new else load_checkpoint(self.work)
+        state = self.checkpoints.load()
         if state is None:
             return
         self.learner.restore(state["learner"])

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hyprepro.collectors.checkpoint import open_mapped
 from hyprepro.envs.velocities import HORIZON, velocity_reward
 
 _OBSERVATIONS, _ACTIONS = 17, 6
@@ -53,22 +54,23 @@ class Memory:
             (rounds, HORIZON, cheetahs),
             (rounds, cheetahs),
         )
-        self.fields = {name: self._open(name, shape, is_new) for name, shape in zip(_FIELDS, shapes, strict=True)}
+        self._mapped = [
+            open_mapped(folder / name, shape, is_new) for name, shape in zip(self.files(prefix), shapes, strict=True)
+        ]
+        self.fields = {name: mapped.view(np.ndarray) for name, mapped in zip(_FIELDS, self._mapped, strict=True)}
         self._rows = {
             name: torch.from_numpy(field).flatten(0, -2 + (field.ndim < 4)) for name, field in self.fields.items()
         }
 
-    def _open(self, name: str, shape: tuple[int, ...], is_new: bool) -> NDArray[np.float32]:
-        path = self.folder / f"{self.prefix}{name}.npy"
-        mapped = np.lib.format.open_memmap(path, mode="w+" if is_new else "r+", dtype=np.float32, shape=shape)
-        if mapped.shape != shape:
-            raise ValueError(f"{path} has the shape {mapped.shape}, not {shape}")
-        return mapped.view(np.ndarray)
-
     @staticmethod
-    def exists(folder: Path, prefix: str) -> bool:
-        """Whether all files are there; a kill may have come while they were being renamed."""
-        return all((folder / f"{prefix}{name}.npy").exists() for name in _FIELDS)
+    def files(prefix: str) -> list[str]:
+        """The files' names."""
+        return [f"{prefix}{name}.npy" for name in _FIELDS]
+
+    def flush(self) -> None:
+        """Bring new transitions to the disk."""
+        for mapped in self._mapped:
+            mapped.flush()
 
     def gather(self, steps: Tensor) -> Transitions:
         """Transitions by number: (round * HORIZON + time) * n + cheetah."""

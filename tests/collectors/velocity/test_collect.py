@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -17,9 +18,10 @@ from typer.testing import CliRunner
 
 from hyprepro.artifacts import ArtifactCache, Report
 from hyprepro.cli import app
-from hyprepro.collectors.velocity import loop
+from hyprepro.collectors import checkpoint
 from hyprepro.collectors.velocity.collection import VelocityCollection
 from hyprepro.collectors.velocity.experts import TrainExperts
+from hyprepro.collectors.velocity.loop import start_seed
 from hyprepro.collectors.velocity.memory import Memory
 from hyprepro.collectors.velocity.parent import CONDITION, condition
 from hyprepro.config import files
@@ -81,7 +83,7 @@ def test_recorded_returns_and_episodes_are_those_of_gymnasiums_environment(colle
         prompt = episodes.episode(task, 5)
     env, policy = CheetahVel(task_velocity(task)), StackedPolicies(CHEETAH_LAYOUT, params)
     totals = []
-    for seed in [loop.start_seed("scoring", i) for i in range(2)] + [prompt.goal_seed]:
+    for seed in [start_seed("scoring", i) for i in range(2)] + [prompt.goal_seed]:
         observation, _ = env.reset(seed=seed)
         rewards = []
         for step in range(200):
@@ -146,7 +148,8 @@ class Stop(Report):
 def test_a_killed_parent_goes_on_to_the_same_networks(
     cache: ArtifactCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(checkpoint, "LARGEST_SHARE", math.inf)
     whole = made(PARENT, cache, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         made(PARENT, cache, tmp_path / "killed", Stop(4))  # in the last round, after a checkpoint
@@ -162,7 +165,8 @@ def test_a_killed_parent_goes_on_to_the_same_networks(
 def test_killed_experts_go_on_to_the_same_policies(
     cache: ArtifactCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(checkpoint, "LARGEST_SHARE", math.inf)
     stage = TrainExperts(PARENT, EXPERTS, (0.3, 2.55), 0)
     whole = made(stage, cache, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
