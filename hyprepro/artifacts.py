@@ -240,6 +240,20 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises:
+        UserError: It cannot be made: its place takes no folders, as /proc, or no more, or not from this user.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:
+        raise UserError("No folder can be made in this place.", where=str(folder), fix="choose another one") from error
+    except OSError as error:
+        raise explain_os_error(error, folder) or error from error
+
+
 class ArtifactCache:
     """The folder of all artifacts. Safe for several runs at once: whoever makes an artifact holds its lock.
 
@@ -282,7 +296,7 @@ class ArtifactCache:
             UserError: The cache lies on a file system without locks.
         """
         folder = self.root / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         path, fix = folder / name, "keep finished stages on a local disk: --cache DIR, or export HYPREPRO_CACHE=DIR"
         with path.open("w") as file:
             try:

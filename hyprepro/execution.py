@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from hyprepro.artifacts import METRICS, ArtifactCache, Stage, explain_os_error
+from hyprepro.artifacts import METRICS, ArtifactCache, Stage, make_folder
 from hyprepro.executors import Executor, News, StageError, Vacancy, local
 
 __all__ = ["Event", "OnEvent", "StageError", "execute", "missing"]
@@ -80,10 +80,7 @@ def execute(
     """
     todo = missing(stages, cache)
     if todo:
-        try:
-            cache.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise explain_os_error(error, cache.root) or error from error
+        make_folder(cache.root)
         executor = local(workers) if isinstance(workers, int) else workers
         _run(_Schedule(todo, on_event), executor, cache)
     return {stage.key: cache.path_of(stage) for stage in stages}

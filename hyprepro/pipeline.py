@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any, Literal, runtime_checkable
 from typing import Protocol as StructuralType
 
-from hyprepro.artifacts import ArtifactCache, Stage, device, explain_os_error
+from hyprepro.artifacts import ArtifactCache, Stage, device, explain_os_error, make_folder
 from hyprepro.calibration import STARTUP_SECONDS, Calibration
 from hyprepro.changes import Departure
 from hyprepro.envs.steppers import StepperName
@@ -372,7 +372,7 @@ def _check_writable(folder: Path) -> None:
     """Fail before the work rather than after it."""
     probe = folder / f".{id(folder)}.partial"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:

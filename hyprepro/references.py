@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyprepro.artifacts import explain_os_error, write_atomically
+from hyprepro.artifacts import explain_os_error, make_folder, write_atomically
 from hyprepro.errors import UserError
 from hyprepro.results import RESULT, digest, result_text
 
@@ -75,7 +75,7 @@ def adopt(source: Path, root: Path) -> Adopted:
     report = report_of(result)
     report.require()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         (root / MARK).write_text(MARKED, encoding="utf-8")
         files = {
             path.name: path.read_bytes()

@@ -35,7 +35,7 @@ def figure(
 
     A recipe stands for its committed result; -b and -g then change how it is drawn: -b TokensFigure.width=12.
     """
-    from hyprepro.artifacts import explain_os_error, write_atomically
+    from hyprepro.artifacts import explain_os_error, make_folder, write_atomically
     from hyprepro.tables.report import TABLE, files_of
 
     path, result, report = _chosen(source, scale, variant, bind, gin)
@@ -46,7 +46,7 @@ def figure(
             f"{type(report).__name__} draws no figures.", where=str(path), fix="hyprepro figure figure5, for instance"
         )
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         for name, content in files.items():
             write_atomically(out / name, content)
     except OSError as error:

@@ -137,7 +137,7 @@ def write(found: dict[str, Any], folder: Path) -> None:
     Raises:
         UserError: matplotlib is missing, or the folder cannot be written.
     """
-    from hyprepro.artifacts import explain_os_error, write_atomically
+    from hyprepro.artifacts import explain_os_error, make_folder, write_atomically
     from hyprepro.figures import canvas, learning
 
     canvas.require()
@@ -146,7 +146,7 @@ def write(found: dict[str, Any], folder: Path) -> None:
         **learning.pictures(found["tasks"]),
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         for name, content in files.items():
             write_atomically(folder / name, content)
             console.note(f"Written: {folder / name}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hyprepro.artifacts import ArtifactCache, write_atomically
+from hyprepro.artifacts import ArtifactCache, make_folder, write_atomically
 from hyprepro.collectors.base import Weights
 from hyprepro.collectors.card import data_card
 from hyprepro.collectors.clones import CloneExperts
@@ -53,7 +53,7 @@ def write_stores(collection: MetaWorldCollection, cache: ArtifactCache, folder: 
     Returns:
         The three files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     route, stages, selection = route_of(collection), stages_of(collection), collection.selection
     policies, trajectories = write_pair(
         stages, cache, folder, name, METAWORLD_LAYOUT, route, selection.weights, selection.score_goals

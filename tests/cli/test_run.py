@@ -208,6 +208,11 @@ def test_an_unwritable_results_folder(run) -> None:
     assert "cannot be written" in run("--out", "/sys/hyprepro").assert_one_panel().words  # not even root may
 
 
+@pytest.mark.parametrize("flag", ["--out", "--cache"])
+def test_a_place_that_takes_no_folders(run, flag: str) -> None:
+    assert "No folder can be made in this place" in run(flag, "/proc/hyprepro").assert_one_panel().words
+
+
 def test_a_file_in_the_place_of_the_results_folder(run, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("a file")
     assert "file stands" in run("--out", tmp_path / "out").assert_one_panel().words

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hyprepro.artifacts import ArtifactCache, write_atomically
+from hyprepro.artifacts import ArtifactCache, make_folder, write_atomically
 from hyprepro.collectors.collect import write_pair
 from hyprepro.collectors.velocity.card import data_card
 from hyprepro.collectors.velocity.collection import VelocityCollection
@@ -67,7 +67,7 @@ def write_stores(collection: VelocityCollection, cache: ArtifactCache, folder: P
     Returns:
         The files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     route, stages, selection = route_of(collection), stages_of(collection), collection.selection
     written = write_pair(stages, cache, folder, name, CHEETAH_LAYOUT, route, selection.weights, selection.starts)
     parent, card, picture = parent_of(collection), folder / f"{name}.md", folder / f"{name}.svg"
