@@ -141,6 +141,13 @@ def test_a_result_that_is_not_there_is_named_with_what_makes_it(check, folder: P
     assert "hyprepro run tiny.gin --scale scale.gin" in words
 
 
+def test_the_run_that_was_adopted_is_told_from_a_fresh_one(check, folder: Path) -> None:
+    same = check("--result", edited(folder, lambda data: None))
+    assert "the very run that the reference was adopted from" in same.words
+    later = edited(folder, lambda data: data["provenance"].update(date="2030-01-01T00:00:00Z"))
+    assert "the very run" not in check("--result", later).words
+
+
 def test_no_run_writes_among_the_references(hyprepro, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     (folder / "results").mkdir(exist_ok=True)
