@@ -55,7 +55,7 @@ def reproduce(session: nox.Session) -> None:
 def stepper(session: nox.Session) -> None:
     """Hold the fast stepper against metaworld's own over a million steps (ten minutes): nox -s stepper -- reach."""
     session.install("-e", ".[dev]", *CONSTRAINTS)
-    session.run("python", "-m", "tests.envs.agreement", *session.posargs, env=ONE_THREAD)
+    session.run("python", "-m", "tests.domains.metaworld.agreement", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session(default=False)
@@ -63,7 +63,7 @@ def statistics(session: nox.Session) -> None:
     """Hold our statistics against rliable's on the same records."""
     session.install("-e", ".[dev]", *CONSTRAINTS)
     session.install("rliable==1.2.0", "pandas<3")  # it wants arch<8, which does not work with pandas 3
-    session.run("pytest", "tests/tables/test_rliable.py", *session.posargs, env=ONE_THREAD)
+    session.run("pytest", "tests/reports/test_rliable.py", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session(default=False)
@@ -71,7 +71,7 @@ def ray(session: nox.Session) -> None:
     """Run stages on a Ray cluster of two nodes on this machine (about 240 MB to install)."""
     session.install("-e", ".[dev,ray]", *CONSTRAINTS)
     env = {**ONE_THREAD, "RAY_worker_niceness": "0"}  # 15 otherwise, which on a busy machine is standing still
-    session.run("pytest", "tests/test_executors.py", "tests/test_ray.py", *session.posargs, env=env)
+    session.run("pytest", "tests/engine/test_executors.py", "tests/engine/test_ray.py", *session.posargs, env=env)
 
 
 @nox.session(default=False)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.envs.cheetah import CheetahBatch
-from hyprepro.envs.velocities import HORIZON, TEST_INDICES, velocity_grid, velocity_reward, velocity_task
+from hyprepro.domains.cheetah_vel.domain import CheetahData
+from hyprepro.domains.cheetah_vel.env import CheetahBatch
+from hyprepro.domains.cheetah_vel.tasks import HORIZON, TEST_INDICES, velocity_grid, velocity_reward, velocity_task
+from hyprepro.policies.controllers import VelocityPolicies
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 from hyprepro.stores.policy_store import PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStoreWriter
-from hyprepro.velocity.controllers import VelocityPolicies
-from hyprepro.velocity.data import CheetahData
 
 CHECKPOINTS = 3
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hyprepro.domains.metaworld.domain import DataSource
+from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import METAWORLD_LAYOUT
-from hyprepro.policies.stacked import StackedPolicies
-from hyprepro.stores.bundle import DataSource
 from hyprepro.stores.policy_store import PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStoreWriter
 

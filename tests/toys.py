@@ -10,10 +10,10 @@ from typing import ClassVar, Literal
 import pytest
 from pydantic import model_validator
 
+from hyprepro.component import COMPONENTS, Component, component, setting
 from hyprepro.config import catalogue
+from hyprepro.config.registry import resolve
 from hyprepro.errors import UserError
-from hyprepro.recipe import COMPONENTS, Component, component, setting
-from hyprepro.registry import resolve
 
 
 class Shape(Component):

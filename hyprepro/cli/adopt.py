@@ -25,8 +25,8 @@ def adopt(run: RunArgument, into: IntoOption = None, json: JsonOption = False) -
     All numbers are computed again from the run's records, so what is adopted is what was measured. Naming a reference
     itself computes its numbers again, for when the statistics changed.
     """
-    from hyprepro.references import REFERENCES, adopt
-    from hyprepro.results import RESULT
+    from hyprepro.experiments.references import REFERENCES, adopt
+    from hyprepro.experiments.results import RESULT
 
     source = run.parent if run.name == RESULT else run
     adopted = adopt(source, into or Path(REFERENCES))

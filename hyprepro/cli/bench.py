@@ -14,9 +14,9 @@ from hyprepro.errors import UserError, closest_match
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from hyprepro.experiments.recipe import Recipe
     from hyprepro.methods.gen_hyprl import GenHypRL
     from hyprepro.methods.make_an_agent import MakeAnAgent
-    from hyprepro.pipeline import Recipe
 
 bench = typer.Typer(help="Measure speed against a peer, both in turn in the same run.", no_args_is_help=True)
 
@@ -225,7 +225,7 @@ def generation(
 
 def _generators(scale: str, variant: str | None = None) -> tuple[GenHypRL, MakeAnAgent]:
     """Both methods as the shipped files describe them at a scale."""
-    from hyprepro.registry import resolve
+    from hyprepro.config.registry import resolve
 
     resolved = resolve(
         "table1",

@@ -33,8 +33,8 @@ from hyprepro.cli.recipes import (
 from hyprepro.errors import UserError
 
 if TYPE_CHECKING:
-    from hyprepro.artifacts import ArtifactCache
-    from hyprepro.executors import Executor
+    from hyprepro.engine.cache import ArtifactCache
+    from hyprepro.engine.executors import Executor
 
 FreshOption = Annotated[
     Path | None,
@@ -75,9 +75,9 @@ def check(
     References are the committed results (`results/`, and a copy in the wheel), which no run writes. Without --result
     the recipe runs now. It reuses finished stages; name an empty folder by --cache to make all anew.
     """
-    from hyprepro.results import RESULT
-    from hyprepro.tables.check import check, unfounded
-    from hyprepro.tables.result import read_result
+    from hyprepro.experiments.results import RESULT
+    from hyprepro.reports.check import check, unfounded
+    from hyprepro.reports.summary import read_result
 
     use_device(device)
     chosen = choose_executor(executor, address, workers)
@@ -113,7 +113,7 @@ def _file(named: Path, flag: str, choice: Choice) -> Path:
     Raises:
         UserError: There is none.
     """
-    from hyprepro.results import RESULT
+    from hyprepro.experiments.results import RESULT
 
     path = named / RESULT if named.is_dir() else named
     if not path.exists():
@@ -162,7 +162,7 @@ def _refuse_itself(reference: Path, fresh: Path, choice: Choice) -> None:
 def _announce(choice: Choice, cache: ArtifactCache, workers: int, held: str, to_result: bool) -> None:
     """Say what will be run, how long it will take, and what it is held against."""
     from hyprepro.cli.run import summary_of
-    from hyprepro.pipeline import plan
+    from hyprepro.experiments.run import plan
 
     say = console.line if to_result else console.note
     for text in summary_of(plan(choice.recipe, cache), workers):
@@ -171,7 +171,7 @@ def _announce(choice: Choice, cache: ArtifactCache, workers: int, held: str, to_
 
 
 def _run(choice: Choice, folder: Path, cache: ArtifactCache, executor: Executor, quiet: bool) -> None:
-    from hyprepro.pipeline import run_recipe
+    from hyprepro.experiments.run import run_recipe
 
     with RunProgress(quiet=quiet) as progress:
         run_recipe(choice.recipe, folder, cache, executor, progress, choice.operative_config)

@@ -23,8 +23,8 @@ from hyprepro.cli.recipes import choose_executor, open_cache, use_device
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hyprepro.artifacts import Stage
     from hyprepro.collectors.base import Collection, Estimate
+    from hyprepro.engine.stage import Stage
 
 
 CollectionArgument = Annotated[
@@ -55,10 +55,11 @@ def collect(
 
     Every finished step is kept; an interrupted collection goes on where it was. The stores appear whole or not at all.
     """
-    from hyprepro.artifacts import explain_os_error
     from hyprepro.config import files
-    from hyprepro.execution import execute, missing
-    from hyprepro.registry import resolve
+    from hyprepro.config.registry import resolve
+    from hyprepro.engine.plan import missing
+    from hyprepro.engine.schedule import execute
+    from hyprepro.engine.stage import explain_os_error
 
     use_device(device)
     chosen = choose_executor(executor, address, workers)
@@ -82,7 +83,7 @@ def collect(
 
 def _show_plan(todo: Sequence[Stage], needs: Estimate, workers: int) -> None:
     """What is to be done, how long it will take on so many workers, and what it will leave on the disk."""
-    from hyprepro.pipeline import longest_chain
+    from hyprepro.engine.plan import longest_chain
 
     console.columns([("time", "stage"), *((duration(needs.seconds[s.key]), s.label) for s in todo)], indent=0)
     total = max(sum(needs.seconds.values()) / workers, longest_chain(todo, needs.seconds))

@@ -80,7 +80,7 @@ def tasks(ctx: typer.Context) -> list[Offer]:
 
 def metaworld_tasks() -> list[Offer]:
     """The tasks of Meta-World that policies are made for."""
-    from hyprepro.envs.metaworld import SEEN_TASKS, UNSEEN_TASKS
+    from hyprepro.domains.metaworld.tasks import SEEN_TASKS, UNSEEN_TASKS
 
     return [(task, "seen") for task in SEEN_TASKS] + [(task, "unseen") for task in UNSEEN_TASKS]
 
@@ -97,7 +97,7 @@ def _shipped(kind: str) -> list[Offer]:
 
 
 def _fields(component: str, after: str) -> list[Offer]:
-    from hyprepro.recipe import COMPONENTS
+    from hyprepro.component import COMPONENTS
 
     cls = COMPONENTS.get(component)
     return [
@@ -107,8 +107,8 @@ def _fields(component: str, after: str) -> list[Offer]:
 
 
 def _values(component: str, field: str) -> list[Offer]:
+    from hyprepro.component import COMPONENTS
     from hyprepro.config.describe import choices_of
-    from hyprepro.recipe import COMPONENTS
 
     cls = COMPONENTS.get(component)
     info = cls.model_fields.get(field) if cls else None
@@ -117,7 +117,7 @@ def _values(component: str, field: str) -> list[Offer]:
 
 def _recipe(ctx: typer.Context) -> Any:
     """The recipe that the arguments so far describe; None while they describe none."""
-    from hyprepro.registry import resolve
+    from hyprepro.config.registry import resolve
 
     given = ctx.params
     recipe = given.get("recipe") or next(iter(ctx.args), None)  # arguments stay there while an option lacks its value

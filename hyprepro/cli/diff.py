@@ -13,8 +13,8 @@ from hyprepro.cli import console
 from hyprepro.cli.arguments import DEFAULT_SCALE, JsonOption
 
 if TYPE_CHECKING:
-    from hyprepro.changes import Difference
-    from hyprepro.tables.compared import Pair
+    from hyprepro.reports.changes import Difference
+    from hyprepro.reports.compared import Pair
 
 CONFIG = "config.json"
 RESULT = "result.json"
@@ -50,7 +50,7 @@ def diff(
 
     Rows, methods and protocols are matched by name. Numbers come with the difference b minus a and its 95% interval.
     """
-    from hyprepro.changes import differences
+    from hyprepro.reports.changes import differences
 
     left, right = _side(a), _side(b)
     changed = list(differences(left.settings, right.settings))
@@ -78,8 +78,8 @@ def _side(name: str) -> _Side:
     Raises:
         UserError: Nothing of this name, or a result that is damaged or malformed.
     """
-    from hyprepro.tables.reading import read_json
-    from hyprepro.tables.result import read_result
+    from hyprepro.reports.reading import read_json
+    from hyprepro.reports.summary import read_result
 
     path = Path(name)
     if path.is_dir() or path.suffix == ".json":
@@ -94,7 +94,7 @@ def _side(name: str) -> _Side:
         result = read_result(file)
         return _Side(settings or result["provenance"].get("config", {}), result, folder)
     from hyprepro.cli.recipes import refuse_missing_result
-    from hyprepro.registry import resolve
+    from hyprepro.config.registry import resolve
 
     refuse_missing_result(name)
     recipe, _, scale = name.partition("@")
@@ -105,15 +105,14 @@ def _numbers(left: _Side, right: _Side) -> list[Pair]:
     """The numbers of two results that differ; nothing unless both sides are results."""
     if left.result is None or right.result is None:
         return []
-    from hyprepro.tables.compared import compared
-    from hyprepro.tables.pairing import paired
+    from hyprepro.reports.compared import compared, paired
 
     found = paired(left.result, right.result, (left.folder, right.folder))
     return compared(left.result, right.result, found)
 
 
 def _setting(each: Difference) -> tuple[str, str, str]:
-    from hyprepro.changes import shown
+    from hyprepro.reports.changes import shown
 
     one, other = ("-" if value is None else shown(value, LONGEST) for value in (each.one, each.other))
     return each.path, one, other
@@ -152,12 +151,12 @@ def _place(pair: Pair) -> tuple[str, str, str, str]:
 
 
 def _number(row: Mapping[str, Any] | None) -> str:
-    from hyprepro.tables.markdown import NONE, valued
+    from hyprepro.reports.markdown import NONE, valued
 
     return NONE if row is None else valued(row)
 
 
 def _delta(pair: Pair) -> str:
-    from hyprepro.tables.markdown import valued
+    from hyprepro.reports.markdown import valued
 
     return valued({"value": pair.delta, "ci95": pair.ci95, "metric": pair.named["metric"]}, "+")

@@ -96,7 +96,7 @@ def check_packages() -> Iterator[Finding]:
 
 def check_stores() -> Iterator[Finding]:
     """The bundled stores: present, whole, and made with the installed simulator."""
-    from hyprepro.stores.bundle import DataSource
+    from hyprepro.domains.metaworld.domain import DataSource
 
     try:
         digests = DataSource().digests
@@ -109,7 +109,8 @@ def check_stores() -> Iterator[Finding]:
 def check_simulator() -> Iterator[Finding]:
     """Whether MuJoCo and Meta-World load and a first episode starts."""
     try:
-        from hyprepro.envs.metaworld import Goal, MetaWorldEnv
+        from hyprepro.domains.metaworld.env import MetaWorldEnv
+        from hyprepro.domains.metaworld.tasks import Goal
 
         MetaWorldEnv("reach").reset(Goal("fresh", 1))
     except Exception as error:  # whatever goes wrong in there is the finding

@@ -54,7 +54,7 @@ def import_maa(
 
     data.pt mixes tasks without labels: its policies are filed under --task, or "unlabelled". Nothing is unpickled.
     """
-    from hyprepro.stores import maa
+    from hyprepro.domains.metaworld import maa
 
     parts = maa.plan(files or [], test or [], task)
     counts = maa.import_maa(parts, out, trajectories_out, weights.value)
@@ -81,7 +81,7 @@ def import_sb3(
     What wrapped the environment in training is not in the files: an agent whose observations were normalised or scaled
     (VecNormalize, NormalizeObservation, RescaleObservation) needs that here too, and is no Meta-World policy without.
     """
-    from hyprepro.stores import sb3
+    from hyprepro.stores.exchange import sb3
 
     count = sb3.import_sb3(files, out, task, trained_here)
     console.line(f"{out}: {count} policies of {task}; success rates are unknown")
@@ -95,7 +95,7 @@ def export_sb3(
     row: Annotated[int, typer.Option("--row", metavar="N", min=0, help="The policy's row in its task.")] = 0,
 ) -> None:
     """Write one policy for stable-baselines3: SAC.load gives the same deterministic actions. Critics are untrained."""
-    from hyprepro.stores import sb3
+    from hyprepro.stores.exchange import sb3
     from hyprepro.stores.policy_store import PolicyStore
 
     with PolicyStore.open(store) as policies:
@@ -110,7 +110,7 @@ def export_minari(
     json: JsonOption = False,
 ) -> None:
     """Write recorded episodes as Minari datasets, one a task."""
-    from hyprepro.stores import minari
+    from hyprepro.stores.exchange import minari
     from hyprepro.stores.trajectory_store import TrajectoryStore
 
     with TrajectoryStore.open(store) as trajectories:

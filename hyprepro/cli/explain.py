@@ -10,12 +10,12 @@ import typer
 
 from hyprepro.cli import completion, console
 from hyprepro.cli.arguments import DEFAULT_SCALE, BindingsOption, FilesOption, JsonOption, ScaleOption, VariantOption
+from hyprepro.component import Component
 from hyprepro.errors import UserError, closest_match
-from hyprepro.recipe import Component
 
 if TYPE_CHECKING:
     from hyprepro.config.describe import FieldDescription
-    from hyprepro.registry import Resolved
+    from hyprepro.config.registry import Resolved
 
 
 def explain(
@@ -55,7 +55,7 @@ def explain(
             closest=closest_match(component, [*recipes, *collections, *slots, *components]),
             fix="List them with: hyprepro list",
         )
-    from hyprepro.registry import resolve
+    from hyprepro.config.registry import resolve
 
     if name in collections:
         resolved = resolve(collections[name], bindings=bind or (), files_=gin or (), slot="collection")

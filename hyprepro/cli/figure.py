@@ -14,7 +14,7 @@ from hyprepro.cli.recipes import choose, committed_result, refuse_missing_result
 from hyprepro.errors import UserError
 
 if TYPE_CHECKING:
-    from hyprepro.tables.report import Report
+    from hyprepro.reports.report import Report
 
 SourceArgument = Annotated[
     str, typer.Argument(metavar="RESULT", help="A result's folder or result.json, or a recipe (figure5).")
@@ -35,8 +35,8 @@ def figure(
 
     A recipe stands for its committed result; -b and -g then change how it is drawn: -b TokensFigure.width=12.
     """
-    from hyprepro.artifacts import explain_os_error, make_folder, write_atomically
-    from hyprepro.tables.report import TABLE, files_of
+    from hyprepro.engine.stage import explain_os_error, make_folder, write_atomically
+    from hyprepro.reports.report import TABLE, files_of
 
     path, result, report = _chosen(source, scale, variant, bind, gin)
     report.require()
@@ -63,10 +63,10 @@ def _chosen(
     source: str, scale: str, variant: str | None, bind: list[str] | None, gin: list[Path] | None
 ) -> tuple[Path, Mapping[str, Any], Report]:
     """The result.json, its content, and the report that draws it."""
-    from hyprepro.results import RESULT
-    from hyprepro.tables.check import unequal
-    from hyprepro.tables.report import report_of
-    from hyprepro.tables.result import read_result
+    from hyprepro.experiments.results import RESULT
+    from hyprepro.reports.check import unequal
+    from hyprepro.reports.report import report_of
+    from hyprepro.reports.summary import read_result
 
     path = Path(source)
     if path.is_dir() or path.name == RESULT:

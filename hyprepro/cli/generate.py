@@ -29,11 +29,11 @@ from hyprepro.cli.recipes import Choice, choose, choose_executor, note_departure
 from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
-    from hyprepro.artifacts import ArtifactCache
-    from hyprepro.evaluation.controllers import PolicyControllers
-    from hyprepro.evaluation.records import Record
-    from hyprepro.evaluation.stage import Rollouts
-    from hyprepro.pipeline import Recipe
+    from hyprepro.engine.cache import ArtifactCache
+    from hyprepro.experiments.recipe import Recipe
+    from hyprepro.experiments.rollouts import Rollouts
+    from hyprepro.policies.controllers import PolicyControllers
+    from hyprepro.reports.records import Record
 
 ROOM = 40_000
 """Bytes of a store's origin that changed values may take; an attribute holds 60,000."""
@@ -77,8 +77,8 @@ def generate(
 
     What must be trained or evaluated for it is trained and evaluated, and kept for `hyprepro run`.
     """
-    from hyprepro.execution import execute
-    from hyprepro.pipeline import Recipe
+    from hyprepro.engine.schedule import execute
+    from hyprepro.experiments.recipe import Recipe
 
     use_device(device)
     chosen = choose_executor(executor, address, workers)
@@ -123,7 +123,7 @@ def _origin(choice: Choice) -> dict[str, object]:
 
 def _rollouts(recipe: Recipe, cache: ArtifactCache, method: str, tasks: list[str] | None, seed: int) -> list[Rollouts]:
     """The evaluations of the chosen method, tasks and seed."""
-    from hyprepro.pipeline import plan
+    from hyprepro.experiments.run import plan
 
     _one_of("method", method, [each.name for each in recipe.methods])
     for name in tasks or ():
@@ -179,7 +179,7 @@ def _policies(stage: Rollouts, cache: ArtifactCache) -> PolicyControllers:
     Raises:
         UserError: if the method yields agents that are not policies of one layout.
     """
-    from hyprepro.evaluation.controllers import PolicyControllers
+    from hyprepro.policies.controllers import PolicyControllers
 
     inputs = {name: cache.path_of(source) for name, source in stage.inputs.items()}
     controllers = stage.deploy(inputs)

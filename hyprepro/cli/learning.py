@@ -46,8 +46,8 @@ def compare(
         UserError: An unknown task or kind of products, fewer updates than points.
     """
     from hyprepro.collectors.learning import TRAINERS
-    from hyprepro.execution import execute
-    from hyprepro.stores.provenance import versions
+    from hyprepro.engine.provenance import versions
+    from hyprepro.engine.schedule import execute
     from hyprepro.tables.learning import compared
 
     runs = _runs(tasks, seeds, updates, points, episodes, products)
@@ -137,8 +137,9 @@ def write(found: dict[str, Any], folder: Path) -> None:
     Raises:
         UserError: matplotlib is missing, or the folder cannot be written.
     """
-    from hyprepro.artifacts import explain_os_error, make_folder, write_atomically
-    from hyprepro.figures import canvas, learning
+    from hyprepro.engine.stage import explain_os_error, make_folder, write_atomically
+    from hyprepro.figures import learning
+    from hyprepro.reports.figures import canvas
 
     canvas.require()
     files = {

@@ -8,9 +8,9 @@ from hyprepro.cli.arguments import JsonOption
 
 def list_(json: JsonOption = False) -> None:
     """Show the recipes, scales, variants, and the components by slot."""
+    from hyprepro.component import COMPONENTS
     from hyprepro.config import catalogue, files
     from hyprepro.config.describe import summary
-    from hyprepro.recipe import COMPONENTS
 
     slots = catalogue.by_slot()
     kinds = {kind: {name: files.purpose(path) for name, path in files.shipped(kind).items()} for kind in files.KINDS}

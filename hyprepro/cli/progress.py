@@ -20,7 +20,7 @@ from rich.progress import (
 from hyprepro.cli import console
 
 if TYPE_CHECKING:
-    from hyprepro.execution import Event
+    from hyprepro.engine.schedule import Event
 
 PLAIN_SECONDS = 10.0
 
@@ -95,7 +95,7 @@ class RunProgress:
         return self._tasks[key]
 
     def _print_line(self, event: Event) -> None:
-        from hyprepro.pipeline import plain_line
+        from hyprepro.experiments.run import plain_line
 
         now = time.monotonic()
         if event.kind == "progress" and now - self._last.get(event.stage.key, now - PLAIN_SECONDS) < PLAIN_SECONDS:

@@ -14,10 +14,10 @@ from hyprepro.cli.arguments import DEFAULT_SCALE
 from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
-    from hyprepro.artifacts import ArtifactCache
-    from hyprepro.changes import Departure
-    from hyprepro.executors import Executor
-    from hyprepro.experiment import Experiment
+    from hyprepro.engine.cache import ArtifactCache
+    from hyprepro.engine.executors import Executor
+    from hyprepro.experiments.recipe import Experiment
+    from hyprepro.reports.changes import Departure
 
 DEFAULT_CACHE = Path(".hyprepro")
 RUNS = Path("runs")
@@ -51,8 +51,8 @@ class Choice:
         Raises:
             UserError: `out` lies among the references.
         """
-        from hyprepro.pipeline import results_folder
-        from hyprepro.references import is_reference
+        from hyprepro.experiments.references import is_reference
+        from hyprepro.experiments.run import results_folder
 
         folder = out or results_folder(RUNS, self.recipe, self.is_custom)
         if is_reference(folder):
@@ -78,8 +78,8 @@ def choose(
         UserError: for every mistake in it.
     """
     from hyprepro.config import files
-    from hyprepro.experiment import Experiment
-    from hyprepro.registry import resolve
+    from hyprepro.config.registry import resolve
+    from hyprepro.experiments.recipe import Experiment
 
     resolved = resolve(recipe, scale, variant, bindings or (), gin_files or (), seeds=seeds)
     if not isinstance(resolved.recipe, Experiment):
@@ -108,10 +108,10 @@ def _command(
 
 def _departure(chosen: Experiment, recipe: str, scale: str, variant: str | None) -> Departure:
     """How a recipe differs from what is shipped: under its name, at its scale and variant or else the default ones."""
-    from hyprepro.changes import Departure
     from hyprepro.cli.arguments import DEFAULT_SCALE
     from hyprepro.config import files
-    from hyprepro.registry import resolve
+    from hyprepro.config.registry import resolve
+    from hyprepro.reports.changes import Departure
 
     name = recipe if recipe in files.shipped("recipes") else chosen.name
     if name not in files.shipped("recipes"):
@@ -135,7 +135,7 @@ def refuse_missing_result(name: str) -> None:
         UserError: It is a path, and not that of a gin file.
     """
     from hyprepro.config import files
-    from hyprepro.tables.reading import MAKE
+    from hyprepro.reports.reading import MAKE
 
     if os.sep in name and not name.partition("@")[0].endswith(files.SUFFIX):
         raise UserError("There is no result here.", where=name, fix=MAKE)
@@ -147,9 +147,9 @@ def committed_result(choice: Choice) -> Path:
     Raises:
         UserError: if there is none.
     """
-    from hyprepro.pipeline import results_folder
-    from hyprepro.references import roots
-    from hyprepro.results import RESULT
+    from hyprepro.experiments.references import roots
+    from hyprepro.experiments.results import RESULT
+    from hyprepro.experiments.run import results_folder
 
     places = [results_folder(root, choice.recipe) / RESULT for root in roots()]
     found = next((path for path in places if path.is_file()), None)
@@ -168,7 +168,7 @@ def use_device(name: str | None) -> None:
     Raises:
         UserError: for an unknown device, or one that torch cannot use here.
     """
-    from hyprepro.artifacts import DEVICE_VARIABLE
+    from hyprepro.engine.stage import DEVICE_VARIABLE
 
     if name is None:
         return
@@ -212,20 +212,20 @@ def choose_executor(name: str, address: str | None, workers: int | None) -> Exec
                 where=f"--address {address}",
                 fix=f"Say: --executor ray --address {address}",
             )
-        from hyprepro.executors import local
+        from hyprepro.engine.executors import local
 
         return local(DEFAULT_WORKERS if workers is None else workers)
     if workers == 0:
         raise UserError(
             "With Ray, no stage runs in this process.", where="--workers 0", fix="Leave out --workers, or --executor."
         )
-    from hyprepro.ray_executor import RayCluster
+    from hyprepro.engine.ray import RayCluster
 
     return RayCluster(address, workers)
 
 
 def open_cache(folder: Path | None) -> ArtifactCache:
     """The cache of finished stages: `--cache`, else `.hyprepro` in the working folder."""
-    from hyprepro.artifacts import ArtifactCache
+    from hyprepro.engine.cache import ArtifactCache
 
     return ArtifactCache(folder or DEFAULT_CACHE)

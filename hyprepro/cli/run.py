@@ -27,8 +27,8 @@ from hyprepro.cli.progress import RunProgress, duration
 from hyprepro.cli.recipes import Choice, choose, choose_executor, note_departure, open_cache, use_device
 
 if TYPE_CHECKING:
-    from hyprepro.artifacts import ArtifactCache
-    from hyprepro.pipeline import Plan
+    from hyprepro.engine.cache import ArtifactCache
+    from hyprepro.experiments.run import Plan
 
 OutOption = Annotated[
     Path | None,
@@ -69,8 +69,8 @@ def run(
     if dry_run:
         _dry_run(choice, folder, open_cache(cache), chosen.workers, json)
         return
-    from hyprepro.pipeline import run_recipe
-    from hyprepro.tables.frame import closing
+    from hyprepro.experiments.run import run_recipe
+    from hyprepro.reports.report import closing
 
     store = open_cache(cache)
     if not json:
@@ -88,7 +88,7 @@ def run(
 
 
 def _dry_run(choice: Choice, folder: Path, cache: Any, workers: int, json: bool) -> None:
-    from hyprepro.pipeline import plan
+    from hyprepro.experiments.run import plan
 
     planned = plan(choice.recipe, cache)
     if json:
@@ -117,7 +117,7 @@ def summary_of(planned: Plan, workers: int) -> list[str]:
 
 def announce(choice: Choice, cache: ArtifactCache, workers: int) -> None:
     """Say on standard error what a run is about to do, and how long it will take."""
-    from hyprepro.pipeline import plan
+    from hyprepro.experiments.run import plan
 
     for text in summary_of(plan(choice.recipe, cache), workers):
         console.note(text)

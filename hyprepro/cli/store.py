@@ -111,7 +111,7 @@ def diversity(
     with PolicyStore.open(path) as store, episodes as opened:
         report = measures.to_json(measures.diversity(store, opened, policies, states))
     if plot is not None:
-        from hyprepro.figures.stores import plot_diversity
+        from hyprepro.reports.figures.stores import plot_diversity
 
         plot_diversity(report, plot)
     if json:
@@ -125,19 +125,19 @@ exchange.register(app)
 
 def _plot_info(found: dict[str, Any], path: Path, plot: Path) -> None:
     if any(content.get("histogram") for content in found["tasks"].values()) or found["kind"] != "policy":
-        from hyprepro.figures.stores import plot_success
+        from hyprepro.reports.figures.stores import plot_success
 
         plot_success(found, plot)
         return
-    from hyprepro.figures.velocities import plot_returns
+    from hyprepro.reports.figures.velocities import plot_returns
 
     plot_returns(path, plot)
 
 
 def _recheck(store: PolicyStore, policies: int, goals: int, tasks: list[str]) -> list[Recheck]:
     from hyprepro.collectors import recheck
+    from hyprepro.engine.provenance import identity_gaps, versions
     from hyprepro.policies.layout import CHEETAH_LAYOUT
-    from hyprepro.stores.provenance import identity_gaps, versions
 
     for name, old, new in identity_gaps(store.versions, versions()):
         console.note(f"Recorded with {name} {old}, run with {new}: a difference may come from that.")

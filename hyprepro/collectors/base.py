@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
-from hyprepro.artifacts import ArtifactCache, Stage
-from hyprepro.recipe import Component
+from hyprepro.component import Component
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.engine.stage import Stage
 
 Weights = Literal["float16", "float32"]
 """How stored weights are kept."""

@@ -14,8 +14,9 @@ import torch
 
 from hyprepro.collectors.collection import SACSettings, SACTraining
 from hyprepro.collectors.reference import reference_sac
-from hyprepro.collectors.sac import Replay, StackedSAC
-from hyprepro.envs.metaworld import MetaWorldEnv
+from hyprepro.collectors.replay import Replay
+from hyprepro.collectors.sac import StackedSAC
+from hyprepro.domains.metaworld.env import MetaWorldEnv
 from hyprepro.policies.layout import METAWORLD_LAYOUT, PolicyLayout
 
 _REPLAY = 5_000

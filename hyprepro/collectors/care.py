@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import model_validator
 
 from hyprepro.collectors.collection import SACSettings
+from hyprepro.component import Component, Width, component, setting
 from hyprepro.policies.layout import METAWORLD_LAYOUT
-from hyprepro.recipe import Component, Width, component, setting
 
 if TYPE_CHECKING:
-    from hyprepro.models.networks.care import CareActor, CareCritic
+    from hyprepro.methods.care.network import CareActor, CareCritic
 
 _CODE = "CARE's code"
 
@@ -38,7 +38,7 @@ class CareNetwork(Component):
 
     def build(self, embedding_size: int) -> tuple[CareActor, CareCritic]:
         """Untrained networks for descriptions of `embedding_size` numbers."""
-        from hyprepro.models.networks.care import CareActor, CareCritic, Encoder
+        from hyprepro.methods.care.network import CareActor, CareCritic, Encoder
 
         def encoder() -> Encoder:
             return Encoder(

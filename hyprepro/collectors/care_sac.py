@@ -16,7 +16,7 @@ from torch.func import functional_call
 
 from hyprepro.collectors.collection import SACSettings
 from hyprepro.collectors.update import Batch
-from hyprepro.models.networks.care import CareActor, CareCritic
+from hyprepro.methods.care.network import CareActor, CareCritic
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
 _ENCODER = "encoder."

@@ -11,24 +11,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hyprepro.artifacts import Report, Stage, StoreFile
 from hyprepro.collectors.care import CareNetwork, CareTraining
 from hyprepro.collectors.care_sac import CareSAC
 from hyprepro.collectors.checkpoint import PREFIX, Checkpoints
 from hyprepro.collectors.collection import SCORING_GOALS, Agent, task_goal, training_goal
 from hyprepro.collectors.networks import Normaliser
-from hyprepro.collectors.replay import Room
-from hyprepro.collectors.sac import Replay
+from hyprepro.collectors.replay import Replay, Room
 from hyprepro.collectors.scripted import expert_action
-from hyprepro.envs.metaworld import MetaWorldEnv
-from hyprepro.evaluation.goals import COLLECTION
-from hyprepro.models.networks.care import CareActor
+from hyprepro.domains.metaworld.env import MetaWorldEnv
+from hyprepro.domains.metaworld.tasks import COLLECTION
+from hyprepro.engine import training
+from hyprepro.engine.stage import Report, Stage, StoreFile
+from hyprepro.methods.care.network import CareActor
+from hyprepro.methods.care.text import EmbedDescriptions, require
 from hyprepro.policies.layout import METAWORLD_LAYOUT
-from hyprepro.stages import training
-from hyprepro.stages.data import training_observations, training_tasks
-from hyprepro.stages.text import EmbedDescriptions
 from hyprepro.stores.files import StoreFiles
-from hyprepro.text.descriptions import require
+from hyprepro.stores.training_data import training_observations, training_tasks
 
 WEIGHTS = "actor.safetensors"
 CURVE = "learning_curve.json"
@@ -123,7 +121,7 @@ class TrainCare(Stage):
 
     def load(self, path: Path) -> CarePolicy:
         """The trained policy, frozen."""
-        from hyprepro.models.networks.blocks import frozen
+        from hyprepro.gen_hyprl.blocks import frozen
 
         actor, _ = self.network.build(training.sizes_in(path)[0])
         holder = _Holder(actor, None)

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from hyprepro.artifacts import Report, Stage
 from hyprepro.collectors.checkpoint import load_checkpoint, save_checkpoint
 from hyprepro.collectors.collection import CloneSettings, Route, task_goal
 from hyprepro.collectors.dagger import (
@@ -24,8 +23,9 @@ from hyprepro.collectors.dagger import (
     parent_parameters,
 )
 from hyprepro.collectors.networks import Normaliser, Parameters
-from hyprepro.envs.metaworld import MetaWorldEnv
-from hyprepro.evaluation.goals import COLLECTION
+from hyprepro.domains.metaworld.env import MetaWorldEnv
+from hyprepro.domains.metaworld.tasks import COLLECTION
+from hyprepro.engine.stage import Report, Stage
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from hyprepro.artifacts import ArtifactCache, make_folder, write_atomically
 from hyprepro.collectors.base import Weights
 from hyprepro.collectors.card import data_card
 from hyprepro.collectors.clones import CloneExperts
 from hyprepro.collectors.harvest import HarvestTask
 from hyprepro.collectors.metaworld import MetaWorldCollection
 from hyprepro.collectors.training import TrainSAC
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.engine.stage import make_folder, write_atomically
 from hyprepro.policies.layout import METAWORLD_LAYOUT, PolicyLayout
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStoreWriter

@@ -6,9 +6,8 @@ import math
 from typing import Literal, NamedTuple
 
 from hyprepro.collectors.base import Weights
-from hyprepro.envs.metaworld import SEEN_TASKS, UNSEEN_TASKS, Goal, check_task
-from hyprepro.evaluation.goals import COLLECTION
-from hyprepro.recipe import Component, component, setting
+from hyprepro.component import Component, component, setting
+from hyprepro.domains.metaworld.tasks import COLLECTION, SEEN_TASKS, UNSEEN_TASKS, Goal, check_task
 
 Route = Literal["clones", "scratch"]
 """How SAC starts: from DAgger clones of scripted experts grown from one parent, or from random weights."""

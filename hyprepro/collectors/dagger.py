@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from hyprepro.collectors.collection import CloneSettings
 from hyprepro.collectors.networks import Normaliser, Parameters, actor_features, actor_sizes, mlp_parameters
 from hyprepro.collectors.scripted import expert_action
-from hyprepro.envs.metaworld import Goal, MetaWorldEnv
+from hyprepro.domains.metaworld.env import MetaWorldEnv
+from hyprepro.domains.metaworld.tasks import Goal
 from hyprepro.policies.layout import PolicyLayout
 
 

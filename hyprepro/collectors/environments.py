@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from hyprepro.collectors.collection import Agent, CloneSettings, task_goal, training_goal
 from hyprepro.collectors.networks import Normaliser
 from hyprepro.collectors.scripted import expert_action
-from hyprepro.envs.gym import MetaWorldGym
-from hyprepro.envs.metaworld import MetaWorldEnv, check_task
-from hyprepro.envs.velocities import task_velocity
-from hyprepro.evaluation.goals import COLLECTION, VALIDATION
+from hyprepro.domains.cheetah_vel.tasks import task_velocity
+from hyprepro.domains.metaworld.env import MetaWorldEnv, MetaWorldGym
+from hyprepro.domains.metaworld.tasks import COLLECTION, VALIDATION, check_task
 from hyprepro.policies.layout import CHEETAH_LAYOUT, METAWORLD_LAYOUT, PolicyLayout
 
 Environment = gymnasium.Env[Any, Any]
@@ -83,7 +82,7 @@ class _Seeded(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 def _cheetah(task: str) -> Arena:
     """Fresh starts every episode; before the first update chance acts, for want of an expert."""
-    from hyprepro.envs.cheetah import CheetahVel
+    from hyprepro.domains.cheetah_vel.env import CheetahVel
 
     velocity = task_velocity(task)
 

@@ -10,16 +10,16 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.artifacts import Report, Stage
 from hyprepro.collectors.collection import SCORING_GOALS, Agent, SACTraining, Selection, task_goal
 from hyprepro.collectors.harvested import Harvest, Kept, Recorded, load_harvest, save_harvest
 from hyprepro.collectors.training import TrainSAC
-from hyprepro.envs.metaworld import HORIZON, Goal, MetaWorldEnv
-from hyprepro.envs.pool import process_pool
+from hyprepro.domains.metaworld.env import MetaWorldEnv
+from hyprepro.domains.metaworld.pool import process_pool
+from hyprepro.domains.metaworld.tasks import COLLECTION, HORIZON, PROMPTS, VALIDATION, Goal
+from hyprepro.engine.stage import Report, Stage
 from hyprepro.errors import UserError
-from hyprepro.evaluation.goals import COLLECTION, PROMPTS, VALIDATION
+from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import METAWORLD_LAYOUT
-from hyprepro.policies.stacked import StackedPolicies
 from hyprepro.stores.prompts import STEPS, SUCCESS_STATES
 
 _TRIES = 20  # goals tried for a prompt before a policy is given up

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyprepro.collectors.sac import Replay, StackedSAC
+from hyprepro.collectors.replay import Replay
+from hyprepro.collectors.sac import StackedSAC
 
 _WARM_UP = 3
 

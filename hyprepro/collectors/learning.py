@@ -16,12 +16,13 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from hyprepro.artifacts import Report, Stage, device
 from hyprepro.collectors.collection import SACTraining
 from hyprepro.collectors.environments import Arena, Environment, arena
 from hyprepro.collectors.learner import Learner
 from hyprepro.collectors.networks import Parameters, actor_forward
-from hyprepro.collectors.sac import Replay, StackedSAC
+from hyprepro.collectors.replay import Replay
+from hyprepro.collectors.sac import StackedSAC
+from hyprepro.engine.stage import Report, Stage, device
 
 if TYPE_CHECKING:
     from stable_baselines3 import SAC

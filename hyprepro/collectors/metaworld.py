@@ -10,12 +10,13 @@ from pathlib import Path
 
 from pydantic import field_validator, model_validator
 
-from hyprepro.artifacts import ArtifactCache, Stage
 from hyprepro.collectors.base import Collection, Estimate
 from hyprepro.collectors.collection import Agent, CloneSettings, Route, SACTraining, Selection
-from hyprepro.envs.metaworld import SEEN_TASKS, UNSEEN_TASKS, check_task
+from hyprepro.component import component, setting
+from hyprepro.domains.metaworld.tasks import SEEN_TASKS, UNSEEN_TASKS, check_task
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.engine.stage import Stage
 from hyprepro.errors import UserError
-from hyprepro.recipe import component, setting
 
 
 @component

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from hyprepro.collectors.collection import GOALS_PER_TASK
-from hyprepro.envs.metaworld import HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal, check_task
-from hyprepro.envs.pool import EnvironmentPool, process_pool
+from hyprepro.domains.episodes import Episode, run_episodes
+from hyprepro.domains.metaworld.pool import EnvironmentPool, process_pool
+from hyprepro.domains.metaworld.tasks import COLLECTION, HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal, check_task
 from hyprepro.errors import UserError
-from hyprepro.evaluation.controllers import PolicyControllers
-from hyprepro.evaluation.goals import COLLECTION
-from hyprepro.evaluation.rollouts import Episode, run_episodes
+from hyprepro.policies.controllers import PolicyControllers
 from hyprepro.stores.policy_store import PolicyStore
 
 RECHECK_GOALS = 500_000

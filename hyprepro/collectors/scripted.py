@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.envs.metaworld import scripted_action
+from hyprepro.domains.metaworld.env import scripted_action
 
 
 def expert_action(task: str, observation: NDArray[np.floating[Any]]) -> NDArray[np.float32]:

@@ -17,7 +17,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.envs.metaworld import Goal, MetaWorldEnv
+from hyprepro.domains.metaworld.env import MetaWorldEnv
+from hyprepro.domains.metaworld.tasks import Goal
 
 
 class Outcome(NamedTuple):

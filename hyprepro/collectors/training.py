@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hyprepro.artifacts import Report, Stage, device
 from hyprepro.collectors.checkpoint import PREFIX, Checkpoints, open_mapped, publish
 from hyprepro.collectors.clones import CloneExperts, Clones
 from hyprepro.collectors.collection import Agent, SACTraining, training_goal
 from hyprepro.collectors.learner import Learner
 from hyprepro.collectors.networks import Parameters, to_flat
-from hyprepro.collectors.replay import Room, replay_sizes
-from hyprepro.collectors.sac import Replay, StackedSAC
+from hyprepro.collectors.replay import Replay, Room, replay_sizes
+from hyprepro.collectors.sac import StackedSAC
 from hyprepro.collectors.scripted import expert_action
 from hyprepro.collectors.stepping import Environments, environments
-from hyprepro.envs.metaworld import SEEN_TASKS, UNSEEN_TASKS
+from hyprepro.domains.metaworld.tasks import SEEN_TASKS, UNSEEN_TASKS
+from hyprepro.engine.stage import Report, Stage, device
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
 _POLICIES, _UPDATES, _REPLAY = "policies.npy", "updates.npy", "replay.npy"

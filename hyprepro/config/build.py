@@ -13,10 +13,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hyprepro.config.complaints import takes, validation_error
-from hyprepro.config.lint import MacroUse, Place, Reference, Statement, walk
+from hyprepro.component import COMPONENTS, Component
+from hyprepro.config.lint import MacroUse, Place, Reference, Statement, takes, validation_error, walk
 from hyprepro.errors import UserError
-from hyprepro.recipe import COMPONENTS, Component
 
 _DEEPEST = 40
 

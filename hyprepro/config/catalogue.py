@@ -11,7 +11,7 @@ import importlib
 import re
 from pathlib import Path
 
-from hyprepro.recipe import COMPONENTS, Component
+from hyprepro.component import COMPONENTS, Component
 
 _OFFERS = re.compile(r"^@component\b", re.MULTILINE)
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from hyprepro.recipe import COMPONENTS, Component
+from hyprepro.component import COMPONENTS, Component
 
 _WORDS = {int: "an integer", float: "a number", bool: "True or False", str: "a string in quotes", type(None): "None"}
 _LIMITS = {"gt": "more than {}", "ge": "at least {}", "lt": "less than {}", "le": "at most {}"}

@@ -3,17 +3,28 @@
 gin accepts a binding in a scope that nothing uses, reports an undefined macro without file or line, and takes a
 reference without its brackets for a value. Each check here raises a `UserError` that names the file, the line, the
 closest valid name and the command that lists the valid ones. This module knows statements, not gin.
+
+What pydantic says about a wrong value, in the words of gin files: the field, what it takes, what it got, where.
+
+Lines that are no gin statement: what is wrong with them, and the line as it was probably meant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import io
+import re
+import tokenize
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hyprepro.config.describe import fitting, slot_of
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from hyprepro.component import COMPONENTS, Component
+from hyprepro.config.describe import describe_limits, describe_type, fitting, gin_text, slot_of, takes_text
 from hyprepro.errors import UserError, closest_match
-from hyprepro.recipe import COMPONENTS
 
 REQUIRED = "gin.REQUIRED"
 
@@ -249,3 +260,131 @@ def _check_macro_cycles(statements: Iterable[Statement]) -> None:
                 if used.name not in seen:
                     seen.add(used.name)
                     frontier.append(values[used.name])
+
+
+def takes(info: FieldInfo) -> str:
+    """What a field takes: type, limits, and the components that fit."""
+    limits = describe_limits(info)
+    slot = slot_of(info.annotation)
+    choices = f": {', '.join(f'@{name}()' for name in fitting(slot))}" if slot else ""
+    return describe_type(info.annotation) + (f", {limits}" if limits else "") + choices
+
+
+def validation_error(cls: type[Component], error: ValidationError, places: Mapping[str, str], place: str) -> UserError:
+    """The first complaint of pydantic as one error at the statement that caused it.
+
+    Args:
+        cls: The component that could not be built.
+        error: What pydantic says.
+        places: Where each field was set.
+        place: Where the component comes in, for what no binding sets.
+    """
+    details = error.errors(include_url=False)
+    first = details[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if name not in cls.model_fields:
+        where = "\n".join(places.values()) or place
+        return UserError(
+            f"{cls.__name__}: {_own_words(first)}",
+            where=where,
+            fix=f"See its fields with: hyprepro explain {cls.__name__}",
+        )
+    where = places.get(name, place)
+    more = f" ({len(details) - 1} more after this one)" if len(details) > 1 else ""
+    info = cls.model_fields[name]
+    closest, hint = _hint(first, info)
+    return UserError(
+        f"{cls.__name__}.{name} {_complaint(first, info)}.{more}",
+        where=where,
+        closest=closest,
+        fix=f"{hint}See it with: hyprepro explain {cls.__name__}",
+    )
+
+
+def _own_words(detail: ErrorDetails) -> str:
+    return detail["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").rstrip(".")
+
+
+def _complaint(detail: ErrorDetails, info: FieldInfo) -> str:
+    value = detail["input"]
+    if detail["type"] in ("value_error", "assertion_error"):
+        return f"= {gin_text(value)}: {_own_words(detail)}"
+    if isinstance(value, Component):
+        return (
+            f"takes {describe_type(info.annotation)}, and @{type(value).__name__}() is of the slot {type(value).slot}"
+        )
+    return f"takes {takes(info)}, not {gin_text(value)}"
+
+
+def _hint(detail: ErrorDetails, info: FieldInfo) -> tuple[str, str]:
+    """A corrected value where it can be guessed, and a sentence on it."""
+    value, kind = detail["input"], detail["type"]
+    slot = slot_of(info.annotation)
+    if slot is not None and isinstance(value, str) and value in COMPONENTS:
+        return f"@{value}()", "A component is written as a reference. "
+    if kind == "tuple_type" and isinstance(value, list):
+        return gin_text(tuple(value)), "Tuples are written in round brackets. "
+    if kind == "tuple_type":
+        return gin_text((value,)), "A tuple of one needs a comma. "
+    if kind.startswith("int") and isinstance(value, float) and value.is_integer():
+        return repr(int(value)), "Integers are written without a point or exponent. "
+    return "", ""
+
+
+def syntax_error(message: str, place: Place) -> UserError:
+    """The error for a line that cannot be parsed; `message` is the parser's."""
+    if "=" in place.text and ("Failed to parse token" in message or _wants_quotes(place.text)):
+        return _bare_word(place)
+    detail = message.splitlines()[0].rstrip(".") if message else "it cannot be parsed"
+    return UserError(
+        f"This is not a gin statement: {detail[0].lower()}{detail[1:]}.",
+        where=str(place),
+        fix="A binding reads `Component.field = value`; values are 1.5, 'text', (1, 2), True, None or @Component().",
+    )
+
+
+def _wants_quotes(line: str) -> bool:
+    """Whether a line that cannot be parsed binds an unquoted text, such as a path, to a field that takes text."""
+    target, _, value = (part.strip() for part in line.partition("="))
+    info = _field(target)
+    return info is not None and takes_text(info.annotation) and not value.startswith(("'", '"', "(", "[", "@", "%"))
+
+
+def _field(target: str) -> FieldInfo | None:
+    """The field that `scope/Component.field` names, if there is one."""
+    selector, _, name = target.rpartition("/")[2].rpartition(".")
+    return COMPONENTS[selector].model_fields.get(name) if selector in COMPONENTS else None
+
+
+def _bare_word(place: Place) -> UserError:
+    """The error for a value that is neither a literal nor a reference, with the line as it was probably meant."""
+    target, _, value = (part.strip() for part in place.text.partition("="))
+    value = value.split("#")[0].strip()
+    name = value.removesuffix("()")
+    python = {"true": "True", "false": "False", "none": "None", "null": "None"}.get(value.lower())
+    info = _field(target)
+    if name in COMPONENTS:
+        meant, advice = f"@{name}()", "A component is written as a reference"
+    elif python:
+        meant, advice = python, "Python's spelling is asked for"
+    elif re.fullmatch(r"[^'\"()\[\]{}@%,=*+]+", value) and (info is None or takes_text(info.annotation)):
+        meant, advice = f"'{value}'", "Strings need quotes"
+    else:
+        meant, advice = "", "Values are literals: a number, a 'string', a tuple, True, None or @Component()"
+    line = f'-b "{target}={meant}"' if place.source.startswith("-b") else f"{target} = {meant}"
+    example = f": write {line}" if meant else "."
+    return UserError(f"The value {value} is not a literal.", where=str(place), closest=meant, fix=advice + example)
+
+
+def open_bracket_line(text: str) -> int:
+    """The line of the innermost bracket that is never closed; 0 if there is none."""
+    open_lines: list[int] = []
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.string in "([{" and token.type == tokenize.OP:
+                open_lines.append(token.start[0])
+            elif token.string in ")]}" and token.type == tokenize.OP and open_lines:
+                open_lines.pop()
+    except tokenize.TokenError:
+        return open_lines[-1] if open_lines else 0
+    return 0

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hyprepro.component import Component, fingerprint
 from hyprepro.config.build import Node
 from hyprepro.config.describe import gin_text
-from hyprepro.recipe import Component, fingerprint
 
 DEFAULT = "default"
 

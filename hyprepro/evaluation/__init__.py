@@ -1,1 +1,1 @@
-"""Evaluation: controllers run on goals, and every episode becomes one tidy record."""
+"""TODO."""

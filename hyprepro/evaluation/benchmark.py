@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.envs.metaworld import HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal, MetaWorldEnv, check_task
-from hyprepro.envs.pool import SLOTS, EnvironmentPool
-from hyprepro.envs.starts import Start
-from hyprepro.evaluation.controllers import PolicyControllers
-from hyprepro.evaluation.goals import COLLECTION, fresh_goal
-from hyprepro.evaluation.rollouts import Episode, run_episodes
+from hyprepro.domains.episodes import Episode, run_episodes
+from hyprepro.domains.metaworld.env import MetaWorldEnv, Start
+from hyprepro.domains.metaworld.pool import SLOTS, EnvironmentPool
+from hyprepro.domains.metaworld.tasks import COLLECTION, HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal, check_task, fresh_goal
+from hyprepro.policies.controllers import PolicyControllers
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
 
@@ -182,7 +181,7 @@ def _loop_seconds(env: MetaWorldEnv, controllers: PolicyControllers, episodes: S
     """Seconds of one policy at a time in one environment, until success or the horizon, without resets."""
     import torch
 
-    from hyprepro.policies.stacked import StackedPolicies
+    from hyprepro.policies.forward import StackedPolicies
 
     seconds = 0.0
     for episode in episodes:

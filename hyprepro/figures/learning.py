@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hyprepro.figures.canvas import BLUE, RED, panels, rendered, style
+from hyprepro.reports.figures.canvas import BLUE, RED, panels, rendered, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

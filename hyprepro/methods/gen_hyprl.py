@@ -6,26 +6,21 @@ from abc import abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from hyprepro.methods.adapted import WeightMethod, draw_seed
-from hyprepro.models.adaptation import Adaptation
-from hyprepro.models.behavior_embedding import BehaviorEmbedding, ContrastiveEmbedding
-from hyprepro.models.gated_adaptation import GatedAdaptation
-from hyprepro.models.hypformer import Aggregation, HypFormer
-from hyprepro.models.hyplatent import HypLatent
-from hyprepro.models.policy_autoencoder import Autoencoder, LinearAutoencoder
-from hyprepro.recipe import component, setting
-from hyprepro.stages.assembled import Assemble
-from hyprepro.stages.autoencoder import TrainAutoencoder
-from hyprepro.stages.behavior_embedding import TrainBehaviorEmbedding
-from hyprepro.stages.hypformer import TrainHypFormer
-from hyprepro.stages.hyplatent import TrainHypLatent
-from hyprepro.stages.latents import EncodePrompts
+from hyprepro.component import component, setting
+from hyprepro.gen_hyprl.adaptation import Adaptation, GatedAdaptation
+from hyprepro.gen_hyprl.assembled import Assemble
+from hyprepro.gen_hyprl.autoencoder import Autoencoder, LinearAutoencoder, TrainAutoencoder
+from hyprepro.gen_hyprl.conditions import EncodePrompts
+from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding, TrainBehaviorEmbedding
+from hyprepro.gen_hyprl.hypformer import Aggregation, HypFormer, TrainHypFormer
+from hyprepro.gen_hyprl.hyplatent import HypLatent, TrainHypLatent
+from hyprepro.methods.base import WeightMethod, draw_seed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hyprepro.models.adaptation import Start
-    from hyprepro.stages.assembled import PolicyGenerator
+    from hyprepro.gen_hyprl.adaptation import Start
+    from hyprepro.gen_hyprl.assembled import PolicyGenerator
     from hyprepro.stores.files import StoreFiles
     from hyprepro.stores.prompts import Prompts
 
@@ -63,7 +58,7 @@ class LatentMethod(WeightMethod):
         """One decoded latent a prompt; the noise derives from the seed and the task."""
         import torch
 
-        from hyprepro.models.adaptation import Start
+        from hyprepro.gen_hyprl.adaptation import Start
 
         with torch.no_grad():
             latents = self.latents(trained, prompts, seed)
@@ -85,7 +80,7 @@ class LatentMethod(WeightMethod):
         """The policies `[M, P]` generated for training prompts, evenly spread over each task's."""
         import torch
 
-        from hyprepro.methods.stored import training_prompts
+        from hyprepro.methods.retrieval import training_prompts
 
         with data.open_policies() as store:
             prompts = [_spread(task, self.library) for task in training_prompts(data, store)]

@@ -1,23 +1,33 @@
-"""Retrieval: the stored policy behind the training prompt with the nearest behaviour embedding."""
+"""Retrieval: the stored policy behind the training prompt with the nearest behaviour embedding.
+
+Retrieval by agreement: the stored policy that would have acted most like the prompt.
+
+The mean policy: the average of the training policies' weights, the same for every prompt of a task.
+
+Policies out of the policy store, as methods need them.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from hyprepro.methods.adapted import WeightMethod
-from hyprepro.models.behavior_embedding import BehaviorEmbedding, ContrastiveEmbedding
-from hyprepro.models.options import Condition
-from hyprepro.recipe import component, setting
-from hyprepro.stages.behavior_embedding import TrainBehaviorEmbedding
+from hyprepro.component import component, setting
+from hyprepro.errors import UserError
+from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding, TrainBehaviorEmbedding
+from hyprepro.gen_hyprl.training import Condition
+from hyprepro.methods.base import WeightMethod
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from hyprepro.models.adaptation import Start
-    from hyprepro.models.networks.behavior_embedding import PromptEmbedding
+    from hyprepro.gen_hyprl.adaptation import Start
+    from hyprepro.gen_hyprl.embedding_net import PromptEmbedding
+    from hyprepro.policies.layout import PolicyLayout
     from hyprepro.stores.files import StoreFiles
+    from hyprepro.stores.policy_store import PolicyStore
     from hyprepro.stores.prompts import Prompts
 
 
@@ -40,8 +50,7 @@ class Retrieval(WeightMethod):
         """The nearest training prompt's policy for each prompt; of equally near ones the first in the store's order."""
         import torch
 
-        from hyprepro.methods.stored import training_prompts
-        from hyprepro.models.adaptation import Start
+        from hyprepro.gen_hyprl.adaptation import Start
 
         with data.open_policies() as store:
             known = training_prompts(data, store)
@@ -58,7 +67,7 @@ class Retrieval(WeightMethod):
     def _embedded(self, trained: PromptEmbedding, prompts: Prompts) -> NDArray[np.float64]:
         import torch
 
-        from hyprepro.models.networks.blocks import condition_of
+        from hyprepro.gen_hyprl.blocks import condition_of
 
         with torch.no_grad():
             h, v = trained.embed(torch.from_numpy(prompts.tau), torch.from_numpy(prompts.tau_hat))
@@ -72,3 +81,117 @@ class Retrieval(WeightMethod):
 def _nearest(queries: NDArray[np.float64], candidates: NDArray[np.float64]) -> NDArray[np.int64]:
     squared = (candidates**2).sum(axis=1) - 2 * queries @ candidates.T  # |q|^2 is the same for all candidates
     return np.asarray(squared.argmin(axis=1), dtype=np.int64)
+
+
+@component
+class AgreementRetrieval(WeightMethod):
+    """Of all training policies of all tasks, the one that acts most like the prompt in the prompt's own 20 states.
+
+    Most alike by the mean squared difference between tanh(mean) and the recorded action, clipped to [-1, 1]. Only those
+    states count that the prompt holds with their action: s_0, s_3, ... with a_0, a_3, ... Nothing is trained.
+    """
+
+    label: ClassVar[str] = "agreement-retrieval"
+    knows: ClassVar[str] = "the prompt; at test time every stored training policy"
+
+    block: int = setting(16, "Policies compared at a time; bounds the memory.", ge=1)
+
+    def generate(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
+        """The best-agreeing stored policy of each prompt; of equally good ones the first in the store's order."""
+        import torch
+
+        from hyprepro.gen_hyprl.adaptation import Start
+        from hyprepro.stores.training_data import training_tasks
+
+        with data.open_policies() as store:
+            best = np.full(len(prompts), np.inf)
+            params = np.zeros((len(prompts), store.layout.size), dtype=np.float32)
+            for block in training_blocks(store, training_tasks(store), self.block):
+                errors = disagreement(store.layout, block, prompts)
+                nearest = errors.argmin(axis=0)
+                lowest = errors[nearest, np.arange(len(prompts))]
+                better = lowest < best
+                best[better] = lowest[better]
+                params[better] = block[nearest[better]]
+            return Start(store.layout, torch.from_numpy(params))
+
+
+def disagreement(layout: PolicyLayout, params: NDArray[np.float32], prompts: Prompts) -> NDArray[np.float64]:
+    """Mean squared difference `[k, n]` between the actions of `k` policies `[k, P]` and those of `n` prompts."""
+    import torch
+
+    from hyprepro.policies.forward import StackedPolicies
+
+    states = torch.from_numpy(np.ascontiguousarray(prompts.states)).flatten(0, 1)
+    wanted = torch.from_numpy(np.clip(prompts.actions[:, :, 0], -1.0, 1.0)).flatten(0, 1)
+    with torch.inference_mode():
+        actions = StackedPolicies(layout, params).means(states)
+        squared = (actions - wanted).square().mean(dim=-1)
+        errors: NDArray[np.float64] = squared.view(len(params), len(prompts), -1).double().mean(dim=-1).numpy()
+    return errors
+
+
+@component
+class MeanPolicy(WeightMethod):
+    """The mean of the training policies of the prompt's task; of all tasks where the task has none (an unseen task)."""
+
+    label: ClassVar[str] = "mean-policy"
+    knows: ClassVar[str] = "the prompt's task label and the training policies of that task, or of all for an unseen one"
+
+    block: int = setting(64, "Policies read at a time; bounds the memory.", ge=1)
+
+    def generate(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
+        """One and the same policy for every prompt."""
+        import torch
+
+        from hyprepro.gen_hyprl.adaptation import Start
+        from hyprepro.stores.training_data import training_tasks
+
+        with data.open_policies() as store:
+            known = training_tasks(store)
+            tasks = [prompts.task] if prompts.task in known else known
+            total, count = np.zeros(store.layout.size), 0
+            for block in training_blocks(store, tasks, self.block):
+                total += block.sum(axis=0, dtype=np.float64)
+                count += len(block)
+            mean = torch.from_numpy((total / count).astype(np.float32))
+            return Start(store.layout, mean.repeat(len(prompts), 1))
+
+
+def source_policies(data: StoreFiles, prompts: Prompts) -> tuple[PolicyLayout, NDArray[np.float32]]:
+    """The stored policies that recorded the prompts, `[n, P]` in the prompts' order, and their layout.
+
+    Raises:
+        UserError: A prompt's policy is not in the store.
+    """
+    with data.open_policies() as store:
+        missing = prompts.task not in store.tasks or bool((prompts.policy_rows < 0).any())
+        if missing:
+            raise UserError(
+                f"The policies behind some {prompts.split} prompts of {prompts.task} are not stored.",
+                where=data.policies.path,
+                fix="leave out the methods that use the prompts' own policies (Expert, AutoencoderCeiling)",
+            )
+        return store.layout, store.read(prompts.task, prompts.policy_rows)
+
+
+def training_prompts(data: StoreFiles, store: PolicyStore) -> list[Prompts]:
+    """The training prompts of training policies, task by task in the store's order."""
+    from hyprepro.stores.prompts import read_prompts
+    from hyprepro.stores.training_data import training_tasks
+
+    found = []
+    with data.open_trajectories() as trajectories:
+        for task in training_tasks(store):
+            prompts = read_prompts(trajectories, task, "train")
+            known = np.isin(prompts.policy_rows, store.rows(task, "train"))
+            found.append(prompts.subset(np.flatnonzero(known)))
+    return found
+
+
+def training_blocks(store: PolicyStore, tasks: Sequence[str], block: int) -> Iterator[NDArray[np.float32]]:
+    """The training policies of the tasks in the store's order, at most `block` at a time `[k, P]`."""
+    for task in tasks:
+        rows = store.rows(task, "train")
+        for start in range(0, len(rows), block):
+            yield store.read(task, rows[start : start + block])

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hyprepro.models.networks.blocks import frozen
+from hyprepro.gen_hyprl.assembled import Aggregated, LatentSource, PolicyGenerator
+from hyprepro.gen_hyprl.blocks import frozen
 from hyprepro.policies.layout import METAWORLD_LAYOUT
-from hyprepro.stages.assembled import Aggregated, LatentSource, PolicyGenerator
 
 if TYPE_CHECKING:
     from hyprepro.methods.gen_hyprl import GenHypRL, LatentMethod

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyprepro.models.policy_autoencoder import LinearAutoencoder
+from hyprepro.engine.training import seeded
+from hyprepro.gen_hyprl.autoencoder import LinearAutoencoder
+from hyprepro.gen_hyprl.autoencoder_net import AutoencoderJob
 from hyprepro.policies.layout import METAWORLD_LAYOUT
-from hyprepro.stages.autoencoder_job import AutoencoderJob
-from hyprepro.stages.training import seeded
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 from hyprepro.stores.spool import PolicySpool
 

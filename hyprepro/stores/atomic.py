@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from hyprepro.engine.cache import lock
 from hyprepro.errors import UserError
-from hyprepro.locks import lock
 
 
 class AtomicFile:

@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from hyprepro.engine.provenance import versions as installed_versions
 from hyprepro.errors import UserError, closest_match
 from hyprepro.stores import atomic, hdf5
-from hyprepro.stores.provenance import versions as installed_versions
 
 SPLIT_CODES = {name: code for code, name in enumerate(hdf5.SPLITS)}
 

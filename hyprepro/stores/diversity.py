@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from hyprepro.errors import UserError
-from hyprepro.policies.stacked import StackedPolicies
+from hyprepro.policies.forward import StackedPolicies
 from hyprepro.stores.policy_store import PolicyStore
 from hyprepro.stores.prompts import read_prompts
 from hyprepro.stores.trajectory_store import TrajectoryStore

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hyprepro.artifacts import StoreFile
+from hyprepro.engine.stage import StoreFile
 
 if TYPE_CHECKING:
     from hyprepro.stores.policy_store import PolicyStore

@@ -26,7 +26,7 @@ from hyprepro.stores import hdf5
 from hyprepro.stores.base import Column, StoreReader, StoreWriter, split_code
 
 if TYPE_CHECKING:
-    from hyprepro.artifacts import StoreFile
+    from hyprepro.engine.stage import StoreFile
 
 POLICY_SPLITS = ("train", "test")
 META: dict[str, Column] = {

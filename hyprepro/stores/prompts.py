@@ -140,3 +140,30 @@ def read_prompts(store: TrajectoryStore, task: str, split: str, limit: int | Non
             raise UserError(error.what, where=f"{store.where}:{task}, episode {index}", fix=error.fix) from None
     rows = store.table(task)["policy_row"][ids].astype(np.int64)
     return Prompts(task, split, tau, tau_hat, rows, ids)
+
+
+FRAME = 18
+"""Numbers of one frame: an observation is the current frame, the previous one and the goal."""
+
+
+def block_pairs(prompts: Prompts) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The states s_3k `[n, 20, 39]` and the actions a_3k `[n, 20, 4]`."""
+    return np.ascontiguousarray(prompts.states), np.ascontiguousarray(prompts.actions[:, :, 0])
+
+
+def interpolated_pairs(prompts: Prompts) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The states s_0, s_1, ..., s_57 `[n, 58, 39]` and their actions `[n, 58, 4]`.
+
+    A state holds the previous frame, so s_3k+3 gives the frame of step 3k + 2 exactly; only that of step 3k + 1 is the
+    midpoint of its neighbours.
+    """
+    states, actions = prompts.states, prompts.actions
+    n, blocks = states.shape[:2]
+    frames = np.empty((n, 3 * blocks - 2, FRAME), dtype=np.float32)
+    frames[:, 0::3] = states[:, :, :FRAME]
+    frames[:, 2::3] = states[:, 1:, FRAME : 2 * FRAME]
+    frames[:, 1::3] = (frames[:, 0:-1:3] + frames[:, 2::3]) / 2
+    full = np.repeat(states, 3, axis=1)[:, : 3 * blocks - 2]
+    full[:, :, :FRAME] = frames
+    full[:, 1:, FRAME : 2 * FRAME] = frames[:, :-1]
+    return full, actions.reshape(n, 3 * blocks, -1)[:, : 3 * blocks - 2].copy()

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from hyprepro.cli import app
 from hyprepro.config.catalogue import load_components
-from hyprepro.registry import resolve
+from hyprepro.config.registry import resolve
 
 
 def offered(line: str) -> list[str]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from hyprepro.evaluation.records import Record, write_records
-from tests.tables import velocities
-from tests.tables.synthetic import TABLE1_TASKS, make_records, make_result
+from hyprepro.reports.records import Record, write_records
+from tests.reports import velocities
+from tests.reports.synthetic import TABLE1_TASKS, make_records, make_result
 
 CONFIG = {"component": "Recipe", "seeds": 1, "methods": [{"component": "Expert"}, {"component": "MSERegressor"}]}
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hyprepro.figures import canvas
-from tests.tables.synthetic import make_result
+from hyprepro.reports.figures import canvas
+from tests.reports.synthetic import make_result
 
 pytestmark = pytest.mark.sim
 

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from hyprepro.artifacts import Stage
 from hyprepro.cli.progress import RunProgress, duration
-from hyprepro.execution import Event
+from hyprepro.engine.schedule import Event
+from hyprepro.engine.stage import Stage
 
 
 @dataclass(frozen=True)

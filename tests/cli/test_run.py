@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from hyprepro.config import files
-from hyprepro.stores import maa
-from hyprepro.stores.provenance import versions
+from hyprepro.domains.metaworld import maa
+from hyprepro.engine.provenance import versions
 from tests.conftest import build_tiny_stores
 from tests.stores import hostile
 

@@ -15,16 +15,16 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from hyprepro.artifacts import ArtifactCache
 from hyprepro.collectors import checkpoint
 from hyprepro.collectors.care import CareNetwork, CareTraining
 from hyprepro.collectors.care_sac import CareSAC
 from hyprepro.collectors.care_training import TrainCare
 from hyprepro.collectors.collection import SACSettings
-from hyprepro.collectors.sac import Batch
+from hyprepro.collectors.update import Batch
+from hyprepro.engine.cache import ArtifactCache
 from hyprepro.errors import UserError
-from hyprepro.methods.care import Care
-from hyprepro.text.descriptions import TaskDescriptions
+from hyprepro.methods.care.method import Care
+from hyprepro.methods.care.text import TaskDescriptions
 from tests.conftest import TinyStores
 from tests.methods.shared import prompts_of
 

@@ -12,7 +12,6 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from hyprepro.artifacts import ArtifactCache, Report
 from hyprepro.cli import app
 from hyprepro.collectors import checkpoint
 from hyprepro.collectors.clones import CloneExperts
@@ -26,7 +25,9 @@ from hyprepro.collectors.collection import (
 )
 from hyprepro.collectors.metaworld import MetaWorldCollection
 from hyprepro.collectors.training import TrainSAC, start_actors
-from hyprepro.envs.metaworld import SEEN_TASKS
+from hyprepro.domains.metaworld.tasks import SEEN_TASKS
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.engine.stage import Report
 from hyprepro.errors import UserError
 from hyprepro.stores import atomic
 from hyprepro.stores.policy_store import PolicyStore

@@ -11,7 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from hyprepro.collectors.collection import SACSettings
 from hyprepro.collectors.learner import Learner
-from hyprepro.collectors.sac import Replay, StackedSAC
+from hyprepro.collectors.replay import Replay
+from hyprepro.collectors.sac import StackedSAC
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
 WAITING = ("_local_scalar_dense", "item", "nonzero", "masked_select", "is_nonzero", "equal", "unique")

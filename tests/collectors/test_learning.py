@@ -9,10 +9,10 @@ import gymnasium
 import numpy as np
 import pytest
 
-from hyprepro.artifacts import Report
 from hyprepro.collectors import learning
 from hyprepro.collectors.collection import SACSettings, SACTraining
 from hyprepro.collectors.environments import Arena, arena, chance
+from hyprepro.engine.stage import Report
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import PolicyLayout
 

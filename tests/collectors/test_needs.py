@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from hyprepro.artifacts import ArtifactCache
 from hyprepro.cli import app
 from hyprepro.collectors.metaworld import MetaWorldCollection
 from hyprepro.collectors.training import TrainSAC
 from hyprepro.config import files
-from hyprepro.execution import missing
-from hyprepro.registry import resolve
+from hyprepro.config.registry import resolve
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.engine.plan import missing
 
 
 def told(cache: Path, *bindings: str, name: str = "metaworld-scratch", workers: int = 2) -> list[float]:

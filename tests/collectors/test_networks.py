@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from hyprepro.collectors.networks import Normaliser, actor_forward, actor_sizes, from_flat, mlp_parameters, to_flat
+from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import METAWORLD_LAYOUT
-from hyprepro.policies.stacked import StackedPolicies
 
 
 def make() -> tuple[dict[str, torch.Tensor], Normaliser]:

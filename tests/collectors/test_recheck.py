@@ -10,7 +10,7 @@ from scipy import stats
 from hyprepro.collectors import recheck
 from hyprepro.errors import UserError
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
-from tests.evaluation.toy import TOY_LAYOUT, Walk, walk_pool
+from tests.domains.toy import TOY_LAYOUT, Walk, walk_pool
 
 
 def test_fisher_is_scipys() -> None:

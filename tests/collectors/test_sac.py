@@ -12,7 +12,8 @@ import torch
 from hyprepro.collectors.collection import SACSettings, SACTraining
 from hyprepro.collectors.networks import actor_forward
 from hyprepro.collectors.reference import actor_of, load_actor, reference_sac
-from hyprepro.collectors.sac import Batch, StackedSAC
+from hyprepro.collectors.sac import StackedSAC
+from hyprepro.collectors.update import Batch
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
 AGENTS, BATCH = 3, 16

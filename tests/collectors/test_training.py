@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from hyprepro.artifacts import ArtifactCache
 from hyprepro.collectors import checkpoint
 from hyprepro.collectors.clones import CloneExperts
 from hyprepro.collectors.collection import CloneSettings, SACSettings, SACTraining
 from hyprepro.collectors.needs import checkpoint_bytes, held_bytes, memory_bytes
 from hyprepro.collectors.training import TrainSAC
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.engine.schedule import execute
 from hyprepro.errors import UserError
-from hyprepro.execution import execute
 
 CLONES = CloneExperts(CloneSettings(episodes=1, episode_steps=20), "scratch", ("reach",), (), 0)
 TRAINING = SACTraining(
@@ -38,7 +38,7 @@ STAGE = TrainSAC(CLONES, TRAINING, ("reach", "door-open"), (0, 1))
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from hyprepro.artifacts import ArtifactCache
+from hyprepro.engine.stage import ArtifactCache
 from hyprepro.collectors import checkpoint, replay
 from tests.collectors.test_training import STAGE
 

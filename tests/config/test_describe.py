@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from hyprepro.component import Component, setting
 from hyprepro.config.describe import describe_fields, gin_text, summary
-from hyprepro.recipe import Component, setting
 
 
 class Inner(Component):

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hyprepro.envs.metaworld import Goal
+from hyprepro.domains.metaworld.tasks import Goal
 from hyprepro.evaluation.benchmark import measure, measure_evaluation
-from hyprepro.evaluation.controllers import PolicyControllers
+from hyprepro.policies.controllers import PolicyControllers
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
 

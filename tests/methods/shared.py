@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.evaluation.controllers import Controllers, PolicyControllers
+from hyprepro.policies.controllers import Controllers, PolicyControllers
 from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.prompts import Prompts, read_prompts
 

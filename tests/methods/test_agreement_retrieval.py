@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hyprepro.methods.agreement_retrieval import AgreementRetrieval, disagreement
+from hyprepro.methods.retrieval import AgreementRetrieval, disagreement
+from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import METAWORLD_LAYOUT
-from hyprepro.policies.stacked import StackedPolicies
 from tests.conftest import TinyStores
 from tests.methods.shared import params_of, prompts_of, stored
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hyprepro.artifacts import ArtifactCache
-from hyprepro.methods.autoencoder_ceiling import AutoencoderCeiling
-from hyprepro.models.policy_autoencoder import PCAAutoencoder
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.gen_hyprl.autoencoder import PCAAutoencoder
+from hyprepro.methods.ceilings import AutoencoderCeiling
 from tests.conftest import TinyStores
 from tests.methods.shared import params_of, prompts_of, stored
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hyprepro.errors import UserError
-from hyprepro.methods.expert import Expert
+from hyprepro.methods.ceilings import Expert
 from tests.conftest import TinyStores
 from tests.methods.shared import params_of, prompts_of, stored
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from hyprepro.artifacts import ArtifactCache
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.gen_hyprl import hypformer_net as hypformer
 from hyprepro.methods.gen_hyprl import GenHypRL
-from hyprepro.models.networks import hypformer
 from tests.conftest import TinyStores
+from tests.gen_hyprl.test_stages import HYPFORMER, WHOLE, make
 from tests.methods.shared import params_of, prompts_of
-from tests.stages.test_stages import HYPFORMER, WHOLE, make
 
 
 def with_tokens(**values: object) -> GenHypRL:

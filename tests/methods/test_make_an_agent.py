@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
+from hyprepro.config.registry import resolve
+from hyprepro.experiments.recipe import Recipe
+from hyprepro.gen_hyprl.autoencoder import LinearAutoencoder
 from hyprepro.methods.gen_hyprl import GenHypRL
 from hyprepro.methods.make_an_agent import MakeAnAgent
-from hyprepro.models.policy_autoencoder import LinearAutoencoder
-from hyprepro.pipeline import Recipe
-from hyprepro.registry import resolve
 from hyprepro.stores.files import StoreFiles
 from tests.conftest import TinyStores
 

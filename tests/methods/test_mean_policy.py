@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from hyprepro.methods.mean_policy import MeanPolicy
+from hyprepro.methods.retrieval import MeanPolicy
 from tests.conftest import TinyStores
 from tests.methods.shared import params_of, prompts_of, stored
 

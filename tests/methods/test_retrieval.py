@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from hyprepro.gen_hyprl.embedding import TrainBehaviorEmbedding
 from hyprepro.methods.retrieval import Retrieval
-from hyprepro.stages.behavior_embedding import TrainBehaviorEmbedding
 from tests.conftest import TinyStores
 from tests.methods.shared import params_of, prompts_of, stored
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hyprepro.policies.fitting import PROMPTS_AT_ONCE, STEPS_AT_ONCE, Weights, fit, forward
+from hyprepro.policies.forward import PROMPTS_AT_ONCE, STEPS_AT_ONCE, Weights, fit, forward
 from hyprepro.policies.layout import Activation, PolicyLayout
 
 PROMPTS, STEPS, RATE = PROMPTS_AT_ONCE + 3, 2 * STEPS_AT_ONCE + 1, 1e-2

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import METAWORLD_LAYOUT, PolicyLayout
-from hyprepro.policies.stacked import StackedPolicies
 
 
 def plain_action(layout: PolicyLayout, flat: torch.Tensor, observation: torch.Tensor) -> torch.Tensor:

@@ -25,8 +25,8 @@ PROGRAM = """\
 import json, sys
 from pathlib import Path
 import numpy, threadpoolctl
-from hyprepro.references import recomputed
-from hyprepro.tables.result import read_result
+from hyprepro.experiments.references import recomputed
+from hyprepro.reports.summary import read_result
 
 folders = sorted(Path(sys.argv[1]).glob("*/desktop"))
 different = [folder.parent.name for folder in folders if recomputed(folder) != read_result(folder / "result.json")]

@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 from pytest_regressions.num_regression import NumericRegressionFixture
 
-from hyprepro.registry import resolve
-from hyprepro.results import digest
-from hyprepro.stores.bundle import DataSource
-from hyprepro.tables.check import check, refuse_unlike, tolerance
-from hyprepro.tables.report import report_of
-from hyprepro.tables.result import read_result
-from hyprepro.tables.summaries import read_summary
-from hyprepro.velocity.data import CheetahData
+from hyprepro.config.registry import resolve
+from hyprepro.domains.cheetah_vel.domain import CheetahData
+from hyprepro.domains.metaworld.domain import DataSource
+from hyprepro.experiments.results import digest
+from hyprepro.reports.check import check, refuse_unlike, tolerance
+from hyprepro.reports.report import report_of
+from hyprepro.reports.summaries import read_summary
+from hyprepro.reports.summary import read_result
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIRED = (

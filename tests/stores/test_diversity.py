@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hyprepro.domains.metaworld import maa
 from hyprepro.errors import UserError
+from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import METAWORLD_LAYOUT
-from hyprepro.policies.stacked import StackedPolicies
-from hyprepro.stores import diversity, maa
+from hyprepro.stores import diversity
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStore
 from tests.conftest import TinyStores

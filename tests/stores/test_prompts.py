@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hyprepro.errors import UserError
-from hyprepro.policies.stacked import StackedPolicies
+from hyprepro.policies.forward import StackedPolicies
 from hyprepro.stores.prompts import prompt_from_episode, read_prompts
 from hyprepro.stores.trajectory_store import TrajectoryStore, TrajectoryStoreWriter
 from tests.conftest import TinyStores

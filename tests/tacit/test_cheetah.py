@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 
-from hyprepro.envs.cheetah import FRAME_SKIP
+from hyprepro.domains.cheetah_vel.env import FRAME_SKIP
 
 
 def test_a_step_is_five_of_10_milliseconds_and_spaces_are_17_and_6() -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS, ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE
 
-from hyprepro.envs.metaworld import HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal, MetaWorldEnv
-from hyprepro.envs.metaworld_methods import CHECKED, methods
+from hyprepro.domains.metaworld.env import MetaWorldEnv
+from hyprepro.domains.metaworld.methods import CHECKED, methods
+from hyprepro.domains.metaworld.tasks import HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal
 
 
 def test_the_pinned_versions_are_installed():

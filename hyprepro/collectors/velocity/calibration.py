@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from hyprepro.artifacts import Stage
 from hyprepro.collectors.base import Estimate
 from hyprepro.collectors.velocity.collection import VelocityCollection
 from hyprepro.collectors.velocity.experts import TrainExperts
@@ -18,7 +17,8 @@ from hyprepro.collectors.velocity.learner import Batch, Learner, Networks, Sizes
 from hyprepro.collectors.velocity.parent import TrainParent
 from hyprepro.collectors.velocity.rollouts import returns
 from hyprepro.collectors.velocity.settings import VelocitySAC
-from hyprepro.envs.velocities import HORIZON
+from hyprepro.domains.cheetah_vel.tasks import HORIZON
+from hyprepro.engine.stage import Stage
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 
 SECONDS = 10.0

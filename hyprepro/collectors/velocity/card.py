@@ -10,7 +10,7 @@ import numpy as np
 from hyprepro.collectors.velocity.collection import VelocityCollection
 from hyprepro.collectors.velocity.harvest import SIGNIFICANT_BITS
 from hyprepro.collectors.velocity.settings import ExpertTraining, VelocitySAC, VelocitySelection
-from hyprepro.envs.velocities import HORIZON
+from hyprepro.domains.cheetah_vel.tasks import HORIZON
 from hyprepro.stores.info import store_info
 
 

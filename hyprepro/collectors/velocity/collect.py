@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from hyprepro.artifacts import ArtifactCache, make_folder, write_atomically
 from hyprepro.collectors.collect import write_pair
 from hyprepro.collectors.velocity.card import data_card
 from hyprepro.collectors.velocity.collection import VelocityCollection
@@ -17,10 +16,12 @@ from hyprepro.collectors.velocity.harvest import HarvestVelocity
 from hyprepro.collectors.velocity.loop import start_seed
 from hyprepro.collectors.velocity.parent import Parent, TrainParent
 from hyprepro.collectors.velocity.rollouts import returns
-from hyprepro.envs.velocities import velocity_task
-from hyprepro.figures.profiles import can_draw
-from hyprepro.figures.velocities import draw
+from hyprepro.domains.cheetah_vel.tasks import velocity_task
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.engine.stage import make_folder, write_atomically
 from hyprepro.policies.layout import CHEETAH_LAYOUT
+from hyprepro.reports.figures.profiles import can_draw
+from hyprepro.reports.figures.velocities import draw
 from hyprepro.stores.policy_store import PolicyStoreWriter
 
 _SUMMARIES = {

@@ -11,11 +11,12 @@ from typing import Literal
 
 from pydantic import field_validator, model_validator
 
-from hyprepro.artifacts import ArtifactCache, Stage
 from hyprepro.collectors.base import Collection, Estimate
 from hyprepro.collectors.velocity.settings import ExpertTraining, ParentTraining, VelocitySelection
-from hyprepro.envs.velocities import LARGEST_VELOCITY, TEST_INDICES, training_indices, velocity_grid
-from hyprepro.recipe import component, setting
+from hyprepro.component import component, setting
+from hyprepro.domains.cheetah_vel.tasks import LARGEST_VELOCITY, TEST_INDICES, training_indices, velocity_grid
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.engine.stage import Stage
 
 Route = Literal["parent", "scratch"]
 """How an expert's SAC starts: from the velocity-conditioned parent at its velocity, or from random weights."""

@@ -17,14 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hyprepro.artifacts import Report, Stage
 from hyprepro.collectors.checkpoint import PREFIX, Flushes, open_mapped, publish
 from hyprepro.collectors.velocity.learner import Batch, Networks, Sizes
 from hyprepro.collectors.velocity.loop import ROUNDING, Loop
 from hyprepro.collectors.velocity.memory import Memory, Transitions
 from hyprepro.collectors.velocity.parent import CONDITION, Parent, TrainParent, condition
 from hyprepro.collectors.velocity.settings import ExpertTraining
-from hyprepro.envs.velocities import HORIZON, velocity_reward
+from hyprepro.domains.cheetah_vel.tasks import HORIZON, velocity_reward
+from hyprepro.engine.stage import Report, Stage
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 
 _SHOWN = 6  # velocities whose return the progress shows

@@ -11,14 +11,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.artifacts import Report, Stage
 from hyprepro.collectors.harvested import Harvest, Kept, Recorded, load_harvest, save_harvest
 from hyprepro.collectors.velocity.experts import TrainExperts
 from hyprepro.collectors.velocity.loop import start_seed
 from hyprepro.collectors.velocity.parent import TrainParent
 from hyprepro.collectors.velocity.rollouts import Run, returns, roll
 from hyprepro.collectors.velocity.settings import VelocitySelection
-from hyprepro.envs.velocities import velocity_task
+from hyprepro.domains.cheetah_vel.tasks import velocity_task
+from hyprepro.engine.stage import Report, Stage
 from hyprepro.errors import UserError
 
 SIGNIFICANT_BITS = 9

@@ -13,14 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hyprepro.artifacts import Report
 from hyprepro.collectors.checkpoint import PREFIX, Checkpoints, Flushes
 from hyprepro.collectors.networks import Normaliser
 from hyprepro.collectors.velocity.learner import Batch, Learner, Networks
 from hyprepro.collectors.velocity.memory import Memory
 from hyprepro.collectors.velocity.settings import ExpertTraining, ParentTraining
-from hyprepro.envs.cheetah import HORIZON, CheetahBatch
-from hyprepro.evaluation.goals import COLLECTION, PROMPTS
+from hyprepro.domains.cheetah_vel.env import CheetahBatch
+from hyprepro.domains.cheetah_vel.tasks import HORIZON
+from hyprepro.domains.metaworld.tasks import COLLECTION, PROMPTS
+from hyprepro.engine.stage import Report
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 
 Stream = Literal["parent", "experts", "evaluation", "scoring", "recheck", "episodes"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyprepro.collectors.checkpoint import open_mapped
-from hyprepro.envs.velocities import HORIZON, velocity_reward
+from hyprepro.domains.cheetah_vel.tasks import HORIZON, velocity_reward
 
 _OBSERVATIONS, _ACTIONS = 17, 6
 _FIELDS = ("observations", "actions", "speeds", "velocities")

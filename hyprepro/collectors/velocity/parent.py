@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hyprepro.artifacts import Report, Stage
 from hyprepro.collectors.networks import Normaliser, Parameters
 from hyprepro.collectors.velocity.learner import Batch, Networks, Sizes
 from hyprepro.collectors.velocity.loop import ROUNDING, Loop, start_seed
 from hyprepro.collectors.velocity.rollouts import returns
 from hyprepro.collectors.velocity.settings import ParentTraining
-from hyprepro.envs.velocities import HORIZON, LARGEST_VELOCITY
+from hyprepro.domains.cheetah_vel.tasks import HORIZON, LARGEST_VELOCITY
+from hyprepro.engine.stage import Report, Stage
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 
 CONDITION = CHEETAH_LAYOUT.observation_size

@@ -16,7 +16,7 @@ from scipy import stats
 from hyprepro.collectors.recheck import CONFIDENCE, Recheck
 from hyprepro.collectors.velocity.loop import start_seed
 from hyprepro.collectors.velocity.rollouts import returns
-from hyprepro.envs.velocities import task_velocity
+from hyprepro.domains.cheetah_vel.tasks import task_velocity
 from hyprepro.errors import UserError
 from hyprepro.stores.policy_store import PolicyStore
 

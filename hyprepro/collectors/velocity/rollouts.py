@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hyprepro.envs.cheetah import HORIZON, CheetahBatch, velocity_reward
+from hyprepro.domains.cheetah_vel.env import CheetahBatch
+from hyprepro.domains.cheetah_vel.tasks import HORIZON, velocity_reward
+from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import CHEETAH_LAYOUT
-from hyprepro.policies.stacked import StackedPolicies
 
 _AT_ONCE = 160
 

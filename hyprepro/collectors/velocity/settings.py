@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from hyprepro.collectors.base import Weights
-from hyprepro.recipe import Component, Width, component, setting
+from hyprepro.component import Component, Width, component, setting
 
 
 @component

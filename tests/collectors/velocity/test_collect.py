@@ -16,7 +16,6 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from hyprepro.artifacts import ArtifactCache, Report
 from hyprepro.cli import app
 from hyprepro.collectors import checkpoint
 from hyprepro.collectors.velocity.collection import VelocityCollection
@@ -25,10 +24,13 @@ from hyprepro.collectors.velocity.loop import start_seed
 from hyprepro.collectors.velocity.memory import Memory
 from hyprepro.collectors.velocity.parent import CONDITION, condition
 from hyprepro.config import files
-from hyprepro.envs.cheetah import CheetahVel, task_velocity, velocity_reward
+from hyprepro.config.registry import resolve
+from hyprepro.domains.cheetah_vel.env import CheetahVel
+from hyprepro.domains.cheetah_vel.tasks import task_velocity, velocity_reward
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.engine.stage import Report
+from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import CHEETAH_LAYOUT
-from hyprepro.policies.stacked import StackedPolicies
-from hyprepro.registry import resolve
 from hyprepro.stores.info import store_info
 from hyprepro.stores.policy_store import PolicyStore
 from hyprepro.stores.trajectory_store import TrajectoryStore
@@ -318,7 +320,7 @@ def test_a_file_that_describes_no_collection_is_refused(tmp_path: Path) -> None:
 
 def test_no_stage_depends_on_how_stores_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else rewording a card would train everything anew."""
-    from hyprepro import source
+    from hyprepro.engine import source
 
     read, seen = source._read, set()
 

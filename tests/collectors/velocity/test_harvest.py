@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from hyprepro.artifacts import ArtifactCache
 from hyprepro.collectors.velocity.collection import VelocityCollection
 from hyprepro.collectors.velocity.experts import TrainExperts
 from hyprepro.collectors.velocity.harvest import HarvestVelocity
+from hyprepro.engine.cache import ArtifactCache
 from hyprepro.errors import UserError
 from tests.collectors.velocity.tiny import EXPERTS, FEW, PARENT, made
 

@@ -11,8 +11,8 @@ import torch
 from hyprepro.collectors.networks import Normaliser
 from hyprepro.collectors.velocity.learner import Adam, Batch, Learner, Networks, Sizes, forward
 from hyprepro.collectors.velocity.settings import VelocitySAC
+from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import CHEETAH_LAYOUT
-from hyprepro.policies.stacked import StackedPolicies
 
 AGENTS, SIZE = 3, 8
 SIZES = Sizes(5, 2, 7, 9)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hyprepro.artifacts import ArtifactCache, Report, Stage
 from hyprepro.collectors.velocity.parent import TrainParent
 from hyprepro.collectors.velocity.settings import ExpertTraining, ParentTraining, VelocitySAC, VelocitySelection
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.engine.stage import Report, Stage
 
 SAC = VelocitySAC(batch_size=8, critic_width=8)
 PARENT = TrainParent(

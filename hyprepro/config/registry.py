@@ -1,0 +1,395 @@
+"""The only module that knows gin: it resolves a recipe's gin files into plain, validated, frozen components.
+
+gin is a process-wide notebook: bindings pile up, scopes that nothing uses are accepted, types are not checked and
+mistakes are reported without a place. So a resolution here (1) parses every statement together with its file and line,
+(2) checks them (`config.lint`), (3) hands them to gin, which evaluates references, macros and scopes, (4) builds the
+components through factories that remember where every value came from (`config.build`), (5) reports what nothing
+consumed, and (6) leaves gin as it was found.
+
+Files apply in the order recipe, variant, scale, user files, bindings; the later wins. An `include` is looked up beside
+the including file, in the shipped tree, and in the working folder. `include 'variants/paper.gin under paper'` puts
+every binding of a file under a scope, so that a whole file describes one row of a table; a scale replaces what such a
+file sets, as it does for `--variant`. `import package.module` in a gin file makes the components of a module of the
+user's available.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util  # gin 0.5.0 uses importlib.util without importing it, which fails on Python 3.12 and later
+import io
+import re
+import threading
+import tokenize
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gin as _gin
+
+from hyprepro.component import COMPONENTS, Component
+from hyprepro.config import files
+from hyprepro.config.build import Build, Key, Node, key_of, macro_of
+from hyprepro.config.catalogue import load_components
+from hyprepro.config.describe import gin_text
+from hyprepro.config.lint import (
+    MacroUse,
+    Place,
+    Reference,
+    Statement,
+    lint,
+    nothing_consumes,
+    open_bracket_line,
+    syntax_error,
+    unknown_component,
+)
+from hyprepro.config.operative import operative_config, origins
+from hyprepro.errors import UserError, closest_match
+
+if not hasattr(_gin, "bind_parameter"):
+    raise ImportError(
+        "The installed 'gin' is not gin-config. Run: pip uninstall gin; pip install 'gin-config>=0.5,<0.6'"
+    )
+
+gin: Any = _gin  # it has no types, and type checkers take the folder gin/ beside the package for it
+config_parser: Any = gin.config_parser
+_LOCK = threading.RLock()  # gin's state is one for the whole process
+_REGISTERED: set[str] = set()
+_BUILDS: list[Build] = []
+_UNDER = re.compile(r"(?P<file>.+\.gin) under (?P<scope>\w+)")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe with all its values.
+
+    Args:
+        recipe: The root component.
+        operative_config: A gin file with every value, from which the same recipe resolves again.
+        origins: Where each value was set, by its path in the tree: a file and line, a flag, or "default".
+        nodes: The built components of the tree with scope and statements, by `id`.
+    """
+
+    recipe: Component
+    operative_config: str
+    origins: dict[str, str]
+    nodes: dict[int, Node]
+
+
+def resolve(
+    recipe: str | Path,
+    scale: str | None = None,
+    variant: str | None = None,
+    bindings: Sequence[str] = (),
+    files_: Sequence[str | Path] = (),
+    *,
+    seeds: int | None = None,
+    root: str | None = None,
+    slot: str = "recipe",
+) -> Resolved:
+    """Resolve a recipe.
+
+    Args:
+        recipe: The name of a shipped recipe, or the path of a gin file.
+        scale: A shipped scale ("smoke", "desktop", "paper") or the path of a gin file; None adds none.
+        variant: A shipped variant ("paper", "released", "ours") or the path of a gin file; None adds none.
+        bindings: Bindings as on the command line: `Component.field=value`.
+        files_: Gin files of the user, applied after scale and variant.
+        seeds: Replaces the recipe's number of seeds.
+        root: The component that the files describe; None: the kind of recipe that the recipe file names last.
+        slot: With root None, the slot that the root fills: "recipe", or "collection" for the last kind that is bound.
+
+    Raises:
+        UserError: for every mistake in a name, a file or a binding.
+    """
+    with _LOCK:
+        load_components()
+        statements = _file_statements(files.named_file("recipes", recipe))
+        root = root or _root_of(statements, slot)
+        statements = _with_flags(statements, root, scale, variant)
+        user = [_file_statements(files.user_file(name, "the gin file")) for name in files_]
+        statements += [statement for group in user for statement in group]
+        for number, text in enumerate(bindings, start=1):
+            statements += _binding_statements(text, f"-b #{number}")
+        if seeds is not None:
+            statements.append(Statement("", root, "seeds", seeds, Place("--seeds", text=str(seeds))))
+        lint(statements)
+        build = _evaluate(statements, root)
+        _check_consumed(build, user)
+        return _resolved(build, root, _header(recipe, scale, variant, bindings, files_, seeds))
+
+
+def resolve_file(path: Path, root: str) -> Component:
+    """Resolve one gin file into the component `root` of it, for settings that are not a recipe."""
+    return resolve(path, root=root).recipe
+
+
+def _root_of(statements: Sequence[Statement], slot: str) -> str:
+    """The kind of recipe that a recipe file describes: the one whose name it binds, the last if it includes another.
+
+    Of other slots, the kind that the file binds last.
+    """
+    kinds = [name for name, cls in COMPONENTS.items() if cls.slot == slot]
+    bound = [
+        each.selector for each in statements if each.selector in kinds and (slot != "recipe" or each.field == "name")
+    ]
+    if not bound and slot != "recipe":
+        raise UserError(
+            f"The file binds no {slot}.",
+            where=statements[0].place.source if statements else "(empty)",
+            fix=f"Bind a field of one of these: {', '.join(kinds)}",
+        )
+    return bound[-1] if bound else "Recipe"
+
+
+def _with_flags(statements: list[Statement], root: str, scale: str | None, variant: str | None) -> list[Statement]:
+    """A recipe's statements, then those of its variant and its scale; a scale also sets the sizes of included rows."""
+    for kind, name, field in (("variants", variant, "variant"), ("scales", scale, "scale")):
+        if name is None:
+            continue
+        path = files.named_file(kind, name)
+        added = _file_statements(path)
+        if kind == "scales":
+            sized = {(statement.selector, statement.field) for statement in added if not statement.scope}
+            statements = [s for s in statements if not (s.is_under and (s.selector, s.field) in sized)]
+        statements += added
+        statements.append(Statement("", root, field, path.stem, Place(f"--{field}", text=str(name), shipped=True)))
+    return statements
+
+
+def _header(
+    recipe: Any, scale: Any, variant: Any, bindings: Sequence[str], files_: Sequence[Any], seeds: int | None
+) -> str:
+    parts = [str(recipe)]
+    flags = {"scale": scale, "variant": variant, "seeds": seeds}
+    parts += [f"--{name} {value}" for name, value in flags.items() if value is not None]
+    parts += [f"-g {name}" for name in files_] + [f'-b "{text}"' for text in bindings]
+    return f"Every value of: {' '.join(parts)}\nEach line names where its value was set."
+
+
+def _resolved(build: Build, root: str, header: str) -> Resolved:
+    recipe = next(node.component for node in reversed(build.nodes.values()) if type(node.component).__name__ == root)
+    return Resolved(recipe, operative_config(recipe, build.nodes, header), origins(recipe, build.nodes), build.nodes)
+
+
+# Parsing: statements with their places, includes expanded.
+
+
+class _Delegate(config_parser.ParserDelegate):  # type: ignore[misc]
+    """Keeps references and macro uses as plain data."""
+
+    def configurable_reference(self, scoped_configurable_name: str, evaluate: bool) -> Reference:
+        scope, _, name = scoped_configurable_name.rpartition("/")
+        return Reference(scope, name, evaluate)
+
+    def macro(self, macro_name: str) -> MacroUse:
+        return MacroUse(macro_name)
+
+
+def _file_statements(path: Path, including: tuple[Path, ...] = ()) -> list[Statement]:
+    """The statements of a file, with those of the files it includes in their places."""
+    if path in including:
+        chain = " -> ".join(files.display(file) for file in (*including, path))
+        raise UserError("A gin file includes itself.", where=chain, fix="Remove one of these include lines.")
+    return _parse(files.read(path), files.display(path), path, (*including, path))
+
+
+def _included_statements(
+    name: str, includer: Path | None, where: Place, including: tuple[Path, ...]
+) -> list[Statement]:
+    """The statements of an included file, under a scope if the include names one: `'file.gin under scope'`."""
+    under = _UNDER.fullmatch(name)
+    statements = _file_statements(
+        files.included_file(under["file"] if under else name, includer, str(where)), including
+    )
+    if not under:
+        return statements
+    for statement in statements:
+        if statement.is_macro or statement.scope:
+            raise UserError(
+                f"{statement.target} cannot stand in a file that is included under a scope.",
+                where=f"{where}\n{statement.place}",
+                fix=f"Include a file without macros and scopes, or bind the field: {under['scope']}/Component.field.",
+            )
+    return [dataclasses.replace(statement, scope=under["scope"], is_under=True) for statement in statements]
+
+
+def _binding_statements(text: str, source: str) -> list[Statement]:
+    if "=" not in text and not text.lstrip().startswith("include"):
+        raise UserError(
+            f"{text!r} is not a binding.",
+            where=source,
+            fix="Write -b 'Component.field=value', for instance -b 'Recipe.seeds=2'",
+        )
+    return _parse(text, source, None, ())
+
+
+def _parse(text: str, source: str, path: Path | None, including: tuple[Path, ...]) -> list[Statement]:
+    shipped = path is not None and files.is_shipped(path)
+
+    def place(location: Any) -> Place:
+        return Place(source, location.line_num if path else 0, location.line_content, shipped)
+
+    found: list[Statement] = []
+    try:
+        for parsed in config_parser.ConfigParser(io.StringIO(text), _Delegate()):
+            where = place(parsed.location)
+            if isinstance(parsed, config_parser.BindingStatement):
+                found.append(Statement(parsed.scope, parsed.selector, parsed.arg_name, parsed.value, where))
+            elif isinstance(parsed, config_parser.IncludeStatement):
+                found += _included_statements(parsed.filename, path, where, including)
+            elif isinstance(parsed, config_parser.ImportStatement):
+                _import(parsed, where)
+            elif parsed.selector not in COMPONENTS:
+                raise unknown_component(parsed.selector, str(where))
+    except SyntaxError as error:
+        place_of_error = Place(source, error.lineno or 0 if path else 0, (error.text or "").rstrip("\n"))
+        raise syntax_error(error.msg, place_of_error) from error
+    except tokenize.TokenError as error:
+        bracket = open_bracket_line(text)
+        line = bracket or int(error.args[1][0])
+        message = "a bracket is never closed" if bracket else str(error.args[0])
+        raise syntax_error(message, Place(source, line if path else 0, text.splitlines()[line - 1])) from error
+    return found
+
+
+def _import(statement: Any, where: Place) -> None:
+    """Import a module of the user's that offers components."""
+    if statement.is_from or statement.alias:
+        raise UserError(
+            "Only `import package.module` is understood here.", where=str(where), fix="Write it in that form."
+        )
+    try:
+        found = importlib.util.find_spec(statement.module) is not None
+    except ModuleNotFoundError:
+        found = False
+    if not found:
+        raise UserError(
+            f"There is no Python module named {statement.module!r}.",
+            where=str(where),
+            fix="Install it, or add its folder to PYTHONPATH.",
+        )
+    importlib.import_module(statement.module)
+
+
+# Evaluation: gin builds the tree.
+
+
+def _evaluate(statements: Sequence[Statement], root: str) -> Build:
+    table: dict[Key, Statement] = {}
+    for statement in statements:
+        table.pop(key_of(statement), None)
+        table[key_of(statement)] = statement
+    if not any(selector == root for _, selector, _ in table):
+        raise UserError(
+            f"The recipe binds nothing of {root}.",
+            where=statements[0].place.source if statements else "(empty)",
+            fix=f"A recipe file binds {root}'s fields or includes a file that does; see gin/recipes/.",
+        )
+    build = Build(table, gin.REQUIRED, lambda name: gin.get_configurable(name)())
+    with _isolated_gin():
+        _register()
+        for (scope, selector, field), statement in table.items():
+            if field:
+                gin.bind_parameter((scope, f"hyprepro.{selector}", field), _gin_value(statement.value, table))
+        _BUILDS.append(build)
+        try:
+            gin.get_configurable(root)()
+        except RecursionError:
+            raise build.endless() from None
+        except Exception:
+            if build.failure is not None:
+                raise build.failure from None
+            raise
+        finally:
+            _BUILDS.pop()
+    return build
+
+
+def _register() -> None:
+    """Offer every component to gin, once a process."""
+    for name in COMPONENTS:
+        if name not in _REGISTERED:
+            gin.register(name, module="hyprepro")(_factory(name))
+            _REGISTERED.add(name)
+
+
+def _factory(name: str) -> Any:
+    def make(**values: Any) -> Component:
+        return _BUILDS[-1].make(name, gin.current_scope(), values)
+
+    make.__name__ = make.__qualname__ = name
+    return make
+
+
+def _gin_value(value: Any, table: Mapping[Key, Statement]) -> Any:
+    """A parsed value with references as gin's own objects.
+
+    Macros are replaced by their final values here: gin would build what they hold in a scope of the macro's name, and
+    report an undefined one without a place.
+    """
+    delegate = gin.config.ParserDelegate()
+    if isinstance(value, Reference):
+        scope = f"{value.scope}/" if value.scope else ""
+        return delegate.configurable_reference(f"{scope}hyprepro.{value.name}", value.evaluated)
+    if isinstance(value, MacroUse):
+        macro = macro_of(value, table)
+        return _gin_value(macro.value, table) if macro else delegate.macro(value.name)
+    if isinstance(value, dict):
+        return {_gin_value(key, table): _gin_value(item, table) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_gin_value(item, table) for item in value)
+    return value
+
+
+@contextmanager
+def _isolated_gin() -> Iterator[None]:
+    """An empty gin for the time of a resolution; what the surrounding program had configured comes back afterwards."""
+    state = gin.config
+    saved = {name: dict(getattr(state, name)) for name in ("_CONFIG", "_OPERATIVE_CONFIG", "_SINGLETONS")}
+    imports, locked = set(state._IMPORTS), gin.config_is_locked()
+    gin.clear_config()
+    try:
+        yield
+    finally:
+        gin.clear_config()
+        for name, content in saved.items():
+            getattr(state, name).update(content)
+        state._IMPORTS.update(imports)
+        state._set_config_is_locked(locked)
+
+
+def _check_consumed(build: Build, user: Sequence[Sequence[Statement]]) -> None:
+    """Every binding of the user's must have reached a component; a shipped file given with -g must have some effect."""
+    for key, statement in build.table.items():
+        if key not in build.consumed and not statement.place.shipped:
+            raise nothing_consumes(statement, _reason(build, statement), _used_like(build, statement))
+    for group in user:
+        if group and not any(
+            build.table.get(key_of(statement)) is statement and key_of(statement) in build.consumed
+            for statement in group
+        ):
+            raise nothing_consumes(group[0], "nor does anything consume the other lines of its file")
+
+
+def _reason(build: Build, statement: Statement) -> str:
+    if statement.is_macro:
+        return f"no binding in use refers to %{statement.target}"
+    used = sorted({node.scope for node in build.nodes.values() if type(node.component).__name__ == statement.selector})
+    if not used:
+        return f"the recipe has no {statement.selector}"
+    inner = [scope for scope in used if (scope, statement.selector, statement.field) in build.table]
+    if inner:
+        return f"{gin_text(build.table[inner[0], statement.selector, statement.field].target)} overrides it"
+    return f"the recipe has {statement.selector} only in the scopes: {', '.join(scope or '(none)' for scope in used)}"
+
+
+def _used_like(build: Build, statement: Statement) -> str:
+    """A component of the recipe that fills the same slot as the one that was bound in vain."""
+    if statement.is_macro:
+        return closest_match(statement.target, (name for scope, name, field in build.consumed if not field))
+    slot = COMPONENTS[statement.selector].slot
+    names = sorted({type(node.component).__name__ for node in build.nodes.values() if node.component.slot == slot})
+    return ", ".join(name for name in names if name != statement.selector)

@@ -1,0 +1,1 @@
+"""Domains: what tasks there are, and what simulates them."""

@@ -1,0 +1,139 @@
+"""Which seeds name which goals: every use of fresh goals has a range of its own, so no test goal was ever trained on.
+
+A fresh goal is drawn from a task's reset space by a generator with the goal's seed (`envs.metaworld.Goal`). The ranges:
+
+    1,000,000 to 1,999,999   collection: training episodes of the experts and their success estimates
+    2,000,000 to 2,999,999   prompts
+    3,000,000 to 3,999,999   validation: picking top-k policies
+    4,000,000 to 4,999,999   the strict protocol's test goals
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+from hyprepro.errors import UserError, closest_match
+
+SEEN_TASKS = (
+    "button-press",
+    "dial-turn",
+    "door-open",
+    "door-unlock",
+    "drawer-open",
+    "faucet-close",
+    "handle-press",
+    "plate-slide",
+    "reach",
+    "window-open",
+)
+"""The ten tasks whose policies train the generator (Make-An-Agent, data set card)."""
+
+UNSEEN_TASKS = (
+    "button-press-wall",
+    "coffee-button",
+    "door-lock",
+    "drawer-close",
+    "faucet-open",
+    "handle-press-side",
+    "reach-wall",
+    "window-close",
+)
+"""The eight tasks that give prompts only (Make-An-Agent, data set card)."""
+
+TABLE1_TASKS = (
+    "window-open",
+    "door-open",
+    "drawer-open",
+    "dial-turn",
+    "plate-slide",
+    "button-press",
+    "handle-press",
+    "faucet-close",
+)
+"""The eight seen tasks of the paper's Table 1, in its order; door-unlock and reach are trained on and left out."""
+
+TABLE3_TASKS = (
+    "drawer-close",
+    "handle-press-side",
+    "door-lock",
+    "window-close",
+    "reach-wall",
+    "coffee-button",
+    "button-press-wall",
+    "faucet-open",
+)
+"""The eight unseen tasks in the order of the paper's Table 3."""
+
+HORIZON = 500
+"""Steps of an episode."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """An initial condition of a task (object position, target), identified by how it is drawn and from which seed.
+
+    Attributes:
+        kind: "paper": the one goal that metaworld's own goal-observable environment freezes when built with this
+            seed, as in Make-An-Agent's test code; "fresh": a goal drawn from the task's reset space with a generator of
+            this seed.
+        seed: The seed.
+    """
+
+    kind: Literal["paper", "fresh"]
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """The name used in records, such as `paper-720` or `fresh-4000017`."""
+        return f"{self.kind}-{self.seed}"
+
+
+def check_task(task: str) -> str:
+    """The task's name if it is one of the eighteen.
+
+    Raises:
+        UserError: It is not: Meta-World has it and we do not, or nobody has it; with the closest name.
+    """
+    tasks = SEEN_TASKS + UNSEEN_TASKS
+    if task not in tasks:
+        raise UserError(
+            f"{task!r} is a task of Meta-World, but none of the {len(tasks)} that are supported here."
+            if _is_metaworlds(task)
+            else f"Unknown Meta-World task {task!r}.",
+            closest=closest_match(task, tasks),
+            fix=f"choose of {', '.join(tasks)}",
+        )
+    return task
+
+
+def _is_metaworlds(task: str) -> bool:
+    """Whether metaworld has a task of this name."""
+    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+
+    return f"{task}-v3" in ALL_V3_ENVIRONMENTS
+
+
+COLLECTION = range(1_000_000, 2_000_000)
+PROMPTS = range(2_000_000, 3_000_000)
+VALIDATION = range(3_000_000, 4_000_000)
+STRICT = range(4_000_000, 5_000_000)
+
+_BLOCK = 1_000
+
+
+def fresh_goal(seeds: range, base_seed: int, task: str, index: int) -> Goal:
+    """The `index`-th goal of a task: a function of its arguments alone, the same for every method and generator seed.
+
+    Args:
+        seeds: One of this module's ranges.
+        base_seed: A protocol's own seed; another one gives other goals.
+        task: The task, so that tasks do not share random vectors.
+        index: From 0; indices differ, goals differ, up to 100,000.
+    """
+    if not 0 <= index < 100 * _BLOCK:
+        raise ValueError(f"the index of a goal must be in [0, {100 * _BLOCK}), got {index}")
+    digest = hashlib.sha256(f"{base_seed}/{task}".encode()).digest()
+    block = int.from_bytes(digest[:8], "big") % (len(seeds) // _BLOCK - 100)
+    return Goal("fresh", seeds.start + block * _BLOCK + index)

@@ -1,0 +1,135 @@
+"""A digest of the code behind a stage, so that edited code never passes for what an earlier version computed.
+
+The digest covers the modules that define a stage and its components, and every module of the same package that these
+import, also inside functions. What cannot change a result does not count: comments, docstrings, annotations of
+signatures, error messages, and the descriptions of settings.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+PLUMBING = frozenset(
+    f"hyprepro.{name}"
+    for name in (
+        "component",
+        "errors",
+        "engine.cache",
+        "engine.calibration",
+        "engine.executors",
+        "engine.plan",
+        "engine.ray",
+        "engine.schedule",
+        "engine.source",
+        "engine.stage",
+    )
+)
+"""Modules that move results around without changing them."""
+
+
+def source_digest(modules: Iterable[str]) -> str:
+    """SHA-256 over the code of some modules and of all that they import from their own package."""
+    return _digest(frozenset(modules))
+
+
+@cache
+def _digest(modules: frozenset[str]) -> str:
+    found: dict[str, str] = {}
+    waiting = [_true_name(name) for name in modules]
+    while waiting:
+        name = waiting.pop()
+        path = _file_of(name)
+        if name in found or name in PLUMBING or path is None:
+            continue
+        found[name], imported = _read(name, path)
+        waiting += imported
+    return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()
+
+
+def _true_name(name: str) -> str:
+    """`python -m package.module` runs a module under the name `__main__`."""
+    spec = getattr(sys.modules.get(name), "__spec__", None)
+    return spec.name if spec is not None else name
+
+
+def _file_of(name: str) -> Path | None:
+    """The Python file of a module, looked up below its package without importing anything; None for anything else."""
+    top, *rest = name.split(".")
+    package = sys.modules.get(top)
+    if package is None:
+        return None
+    if not rest and getattr(package, "__file__", None):
+        return Path(str(package.__file__))
+    for root in getattr(package, "__path__", ()):
+        base = Path(root).joinpath(*rest)
+        for path in (base.with_suffix(".py"), base / "__init__.py"):
+            if path.is_file():
+                return path
+    return None
+
+
+@cache
+def _read(name: str, path: Path) -> tuple[str, list[str]]:
+    """The digest of one module's code, and the names of the modules of its package that it imports."""
+    tree = ast.parse(path.read_bytes())
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    tree = _Essence().visit(tree)
+    imported = [found for found in _imports(tree, package) if found.split(".")[0] == name.split(".")[0]]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imported
+
+
+def _imports(tree: ast.AST, package: str) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parts, node.module] if node.module else parts)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+class _Essence(ast.NodeTransformer):
+    """Removes from a module what cannot change a result."""
+
+    def visit_Module(self, node: ast.Module) -> ast.AST:
+        return self._bare(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        return self._bare(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns = None
+        return self._bare(node)
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        node.annotation = None
+        return node
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        return ast.Raise(exc=None, cause=None)
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return ast.Pass()
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id == "setting":
+            node.args = node.args[:1]
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg not in ("doc", "source")]
+        return self.generic_visit(node)
+
+    def _bare(self, node: ast.Module | ast.ClassDef | ast.FunctionDef) -> ast.AST:
+        """Without strings that stand alone, as docstrings do."""
+        node.body = [item for item in node.body if not _is_text(item)] or [ast.Pass()]
+        return self.generic_visit(node)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -1,0 +1,286 @@
+"""Stages and their artifacts: what is computed once, stored under its content's key, and never half-written.
+
+A *stage* is a frozen description of one piece of work (train the autoencoder with these settings on this store).
+Its *key* is a hash of everything that can change its result: kind, version, settings, the keys of the stages it reads,
+the digests of the stores it reads, the code behind it (see `source`), the versions of the libraries that compute it,
+and the device. Its *artifact* is the folder of files that it writes.
+
+    cache/autoencoder-0f3a.../         a finished artifact: its files and manifest.json
+    cache/hyplatent-77b1....partial/   one in the making, or whose run died: checkpoint files and metrics.jsonl stay
+    cache/locks/hyplatent-77b1...      held (flock) by the process that makes it
+
+An artifact comes into being by one rename, so a reader sees all of it or nothing, and a run that was killed leaves at
+most a `.partial` folder from which the same stage goes on. `execution.execute` runs the stages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import importlib.metadata
+import json
+import math
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hyprepro.component import Component, fingerprint
+from hyprepro.engine.source import source_digest
+from hyprepro.errors import UserError
+
+LIBRARIES = ("hyprepro", "torch", "numpy", "metaworld", "mujoco", "gymnasium")
+"""Part of every key: another version of one of these may compute another result."""
+
+DEVICE_VARIABLE = "HYPREPRO_DEVICE"
+MANIFEST = "manifest.json"
+METRICS = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class StoreFile:
+    """An input file from outside the cache. It counts by its content's digest, so it may be moved.
+
+    Attributes:
+        path: Where it lies.
+        digest: SHA-256 of its content.
+        withheld: Tasks whose training policies are to be left alone, as if they were unseen.
+    """
+
+    path: str
+    digest: str
+    withheld: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Stage(ABC):
+    """One piece of work. Subclasses are frozen dataclasses.
+
+    Fields that hold a Stage (or a tuple of Stages) are the inputs; all other fields are settings: a Component, a
+    StoreFile, None, bool, int, float, str, or tuples of these. `version` is raised when the same settings and code give
+    another result, for instance because a data file of the package changed.
+    """
+
+    kind: ClassVar[str]
+    version: ClassVar[int] = 1
+    uses_torch: ClassVar[bool] = True
+    """Whether a worker must put torch into deterministic, single-threaded mode first."""
+
+    @abstractmethod
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Write the result's files into `work`.
+
+        Called in a fresh or once interrupted `work` folder: files named `checkpoint*` (and the metrics) are as the
+        interrupted run left them, all others are gone. From a checkpoint the stage must reach the bit-identical result.
+
+        Args:
+            work: The folder to write to.
+            inputs: The finished folder of every input stage by field name (`name.0`, `name.1` for a tuple of stages).
+            report: Takes progress and metrics.
+        """
+
+    @abstractmethod
+    def load(self, path: Path) -> Any:
+        """The usable object from this stage's finished folder `path`."""
+
+    @property
+    def label(self) -> str:
+        """A few words for people: what this stage makes."""
+        return self.kind
+
+    @property
+    def cost(self) -> float:
+        """About how many seconds on one core; the order of the work depends on it, and the plan's estimate.
+
+        It must grow with the settings as the work does; `calibration` corrects it by what stages really took.
+        """
+        return 1.0
+
+    @property
+    def affinity(self) -> str:
+        """Stages of equal affinity prefer the same worker (evaluations of one task share its environments)."""
+        return ""
+
+    @cached_property
+    def inputs(self) -> dict[str, Stage]:
+        """The stages that this one reads, by field name."""
+        found: dict[str, Stage] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Stage):
+                found[field.name] = value
+            elif isinstance(value, tuple):
+                found |= {f"{field.name}.{i}": item for i, item in enumerate(value) if _is_input(value)}
+        return found
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """All fields that are no stages, as JSON-ready data."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: _described(value, name) for name, value in values.items() if not _is_input(value)}
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 over all that can change the result, as 64 hexadecimal digits."""
+        inputs = {name: stage.key for name, stage in self.inputs.items()}
+        values = [getattr(self, field.name) for field in dataclasses.fields(self)]
+        code = source_digest({type(self).__module__, *_modules(values)})
+        return fingerprint([self.kind, self.version, self.settings, inputs, code, library_versions(), device()])
+
+
+def _is_input(value: Any) -> bool:
+    return isinstance(value, Stage) or (
+        isinstance(value, tuple) and bool(value) and all(isinstance(item, Stage) for item in value)
+    )
+
+
+def _modules(values: Iterable[Any]) -> Iterator[str]:
+    """The modules that define the components among some settings."""
+    for value in values:
+        if isinstance(value, Component):
+            yield type(value).__module__
+            yield from _modules(getattr(value, name) for name in type(value).model_fields)
+        elif isinstance(value, tuple | list):
+            yield from _modules(value)
+        elif isinstance(value, dict):
+            yield from _modules(value.values())
+
+
+def _described(value: Any, name: str) -> Any:
+    if isinstance(value, Component):
+        return value.described()
+    if isinstance(value, StoreFile):
+        return {"store": value.digest, **({"withheld": list(value.withheld)} if value.withheld else {})}
+    if isinstance(value, tuple):
+        return [_described(item, name) for item in value]
+    if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise TypeError(f"the stage field {name} holds {value!r}: neither a setting nor a stage")
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """The installed versions of `LIBRARIES`, without importing them and without build suffixes such as +cpu."""
+    return {name: importlib.metadata.version(name).split("+")[0] for name in LIBRARIES}
+
+
+def device() -> str:
+    """Where stages compute, "cpu" or "cuda": `HYPREPRO_DEVICE`. Part of every key: sums differ in their last bits."""
+    return os.environ.get(DEVICE_VARIABLE, "cpu")
+
+
+class Report:
+    """Where a stage sends its progress: one JSON line a report in metrics.jsonl.
+
+    Lines hold no times, so an interrupted and continued stage writes the same file as an uninterrupted one: when the
+    first report after a restart is for step s, lines of an earlier attempt for steps >= s are dropped.
+
+    Args:
+        path: The metrics file, or None to discard everything.
+        lines: At most about this many lines for each set of metric names, evenly spread over the steps.
+    """
+
+    def __init__(self, path: Path | None = None, lines: int = 500) -> None:
+        self._path = path
+        self._lines = lines
+        self._written: dict[tuple[str, ...], int] = {}
+        self._started = False
+
+    def progress(self, step: int, total: int, **metrics: float) -> None:
+        """Report that `step` of `total` steps are done, with any metrics as of this step."""
+        if self._path is None:
+            return
+        if not self._started:
+            self._resume_before(step)
+        names = tuple(metrics)
+        bucket = step * self._lines // max(total, 1)
+        if self._written.get(names) == bucket and step != total:
+            return
+        self._written[names] = bucket
+        values = {name: float(value) if math.isfinite(value) else str(float(value)) for name, value in metrics.items()}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "total": total, **values}) + "\n")
+
+    def _resume_before(self, step: int) -> None:
+        self._started = True
+        if self._path is None or not self._path.exists():
+            return
+        kept = [line for line in read_metrics(self._path) if line["step"] < step]
+        for line in kept:
+            names = tuple(name for name in line if name not in ("step", "total"))
+            self._written[names] = line["step"] * self._lines // max(line["total"], 1)
+        write_atomically(self._path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """All complete lines of a metrics file, oldest first; a line cut off by a kill is left out."""
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
+    found = []
+    for line in lines:
+        with suppress(json.JSONDecodeError):
+            found.append(json.loads(line))
+    return found
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a killed run, sees the old content or the new, never a part."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises:
+        UserError: It cannot be made: its place takes no folders, as /proc, or no more, or not from this user.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:
+        raise UserError("No folder can be made in this place.", where=str(folder), fix="choose another one") from error
+    except OSError as error:
+        raise explain_os_error(error, folder) or error from error
+
+
+_FAILURES = frozenset(
+    (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENAMETOOLONG)
+)
+"""What disks and network file systems answer when they are broken, away, or lack a feature."""
+
+
+def explain_os_error(error: BaseException, folder: Path) -> UserError | None:
+    """The user's side of a failed write: a full disk, a read-only folder, a failing file system; else None.
+
+    Libraries (HDF5, safetensors, torch) wrap the system's error in classes of their own, so the text counts too.
+    """
+    code, text = getattr(error, "errno", None), str(error)
+    place = str(getattr(error, "filename", None) or folder)
+    if code in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in text or "os error 28" in text:
+        return UserError(
+            "The disk is full.",
+            where=place,
+            fix="free some space and run the same command again; finished stages are kept",
+        )
+    if isinstance(error, OSError) and code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return UserError(
+            "This folder cannot be written to.", where=place, fix="choose another folder, or change its permissions"
+        )
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return UserError(
+            "A file stands where a folder is needed.", where=place, fix="move the file away, or choose another folder"
+        )
+    if isinstance(error, OSError) and code in _FAILURES:
+        return UserError(
+            f"The file system failed: {error.strerror}.",
+            where=place,
+            fix="run the same command again, or choose a folder on another file system; finished stages are kept",
+        )
+    return None

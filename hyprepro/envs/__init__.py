@@ -1,1 +1,0 @@
-"""The environments in which policies are collected and deployed."""

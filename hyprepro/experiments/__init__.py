@@ -1,0 +1,1 @@
+"""Recipes, the protocols that they score by, and how they run."""

@@ -1,0 +1,184 @@
+"""From a recipe to a result: plan the stages, make what is missing, compute the table, write it all at once.
+
+Data flows one way: stores -> training stages -> rollouts -> records -> rows -> table. The records are read from
+finished artifacts in the order of the plan, whatever order the workers finished them in, so a result does not depend on
+timing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hyprepro.component import fingerprint
+from hyprepro.domains.metaworld.steppers import StepperName
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.engine.calibration import STARTUP_SECONDS, Calibration
+from hyprepro.engine.executors import Executor
+from hyprepro.engine.plan import PlannedStage, _planned, longest_chain, missing, with_inputs
+from hyprepro.engine.provenance import PeakMemory
+from hyprepro.engine.schedule import Event, OnEvent, execute
+from hyprepro.engine.stage import Stage, device, explain_os_error, make_folder
+from hyprepro.experiments.recipe import Experiment
+from hyprepro.experiments.results import Run, stores_provenance, write_result
+from hyprepro.experiments.rollouts import Rollouts
+from hyprepro.reports.changes import Departure
+from hyprepro.stores.files import StoreFiles
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All stages behind a recipe, every stage after its inputs.
+
+    Attributes:
+        recipe: The recipe.
+        files: The stores with their digests.
+        stages: Every stage once.
+        targets: Those that the result is computed from, in the order of the recipe.
+    """
+
+    recipe: Experiment
+    files: StoreFiles
+    stages: tuple[PlannedStage, ...]
+    targets: tuple[Stage, ...]
+
+    @cached_property
+    def rollouts(self) -> tuple[Rollouts, ...]:
+        """The evaluations among the targets."""
+        return tuple(stage for stage in self.targets if isinstance(stage, Rollouts))
+
+    @cached_property
+    def to_do(self) -> tuple[PlannedStage, ...]:
+        """What a run would make."""
+        return tuple(planned for planned in self.stages if planned.status == "to do")
+
+    def expected_seconds(self, workers: int) -> float:
+        """Wall time on so many workers: the work divided among them, or its longest chain if that is longer."""
+        if not self.to_do:
+            return 0.0
+        cost = {planned.stage.key: planned.seconds for planned in self.to_do}
+        stages = [planned.stage for planned in self.to_do]
+        return STARTUP_SECONDS + max(sum(cost.values()) / max(workers, 1), longest_chain(stages, cost))
+
+
+def plan(recipe: Experiment, cache: ArtifactCache) -> Plan:
+    """Everything that a run of the recipe consists of, and what of it is finished. Computes nothing.
+
+    Raises:
+        UserError: If a store is missing or unfit, the recipe asks for what is not there, or its report cannot be made.
+    """
+    recipe.report.require()
+    files = recipe.data.files()
+    targets = recipe.targets(files)
+    todo = {stage.key for stage in missing(targets, cache)}
+    calibration = Calibration.of(cache.root) if todo else None
+    stages = tuple(_planned(stage, cache, calibration if stage.key in todo else None) for stage in with_inputs(targets))
+    return Plan(recipe, files, stages, targets)
+
+
+def stepper_used(rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, StepperName]:
+    """`{"stepper": name}` of finished evaluations: fast only if all of them were; empty where there is none."""
+    used = {stage.stepped_by(cache.path_of(stage)) for stage in rollouts}
+    if not used:
+        return {}
+    return {"stepper": "fast" if used == {"fast"} else "metaworld"}
+
+
+def results_folder(root: Path, recipe: Experiment, is_custom: bool = False) -> Path:
+    """Where a result belongs unless the user says otherwise: `<root>/<recipe>/<scale>[-<variant>][-custom-<hash>]`.
+
+    Args:
+        root: The folder of all results.
+        recipe: The recipe.
+        is_custom: Whether bindings or files of the user changed the recipe; the hash then tells such results apart.
+    """
+    parts = [recipe.scale]
+    parts += [recipe.variant] if recipe.variant != "ours" else []
+    parts += [f"custom-{recipe.fingerprint()[:8]}"] if is_custom else []
+    return root / recipe.name / "-".join(parts)
+
+
+def run_recipe(
+    recipe: Experiment,
+    out_dir: Path,
+    cache: ArtifactCache,
+    workers: int | Executor = 2,
+    progress: OnEvent = lambda event: None,
+    operative_config: str = "",
+    departure: Departure | None = None,
+) -> dict[str, Any]:
+    """Make what is missing, then write result.json, records.csv.gz, the report's files and the configuration.
+
+    The files replace earlier ones only once all are complete. A run that had nothing to do, and whose result is there
+    already, leaves the files as they are.
+
+    Args:
+        recipe: What to run.
+        out_dir: The folder to write to.
+        cache: Where artifacts are.
+        workers: Worker processes of this machine, or an executor.
+        progress: Called whenever something happens to a stage.
+        operative_config: The gin text that resolves to this recipe, to be written beside the result.
+        departure: How this recipe differs from the shipped one, to be stated in the result and above its table.
+
+    Returns:
+        The content of result.json.
+
+    Raises:
+        UserError: For anything that the user can mend; earlier results are then untouched.
+    """
+    _check_writable(out_dir)
+    started = time.perf_counter()
+    try:
+        with PeakMemory() as memory:
+            planned = plan(recipe, cache)
+            execute(planned.targets, cache, workers, progress)
+        done = plan(recipe, cache)
+        cost = {
+            "wall_seconds": round(time.perf_counter() - started, 1),
+            "work_seconds": round(sum(each.seconds for each in done.stages), 1),
+            "peak_memory_mb": round(memory.megabytes),
+            "workers": workers if isinstance(workers, int) else workers.workers,
+            "device": device(),
+            "stages": len(planned.stages),
+            "stages_made": len(planned.to_do),
+            **stepper_used(planned.rollouts, cache),
+        }
+        outcome = recipe.outcome(planned.targets, cache)
+        run = Run(recipe.described(), stores_provenance(planned.files), outcome, operative_config, cost, departure)
+        with cache.lock(f"results-{fingerprint(str(out_dir.resolve()))[:16]}"):
+            return write_result(run, out_dir, recipe.report.files, is_new=bool(planned.to_do))
+    except OSError as error:
+        raise explain_os_error(error, out_dir) or error from error
+    finally:
+        with suppress(OSError):
+            out_dir.rmdir()  # if it is still empty
+
+
+def _check_writable(folder: Path) -> None:
+    """Fail before the work rather than after it."""
+    probe = folder / f".{id(folder)}.partial"
+    try:
+        make_folder(folder)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise explain_os_error(error, folder) or error from error
+
+
+def plain_line(event: Event) -> str:
+    """One line of text for an event, for logs and terminals without colours."""
+    text = f"[{event.finished}/{event.total}] {event.kind} {event.stage.label}"
+    if event.kind == "waiting":
+        return f"{text}: another run is making it"
+    if event.kind == "lost":
+        return f"{text}: its process or machine is gone; it goes on elsewhere"
+    if event.kind == "progress":
+        metrics = ", ".join(f"{name} {value:.4g}" for name, value in event.metrics.items())
+        return f"{text} {event.step}/{event.steps} {metrics}".rstrip()
+    return text

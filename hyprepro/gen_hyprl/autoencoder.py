@@ -1,0 +1,211 @@
+"""E and D: the autoencoder that maps policy parameters X to latents Z and back (stage 1, eq. 1).
+
+Paper says: an encoder E_theta and a decoder D_theta trained by eq. 1 on SAC policies; nothing about their form.
+Released code does: it uses Make-An-Agent's published autoencoder and holds none of its own. Make-An-Agent splits a
+    policy into two chunks, the first layer (5,120 numbers) and the rest (17,544), and gives each a bias-free linear
+    encoder to 1,024 numbers, one LayerNorm shared by both, and a linear decoder.
+We chose: the same two tokens and linear maps, but (1) the first layer is written for standardised observations, so
+    that an error counts by what it changes; (2) parameters are centred and scaled; (3) training is denoising, with
+    noise as large as the policies' own deviations, and starts from its closed-form solution: principal components,
+    shrunk. Unshrunk, small components carry half of a co-adapted change from one chunk and none from the other, which
+    breaks policies that E has not seen; (4) no LayerNorm, which would remove the size of a deviation from the mean.
+
+Stage 1, first half: train E and D on the stored policies by eq. 1.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from hyprepro.component import Width, component, setting
+from hyprepro.engine.stage import Report, Stage, StoreFile
+from hyprepro.gen_hyprl.training import Scale, Schedule, Trained
+from hyprepro.policies.layout import PolicyLayout
+from hyprepro.stores.files import StoreFiles
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hyprepro.gen_hyprl.autoencoder_net import PolicyAutoencoder
+
+
+class Autoencoder(Trained):
+    """Slot of E and D. Every autoencoder makes latents of 2 tokens x `latent_size`."""
+
+    slot: ClassVar[str] = "autoencoder"
+
+    latent_size: int = setting(64, "D, numbers a token (1,024 in Make-An-Agent)", ge=2, le=16_384)
+    scale: float = setting(1e3, "lambda of eq. 1", source="paper, eq. 1", gt=0)
+    parameter_scaling: Scale = setting(
+        "common", "how parameters are scaled before the encoders: none (Make-An-Agent), common or standard"
+    )
+    coordinates: Literal["observations", "raw"] = setting(
+        "observations",
+        "express the first layer for standardised observations, or take it as stored (Make-An-Agent: raw)",
+    )
+    alignment: Literal["none", "hidden_units"] = setting(
+        "none", "permute every policy's hidden units to match the first training policy's before E"
+    )
+    input_noise: float = setting(
+        1.0, "deviation of noise on scaled parameters in training (Make-An-Agent: 0.001)", ge=0
+    )
+    latent_noise: float = setting(0.0, "deviation of noise on latents in training", ge=0)
+    latent_clamp: float = setting(0.0, "latents are clamped to +-this in training; 0 switches it off", ge=0)
+    validation_share: float = setting(0.05, "share of the training policies held out for validation", ge=0, lt=1)
+
+    @abstractmethod
+    def build(self, layout: PolicyLayout) -> PolicyAutoencoder:
+        """An untrained autoencoder for policies of this layout."""
+
+    def start(self, model: PolicyAutoencoder, params: Tensor, observations: Tensor) -> None:
+        """Fit what is computed in closed form before the first step.
+
+        Args:
+            model: What `build` returned.
+            params: Training policies `[N, P]`.
+            observations: Observations in training prompts `[M, obs]`.
+        """
+        model.space.fit(params, self.parameter_scaling, observations if self.coordinates == "observations" else None)
+
+
+@component
+class LinearAutoencoder(Autoencoder):
+    """Make-An-Agent's shape: two bias-free linear encoders and decoders (46.4 million weights at D = 1,024)."""
+
+    steps: int = setting(100, "training steps", ge=0)
+    batch_size: int = setting(32, "policies a step", source="Make-An-Agent", ge=2)
+    learning_rate: float = setting(1e-6, "Adam's step size; Make-An-Agent uses 1e-3 from a random start", gt=0, le=1)
+    weight_decay: float = setting(0.0, "weight decay (Make-An-Agent: 5e-3)", ge=0)
+    schedule: Schedule = setting("cosine", "learning rate over time (Make-An-Agent: warm_restarts)")
+    initialisation: Literal["random", "pca"] = setting(
+        "pca", "start from the principal components of the training policies, or from random weights (Make-An-Agent)"
+    )
+    latent_norm: Literal["layer", "none"] = setting(
+        "none", "LayerNorm shared by both tokens (Make-An-Agent: layer), or none"
+    )
+
+    def build(self, layout: PolicyLayout) -> PolicyAutoencoder:
+        """Untrained E and D with random weights."""
+        from hyprepro.gen_hyprl.autoencoder_net import linear_autoencoder
+
+        return linear_autoencoder(
+            layout, self.latent_size, self.latent_norm == "layer", self.alignment == "hidden_units"
+        )
+
+    def start(self, model: PolicyAutoencoder, params: Tensor, observations: Tensor) -> None:
+        """Fit the parameter scaling and, if asked for, put the principal components into E and D."""
+        super().start(model, params, observations)
+        if self.initialisation == "pca":
+            from hyprepro.gen_hyprl.autoencoder_net import start_from_principal_directions
+
+            start_from_principal_directions(model, params, self.input_noise)
+
+
+@component
+class PCAAutoencoder(Autoencoder):
+    """E and D in closed form: the first D principal components of each chunk. Nothing is trained.
+
+    The best linear autoencoder for eq. 1 on centred parameters. Components beyond the number of training policies are
+    zero.
+    """
+
+    steps: int = setting(0, "no training steps: the solution is exact", ge=0, le=0)
+
+    def build(self, layout: PolicyLayout) -> PolicyAutoencoder:
+        """E and D before `start`."""
+        from hyprepro.gen_hyprl.autoencoder_net import linear_autoencoder
+
+        return linear_autoencoder(layout, self.latent_size, False, self.alignment == "hidden_units")
+
+    def start(self, model: PolicyAutoencoder, params: Tensor, observations: Tensor) -> None:
+        """Compute the principal components of training parameters `[N, P]`."""
+        from hyprepro.gen_hyprl.autoencoder_net import start_from_principal_directions
+
+        super().start(model, params, observations)
+        start_from_principal_directions(model, params, self.input_noise)
+
+
+@component
+class DeepAutoencoder(Autoencoder):
+    """An MLP encoder and decoder a chunk, for policies that no linear map compresses."""
+
+    steps: int = setting(600, "training steps", ge=0)
+    batch_size: int = setting(32, "policies a step", ge=2)
+    learning_rate: float = setting(5e-4, "Adam's step size", gt=0, le=1)
+    hidden: tuple[Width, ...] = setting((256,), "widths of the hidden layers, from the parameters to the latent")
+
+    def build(self, layout: PolicyLayout) -> PolicyAutoencoder:
+        """Untrained E and D with random weights."""
+        from hyprepro.gen_hyprl.autoencoder_net import deep_autoencoder
+
+        return deep_autoencoder(layout, self.latent_size, self.hidden, self.alignment == "hidden_units")
+
+
+WEIGHTS, LAYOUT = "autoencoder.safetensors", "layout.json"
+
+
+@dataclass(frozen=True)
+class TrainAutoencoder(Stage):
+    """Trains an autoencoder on all training policies of a store.
+
+    Attributes:
+        autoencoder: E and D and how they are trained.
+        policies: The policy store.
+        trajectories: The trajectory store, for the observations in its training prompts.
+        seed: Seed of weights, batches and noise.
+
+    Metrics: `loss` (eq. 1, in scaled parameters); `validation_error` (squared error on held-out training policies over
+    their variance around the training mean, in unscaled parameters: 0 is perfect, 1 is what the mean policy reaches),
+    also by chunk.
+    """
+
+    kind: ClassVar[str] = "autoencoder"
+    version: ClassVar[int] = 1
+
+    autoencoder: Autoencoder
+    policies: StoreFile
+    trajectories: StoreFile
+    seed: int = 0
+
+    @property
+    def label(self) -> str:
+        """For progress lines."""
+        return f"{type(self.autoencoder).__name__} (eq. 1)"
+
+    @property
+    def cost(self) -> float:
+        """Seconds on one slow core: reading and principal components, then 0.4 ms a latent number and step."""
+        return 5 + 4e-4 * self.autoencoder.latent_size * self.autoencoder.steps
+
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Train and write the weights."""
+        from hyprepro.engine import training
+        from hyprepro.gen_hyprl.autoencoder_net import AutoencoderJob
+        from hyprepro.stores.training_data import training_observations, training_policies
+
+        params, layout = training_policies(self.policies)
+        observations = training_observations(StoreFiles(self.policies, self.trajectories))
+        resumes = (work / training.CHECKPOINT).exists()
+        job = training.train(
+            lambda: AutoencoderJob(self.autoencoder, layout, params, observations, resumes),
+            self.autoencoder.steps,
+            work,
+            report,
+            self.seed,
+        )
+        training.save_weights(job.modules["autoencoder"], work / WEIGHTS)
+        (work / LAYOUT).write_text(json.dumps(layout.to_json()), encoding="utf-8")
+
+    def load(self, path: Path) -> PolicyAutoencoder:
+        """The trained autoencoder, frozen: `encode(params [N, P]) -> Z [N, 2, D]` and `decode(Z) -> params`."""
+        from hyprepro.engine.training import load_weights
+        from hyprepro.gen_hyprl.blocks import frozen
+
+        layout = PolicyLayout.from_json(json.loads((path / LAYOUT).read_text(encoding="utf-8")))
+        model = self.autoencoder.build(layout)
+        load_weights(model, path / WEIGHTS)
+        return frozen(model)

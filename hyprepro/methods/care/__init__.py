@@ -1,0 +1,1 @@
+"""CARE: one policy for all tasks, told the task in words."""

@@ -1,0 +1,1 @@
+"""Decision Transformers: agents with memory, told the task by a prompt."""

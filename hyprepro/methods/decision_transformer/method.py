@@ -1,0 +1,204 @@
+"""Decision Transformer: an agent with memory that is told the task by the prompt, on seen and unseen tasks alike.
+
+A multi-task Decision Transformer that is told the task by a prompt (Chen et al. 2021; Xu et al. 2022).
+
+Not the paper's model but its competitor, of which the paper states no settings. Sizes are those of the published code.
+
+The competitor of Tables 2 and 3: train a multi-task Decision Transformer on the stored training episodes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from hyprepro.component import Width, component, setting
+from hyprepro.engine.stage import Report, Stage, StoreFile
+from hyprepro.errors import UserError
+from hyprepro.gen_hyprl.training import Trained, nearest_divisor, rate
+from hyprepro.methods.base import Method
+from hyprepro.methods.decision_transformer.disturbed import DisturbedEpisodes
+from hyprepro.stores.files import StoreFiles
+
+if TYPE_CHECKING:
+    import torch
+
+    from hyprepro.methods.decision_transformer.network import PromptedNetwork
+    from hyprepro.policies.controllers import Controllers
+    from hyprepro.stores.prompts import Prompts
+
+
+_DT = "Decision Transformer's code"
+_PROMPT_DT = "Prompt-DT's code"
+
+
+@component
+class PromptedTransformer(Trained):
+    """A causal transformer over (return-to-go, state, action), with pieces of a prompt before the window.
+
+    Paper says nothing. We chose: returns-to-go count in units of their task's mean training return, so that 1 asks for
+    a typical training episode in every task, and an unseen task needs no number of its own.
+    """
+
+    slot = "transformer"
+
+    context: int = setting(20, "steps of the episode that the network sees (K)", source=_DT, ge=2, le=16_384)
+    width: Width = setting(128, "width of the tokens", source=_DT)
+    layers: Width = setting(3, "transformer blocks", source=_DT)
+    heads: Width = setting(1, "attention heads a block; must divide the width", source=_DT)
+    dropout: float = setting(0.1, "share dropped in training", source=_DT, ge=0, lt=1)
+    prompt_steps: int = setting(
+        5, "states of the prompt that are seen, evenly spread over its 20", source=_PROMPT_DT, ge=1, le=20
+    )
+    smallest_scale: float = setting(0.01, "floor of the deviation that observations are divided by, in metres", gt=0)
+    steps: int = setting(2000, "training steps", ge=0)
+    batch_size: int = setting(16, "windows a step (published: 64)", ge=2)
+    learning_rate: float = setting(1e-3, "AdamW's step size after the warm-up (published: 1e-4)", gt=0, le=1)
+    weight_decay: float = setting(1e-4, "weight decay", source=_DT, ge=0)
+    warm_up: int = setting(100, "steps over which the step size grows from zero (published: 10,000)", ge=0)
+    gradient_clip: float = setting(0.25, "largest norm of a step's gradient; 0: no clipping", source=_DT, ge=0)
+
+    def check(self) -> None:
+        """The heads share the width evenly (`UserError` if not)."""
+        if self.width % self.heads:
+            raise UserError(
+                f"A width of {self.width} is not divisible by {self.heads} heads.",
+                where="PromptedTransformer.heads, PromptedTransformer.width",
+                fix=f"-b PromptedTransformer.heads={nearest_divisor(self.width, self.heads)}, or another width",
+            )
+
+    def build(self, longest: int) -> PromptedNetwork:
+        """An untrained network for training episodes of at most `longest` steps (`UserError` as for `check`)."""
+        from hyprepro.methods.decision_transformer.network import DecisionTransformer, PromptedNetwork
+        from hyprepro.stores.prompts import ACTION_SIZE, OBSERVATION_SIZE
+
+        self.check()
+        network = DecisionTransformer(
+            OBSERVATION_SIZE,
+            ACTION_SIZE,
+            self.width,
+            self.layers,
+            self.heads,
+            self.context,
+            longest,
+            self.dropout,
+            prompt=True,
+        )
+        return PromptedNetwork(network, longest)
+
+    def update(self, optimiser: torch.optim.Optimizer, step: int) -> None:
+        """As the base class, with the warm-up."""
+        from torch import nn
+
+        for group in optimiser.param_groups:
+            grown = min(1.0, (step + 1) / self.warm_up) if self.warm_up else 1.0
+            group["lr"] = self.learning_rate * grown * rate(self.schedule, step, self.steps)
+            if self.gradient_clip:
+                nn.utils.clip_grad_norm_(group["params"], self.gradient_clip)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
+
+WEIGHTS = "transformer.safetensors"
+
+
+@dataclass(frozen=True)
+class TrainDecisionTransformer(Stage):
+    """Trains the transformer on the episodes of training policies of all training tasks.
+
+    Attributes:
+        episodes: Episodes beside the stored ones, or None.
+        transformer: The network and how it is trained.
+        policies: The policy store: which tasks and policies are for training.
+        trajectories: The trajectory store.
+        seed: The generator seed.
+
+    Metrics: `loss`; on the validation episodes `validation_error` (mean squared error over the variance of actions).
+    """
+
+    kind: ClassVar[str] = "decision-transformer"
+    version: ClassVar[int] = 1
+
+    episodes: DisturbedEpisodes | None
+    transformer: PromptedTransformer
+    policies: StoreFile
+    trajectories: StoreFile
+    seed: int = 0
+
+    @property
+    def label(self) -> str:
+        """For progress lines."""
+        return f"Decision Transformer, seed {self.seed}"
+
+    @property
+    def cost(self) -> float:
+        """Seconds on one slow core."""
+        return 5 + 7e-3 * self.transformer.batch_size * self.transformer.steps
+
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Train and write the weights."""
+        from hyprepro.engine import training
+        from hyprepro.methods.decision_transformer.job import DecisionTransformerJob
+        from hyprepro.methods.decision_transformer.windows import trajectory_data
+
+        settings = self.transformer
+        recorded = {} if self.episodes is None else self.episodes.load(inputs["episodes"])
+        files = StoreFiles(self.policies, self.trajectories)
+        data = trajectory_data(files, settings.context, settings.prompt_steps, recorded)
+        job = training.train(lambda: DecisionTransformerJob(settings, data), settings.steps, work, report, self.seed)
+        training.save_weights(job.modules["transformer"], work / WEIGHTS)
+        training.write_sizes(work, (data.training.longest, settings.prompt_steps))
+
+    def load(self, path: Path) -> PromptedNetwork:
+        """The trained network, frozen."""
+        from hyprepro.engine.training import load_weights, sizes_in
+        from hyprepro.gen_hyprl.blocks import frozen
+
+        network = self.transformer.build(sizes_in(path)[0])
+        load_weights(network, path / WEIGHTS)
+        return frozen(network)
+
+
+@component
+class MultiTaskDecisionTransformer(Method):
+    """One transformer for all tasks, trained on whole training episodes; nothing is fitted at test time.
+
+    Paper states no protocol. We chose: the task is told by the prompt that Gen-HypRL gets, as in Prompt-DT; no task
+    label, no reward and no return of a test task is used. At test time the return-to-go falls along the training
+    episodes' mean, in units of their return, since no method is given rewards there. It is trained on twenty steps and
+    sees four: with its own last twenty before it, it repeats its mistakes (chosen on validation prompts of seen tasks).
+    """
+
+    label: ClassVar[str] = "decision-transformer"
+    seeded: ClassVar[bool] = True
+    knows: ClassVar[str] = (
+        "the prompt; trained on whole episodes of the training policies with their rewards (the training prompts' own)"
+    )
+
+    transformer: PromptedTransformer = setting(PromptedTransformer(), "the network and how it is trained")
+    memory: int = setting(4, "most steps of an episode that are seen at test time; at most the context", ge=2)
+    disturbed_episodes: int = setting(
+        0, "episodes of each stored training policy under disturbed actions; 0: the stored episodes alone", ge=0
+    )
+    disturbance: float = setting(0.3, "deviation of the noise on those actions", ge=0)
+    longest: int = setting(150, "steps of such an episode if it does not succeed", ge=60, le=500)
+
+    @property
+    def uses(self) -> str:
+        """The same in a few words."""
+        return "prompt"
+
+    def training(self, data: StoreFiles, seed: int) -> TrainDecisionTransformer:
+        """The transformer, and the episodes that it learns from beside the stored ones."""
+        count = self.disturbed_episodes
+        more = DisturbedEpisodes(count, self.disturbance, self.longest, data.policies) if count else None
+        return TrainDecisionTransformer(more, self.transformer, data.policies, data.trajectories, seed)
+
+    def deploy(self, trained: PromptedNetwork, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
+        """The transformer with each prompt."""
+        from hyprepro.methods.decision_transformer.network import prompt_windows
+        from hyprepro.methods.decision_transformer.session import TransformerControllers
+
+        windows = prompt_windows(prompts, self.transformer.prompt_steps)
+        return TransformerControllers(trained, windows, min(self.memory, self.transformer.context))

@@ -1,0 +1,306 @@
+"""Prompt-DT (Xu et al. 2022) in Table 4: told the test velocity by a few steps of its expert.
+
+Prompt-DT (Xu et al. 2022): a Decision Transformer that is shown a few steps of the task's expert first.
+
+Sources: "Prompting Decision Transformer for Few-Shot Policy Generalization" and its released code (mxu34/prompt-dt),
+whose Cheetah-Vel settings the defaults are, unless a field says otherwise.
+
+Prompt-DT: train the prompted causal transformer on the episodes of the training velocities.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyprepro.component import Width, component, setting
+from hyprepro.domains.cheetah_vel.tasks import HORIZON
+from hyprepro.engine.stage import Report, Stage, StoreFile
+from hyprepro.errors import UserError
+from hyprepro.gen_hyprl.training import Schedule, Trained, nearest_divisor, rate
+from hyprepro.methods.velocity_base import VelocityMethod, derived_seed
+from hyprepro.policies.layout import CHEETAH_LAYOUT
+
+if TYPE_CHECKING:
+    import torch
+
+    from hyprepro.domains.cheetah_vel.domain import VelocityFiles
+    from hyprepro.methods.decision_transformer.network import DecisionTransformer, PromptedTransformer, Segment
+
+
+SOURCE = "Prompt-DT's released code"
+
+
+@component
+class PromptTransformer(Trained):
+    """The causal transformer of Prompt-DT over (return-to-go, state, action), and how it is trained.
+
+    The squared error of the action at every step of a window of `context` steps, given `prompt_steps` steps of an
+    expert's episode of the same velocity and the window up to that step. States are standardised, returns divided by
+    `return_scale`.
+
+    Paper says: all 35 velocities in every batch, 16 windows each, 50,000 steps on a GPU. We chose: windows that lie
+    whole within an episode, where the released code also cuts some off at its end; states standardised by the
+    training episodes alone, where the released code takes in those of the test velocities.
+    """
+
+    slot = "prompt_transformer"
+
+    episodes: Literal["expert", "offline"] = setting(
+        "expert",
+        "which stored episodes windows come from: the experts' own, or those of the whole training of the experts",
+        source=SOURCE,
+    )
+    context: Width = setting(20, "steps of a window (K)", source=SOURCE)
+    prompt_steps: Width = setting(5, "steps of the prompt: the last ones of an expert's episode", source=SOURCE)
+    hidden: Width = setting(128, "width of the tokens", source=SOURCE)
+    layers: Width = setting(3, "transformer blocks", source=SOURCE)
+    heads: Width = setting(1, "attention heads", source=SOURCE)
+    dropout: float = setting(0.1, "share dropped in training", source=SOURCE, ge=0, lt=1)
+    return_scale: float = setting(500.0, "returns are divided by this", source=SOURCE, gt=0)
+    target_return: float = setting(0.0, "return that is asked for at test time", source=SOURCE)
+    steps: int = setting(50000, "training steps", source=SOURCE, ge=0)
+    batch_size: int = setting(16, "windows of each training velocity in a step", source=SOURCE, ge=1)
+    learning_rate: float = setting(1e-4, "AdamW's step size after the warm-up", source=SOURCE, gt=0, le=1)
+    warm_up: int = setting(10000, "steps over which the step size grows linearly", source=SOURCE, ge=0)
+    weight_decay: float = setting(1e-4, "weight decay", source=SOURCE, ge=0)
+    schedule: Schedule = setting("constant", "step size over time, times the warm-up", source=SOURCE)
+    gradient_clip: float = setting(0.25, "largest norm of a step's gradient", source=SOURCE, ge=0)
+
+    def check(self) -> None:
+        """Whether the settings fit together.
+
+        Raises:
+            UserError: The prompt is longer than the context, or the heads do not divide the width.
+        """
+        if self.prompt_steps > self.context:
+            raise UserError(
+                f"A prompt of {self.prompt_steps} steps is longer than the context of {self.context}.",
+                where="PromptTransformer.prompt_steps, PromptTransformer.context",
+                fix=f"bind PromptTransformer.prompt_steps to at most {self.context}",
+            )
+        if self.hidden % self.heads:
+            raise UserError(
+                f"A width of {self.hidden} is not divisible by {self.heads} heads.",
+                where="PromptTransformer.heads, PromptTransformer.hidden",
+                fix=f"-b PromptTransformer.heads={nearest_divisor(self.hidden, self.heads)}, or another width",
+            )
+
+    def build(self, state_size: int, action_size: int, horizon: int) -> DecisionTransformer:
+        """An untrained network for episodes of `horizon` steps (`UserError` if the settings do not fit)."""
+        from hyprepro.methods.decision_transformer.network import DecisionTransformer
+
+        self.check()
+        return DecisionTransformer(
+            state_size,
+            action_size,
+            self.hidden,
+            self.layers,
+            self.heads,
+            self.context,
+            horizon,
+            self.dropout,
+            prompt=True,
+        )
+
+    def update(self, optimiser: torch.optim.Optimizer, step: int) -> None:
+        """Apply the gradients that have been computed for training step `step`, and clear them."""
+        from torch import nn
+
+        share = rate(self.schedule, step, self.steps) * min(1.0, (step + 1) / max(self.warm_up, 1))
+        for group in optimiser.param_groups:
+            group["lr"] = self.learning_rate * share
+            if self.gradient_clip:
+                nn.utils.clip_grad_norm_(group["params"], self.gradient_clip)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
+
+WEIGHTS = "prompt_dt.safetensors"
+
+
+@dataclass(frozen=True)
+class TrainPromptDT(Stage):
+    """Trains Prompt-DT's transformer.
+
+    Windows come from the expert episodes (split "validation") or the offline episodes (split "train") of the training
+    velocities, prompts from the expert ones.
+
+    Attributes:
+        transformer: The network and how it is trained.
+        trajectories: The trajectory store.
+        velocities: The training velocities, in m/s.
+        seed: The seed.
+
+    Metrics: `loss` (squared error of an action's entries) and, on the same windows of expert episodes each time,
+    `validation_error`; these were held out of training only if it is on the offline episodes.
+    """
+
+    kind: ClassVar[str] = "prompt-dt"
+    version: ClassVar[int] = 1
+
+    transformer: PromptTransformer
+    trajectories: StoreFile
+    velocities: tuple[float, ...]
+    seed: int = 0
+
+    @property
+    def label(self) -> str:
+        """For progress lines."""
+        return f"Prompt-DT on {len(self.velocities)} velocities, seed {self.seed}"
+
+    @property
+    def cost(self) -> float:
+        """Seconds on one slow core: about 5 ms a window and step at the published size."""
+        size = self.transformer
+        tokens = size.layers * (size.hidden / 128) ** 2 * (size.context + size.prompt_steps) / 75
+        return 5 + 5e-3 * tokens * size.steps * size.batch_size * len(self.velocities)
+
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Train and write the weights."""
+        from hyprepro.engine import training
+        from hyprepro.methods.decision_transformer.prompt_dt_job import PromptDTJob
+        from hyprepro.stores.episodes import read_episodes
+
+        self.transformer.check()
+        experts = read_episodes(self.trajectories, self.velocities, "validation")
+        is_expert = self.transformer.episodes == "expert"
+        episodes = experts if is_expert else read_episodes(self.trajectories, self.velocities, "train")
+        job = training.train(
+            lambda: PromptDTJob(self.build(), self.transformer, episodes, experts),
+            self.transformer.steps,
+            work,
+            report,
+            self.seed,
+        )
+        training.save_weights(job.modules["transformer"], work / WEIGHTS)
+
+    def load(self, path: Path) -> PromptedTransformer:
+        """The trained transformer, frozen."""
+        from hyprepro.engine.training import load_weights
+        from hyprepro.gen_hyprl.blocks import frozen
+
+        model = self.build()
+        load_weights(model, path / WEIGHTS)
+        return frozen(model)
+
+    def build(self) -> PromptedTransformer:
+        """An untrained transformer with the scaling of its inputs."""
+        from hyprepro.methods.decision_transformer.network import PromptedTransformer
+
+        size, sizes = self.transformer, (CHEETAH_LAYOUT.observation_size, CHEETAH_LAYOUT.action_size)
+        network = size.build(*sizes, HORIZON)
+        return PromptedTransformer(network, sizes[0], size.return_scale, size.target_return, size.prompt_steps)
+
+
+@component
+class PromptDT(VelocityMethod):
+    """Prompt-DT: a Decision Transformer behind a prompt of the test velocity's expert, and the target return 0.
+
+    Paper says (Xu et al.): one prompt a test task and evaluation, 50 episodes. We chose: `prompts` controllers, each
+    with the end of another expert episode before it, so that the luck of one prompt does not decide.
+    """
+
+    label: ClassVar[str] = "prompt-dt"
+    seeded: ClassVar[bool] = True
+    knows: ClassVar[str] = "5 steps of an expert's episode at the test velocity, with their rewards"
+
+    transformer: PromptTransformer = setting(PromptTransformer(), "the transformer and how it is trained")
+    memory: int = setting(
+        20, "most steps of its own episode that are seen at test time; at most the context (published: 20)", ge=1
+    )
+    prompts: int = setting(5, "number of prompts, each of another expert episode as far as there are", ge=1)
+
+    @property
+    def information(self) -> str:
+        """With the length of the prompt."""
+        return self.knows.replace("5", str(self.transformer.prompt_steps), 1)
+
+    def training(self, data: VelocityFiles, velocities: tuple[float, ...], seed: int) -> TrainPromptDT:
+        """The transformer, trained on the episodes of the training velocities.
+
+        Raises:
+            UserError: The prompt is longer than the context.
+        """
+        self.transformer.check()
+        return TrainPromptDT(self.transformer, data.trajectories, velocities, seed)
+
+    def deploy(
+        self,
+        trained: PromptedTransformer,
+        data: VelocityFiles,
+        velocities: tuple[float, ...],
+        target: float,
+        seed: int,
+    ) -> PromptedAgents:
+        """One agent a prompt; prompts are drawn from the test velocity's expert episodes.
+
+        Raises:
+            UserError: There are none.
+        """
+        import torch
+
+        from hyprepro.methods.decision_transformer.prompt_dt_job import EpisodeTensors, prompts
+        from hyprepro.stores.episodes import read_episodes
+
+        (experts,) = read_episodes(data.trajectories, [target], "validation")
+        order = np.random.default_rng(derived_seed(seed, target)).permutation(len(experts))
+        rows = torch.from_numpy(np.resize(order, self.prompts))
+        return PromptedAgents(trained, prompts(trained, EpisodeTensors.of([experts]), rows), self.memory)
+
+
+class PromptedAgents:
+    """Agents that share a transformer and differ in their prompt.
+
+    Args:
+        model: The trained transformer.
+        prompts: One prompt a row.
+        memory: The most steps of its own episode that an agent sees.
+    """
+
+    def __init__(self, model: PromptedTransformer, prompts: Segment, memory: int) -> None:
+        self._model = model
+        self._prompts = prompts
+        self._memory = memory
+
+    @property
+    def n(self) -> int:
+        """Number of prompts."""
+        return len(self._prompts[0])
+
+    def start(self) -> PromptedSession:
+        """A session that remembers the last steps of its episodes."""
+        return PromptedSession(self._model, self._prompts, self._memory)
+
+
+class PromptedSession:
+    """Parallel episodes of `PromptedAgents`."""
+
+    def __init__(self, model: PromptedTransformer, prompts: Segment, memory: int) -> None:
+        self._model = model
+        self._prompts = prompts
+        self._memory = memory
+
+    def reset(self, rows: NDArray[np.int64]) -> None:
+        """Episodes begin, each behind its controller's prompt."""
+        states, actions, to_go, steps, _ = self._prompts
+        self._agent = self._model.agent((states[rows], actions[rows], to_go[rows], steps[rows], None), self._memory)
+
+    def act(self, observations: NDArray[np.float64]) -> NDArray[np.float32]:
+        """The predicted actions."""
+        import torch
+
+        states = torch.from_numpy(observations.astype(np.float32)).to(self._prompts[0].device)
+        actions: NDArray[np.float32] = self._agent.act(self._model.scaled(states)).cpu().numpy()
+        return actions
+
+    def observe(self, rewards: NDArray[np.float64]) -> None:
+        """The returns-to-go fall by the rewards."""
+        import torch
+
+        scaled = torch.from_numpy((rewards / self._model.return_scale).astype(np.float32))
+        self._agent.observe(scaled.to(self._prompts[0].device))

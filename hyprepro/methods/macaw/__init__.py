@@ -1,0 +1,1 @@
+"""MACAW: offline meta-reinforcement learning with advantage weighting."""

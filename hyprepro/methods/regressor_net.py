@@ -1,0 +1,83 @@
+"""The regressor network; see `hyprepro.methods.regressor`.
+
+One training step of the regressor, and its validation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hyprepro.engine.training import Job, batch_of, device
+from hyprepro.gen_hyprl.blocks import Scaling, as_tokens, condition_of
+from hyprepro.gen_hyprl.conditions import PromptLatents
+from hyprepro.gen_hyprl.training import Condition
+from hyprepro.methods.regressor import Regressor
+
+
+class LatentRegressor(nn.Module):
+    """tau_e -> Z.
+
+    Args:
+        network: Map of conditions `[N, C]` -> flattened, scaled latents `[N, 2 D]`.
+        latent_size: D.
+        kind: What of (h, v) the network sees.
+    """
+
+    def __init__(self, network: nn.Module, latent_size: int, kind: Condition) -> None:
+        super().__init__()
+        self.network = network
+        self.kind: Condition = kind
+        self.scaling = Scaling((2, latent_size))
+
+    def scaled(self, h: Tensor, v: Tensor) -> Tensor:
+        """Predicted latents `[N, 2, D]` in the scaling in which the network is trained."""
+        return as_tokens(self.network(condition_of(h, v, self.kind)))
+
+    def predict(self, h: Tensor, v: Tensor) -> Tensor:
+        """Predicted latents `[N, 2, D]`, ready for the decoder, from embeddings `[N, E]`."""
+        return self.scaling.inverse(self.scaled(h, v))
+
+    def draw(self, h: Tensor, v: Tensor, draws: torch.Generator) -> Tensor:
+        """The same as `predict`: a regressor draws nothing."""
+        return self.predict(h, v)
+
+
+class RegressorJob(Job):
+    """Mean squared error on batches of prompts.
+
+    Args:
+        settings: The regressor's settings.
+        prompts: Encoded training prompts.
+        held_out: Encoded validation prompts.
+    """
+
+    def __init__(self, settings: Regressor, prompts: PromptLatents, held_out: PromptLatents) -> None:
+        self._settings = settings
+        self._prompts, self._held_out = prompts.to(device()), held_out.to(device())
+        self._model = settings.build(*prompts.sizes).to(device())
+        self._model.scaling.fit(self._prompts.latents[self._prompts.policy], settings.latent_scaling)
+        self._optimiser = settings.optimiser(self._model.parameters())
+        self.modules = {"regressor": self._model}
+        self.optimisers = {"regressor": self._optimiser}
+
+    def step(self, step: int) -> Mapping[str, Tensor]:
+        """One step of the squared error, in scaled latents."""
+        rows = batch_of(len(self._prompts), self._settings.batch_size).to(self._prompts.h.device)
+        h, v, latents = self._prompts.batch(rows)
+        loss = functional.mse_loss(self._model.scaled(h, v), self._model.scaling(latents))
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._settings.update(self._optimiser, step)
+        return {"loss": loss.detach()}
+
+    def validate(self) -> dict[str, float]:
+        """Squared error on held-out prompts over the variance of their true latents."""
+        prompts, model = self._held_out, self._model
+        h, v, latents = prompts.batch(torch.arange(len(prompts), device=prompts.h.device))
+        target = model.scaling(latents)
+        center = model.scaling(self._prompts.latents[self._prompts.policy].mean(0))
+        variance = (target - center).square().mean()
+        return {"validation_error": float((model.scaled(h, v) - target).square().mean() / variance)}

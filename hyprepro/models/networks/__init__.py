@@ -1,1 +1,0 @@
-"""The torch modules that the settings in `hyprepro.models` build; settings are read without importing torch."""

@@ -1,0 +1,263 @@
+"""Controllers: what a method deploys and what an evaluation runs.
+
+Evaluation knows methods through this interface only. A batch of policy weights is one kind (`PolicyControllers`); an
+agent with memory (a Decision Transformer) is another, whose session keeps one memory a slot.
+
+One and the same ReLU policy for all prompts of a task: what a method deploys that is told the task otherwise.
+
+Controllers of Cheetah-Vel: what a row of Table 4 deploys and what its evaluation runs.
+
+A batch of policy weights is one kind (`VelocityPolicies`); an agent with memory (a Decision Transformer) is another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyprepro.policies.layout import Activation, PolicyLayout
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hyprepro.engine.stage import Stage
+    from hyprepro.stores.files import StoreFiles
+    from hyprepro.stores.prompts import Prompts
+
+
+class Session(Protocol):
+    """Several episodes at once, one in each of a fixed number of slots."""
+
+    def assign(self, slot: int, row: int) -> None:
+        """A new episode of controller `row` begins in `slot`; whatever was remembered there is forgotten."""
+
+    def act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Actions `[slots, act]` in [-1, 1] for `[slots, obs]`; rows of slots without an episode are ignored.
+
+        A slot's action may depend on its own episode only, never on what the other slots hold.
+        """
+
+
+class Controllers(Protocol):
+    """`n` controllers, one a prompt."""
+
+    @property
+    def n(self) -> int:
+        """Number of controllers."""
+
+    def representatives(self) -> NDArray[np.int64]:
+        """For each controller the index of the first that acts identically `[n]`; `arange(n)` if nothing is known."""
+
+    def session(self, slots: int) -> Session:
+        """Begin to run episodes in `slots` slots."""
+
+
+class Deployable(Protocol):
+    """The part of a method that an evaluation uses; see `hyprepro.methods.base.Method`."""
+
+    seeded: ClassVar[bool]
+
+    @property
+    def name(self) -> str:
+        """The row's name in records and tables."""
+
+    def training(self, data: StoreFiles, seed: int) -> Stage | None:
+        """The last training stage, or None."""
+
+    def deploy(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
+        """One controller for each prompt."""
+
+
+class PolicyControllers:
+    """Controllers that are policies: the deterministic action tanh(mean) of flat parameter vectors.
+
+    Args:
+        layout: The layout of every policy.
+        params: Flat parameters `[n, P]`, an array or a tensor; kept as float32.
+    """
+
+    def __init__(self, layout: PolicyLayout, params: Tensor | NDArray[np.floating[Any]]) -> None:
+        array = params if isinstance(params, np.ndarray) else params.detach().cpu().numpy()
+        self.layout = layout
+        self.params: NDArray[np.float32] = np.ascontiguousarray(array, dtype=np.float32)
+        if self.params.ndim != 2 or self.params.shape[1] != layout.size:
+            raise ValueError(f"params must be [n, {layout.size}], got {self.params.shape}")
+
+    @property
+    def n(self) -> int:
+        """Number of policies."""
+        return len(self.params)
+
+    def representatives(self) -> NDArray[np.int64]:
+        """For each policy the index of the first bit-identical one `[n]`."""
+        first: dict[bytes, int] = {}
+        return np.array([first.setdefault(row.tobytes(), i) for i, row in enumerate(self.params)], dtype=np.int64)
+
+    def session(self, slots: int) -> Session:
+        """A session without memory; one stacked forward pass a step serves all slots."""
+        return _PolicySession(self.layout, self.params, slots)
+
+
+class _PolicySession:
+    """The policies of all slots as stacked arrays.
+
+    In NumPy, not torch: for a handful of policies and one observation each, calls cost more than arithmetic, torch's
+    most of all. Each slot's products are computed for themselves, so an action does not depend on other slots.
+    """
+
+    def __init__(self, layout: PolicyLayout, params: NDArray[np.float32], slots: int) -> None:
+        self._parts = layout.split(params)
+        self._stack = {
+            name: np.zeros((slots, *part.shape[1:]), dtype=np.float32)
+            for name, part in self._parts.items()
+            if not name.startswith("log_std")
+        }
+        self._first, self._second = (_ACTIVATIONS[name] for name in layout.activations)
+        self._h1, self._h2 = (np.zeros((slots, layout.hidden, 1), dtype=np.float32) for _ in range(2))
+        self._bias1, self._bias2 = (self._stack[f"linear{i}.bias"][:, :, None] for i in (1, 2))
+
+    def assign(self, slot: int, row: int) -> None:
+        for name, stacked in self._stack.items():
+            stacked[slot] = self._parts[name][row]
+
+    def act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        stack, h1, h2 = self._stack, self._h1, self._h2
+        np.matmul(stack["linear1.weight"], observations[:, :, None], out=h1)
+        h1 += self._bias1
+        self._first(h1)
+        np.matmul(stack["linear2.weight"], h1, out=h2)
+        h2 += self._bias2
+        self._second(h2)
+        mean: NDArray[np.float32] = np.matmul(stack["mean.weight"], h2)[:, :, 0]
+        mean += stack["mean.bias"]
+        return np.tanh(mean, out=mean)
+
+
+def _relu(x: NDArray[np.float32]) -> None:
+    np.maximum(x, 0, out=x)
+
+
+def _elu(x: NDArray[np.float32]) -> None:
+    np.copyto(x, np.expm1(np.minimum(x, 0)), where=x <= 0)
+
+
+def _tanh(x: NDArray[np.float32]) -> None:
+    np.tanh(x, out=x)
+
+
+_ACTIVATIONS: dict[Activation, Callable[[NDArray[np.float32]], None]] = {"relu": _relu, "elu": _elu, "tanh": _tanh}
+
+
+Layers = Sequence[tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]]
+"""Weights `[in, out]` and biases `[out]`, a ReLU after each layer but the last, whose outputs go through tanh."""
+
+
+class LayeredControllers:
+    """`n` controllers that all act alike.
+
+    Args:
+        layers: The policy, on raw observations.
+        n: How many prompts it stands for.
+    """
+
+    def __init__(self, layers: Layers, n: int) -> None:
+        self._layers = [(np.ascontiguousarray(w, np.float32), np.asarray(b, np.float32)) for w, b in layers]
+        self._n = n
+
+    @property
+    def n(self) -> int:
+        """Number of prompts."""
+        return self._n
+
+    def representatives(self) -> NDArray[np.int64]:
+        """The first stands for all."""
+        return np.zeros(self._n, dtype=np.int64)
+
+    def session(self, slots: int) -> LayeredControllers:
+        """Itself: there is nothing to remember."""
+        return self
+
+    def assign(self, slot: int, row: int) -> None:
+        """Nothing to do."""
+
+    def act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Actions `[slots, act]`; each slot's products are computed for themselves."""
+        x = observations[:, None]
+        for number, (weight, bias) in enumerate(self._layers):
+            x = np.matmul(x if number == 0 else np.maximum(x, 0, out=x), weight)
+            x += bias
+        found: NDArray[np.float32] = np.tanh(x)[:, 0]
+        return found
+
+
+class VelocitySession(Protocol):
+    """Several episodes at once, which begin together and are equally long."""
+
+    def reset(self, rows: NDArray[np.int64]) -> None:
+        """`k` episodes begin, one of each of the controllers `rows` `[k]`; whatever was remembered is forgotten."""
+
+    def act(self, observations: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Actions `[k, 6]` in [-1, 1] for `[k, 17]`.
+
+        An episode's action may depend on that episode only, never on what the others of the session hold.
+        """
+
+    def observe(self, rewards: NDArray[np.float64]) -> None:
+        """The rewards `[k]` of the step that was just taken, for agents that condition on them."""
+
+
+class VelocityControllers(Protocol):
+    """`n` controllers for one target velocity: a generator's n draws, or one agent."""
+
+    @property
+    def n(self) -> int:
+        """Number of controllers."""
+
+    def start(self) -> VelocitySession:
+        """A new session."""
+
+
+class VelocityPolicies:
+    """Controllers that are policies: the deterministic action tanh(mean) of flat parameter vectors.
+
+    Args:
+        layout: The layout of every policy.
+        params: Flat parameters `[n, P]`, an array or a tensor; kept as float32.
+    """
+
+    def __init__(self, layout: PolicyLayout, params: Tensor | NDArray[np.floating[Any]]) -> None:
+        self._policies = PolicyControllers(layout, params)
+
+    @property
+    def n(self) -> int:
+        """Number of policies."""
+        return self._policies.n
+
+    @property
+    def params(self) -> NDArray[np.float32]:
+        """The parameters `[n, P]`."""
+        return self._policies.params
+
+    def start(self) -> VelocitySession:
+        """A session without memory; one stacked forward pass a step serves all episodes."""
+        return _VelocitySession(self._policies)
+
+
+class _VelocitySession:
+    def __init__(self, policies: PolicyControllers) -> None:
+        self._policies = policies
+        self._session = policies.session(0)
+
+    def reset(self, rows: NDArray[np.int64]) -> None:
+        self._session = self._policies.session(len(rows))
+        for slot, row in enumerate(rows):
+            self._session.assign(slot, int(row))
+
+    def act(self, observations: NDArray[np.float64]) -> NDArray[np.float32]:
+        return self._session.act(observations.astype(np.float32))
+
+    def observe(self, rewards: NDArray[np.float64]) -> None:
+        """Nothing is remembered."""

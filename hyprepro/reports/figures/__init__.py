@@ -1,0 +1,1 @@
+"""Figures: pictures of results, from their records."""

@@ -1,0 +1,93 @@
+"""The numbers of a result by what they are, for the reports that print them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from hyprepro.reports import paper
+from hyprepro.reports.summary import BASELINE, IMPROVEMENT, MAA, MAIN
+
+Row = Mapping[str, Any]
+
+SHORT = {
+    "expert": "expert",
+    "autoencoder": "autoenc.",
+    "retrieval": "retriev.",
+    "agreement-retrieval": "agreem.",
+    "prompt-cloning": "cloning",
+    "mean-policy": "mean",
+    "mse-regressor": "mse",
+    "care": "CARE",
+    "decision-transformer": "DT",
+    MAA: "MAA",
+    BASELINE: "w/o HF",
+    MAIN: "w/ HF",
+}
+"""Column heads of the table of all methods; other methods get their first eight letters."""
+
+PROTOCOLS = {"paper": "Paper protocol", "strict": "Strict protocol"}
+
+
+class Numbers:
+    """The rows of one split of a result by what they are.
+
+    Args:
+        result: The content of a result.json.
+        split: "seen" or "unseen"; None for that of the first row.
+    """
+
+    def __init__(self, result: Mapping[str, Any], split: str | None = None) -> None:
+        self.result = result
+        self.provenance: Mapping[str, Any] = result["provenance"]
+        self.split = split or (str(result["rows"][0]["split"]) if result["rows"] else "seen")
+        self._all = [row for row in result["rows"] if row["split"] == self.split]
+        self._rows = {(r["method"], r["protocol"], r["task"], r["statistic"]): r for r in self._all}
+        gains = [row for row in result.get("comparisons", []) if row["split"] == self.split]
+        self._gains = {(r["minus"], r["protocol"], r["task"], r["statistic"]): r for r in gains}
+
+    def row(self, method: str, protocol: str, task: str | None, statistic: str = "mean") -> Row | None:
+        """One row, None if the run did not have it."""
+        return self._rows.get((method, protocol, task, statistic))
+
+    def gain(self, minus: str, protocol: str, task: str | None) -> Row | None:
+        """Gen-HypRL minus another method, paired."""
+        return self._gains.get((minus, protocol, task, "mean"))
+
+    def improvement(self, other: str, protocol: str) -> Row | None:
+        """The probability that a run of Gen-HypRL is above one of another method on a task."""
+        return self._gains.get((other, protocol, None, IMPROVEMENT))
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """In the order of the run."""
+        return list(dict.fromkeys(row["method"] for row in self._all))
+
+    @cached_property
+    def protocols(self) -> list[str]:
+        """Those of the run, the paper's first."""
+        found = {row["protocol"] for row in self._all}
+        return [name for name in PROTOCOLS if name in found]
+
+    @cached_property
+    def tasks(self) -> list[str]:
+        """Tasks of the average: those before the average's row."""
+        order = list(dict.fromkeys(row["task"] for row in self._all))
+        return order[: order.index(None)] if None in order else order
+
+    @cached_property
+    def below(self) -> list[str]:
+        """Tasks listed below the average."""
+        found = dict.fromkeys(row["task"] for row in self._all)
+        return [task for task in found if task is not None and task not in self.tasks]
+
+    def paper(self, method: str, task: str | None, statistic: str) -> float | None:
+        """The paper's number, None where it has none."""
+        return paper.rate(self.split, method, task, statistic, self.tasks)
+
+    def name(self, task: str | None) -> str:
+        """A row's name."""
+        if task is None:
+            return f"**average of {len(self.tasks)}**"
+        return f"*{task}*" if task in self.below else task

@@ -1,0 +1,146 @@
+"""The paper's Table 2 (averages on seen and unseen tasks, all policies and the best of them) beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hyprepro.component import component
+from hyprepro.reports import notes as parts
+from hyprepro.reports import paper
+from hyprepro.reports.markdown import bullets, paragraph, printed, table, with_interval
+from hyprepro.reports.notes import notes
+from hyprepro.reports.numbers import PROTOCOLS, Numbers
+from hyprepro.reports.report import Report
+from hyprepro.reports.summary import MAIN
+
+SPLITS = ("seen", "unseen")
+ABSENT = "not yet reproduced"
+PICTURES = "performance_profiles"
+
+
+@component
+class AveragesTable(Report):
+    """The paper's Table 2: a row a method, seen and unseen averages; then ceilings, competitors and profiles."""
+
+    def markdown(self, result: Mapping[str, Any]) -> str:
+        """The tables of both protocols, of ceilings and competitors, by robust statistics, of all tasks, the notes."""
+        both = [Numbers(result, split) for split in SPLITS]
+        protocols = max((numbers.protocols for numbers in both), key=len)
+        found = [parts.heading(result), paragraph(_setting(both))]
+        for protocol in protocols:
+            found += [f"## {PROTOCOLS[protocol]}", _main_table(both, protocol)]
+        for protocol in protocols:
+            found += [f"## Ceilings and competitors, {protocol} protocol", _differences_table(both, protocol)]
+        found += [*parts.knowledge(result), *_robust(both, protocols)]
+        for numbers in both:
+            if numbers.methods:
+                found += [f"## Every method, {numbers.split} tasks one by one", *parts.every_method(numbers)]
+        found += parts.learning_curves(result)
+        return "\n\n".join([*found, "## Notes", bullets(notes(both)), *parts.costs_beside_results(result, both)]) + "\n"
+
+    def side_by_side(self, result: Mapping[str, Any]) -> str:
+        """The paper's table and ours under the paper's protocol."""
+        both = [Numbers(result, split) for split in SPLITS]
+        found = [
+            "# Table 2: the paper and this reproduction",
+            paragraph(
+                f"{paper.load('table2')['title']}. Generated from a committed result; do not edit. {_setting(both)}"
+            ),
+            _main_table(both, "paper"),
+            bullets(notes(both)),
+        ]
+        return "\n\n".join(found) + "\n"
+
+    def figures(self, result: Mapping[str, Any]) -> dict[str, bytes]:
+        """Performance profiles as PNG and SVG, where matplotlib is installed (`pip install hyprepro[plot]`)."""
+        from hyprepro.reports.figures import profiles
+
+        return profiles.pictures(result.get("profiles", []), PICTURES) if profiles.can_draw() else {}
+
+
+def _setting(both: Sequence[Numbers]) -> str:
+    text = next((parts.setting(numbers) for numbers in both if numbers.methods), "")
+    counts = " and ".join(f"{len(numbers.tasks)} {numbers.split}" for numbers in both)
+    return f"{text} Averages of {counts} tasks."
+
+
+def _main_table(both: Sequence[Numbers], protocol: str) -> str:
+    """The rows of the paper's table; its columns under its own protocol only."""
+    is_paper = protocol == "paper"
+    rows = []
+    for printed_row in paper.load("table2")["rows"]:
+        method, statistic = printed_row["method"], printed_row["statistic"]
+        cells = []
+        for numbers in both:
+            theirs = [printed(numbers.paper(method, None, statistic))] if is_paper else []
+            cells += [*theirs, _ours(numbers, method, protocol, statistic)]
+        rows.append([printed_row["printed_as"] + _seeds(both, method), *cells])
+    heads = [f"{side} {numbers.split}" for numbers in both for side in (("paper", "ours") if is_paper else ("ours",))]
+    return table(["", *heads], rows)
+
+
+def _seeds(both: Sequence[Numbers], method: str) -> str:
+    """How many generator seeds a row has, where they are fewer than Gen-HypRL's."""
+    counts = [_seed_counts(numbers, method) for numbers in both]
+    ours, main = max(count[0] for count in counts), max(count[1] for count in counts)
+    return f" ({ours} seed{'s' if ours > 1 else ''})" if 0 < ours < main else ""
+
+
+def _seed_counts(numbers: Numbers, method: str) -> tuple[int, int]:
+    rows = [numbers.row(name, protocol, None) for name in (method, MAIN) for protocol in numbers.protocols[:1]]
+    own, main = (row["n_seeds"] if row else 0 for row in rows or (None, None))
+    return own, main
+
+
+def _ours(numbers: Numbers, method: str, protocol: str, statistic: str) -> str:
+    if method not in numbers.methods:
+        return ABSENT
+    return with_interval(numbers.row(method, protocol, None, statistic))
+
+
+def _differences_table(both: Sequence[Numbers], protocol: str) -> str:
+    """Every method's averages, and how far Gen-HypRL is above them, prompt by prompt."""
+    rows = []
+    for method in _methods(both):
+        cells = []
+        for numbers in both:
+            cells += [
+                with_interval(numbers.row(method, protocol, None)),
+                with_interval(numbers.gain(method, protocol, None), "+"),
+            ]
+        rows.append([method, *cells])
+    heads = [head for numbers in both for head in (numbers.split, "Gen-HypRL minus it")]
+    return table(["method", *heads], rows)
+
+
+def _robust(both: Sequence[Numbers], protocols: Sequence[str]) -> list[str]:
+    """Interquartile means and probabilities of improvement, under the last protocol."""
+    if not protocols:
+        return []
+    last = protocols[-1]
+    rows = []
+    for method in _methods(both):
+        cells = []
+        for numbers in both:
+            cells += [
+                with_interval(numbers.row(method, last, None, "iqm")),
+                with_interval(numbers.improvement(method, last)),
+            ]
+        rows.append([method, *cells])
+    heads = [head for numbers in both for head in (f"IQM, {numbers.split}", f"P(above it), {numbers.split}")]
+    return [f"## By the field's statistics, {last} protocol", table(["method", *heads], rows), paragraph(ROBUST)]
+
+
+ROBUST = (
+    "IQM: the mean of the middle half of runs x tasks. P(above it), in percent: that a run of Gen-HypRL scores above "
+    "one of the method on a task (rliable's probability of improvement: over all pairs of runs, ties by half, then "
+    "over tasks); 50 says that neither is better. A run is one generator seed with all its prompts; the intervals "
+    "resample seeds and prompts. Performance profiles, the share of runs x tasks above each score, are drawn in "
+    f"{PICTURES}.svg and .png where matplotlib is installed."
+)
+
+
+def _methods(both: Sequence[Numbers]) -> list[str]:
+    found = list(dict.fromkeys(method for numbers in both for method in numbers.methods))
+    return sorted(found, key=lambda method: method != MAIN)

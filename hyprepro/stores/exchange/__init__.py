@@ -1,0 +1,1 @@
+"""Stores from and for other tools."""

@@ -1,0 +1,150 @@
+"""What the training stages read from the stores: training policies and prompts, with a held-out share for validation.
+
+The training tasks are those with training policies in the policy store. The test split is never read here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hyprepro.engine.stage import StoreFile
+from hyprepro.errors import UserError
+from hyprepro.policies.layout import PolicyLayout
+from hyprepro.stores.files import StoreFiles
+from hyprepro.stores.policy_store import PolicyStore
+from hyprepro.stores.prompts import OBSERVATION_SIZE, Prompts, read_prompts
+from hyprepro.stores.trajectory_store import TrajectoryStore
+
+EPISODE_STRIDE = 5
+"""Every so many steps an observation is read, where there are whole episodes and no prompts."""
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """Prompts of several tasks.
+
+    Attributes:
+        tau: `[N, 1020]`.
+        tau_hat: `[N, 117]`.
+        task: Number of each prompt's task in `training_tasks` `[N]`.
+        policy_row: Row of each prompt's source policy among its task's policies `[N]`.
+    """
+
+    tau: Tensor
+    tau_hat: Tensor
+    task: Tensor
+    policy_row: Tensor
+
+    def __len__(self) -> int:
+        return len(self.tau)
+
+
+def training_tasks(store: PolicyStore) -> list[str]:
+    """The tasks with training policies, in the store's order.
+
+    Raises:
+        UserError: There is none.
+    """
+    tasks = [task for task in store.tasks if store.count(task, "train")]
+    if not tasks:
+        raise UserError(
+            "The policy store has no training policies.", where=store.where, fix=f"hyprepro store info {store.path}"
+        )
+    return tasks
+
+
+def training_policies(file: StoreFile) -> tuple[Tensor, PolicyLayout]:
+    """All training policies `[N, P]` float32, task by task, and their layout."""
+    with PolicyStore.of(file) as store:
+        parts = [store.read(task, store.rows(task, "train")) for task in training_tasks(store)]
+        return torch.from_numpy(np.concatenate(parts)), store.layout
+
+
+def training_observations(data: StoreFiles) -> Tensor:
+    """Observations of the training tasks `[M, obs]` float32.
+
+    Of Meta-World those in all training prompts; elsewhere every `EPISODE_STRIDE`-th one of the validation episodes,
+    which are the experts', or of the training episodes of a task that has none.
+
+    Raises:
+        UserError: A training task has no such episodes.
+    """
+    with data.open_policies() as policies, data.open_trajectories() as store:
+        if store.observation_size == OBSERVATION_SIZE:
+            states = [read_prompts(store, task, "train").states for task in training_tasks(policies)]
+        else:
+            states = [_episode_states(store, task) for task in training_tasks(policies)]
+    flat = [part.reshape(-1, part.shape[-1]) for part in states]
+    return torch.from_numpy(np.concatenate(flat))
+
+
+def _episode_states(store: TrajectoryStore, task: str) -> np.ndarray:
+    split = "validation" if store.count(task, "validation") else "train"
+    found = [episode.observations[:-1:EPISODE_STRIDE] for episode in store.episodes(task, split)]
+    if not found:
+        raise UserError(
+            f"The store has no training episode of {task}.", where=store.where, fix=f"hyprepro store info {store.path}"
+        )
+    return np.concatenate(found)
+
+
+def training_prompts(data: StoreFiles, share: float) -> tuple[PromptSet, PromptSet]:
+    """Training prompts and validation prompts, all of training policies.
+
+    Validation prompts are those of the store's validation split; for a task without any, the last `share` of its
+    training prompts (at least one) is held out instead.
+
+    Raises:
+        UserError: A training task has fewer than two training prompts.
+    """
+    training: list[Prompts] = []
+    validation: list[Prompts] = []
+    with data.open_policies() as policies, data.open_trajectories() as store:
+        for task in training_tasks(policies):
+            rows = policies.rows(task, "train")
+            prompts = _of_policies(read_prompts(store, task, "train"), rows)
+            if store.count(task, "validation"):
+                held_out = _of_policies(read_prompts(store, task, "validation"), rows)
+            else:
+                held_out = prompts.subset([])
+            if not len(held_out) and len(prompts) > 1:
+                first = len(prompts) - max(1, round(share * len(prompts)))
+                held_out, prompts = prompts.subset(range(first, len(prompts))), prompts.subset(range(first))
+            if not len(prompts) or not len(held_out):
+                raise UserError(
+                    f"{task} has {len(prompts)} training prompts of stored training policies; at least 2 are needed.",
+                    where=data.trajectories.path,
+                    fix=f"hyprepro store info shows what a store has: {data.policies.path}, {data.trajectories.path}",
+                )
+            training.append(prompts)
+            validation.append(held_out)
+    return _joined(training), _joined(validation)
+
+
+def held_out_rows(count: int, share: float) -> tuple[Tensor, Tensor]:
+    """Row numbers of the training and of the held-out part of `count` rows, the latter evenly spread.
+
+    With a share above zero and at least two rows, both parts have at least one row.
+    """
+    wanted = min(max(round(share * count), 1), count - 1) if share else 0
+    held_out = torch.linspace(0, count - 1, wanted + 2)[1:-1].round().long()
+    keep = torch.ones(count, dtype=torch.bool)
+    keep[held_out] = False
+    return keep.nonzero().squeeze(1), held_out
+
+
+def _of_policies(prompts: Prompts, rows: np.ndarray) -> Prompts:
+    return prompts.subset(np.flatnonzero(np.isin(prompts.policy_rows, rows)))
+
+
+def _joined(parts: list[Prompts]) -> PromptSet:
+    return PromptSet(
+        torch.from_numpy(np.concatenate([part.tau for part in parts])),
+        torch.from_numpy(np.concatenate([part.tau_hat for part in parts])),
+        torch.from_numpy(np.repeat(np.arange(len(parts)), [len(part) for part in parts])),
+        torch.from_numpy(np.concatenate([part.policy_rows for part in parts])),
+    )

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hyprepro.domains.metaworld.steppers import StepperName
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.errors import UserError
+from hyprepro.experiments.protocols import PaperProtocol, StrictProtocol
+from hyprepro.experiments.rollouts import Rollouts
+from hyprepro.experiments.run import stepper_used
+from hyprepro.methods.ceilings import Expert
+from tests.conftest import TinyStores
+
+PROTOCOLS = (PaperProtocol(env_seeds=(720,)), StrictProtocol())
+
+
+def expert_rollouts(stores: TinyStores, prompts: int = 2) -> Rollouts:
+    data = stores.data.files()
+    return Rollouts.of(Expert(), data, task="reach", split="seen", protocols=PROTOCOLS, seed=7, prompts=prompts)
+
+
+@pytest.mark.sim
+def test_a_rollout_stage_writes_one_record_a_trial(tiny_stores: TinyStores, tmp_path: Path) -> None:
+    stage = expert_rollouts(tiny_stores)
+    cache = ArtifactCache(tmp_path / "first")
+    records = stage.load(cache.make(stage))
+    trials = [trial for protocol in PROTOCOLS for trial in protocol.trials("reach", 2)]
+    assert [(r.protocol, r.policy, r.goal) for r in records] == [(t.protocol, t.policy, t.goal.label) for t in trials]
+    assert {(r.method, r.variant, r.seed, r.split, r.task) for r in records} == {("expert", "", 0, "seen", "reach")}
+    assert all(r.steps == 500 or r.success for r in records)
+    again = ArtifactCache(tmp_path / "second")
+    again.make(stage)
+    assert again.manifest(stage)["digest"] == cache.manifest(stage)["digest"]
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("stepper", ["fast", "metaworld"])
+def test_an_evaluation_tells_what_stepped_it(stepper: StepperName, tiny_stores: TinyStores, tmp_path: Path) -> None:
+    stage = dataclasses.replace(expert_rollouts(tiny_stores, prompts=1), stepper=stepper, protocols=PROTOCOLS[:1])
+    cache = ArtifactCache(tmp_path)
+    assert stage.stepped_by(cache.make(stage)) == stepper
+    assert stepper_used([stage], cache) == {"stepper": stepper}
+    assert stepper_used([], cache) == {}
+
+
+def test_more_prompts_than_there_are_is_a_mistake(tiny_stores: TinyStores, tmp_path: Path) -> None:
+    stage = expert_rollouts(tiny_stores, prompts=6)
+    with pytest.raises(UserError, match="5 test prompts of reach") as caught:
+        ArtifactCache(tmp_path).make(stage)
+    assert caught.value.fix == "-b Recipe.prompts_per_task=5"
+
+
+def test_the_key_follows_contents_and_settings_not_places(tiny_stores: TinyStores, tmp_path: Path) -> None:
+    stage = expert_rollouts(tiny_stores)
+    moved = TinyStores(tmp_path / "p.h5", tmp_path / "t.h5")
+    shutil.copy(tiny_stores.policies, moved.policies)
+    shutil.copy(tiny_stores.trajectories, moved.trajectories)
+    assert expert_rollouts(moved).key == stage.key
+    others = [{"task": "door-open"}, {"prompts": 3}, {"seed": 1}, {"protocols": PROTOCOLS[:1]}]
+    keys = {dataclasses.replace(stage, **change).key for change in others}
+    assert len(keys - {stage.key}) == len(others)
+
+
+def test_evaluations_of_one_task_share_a_worker_and_say_what_they_do(tiny_stores: TinyStores) -> None:
+    stage = expert_rollouts(tiny_stores)
+    assert stage.affinity == "reach"
+    assert stage.label == "rollouts expert reach"
+    assert stage.cost == pytest.approx(0.08 * 4)

@@ -1,0 +1,81 @@
+"""Episodes of Cheetah-Vel against gymnasium's own loop, and the records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hyprepro.domains.cheetah_vel.env import CheetahVel
+from hyprepro.errors import UserError
+from hyprepro.experiments.velocity_rollouts import STARTS, run_episodes, start_seeds
+from hyprepro.policies.controllers import VelocityPolicies
+from hyprepro.policies.layout import CHEETAH_LAYOUT
+from hyprepro.reports.velocity_records import VelocityRecord, read_records, write_records
+
+TARGET = 1.2
+RECORDS = [
+    VelocityRecord("gen-hyprl", "ours", 1, "test", 35, 0.225, 3, 4_000_001, -12.3456),
+    VelocityRecord("expert", "ours", 0, "test", None, 2.025, 0, 4_000_002, -30.0),
+]
+
+
+@pytest.fixture(scope="module")
+def policies() -> VelocityPolicies:
+    params = np.random.default_rng(0).normal(0.0, 0.2, (2, CHEETAH_LAYOUT.size))
+    return VelocityPolicies(CHEETAH_LAYOUT, params)
+
+
+def test_a_return_is_that_of_the_gymnasium_environment(policies: VelocityPolicies) -> None:
+    env, total, truncated = CheetahVel(TARGET), 0.0, False
+    observation, _ = env.reset(seed=7)
+    session = policies.start()
+    session.reset(np.array([1]))
+    while not truncated:
+        observation, reward, _, truncated, _ = env.step(session.act(observation[None])[0])
+        total += reward
+    assert run_episodes(policies, np.array([1]), [7], TARGET) == pytest.approx([total], abs=1e-9)
+
+
+def test_an_episode_does_not_depend_on_the_others(policies: VelocityPolicies) -> None:
+    rows, starts = np.array([0, 1] * 40), list(range(80))  # more than run at once
+    together = run_episodes(policies, rows, starts, TARGET)
+    assert together[[3, 70]] == pytest.approx(run_episodes(policies, rows[[3, 70]], [3, 70], TARGET), abs=1e-9)
+
+
+def test_a_policy_without_finite_actions_lies_still() -> None:
+    broken = VelocityPolicies(CHEETAH_LAYOUT, np.full((1, CHEETAH_LAYOUT.size), np.nan))
+    idle = VelocityPolicies(CHEETAH_LAYOUT, np.zeros((1, CHEETAH_LAYOUT.size)))
+    found, wanted = (run_episodes(each, np.array([0]), [7], TARGET) for each in (broken, idle))
+    assert found == pytest.approx(wanted)
+
+
+def test_starts() -> None:
+    seeds = start_seeds("test", 0, TARGET, 10)
+    assert len(set(seeds)) == 10
+    assert all(seed in STARTS["test"] for seed in seeds)
+    assert seeds[:3] == start_seeds("test", 0, TARGET, 3)
+    others = [start_seeds("test", 1, TARGET, 10), start_seeds("test", 0, 0.6, 10)]
+    others.append(start_seeds("validation", 0, TARGET, 10))
+    assert not any(set(seeds) & set(other) for other in others)
+
+
+@pytest.mark.parametrize("name", ["records.csv", "records.csv.gz"])
+def test_records_come_back(tmp_path: Path, name: str) -> None:
+    write_records(tmp_path / name, RECORDS)
+    assert read_records(tmp_path / name) == RECORDS
+
+
+def test_records_that_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "records.csv"
+    with pytest.raises(UserError, match="cannot be read"):
+        read_records(path)
+    path.write_text("a,b\n")
+    with pytest.raises(UserError, match="no file of returns"):
+        read_records(path)
+    write_records(path, RECORDS)
+    path.write_text(path.read_text() + "gen-hyprl,ours,1,test,35,fast,3,1,-2\n")
+    with pytest.raises(UserError, match="malformed") as error:
+        read_records(path)
+    assert f"{path}:4" in error.value.where

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hyprepro.methods.cloning import PromptCloning
+from hyprepro.policies.forward import StackedPolicies
+from hyprepro.policies.layout import ACTIVATIONS, METAWORLD_LAYOUT, Activation, PolicyLayout
+from hyprepro.stores.prompts import Prompts, block_pairs, interpolated_pairs, prompt_from_episode
+from tests.conftest import TinyStores
+from tests.methods.shared import params_of, prompts_of
+
+
+def recorded(curvature: float) -> tuple[Prompts, np.ndarray, np.ndarray]:
+    """A prompt cut from an episode whose observations hold the previous frame, as Meta-World's do."""
+    time = np.arange(70.0)[:, None]
+    frames = np.sin(np.arange(18)) + 0.01 * time * np.arange(18) + curvature * time**2
+    observations = np.concatenate([frames, np.vstack([frames[:1], frames[:-1]]), np.full((70, 3), 0.5)], axis=1)
+    actions = np.random.default_rng(0).uniform(-1, 1, (69, 4))
+    tau, tau_hat = prompt_from_episode(observations, actions, 61)
+    one = np.zeros(1, dtype=np.int64)
+    return Prompts("reach", "test", tau[None], tau_hat[None], one, one), observations, actions
+
+
+@pytest.mark.parametrize("curvature", [0.0, 0.001])
+def test_the_steps_between_are_filled_in(curvature: float) -> None:
+    prompts, observations, actions = recorded(curvature)
+    states, targets = interpolated_pairs(prompts)
+    np.testing.assert_allclose(targets[0], actions[:58], atol=1e-6)
+    np.testing.assert_allclose(states[0, 0::3], observations[0:58:3], atol=1e-5)
+    np.testing.assert_allclose(states[0, 2::3, :18], observations[2:58:3, :18], atol=1e-5)
+    np.testing.assert_allclose(states[0], observations[:58], atol=1e-5 + curvature)  # a midpoint misses by curvature
+
+
+def test_blocks_are_the_states_with_the_action_taken_there() -> None:
+    prompts, observations, actions = recorded(0.001)
+    states, targets = block_pairs(prompts)
+    np.testing.assert_allclose(states[0], observations[0:60:3], atol=1e-6)
+    np.testing.assert_allclose(targets[0], actions[0:60:3], atol=1e-6)
+
+
+@pytest.mark.parametrize("pairs", ["blocks", "interpolated"])
+def test_a_cloned_policy_acts_as_its_prompt_does(tiny_stores: TinyStores, pairs: str) -> None:
+    data = tiny_stores.data.files()
+    prompts = prompts_of(data, "reach")
+    params = params_of(PromptCloning(pairs=pairs, deviation_floor=0.05, input_noise=0.0).deploy(None, data, prompts, 0))
+    wanted = prompts.actions[:, :, 0]
+    policies = StackedPolicies(METAWORLD_LAYOUT, params)
+    own = [policies.act(np.full(20, i), prompts.states[i]) for i in range(len(prompts))]
+    errors = [np.mean((own[i] - wanted[i]) ** 2) for i in range(len(prompts))]
+    spread = [np.mean((wanted[i] - wanted[i].mean(axis=0)) ** 2) for i in range(len(prompts))]
+    assert max(errors) < 0.3 * max(spread)
+    other = np.mean((own[0] - wanted[1]) ** 2)
+    assert other > 10 * max(errors)
+
+
+@pytest.mark.parametrize("second", ACTIVATIONS)
+def test_standardisation_is_folded_into_ordinary_weights(second: Activation) -> None:
+    layout = PolicyLayout.mlp(5, 16, 2, ("relu", second))
+    rng = np.random.default_rng(0)
+    observations = (100 + 20 * rng.normal(0, 1, (3, 30, 5))).astype(np.float32)  # useless unless standardised
+    actions = np.tanh((observations[:, :, :2] - 100) / 20)
+    params = PromptCloning(steps=400, learning_rate=0.01, input_noise=0.0).clone(layout, observations, actions, seed=0)
+    policies = StackedPolicies(layout, params)
+    for i in range(3):
+        got = policies.act(np.full(30, i), observations[i])
+        assert np.mean((got - actions[i]) ** 2) < 0.01
+    assert not layout.split(params)["log_std.weight"].any()
+
+
+def test_the_same_seed_gives_the_same_policies_and_another_seed_others(tiny_stores: TinyStores) -> None:
+    data = tiny_stores.data.files()
+    prompts = prompts_of(data, "door-open")
+    method = PromptCloning(steps=3, input_noise=0.1)
+    first, again, other = (params_of(method.deploy(None, data, prompts, seed)) for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert np.isfinite(first).all()
