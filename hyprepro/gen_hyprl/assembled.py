@@ -6,15 +6,13 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from hyprepro.engine.stage import MANIFEST, METRICS, Report, Stage
 from hyprepro.gen_hyprl.autoencoder import TrainAutoencoder
 from hyprepro.gen_hyprl.embedding import TrainBehaviorEmbedding
 from hyprepro.gen_hyprl.hypformer import TrainHypFormer
-from hyprepro.gen_hyprl.hyplatent import TrainHypLatent
-from hyprepro.methods.make_an_agent import TrainLatentDiffusion
-from hyprepro.methods.regressor import TrainRegressor
+from hyprepro.gen_hyprl.latent_model import LatentModel, LatentSource
 
 if TYPE_CHECKING:
     import torch
@@ -24,14 +22,6 @@ if TYPE_CHECKING:
     from hyprepro.gen_hyprl.embedding_net import PromptEmbedding
     from hyprepro.gen_hyprl.hypformer_net import CandidateAggregator
     from hyprepro.gen_hyprl.hyplatent_net import LatentGenerator
-
-
-class LatentSource(Protocol):
-    """What a method trains to yield latents."""
-
-    def draw(self, h: Tensor, v: Tensor, draws: torch.Generator) -> Tensor:
-        """Latents `[N, 2, D]`, ready for the decoder, for embeddings `[N, E]`; all noise comes from `draws` (CPU)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -120,7 +110,7 @@ class Assemble(Stage):
 
     autoencoder: TrainAutoencoder
     embedding: TrainBehaviorEmbedding
-    generator: TrainHypLatent | TrainRegressor | TrainLatentDiffusion
+    generator: LatentModel
     hypformer: TrainHypFormer | None = None
 
     @property
@@ -150,9 +140,7 @@ def gather(work: Path, inputs: dict[str, Path]) -> None:
                 _link(file, work / name / file.name)
 
 
-def latent_source(
-    path: Path, generator: TrainHypLatent | TrainRegressor | TrainLatentDiffusion, hypformer: TrainHypFormer | None
-) -> LatentSource:
+def latent_source(path: Path, generator: LatentModel, hypformer: TrainHypFormer | None) -> LatentSource:
     """The generator out of an assembled folder, with HypFormer on top if there is one."""
     source: LatentSource = generator.load(path / "generator")
     if hypformer is None:

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hyprepro.component import Betas, Width, component, setting
-from hyprepro.engine.stage import Report, Stage
+from hyprepro.engine.stage import Report
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.conditions import EncodedConditions
 from hyprepro.gen_hyprl.discriminator import AuxHead, Discriminator, MLPAuxHead, MLPDiscriminator
 from hyprepro.gen_hyprl.generators import Generator, UNet1DGenerator
+from hyprepro.gen_hyprl.latent_model import LatentModel
 from hyprepro.gen_hyprl.training import Condition, GeneratorLoss, Scale, Trained
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ WEIGHTS = "generator.safetensors"
 
 
 @dataclass(frozen=True)
-class TrainHypLatent(Stage):
+class TrainHypLatent(LatentModel):
     """Trains G, F and Q on the encoded training prompts; keeps G.
 
     Attributes:

@@ -28,10 +28,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hyprepro.component import Betas, Width, component, setting
-from hyprepro.engine.stage import Report, Stage
+from hyprepro.engine.stage import Report
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.assembled import Assemble
 from hyprepro.gen_hyprl.conditions import EncodePrompts
+from hyprepro.gen_hyprl.latent_model import LatentModel
 from hyprepro.gen_hyprl.training import Condition, Scale, Schedule, Trained
 from hyprepro.methods.gen_hyprl import LatentMethod
 
@@ -103,7 +104,7 @@ WEIGHTS = "diffusion.safetensors"
 
 
 @dataclass(frozen=True)
-class TrainLatentDiffusion(Stage):
+class TrainLatentDiffusion(LatentModel):
     """Trains the denoiser on the encoded training prompts.
 
     Attributes:

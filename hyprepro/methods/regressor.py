@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.component import Width, component, setting
-from hyprepro.engine.stage import Report, Stage
+from hyprepro.engine.stage import Report
 from hyprepro.gen_hyprl.assembled import Assemble
 from hyprepro.gen_hyprl.conditions import EncodedConditions
+from hyprepro.gen_hyprl.latent_model import LatentModel
 from hyprepro.gen_hyprl.training import Condition, Scale, Trained, condition_size
 from hyprepro.methods.gen_hyprl import LatentMethod
 
@@ -63,7 +64,7 @@ WEIGHTS = "regressor.safetensors"
 
 
 @dataclass(frozen=True)
-class TrainRegressor(Stage):
+class TrainRegressor(LatentModel):
     """Trains a regressor on the encoded training prompts.
 
     Attributes:

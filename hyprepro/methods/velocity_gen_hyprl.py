@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hyprepro.component import component, setting
 from hyprepro.domains.cheetah_vel.tasks import velocity_task
 from hyprepro.engine.stage import Report, Stage
-from hyprepro.gen_hyprl.assembled import LatentSource, gather, latent_source
+from hyprepro.gen_hyprl.assembled import gather, latent_source
 from hyprepro.gen_hyprl.autoencoder import Autoencoder, LinearAutoencoder, TrainAutoencoder
 from hyprepro.gen_hyprl.conditions import EncodeVelocities, condition
 from hyprepro.gen_hyprl.hypformer import Aggregation, HypFormer, TrainHypFormer
 from hyprepro.gen_hyprl.hyplatent import HypLatent, TrainHypLatent
+from hyprepro.gen_hyprl.latent_model import LatentSource
 from hyprepro.methods.base import draw_seed
 from hyprepro.methods.velocity_base import VelocityMethod
 

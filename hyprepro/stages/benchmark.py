@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hyprepro.gen_hyprl.assembled import Aggregated, LatentSource, PolicyGenerator
+from hyprepro.gen_hyprl.assembled import Aggregated, PolicyGenerator
+from hyprepro.gen_hyprl.latent_model import LatentSource
 from hyprepro.gen_hyprl.blocks import frozen
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 

@@ -156,7 +156,8 @@ def test_a_whole_table_on_a_cluster_equals_the_one_made_here(cluster: Any, tmp_p
 
 def test_a_task_that_runs_twice_at_once_is_made_once(cluster: Any, cache: ArtifactCache, traces: Path) -> None:
     stage = Traced(name="twice", traces=str(traces), pause=0.01)
-    program = "import sys, pickle; from hyprepro.engine.stage import ArtifactCache; from hyprepro.engine.schedule import execute;"
+    program = "import sys, pickle; from hyprepro.engine.cache import ArtifactCache;"
+    program += "from hyprepro.engine.schedule import execute;"
     program += "from hyprepro.engine.ray import RayCluster; stage = pickle.loads(bytes.fromhex(sys.argv[1]));"
     program += "execute([stage], ArtifactCache(sys.argv[2]), RayCluster(sys.argv[3]))"
     arguments = [pickle.dumps(stage).hex(), str(cache.root), cluster.address]

@@ -1,4 +1,4 @@
-"""Small stages that worker processes can import: `python -m tests.engine.toy_stages CACHE LOG` runs a whole graph of them."""
+"""Small stages that worker processes can import: `python -m tests.engine.toy_stages CACHE LOG` runs a graph of them."""
 
 from __future__ import annotations
 
