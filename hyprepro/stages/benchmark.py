@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hyprepro.gen_hyprl.assembled import Aggregated, PolicyGenerator
-from hyprepro.gen_hyprl.latent_model import LatentSource
 from hyprepro.gen_hyprl.blocks import frozen
+from hyprepro.gen_hyprl.latent_model import LatentSource
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
 if TYPE_CHECKING:
