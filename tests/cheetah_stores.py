@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hyprepro.domains.cheetah_vel.domain import CheetahData
 from hyprepro.domains.cheetah_vel.env import CheetahBatch
 from hyprepro.domains.cheetah_vel.tasks import HORIZON, TEST_INDICES, velocity_grid, velocity_reward, velocity_task
-from hyprepro.policies.controllers import VelocityPolicies
+from hyprepro.policies.controllers import PolicyControllers
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 from hyprepro.stores.policy_store import PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStoreWriter
@@ -80,11 +80,12 @@ def _episodes(
     """One episode of each policy `[n, P]`: observations `[201, 17]`, actions `[200, 6]`, rewards `[200]`."""
     count = len(params)
     cheetahs = CheetahBatch(count)
-    session = VelocityPolicies(CHEETAH_LAYOUT, params).start()
-    session.reset(np.arange(count))
+    session = PolicyControllers(CHEETAH_LAYOUT, params).session(count)
+    for slot in range(count):
+        session.assign(slot, slot)
     observations, actions, rewards = [cheetahs.reset([2_000_000] * count)], [], []
     for _ in range(HORIZON):
-        actions.append(session.act(observations[-1]))
+        actions.append(session.act(observations[-1].astype(np.float32)))
         observation, speed = cheetahs.step(actions[-1])
         observations.append(observation)
         rewards.append(velocity_reward(speed, actions[-1].astype(np.float64), np.array(grid)))

@@ -17,9 +17,9 @@ from hyprepro.reports.latents import summarise_latents
 from hyprepro.reports.report import Report
 
 if TYPE_CHECKING:
+    from hyprepro.domains.base import Data
     from hyprepro.engine.cache import ArtifactCache
     from hyprepro.engine.stage import Stage
-    from hyprepro.stores.files import StoreFiles
 
 
 @component
@@ -39,7 +39,7 @@ class LatentRecipe(PromptExperiment):
         16, "Principal coordinates that are recorded and measured in, at most; 2 are drawn.", ge=2, le=256
     )
 
-    def targets(self, files: StoreFiles) -> tuple[Stage, ...]:
+    def targets(self, files: Data) -> tuple[Stage, ...]:
         """The one stage that projects all latents.
 
         Raises:
@@ -75,7 +75,7 @@ class LatentRecipe(PromptExperiment):
         methods = {method.name: {"knows": method.knows} for method in self.methods}
         return Outcome(records, write_latents, summary.rows, summary.comparisons, methods, file=LATENTS)
 
-    def _splits(self, files: StoreFiles) -> tuple[str, ...]:
+    def _splits(self, files: Data) -> tuple[str, ...]:
         """Whether each task is seen (has training policies) or unseen; its prompts' policies must be stored."""
         from hyprepro.stores.training_data import training_tasks
 

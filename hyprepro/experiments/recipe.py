@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, runtime_checkable
 from typing import Protocol as StructuralType
 
 from hyprepro.component import Component, component, setting
+from hyprepro.domains.base import Data
 from hyprepro.domains.metaworld.domain import DataSource
 from hyprepro.domains.metaworld.steppers import StepperName
 from hyprepro.engine.cache import ArtifactCache
@@ -23,7 +24,6 @@ from hyprepro.reports.records import with_variant, write_records
 from hyprepro.reports.report import Report
 from hyprepro.reports.summary import BASELINE, MAIN, summarise
 from hyprepro.reports.table1 import TaskTable
-from hyprepro.stores.files import StoreFiles
 
 
 class Experiment(Component, ABC):
@@ -42,7 +42,7 @@ class Experiment(Component, ABC):
     seeds: int = setting(3, "Generator seeds: 0 to this, exclusive.", ge=1, le=1000)
 
     @abstractmethod
-    def targets(self, files: StoreFiles) -> tuple[Stage, ...]:
+    def targets(self, files: Data) -> tuple[Stage, ...]:
         """The stages that the result is computed from. Computes nothing.
 
         Raises:
@@ -72,7 +72,7 @@ def check_unique(place: str, names: Sequence[str]) -> None:
             )
 
 
-def check_prompts(recipe: PromptExperiment, tasks: Sequence[str], split: str, files: StoreFiles, place: str) -> None:
+def check_prompts(recipe: PromptExperiment, tasks: Sequence[str], split: str, files: Data, place: str) -> None:
     """Refuse a task of which the store has too few prompts.
 
     Args:
@@ -145,7 +145,7 @@ class Recipe(PromptExperiment):
         """Which tasks it is one of: seen or unseen."""
         return "unseen" if task in self.unseen else "seen"
 
-    def targets(self, files: StoreFiles) -> tuple[Rollouts, ...]:
+    def targets(self, files: Data) -> tuple[Rollouts, ...]:
         """The evaluations in the order of the table.
 
         Raises:
@@ -215,7 +215,7 @@ class _Terse(StructuralType):
         """For a column of a table."""
 
 
-def _rollouts(recipe: Recipe, files: StoreFiles, method: Method) -> Iterator[Rollouts]:
+def _rollouts(recipe: Recipe, files: Data, method: Method) -> Iterator[Rollouts]:
     """The evaluations of one method. Picking top-k is one of its own, so that tables without it share the others."""
     groups = [recipe.protocols]
     if recipe.selection and method.name in recipe.selected:

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from hyprepro.domains.base import Data
 from hyprepro.domains.episodes import Episode, run_episodes
+from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.domains.metaworld.steppers import StepperName, stepper_in_use
 from hyprepro.engine.stage import Report, Stage, StoreFile
-from hyprepro.errors import UserError
 from hyprepro.experiments.protocols import Protocol, Trial, ValidationProtocol
+from hyprepro.methods.base import Method
 from hyprepro.reports.records import Record, read_records, write_records
-from hyprepro.stores.files import StoreFiles
 
 if TYPE_CHECKING:
-    from hyprepro.policies.controllers import Controllers, Deployable
+    from hyprepro.policies.controllers import Controllers
 
 RECORDS = "records.csv"
 STEPPER = "stepper.txt"
@@ -42,7 +43,7 @@ class Rollouts(Stage):
     kind: ClassVar[str] = "rollouts"
     version: ClassVar[int] = 1
 
-    method: Deployable
+    method: Method
     trained: Stage | None
     task: str
     split: str
@@ -57,8 +58,8 @@ class Rollouts(Stage):
     @classmethod
     def of(
         cls,
-        method: Deployable,
-        data: StoreFiles,
+        method: Method,
+        data: Data,
         *,
         task: str,
         split: str,
@@ -129,17 +130,7 @@ class Rollouts(Stage):
 
     def deploy(self, inputs: dict[str, Path]) -> Controllers:
         """The controllers that this evaluation runs, from the finished folders of its inputs."""
-        from hyprepro.stores.prompts import read_prompts
-
-        data = StoreFiles(self.policies, self.trajectories)
-        with data.open_trajectories() as store:
-            prompts = read_prompts(store, self.task, self.prompt_split, limit=self.prompts)
-        if len(prompts) < self.prompts:
-            raise UserError(
-                f"The store has {len(prompts)} {self.prompt_split} prompts of {self.task}, "
-                f"and {self.prompts} are asked for.",
-                where=self.trajectories.path,
-                fix=f"-b Recipe.prompts_per_task={len(prompts)}",
-            )
+        data = Data(self.policies, self.trajectories, domain=MetaWorld())
+        query = data.domain.query(data, self.task, self.prompts, self.prompt_split)
         trained = None if self.trained is None else self.trained.load(inputs["trained"])
-        return self.method.deploy(trained, data, prompts, self.seed)
+        return self.method.deploy(trained, data, query, self.seed)

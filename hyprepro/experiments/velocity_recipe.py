@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hyprepro.component import component, setting
-from hyprepro.domains.cheetah_vel.domain import CheetahData, VelocityFiles
+from hyprepro.domains.base import Data
+from hyprepro.domains.cheetah_vel.domain import CheetahData
 from hyprepro.domains.cheetah_vel.tasks import (
     TEST_INDICES,
     check_velocity,
@@ -18,7 +19,7 @@ from hyprepro.errors import UserError, closest_match
 from hyprepro.experiments.recipe import Experiment, check_unique
 from hyprepro.experiments.results import Outcome
 from hyprepro.experiments.velocity_rollouts import VelocityRollouts, start_seeds
-from hyprepro.methods.velocity_base import VelocityMethod
+from hyprepro.methods.base import Method
 from hyprepro.reports.report import Report
 from hyprepro.reports.returns import summarise_returns
 from hyprepro.reports.table4 import VelocityTable
@@ -27,7 +28,6 @@ from hyprepro.reports.velocity_records import write_records
 if TYPE_CHECKING:
     from hyprepro.engine.cache import ArtifactCache
     from hyprepro.engine.stage import Stage
-    from hyprepro.stores.files import StoreFiles
 
 _KIND = "VelocityRecipe"
 
@@ -42,7 +42,7 @@ class VelocityRecipe(Experiment):
     """
 
     data: CheetahData = setting(CheetahData(), "The stores.")
-    methods: tuple[VelocityMethod, ...] = setting(..., "The rows of the table.", min_length=1)
+    methods: tuple[Method, ...] = setting(..., "The rows of the table.", min_length=1)
     report: Report = setting(VelocityTable(), "What is written from the numbers: a kind of table or figure.")
     first: float = setting(0.075, "Slowest velocity of the grid of 40, m/s (the paper's figure: 0).", source="MACAW")
     last: float = setting(3.0, "Fastest velocity of the grid of 40, m/s.", source="MACAW")
@@ -66,21 +66,19 @@ class VelocityRecipe(Experiment):
         """The velocities that the table is about: the test velocities, or the withheld ones."""
         return tuple(sorted(self.withheld)) or tuple(self.grid[index] for index in TEST_INDICES)
 
-    def targets(self, files: StoreFiles) -> tuple[VelocityRollouts, ...]:
+    def targets(self, files: Data) -> tuple[VelocityRollouts, ...]:
         """The evaluations in the order of the table.
 
         Raises:
             UserError: A velocity that is not of the grid, a training set with a tested velocity, a store without a
                 velocity's policies, a method or a number that stands twice.
         """
-        if not isinstance(files, VelocityFiles):
-            raise TypeError("the stores are those of CheetahData")
         check_unique(f"{_KIND}.methods", [method.name for method in self.methods])
         sets = self._training_sets()
         self._check_stores(files, sets)
         for method in self.methods:
             method.require(files)
-        known = {velocities: files.trained_on(velocities) for velocities in sets}
+        known = {velocities: files.trained_on({velocity_task(each) for each in velocities}) for velocities in sets}
         return tuple(stage for method in self.methods for stage in self._rollouts(files, method, known))
 
     def outcome(self, targets: Sequence[Stage], cache: ArtifactCache) -> Outcome:
@@ -124,7 +122,7 @@ class VelocityRecipe(Experiment):
         sets = [tuple(grid[index] for index in training_subset(count)) for count in self.train]
         return tuple(_checked(tuple(v for v in each if v not in self.withheld), grid, tested) for each in sets)
 
-    def _check_stores(self, files: VelocityFiles, sets: Sequence[tuple[float, ...]]) -> None:
+    def _check_stores(self, files: Data, sets: Sequence[tuple[float, ...]]) -> None:
         """Every training velocity must have training policies; every tested one must be in the store."""
         with files.open_policies() as store:
             for velocity in dict.fromkeys((*self.tested, *(v for each in sets for v in each))):
@@ -140,7 +138,7 @@ class VelocityRecipe(Experiment):
                     )
 
     def _rollouts(
-        self, files: VelocityFiles, method: VelocityMethod, sets: Mapping[tuple[float, ...], VelocityFiles]
+        self, files: Data, method: Method, sets: Mapping[tuple[float, ...], Data]
     ) -> Iterator[VelocityRollouts]:
         for velocities, known in sets.items() if method.learns else [(self.grid, files)]:
             for seed in range(self.seeds if method.seeded else 1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,33 +10,26 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.domains.cheetah_vel.domain import VelocityFiles
+from hyprepro.domains.base import Data
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.domains.cheetah_vel.tasks import HORIZON, velocity_reward, velocity_task
 from hyprepro.engine.stage import Report, Stage, StoreFile
-from hyprepro.methods.velocity_base import VelocityMethod
+from hyprepro.methods.base import Method
 from hyprepro.reports.velocity_records import VelocityRecord, read_records, write_records
 
 if TYPE_CHECKING:
-    from hyprepro.policies.controllers import VelocityControllers
+    from hyprepro.policies.controllers import Controllers
 
 RECORDS = "records.csv"
-STARTS = {"validation": range(3_000_000, 4_000_000), "test": range(4_000_000, 5_000_000)}
-"""Seeds of start noise, a range for each use; those below are for collection."""
 EPISODES_AT_ONCE = 64
 DIGITS = 4
 """Decimals of a return that are kept."""
 
-_BLOCK = 1_000
-
 
 def start_seeds(split: str, base_seed: int, velocity: float, count: int) -> tuple[int, ...]:
     """The first `count` starts of a velocity: the same for every method and seed, others for each velocity and use."""
-    if not 0 < count <= _BLOCK:
-        raise ValueError(f"1 to {_BLOCK} starts, not {count}")
-    digest = hashlib.sha256(f"{base_seed}/{velocity_task(velocity)}".encode()).digest()
-    block = int.from_bytes(digest[:8], "big") % (len(STARTS[split]) // _BLOCK)
-    first = STARTS[split].start + block * _BLOCK
-    return tuple(range(first, first + count))
+    task = velocity_task(velocity)
+    return tuple(CheetahVel().start(split, base_seed, task, index).seed for index in range(count))
 
 
 @dataclass(frozen=True)
@@ -45,7 +37,7 @@ class VelocityRollouts(Stage):
     """Deploys a method for a target velocity and runs every controller from every start.
 
     Attributes:
-        method: The method, a component of slot "velocity_method".
+        method: The method, a component of slot "method".
         trained: The method's training stage, or None.
         velocities: The training velocities, in m/s; empty for a method that does not depend on them.
         target: The target velocity, in m/s.
@@ -60,7 +52,7 @@ class VelocityRollouts(Stage):
     kind: ClassVar[str] = "velocity-rollouts"
     version: ClassVar[int] = 1
 
-    method: VelocityMethod
+    method: Method
     trained: Stage | None
     velocities: tuple[float, ...]
     target: float
@@ -74,8 +66,8 @@ class VelocityRollouts(Stage):
     @classmethod
     def of(
         cls,
-        method: VelocityMethod,
-        data: VelocityFiles,
+        method: Method,
+        data: Data,
         velocities: tuple[float, ...],
         *,
         target: float,
@@ -87,7 +79,7 @@ class VelocityRollouts(Stage):
 
         Args:
             method: The method.
-            data: The stores; for a method that learns, as `VelocityFiles.trained_on` of the velocities gives them.
+            data: The stores; for a method that learns, as `Data.trained_on` of the velocities gives them.
             velocities: The training velocities; of no account for a method that does not depend on them.
             target: As in the attributes.
             split: As in the attributes.
@@ -96,7 +88,7 @@ class VelocityRollouts(Stage):
         """
         seed = seed if method.seeded else 0
         velocities = velocities if method.learns else ()
-        trained = method.training(data, velocities, seed)
+        trained = method.training(data, seed)
         stores = (data.policies, data.trajectories, data.parents)
         return cls(method, trained, velocities, target, split, starts, seed, *stores)
 
@@ -137,15 +129,16 @@ class VelocityRollouts(Stage):
         """The records of a finished evaluation."""
         return read_records(path / RECORDS)
 
-    def deploy(self, inputs: dict[str, Path]) -> VelocityControllers:
+    def deploy(self, inputs: dict[str, Path]) -> Controllers:
         """The controllers that this evaluation runs, from the finished folders of its inputs."""
-        data = VelocityFiles(self.policies, self.trajectories, self.parents)
+        data = Data(self.policies, self.trajectories, self.parents, domain=CheetahVel())
+        query = data.domain.query(data, velocity_task(self.target), 0, self.split)
         trained = None if self.trained is None else self.trained.load(inputs["trained"])
-        return self.method.deploy(trained, data, self.velocities, self.target, self.seed)
+        return self.method.deploy(trained, data, query, self.seed)
 
 
 def run_episodes(
-    controllers: VelocityControllers,
+    controllers: Controllers,
     rows: NDArray[np.int64],
     starts: Sequence[int],
     target: float,
@@ -166,11 +159,14 @@ def run_episodes(
     cheetahs = CheetahBatch(min(EPISODES_AT_ONCE, len(rows)))
     for first in range(0, len(rows), EPISODES_AT_ONCE):
         part = slice(first, first + EPISODES_AT_ONCE)
-        session = controllers.start()
-        session.reset(rows[part])
+        session = controllers.session(len(rows[part]))
+        for slot, row in enumerate(rows[part]):
+            session.assign(slot, int(row))
         observations = cheetahs.reset(starts[part])
         for _ in range(HORIZON):
-            actions = np.clip(np.nan_to_num(session.act(observations), posinf=0.0, neginf=0.0), -1.0, 1.0)
+            actions = np.clip(
+                np.nan_to_num(session.act(observations.astype(np.float32)), posinf=0.0, neginf=0.0), -1.0, 1.0
+            )
             observations, speed = cheetahs.step(actions)
             rewards = velocity_reward(speed, actions.astype(np.float64), target)
             session.observe(rewards)

@@ -12,10 +12,9 @@ from hyprepro.gen_hyprl.autoencoder import Autoencoder, LinearAutoencoder, Train
 from hyprepro.methods.base import Method
 
 if TYPE_CHECKING:
+    from hyprepro.domains.base import Condition, Data, Query
     from hyprepro.gen_hyprl.autoencoder_net import PolicyAutoencoder
     from hyprepro.policies.controllers import Controllers
-    from hyprepro.stores.files import StoreFiles
-    from hyprepro.stores.prompts import Prompts
 
 
 @component
@@ -24,13 +23,14 @@ class Expert(Method):
 
     label: ClassVar[str] = "expert"
     knows: ClassVar[str] = "the test prompt's own source policy"
+    conditions: ClassVar[frozenset[Condition]] = frozenset({"prompt"})
 
-    def deploy(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
+    def deploy(self, trained: Any, data: Data, query: Query, seed: int) -> Controllers:
         """The stored policies (`UserError` if one is not stored)."""
         from hyprepro.methods.retrieval import source_policies
         from hyprepro.policies.controllers import PolicyControllers
 
-        return PolicyControllers(*source_policies(data, prompts))
+        return PolicyControllers(*source_policies(data, query.shown))
 
 
 @component
@@ -43,20 +43,21 @@ class AutoencoderCeiling(Method):
 
     label: ClassVar[str] = "autoencoder"
     knows: ClassVar[str] = "the test prompt's own source policy"
+    conditions: ClassVar[frozenset[Condition]] = frozenset({"prompt"})
 
     autoencoder: Autoencoder = setting(LinearAutoencoder(), "E and D (eq. 1)")
 
-    def training(self, data: StoreFiles, seed: int) -> TrainAutoencoder:
+    def training(self, data: Data, seed: int) -> TrainAutoencoder:
         """The same stage that the generators decode with."""
         return TrainAutoencoder(self.autoencoder, data.policies, data.trajectories)
 
-    def deploy(self, trained: PolicyAutoencoder, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
+    def deploy(self, trained: PolicyAutoencoder, data: Data, query: Query, seed: int) -> Controllers:
         """The reconstructed policies (`UserError` if a source policy is not stored)."""
         import torch
 
         from hyprepro.methods.retrieval import source_policies
         from hyprepro.policies.controllers import PolicyControllers
 
-        layout, params = source_policies(data, prompts)
+        layout, params = source_policies(data, query.shown)
         with torch.no_grad():
             return PolicyControllers(layout, trained.decode(trained.encode(torch.from_numpy(params))))

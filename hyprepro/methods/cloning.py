@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from hyprepro.component import component, setting
-from hyprepro.methods.base import Method
+from hyprepro.methods.base import Method, derived_seed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from hyprepro.domains.base import Condition, Data, Query
     from hyprepro.policies.controllers import Controllers
     from hyprepro.policies.forward import Weights
     from hyprepro.policies.layout import PolicyLayout
-    from hyprepro.stores.files import StoreFiles
-    from hyprepro.stores.prompts import Prompts
 
 
 @component
@@ -33,6 +31,7 @@ class PromptCloning(Method):
 
     label: ClassVar[str] = "prompt-cloning"
     knows: ClassVar[str] = "the prompt alone; no training policy, no other prompt"
+    conditions: ClassVar[frozenset[Condition]] = frozenset({"prompt"})
 
     pairs: Literal["blocks", "interpolated"] = setting(
         "interpolated",
@@ -44,15 +43,16 @@ class PromptCloning(Method):
     deviation_floor: float = setting(1.0, "Smallest deviation that inputs are divided by; 1 m only centres them.", gt=0)
     input_noise: float = setting(0.02, "Deviation of the noise on standardised inputs, drawn anew each step.", ge=0)
 
-    def deploy(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
+    def deploy(self, trained: Any, data: Data, query: Query, seed: int) -> Controllers:
         """Train one policy for each prompt; the weights start from the seed and the task."""
         from hyprepro.policies.controllers import PolicyControllers
         from hyprepro.stores.prompts import block_pairs, interpolated_pairs
 
         with data.open_policies() as store:
             layout = store.layout
-        observations, actions = interpolated_pairs(prompts) if self.pairs == "interpolated" else block_pairs(prompts)
-        return PolicyControllers(layout, self.clone(layout, observations, actions, _number(seed, prompts.task)))
+        pairs = interpolated_pairs if self.pairs == "interpolated" else block_pairs
+        observations, actions = pairs(query.shown)
+        return PolicyControllers(layout, self.clone(layout, observations, actions, derived_seed(seed, query.task)))
 
     def clone(
         self, layout: PolicyLayout, observations: NDArray[np.float32], actions: NDArray[np.float32], seed: int
@@ -103,8 +103,3 @@ def _folded(layout: PolicyLayout, weights: Weights, mean: Tensor, deviation: Ten
     for spec in layout.layers:
         parts.setdefault(spec.name, np.zeros((n, *spec.shape), dtype=np.float32))
     return layout.join(parts)
-
-
-def _number(seed: int, task: str) -> int:
-    """A torch seed that differs between tasks."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{task}".encode()).digest()[:4], "big")

@@ -19,9 +19,9 @@ from hyprepro.methods.base import WeightMethod, draw_seed
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hyprepro.domains.base import Data, Query
     from hyprepro.gen_hyprl.adaptation import Start
     from hyprepro.gen_hyprl.assembled import PolicyGenerator
-    from hyprepro.stores.files import StoreFiles
     from hyprepro.stores.prompts import Prompts
 
 _ADAPTATION = "what is done with the generated policy and the prompt (paper, released: None)"
@@ -43,7 +43,7 @@ class LatentMethod(WeightMethod):
         20, "training prompts of each training task whose generated policies an adaptation may start from", ge=1
     )
 
-    def encoded(self, data: StoreFiles) -> EncodePrompts:
+    def encoded(self, data: Data) -> EncodePrompts:
         """The stage that encodes all training prompts, with its inputs."""
         return EncodePrompts(
             TrainAutoencoder(self.autoencoder, data.policies, data.trajectories),
@@ -51,17 +51,17 @@ class LatentMethod(WeightMethod):
         )
 
     @abstractmethod
-    def training(self, data: StoreFiles, seed: int) -> Assemble:
+    def training(self, data: Data, seed: int) -> Assemble:
         """The assembled parts."""
 
-    def generate(self, trained: PolicyGenerator, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
+    def generate(self, trained: PolicyGenerator, data: Data, query: Query, seed: int) -> Start:
         """One decoded latent a prompt; the noise derives from the seed and the task."""
         import torch
 
         from hyprepro.gen_hyprl.adaptation import Start
 
         with torch.no_grad():
-            latents = self.latents(trained, prompts, seed)
+            latents = self.latents(trained, query.shown, seed)
             params = trained.autoencoder.decode(latents)
         library = None
         if self.adaptation is not None and self.adaptation.needs_library:
@@ -76,7 +76,7 @@ class LatentMethod(WeightMethod):
         draws = torch.Generator().manual_seed(draw_seed(seed, prompts.task))
         return trained.latents(torch.from_numpy(prompts.tau), torch.from_numpy(prompts.tau_hat), draws)
 
-    def _library(self, trained: PolicyGenerator, data: StoreFiles, seed: int) -> Tensor:
+    def _library(self, trained: PolicyGenerator, data: Data, seed: int) -> Tensor:
         """The policies `[M, P]` generated for training prompts, evenly spread over each task's."""
         import torch
 
@@ -101,7 +101,7 @@ class GenHypRLWithoutHypFormer(LatentMethod):
         """G can make latents of the autoencoder's size (`UserError` if not)."""
         self.hyplatent.check_latents_of(self.autoencoder)
 
-    def training(self, data: StoreFiles, seed: int) -> Assemble:
+    def training(self, data: Data, seed: int) -> Assemble:
         """The assembled autoencoder, embedding and generator."""
         latents = self.encoded(data)
         return Assemble(latents.autoencoder, latents.embedding, TrainHypLatent(latents, self.hyplatent, seed))
@@ -128,21 +128,21 @@ class GenHypRL(LatentMethod):
         """G can make latents of the autoencoder's size (`UserError` if not)."""
         self.hyplatent.check_latents_of(self.autoencoder)
 
-    def training(self, data: StoreFiles, seed: int) -> Assemble:
+    def training(self, data: Data, seed: int) -> Assemble:
         """The assembled autoencoder, embedding, generator and HypFormer."""
         latents = self.encoded(data)
         generator = TrainHypLatent(latents, self.hyplatent, seed)
         hypformer = TrainHypFormer(latents, generator, self._trained_hypformer, seed)
         return Assemble(latents.autoencoder, latents.embedding, generator, hypformer)
 
-    def generate(self, trained: PolicyGenerator, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
+    def generate(self, trained: PolicyGenerator, data: Data, query: Query, seed: int) -> Start:
         """The decoded aggregate, and the decoded candidates where the adaptation looks at them."""
         import torch
 
-        start = super().generate(trained, data, prompts, seed)
+        start = super().generate(trained, data, query, seed)
         if self.adaptation is None or not self.adaptation.needs_candidates:
             return start
-        draws = torch.Generator().manual_seed(draw_seed(seed, prompts.task))
+        prompts, draws = query.shown, torch.Generator().manual_seed(draw_seed(seed, query.task))
         drawn = self._deployed(trained).candidates(
             torch.from_numpy(prompts.tau), torch.from_numpy(prompts.tau_hat), draws
         )

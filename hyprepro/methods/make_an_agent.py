@@ -37,8 +37,8 @@ from hyprepro.gen_hyprl.training import Condition, Scale, Schedule, Trained
 from hyprepro.methods.gen_hyprl import LatentMethod
 
 if TYPE_CHECKING:
+    from hyprepro.domains.base import Data
     from hyprepro.methods.make_an_agent_net import LatentDenoiser
-    from hyprepro.stores.files import StoreFiles
 
 
 @component
@@ -168,7 +168,7 @@ class MakeAnAgent(LatentMethod):
 
     diffusion: LatentDiffusion = setting(LatentDiffusion(), "the diffusion model and how it is trained")
 
-    def training(self, data: StoreFiles, seed: int) -> Assemble:
+    def training(self, data: Data, seed: int) -> Assemble:
         """The assembled autoencoder, embedding and diffusion model."""
         latents = self.encoded(data)
         return Assemble(latents.autoencoder, latents.embedding, TrainLatentDiffusion(latents, self.diffusion, seed))

@@ -23,8 +23,8 @@ from hyprepro.gen_hyprl.training import Condition, Scale, Trained, condition_siz
 from hyprepro.methods.gen_hyprl import LatentMethod
 
 if TYPE_CHECKING:
+    from hyprepro.domains.base import Data
     from hyprepro.methods.regressor_net import LatentRegressor
-    from hyprepro.stores.files import StoreFiles
 
 
 class Regressor(Trained):
@@ -122,7 +122,7 @@ class MSERegressor(LatentMethod):
 
     regressor: Regressor = setting(MLPRegressor(), "the MLP and how it is trained")
 
-    def training(self, data: StoreFiles, seed: int) -> Assemble:
+    def training(self, data: Data, seed: int) -> Assemble:
         """The assembled autoencoder, embedding and regressor."""
         latents = self.encoded(data)
         return Assemble(latents.autoencoder, latents.embedding, TrainRegressor(latents, self.regressor, seed))

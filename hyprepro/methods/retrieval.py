@@ -23,6 +23,7 @@ from hyprepro.methods.base import WeightMethod
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hyprepro.domains.base import Data, Query
     from hyprepro.gen_hyprl.adaptation import Start
     from hyprepro.gen_hyprl.embedding_net import PromptEmbedding
     from hyprepro.policies.layout import PolicyLayout
@@ -42,16 +43,17 @@ class Retrieval(WeightMethod):
     condition: Condition = setting("h_and_v", "compare all of tau_e = (h, v), or h alone")
     distance: Literal["euclidean", "cosine"] = setting("euclidean", "how embeddings are compared")
 
-    def training(self, data: StoreFiles, seed: int) -> TrainBehaviorEmbedding:
+    def training(self, data: Data, seed: int) -> TrainBehaviorEmbedding:
         """The same stage that the generators are conditioned with."""
         return TrainBehaviorEmbedding(self.embedding, data.policies, data.trajectories)
 
-    def generate(self, trained: PromptEmbedding, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
+    def generate(self, trained: PromptEmbedding, data: Data, query: Query, seed: int) -> Start:
         """The nearest training prompt's policy for each prompt; of equally near ones the first in the store's order."""
         import torch
 
         from hyprepro.gen_hyprl.adaptation import Start
 
+        prompts = query.shown
         with data.open_policies() as store:
             known = training_prompts(data, store)
             candidates = np.concatenate([self._embedded(trained, part) for part in known])
@@ -96,13 +98,14 @@ class AgreementRetrieval(WeightMethod):
 
     block: int = setting(16, "Policies compared at a time; bounds the memory.", ge=1)
 
-    def generate(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
+    def generate(self, trained: Any, data: Data, query: Query, seed: int) -> Start:
         """The best-agreeing stored policy of each prompt; of equally good ones the first in the store's order."""
         import torch
 
         from hyprepro.gen_hyprl.adaptation import Start
         from hyprepro.stores.training_data import training_tasks
 
+        prompts = query.shown
         with data.open_policies() as store:
             best = np.full(len(prompts), np.inf)
             params = np.zeros((len(prompts), store.layout.size), dtype=np.float32)
@@ -140,7 +143,7 @@ class MeanPolicy(WeightMethod):
 
     block: int = setting(64, "Policies read at a time; bounds the memory.", ge=1)
 
-    def generate(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
+    def generate(self, trained: Any, data: Data, query: Query, seed: int) -> Start:
         """One and the same policy for every prompt."""
         import torch
 
@@ -149,13 +152,13 @@ class MeanPolicy(WeightMethod):
 
         with data.open_policies() as store:
             known = training_tasks(store)
-            tasks = [prompts.task] if prompts.task in known else known
+            tasks = [query.task] if query.task in known else known
             total, count = np.zeros(store.layout.size), 0
             for block in training_blocks(store, tasks, self.block):
                 total += block.sum(axis=0, dtype=np.float64)
                 count += len(block)
             mean = torch.from_numpy((total / count).astype(np.float32))
-            return Start(store.layout, mean.repeat(len(prompts), 1))
+            return Start(store.layout, mean.repeat(len(query.shown), 1))
 
 
 def source_policies(data: StoreFiles, prompts: Prompts) -> tuple[PolicyLayout, NDArray[np.float32]]:

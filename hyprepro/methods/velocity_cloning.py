@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from hyprepro.component import component, setting
 from hyprepro.engine.stage import Report, Stage, StoreFile
 from hyprepro.gen_hyprl.training import Trained
-from hyprepro.methods.velocity_base import VelocityMethod
+from hyprepro.methods.base import Method
 from hyprepro.stores.files import StoreFiles
 
 if TYPE_CHECKING:
-    from hyprepro.domains.cheetah_vel.domain import VelocityFiles
+    from hyprepro.domains.base import Condition, Data, Query
     from hyprepro.methods.velocity_cloning_net import ConditionedPolicy
-    from hyprepro.policies.controllers import VelocityControllers
+    from hyprepro.policies.controllers import Controllers
 
 
 @component
-class VelocityCloning(VelocityMethod, Trained):
+class VelocityCloning(Method, Trained):
     """An MLP from observation and velocity to the action, cloned on the training velocities' stored episodes.
 
     As wide as the experts, and deployed as one of them: the velocity's part of the first layer is folded into its bias.
@@ -31,6 +31,7 @@ class VelocityCloning(VelocityMethod, Trained):
     label: ClassVar[str] = "velocity-cloning"
     seeded: ClassVar[bool] = True
     knows: ClassVar[str] = "the velocity; trained on the training velocities' stored episodes"
+    conditions: ClassVar[frozenset[Condition]] = frozenset({"parameter"})
 
     episodes: Literal["expert", "offline", "both"] = setting(
         "both",
@@ -49,22 +50,15 @@ class VelocityCloning(VelocityMethod, Trained):
         kinds = "expert and offline" if self.episodes == "both" else self.episodes
         return self.knows.replace("stored", f"stored {kinds}")
 
-    def training(self, data: VelocityFiles, velocities: tuple[float, ...], seed: int) -> TrainVelocityCloning:
+    def training(self, data: Data, seed: int) -> TrainVelocityCloning:
         """The stage that trains the network."""
         return TrainVelocityCloning(self, data.policies, data.trajectories, seed)
 
-    def deploy(
-        self,
-        trained: ConditionedPolicy,
-        data: VelocityFiles,
-        velocities: tuple[float, ...],
-        target: float,
-        seed: int,
-    ) -> VelocityControllers:
+    def deploy(self, trained: ConditionedPolicy, data: Data, query: Query, seed: int) -> Controllers:
         """The network folded at the target velocity: one policy."""
-        from hyprepro.policies.controllers import VelocityPolicies
+        from hyprepro.policies.controllers import PolicyControllers
 
-        return VelocityPolicies(trained.layout, trained.folded(target)[None])
+        return PolicyControllers(trained.layout, trained.folded(query.parameter[0])[None])
 
 
 WEIGHTS = "cloning.safetensors"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hyprepro.component import component, setting
-from hyprepro.domains.cheetah_vel.tasks import velocity_task
 from hyprepro.engine.stage import Report, Stage
 from hyprepro.gen_hyprl.assembled import gather, latent_source
 from hyprepro.gen_hyprl.autoencoder import Autoencoder, LinearAutoencoder, TrainAutoencoder
@@ -16,16 +15,15 @@ from hyprepro.gen_hyprl.conditions import EncodeVelocities, condition
 from hyprepro.gen_hyprl.hypformer import Aggregation, HypFormer, TrainHypFormer
 from hyprepro.gen_hyprl.hyplatent import HypLatent, TrainHypLatent
 from hyprepro.gen_hyprl.latent_model import LatentSource
-from hyprepro.methods.base import draw_seed
-from hyprepro.methods.velocity_base import VelocityMethod
+from hyprepro.methods.base import Method, draw_seed
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from hyprepro.domains.cheetah_vel.domain import VelocityFiles
+    from hyprepro.domains.base import Condition, Data, Query
     from hyprepro.gen_hyprl.autoencoder_net import PolicyAutoencoder
-    from hyprepro.policies.controllers import VelocityControllers
+    from hyprepro.policies.controllers import Controllers
 
 _CONDITION = "h"
 """A velocity has one part; what is bound for prompts, (h, v) or h, does not apply."""
@@ -90,7 +88,7 @@ class AssembleVelocities(Stage):
         return VelocityGenerator(self.autoencoder.load(path / "autoencoder"), source)
 
 
-class GeneratedVelocity(VelocityMethod):
+class GeneratedVelocity(Method):
     """Base of the methods that turn a velocity into latents and decode them.
 
     The autoencoder is trained once for each training set, with seed 0; the seed belongs to what is trained after it.
@@ -98,6 +96,7 @@ class GeneratedVelocity(VelocityMethod):
 
     seeded: ClassVar[bool] = True
     knows: ClassVar[str] = "the velocity; trained on the training velocities' policies"
+    conditions: ClassVar[frozenset[Condition]] = frozenset({"parameter"})
 
     autoencoder: Autoencoder = setting(LinearAutoencoder(), "E and D (eq. 1)")
     hyplatent: HypLatent = setting(HypLatent(), "stage 2 (eq. 3 to 5)")
@@ -116,21 +115,19 @@ class GeneratedVelocity(VelocityMethod):
         self.hyplatent.check_latents_of(self.autoencoder)
 
     @abstractmethod
-    def training(self, data: VelocityFiles, velocities: tuple[float, ...], seed: int) -> AssembleVelocities:
+    def training(self, data: Data, seed: int) -> AssembleVelocities:
         """The assembled parts."""
 
-    def deploy(
-        self, trained: VelocityGenerator, data: VelocityFiles, velocities: tuple[float, ...], target: float, seed: int
-    ) -> VelocityControllers:
+    def deploy(self, trained: VelocityGenerator, data: Data, query: Query, seed: int) -> Controllers:
         """The decoded draws; their noise derives from the seed and the velocity."""
         import torch
 
-        from hyprepro.policies.controllers import VelocityPolicies
+        from hyprepro.policies.controllers import PolicyControllers
 
-        draws = torch.Generator().manual_seed(draw_seed(seed, velocity_task(target)))
-        return VelocityPolicies(trained.autoencoder.layout, trained.policies(target, self.draws, draws))
+        draws = torch.Generator().manual_seed(draw_seed(seed, query.task))
+        return PolicyControllers(trained.autoencoder.layout, trained.policies(query.parameter[0], self.draws, draws))
 
-    def _generator(self, data: VelocityFiles, seed: int) -> TrainHypLatent:
+    def _generator(self, data: Data, seed: int) -> TrainHypLatent:
         encoder = TrainAutoencoder(self.autoencoder, data.policies, data.trajectories)
         latents = EncodeVelocities(encoder, self.checkpoints, self.between)
         return TrainHypLatent(latents, _on_velocity(self.hyplatent), seed)
@@ -142,7 +139,7 @@ class GenHypRLVelocityWithoutHypFormer(GeneratedVelocity):
 
     label: ClassVar[str] = "gen-hyprl-wo-hypformer"
 
-    def training(self, data: VelocityFiles, velocities: tuple[float, ...], seed: int) -> AssembleVelocities:
+    def training(self, data: Data, seed: int) -> AssembleVelocities:
         """The assembled autoencoder and generator."""
         generator = self._generator(data, seed)
         return AssembleVelocities(generator.latents.autoencoder, generator)
@@ -156,7 +153,7 @@ class GenHypRLVelocity(GeneratedVelocity):
 
     hypformer: Aggregation = setting(HypFormer(), "stage 3 (eq. 6 to 9)")
 
-    def training(self, data: VelocityFiles, velocities: tuple[float, ...], seed: int) -> AssembleVelocities:
+    def training(self, data: Data, seed: int) -> AssembleVelocities:
         """The assembled autoencoder, generator and HypFormer."""
         generator = self._generator(data, seed)
         former = TrainHypFormer(generator.latents, generator, _on_velocity(self.hypformer), seed)

@@ -11,11 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from hyprepro.cli import app
+from hyprepro.domains.cheetah_vel.domain import STARTS
 from hyprepro.domains.cheetah_vel.tasks import TEST_INDICES, velocity_grid
 from hyprepro.errors import UserError
 from hyprepro.experiments.velocity_recipe import VelocityRecipe
-from hyprepro.experiments.velocity_rollouts import STARTS
-from hyprepro.methods.velocity_base import VelocityMethod
+from hyprepro.methods.base import Method
 from hyprepro.methods.velocity_reference import NearestVelocity, VelocityExpert, VelocityParent
 from hyprepro.reports.__main__ import main as side_by_side
 from hyprepro.stores.policy_store import PolicyStore
@@ -25,7 +25,7 @@ from tests.cheetah_stores import CheetahStores
 pytestmark = pytest.mark.sim
 
 TESTED = tuple(velocity_grid()[index] for index in TEST_INDICES)
-METHODS: tuple[VelocityMethod, ...] = (NearestVelocity(row="gen-hyprl"), VelocityExpert())
+METHODS: tuple[Method, ...] = (NearestVelocity(row="gen-hyprl"), VelocityExpert())
 Make = Callable[..., VelocityRecipe]
 
 

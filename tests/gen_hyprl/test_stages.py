@@ -35,6 +35,7 @@ from hyprepro.stores.policy_store import PolicyStore
 from hyprepro.stores.prompts import read_prompts
 from hyprepro.stores.training_data import held_out_rows, training_observations, training_policies, training_prompts
 from tests.conftest import TinyStores
+from tests.methods.shared import prompted
 
 AUTOENCODER = LinearAutoencoder(latent_size=8, steps=4, batch_size=4)
 EMBEDDING = ContrastiveEmbedding(embedding_size=8, prompt_hidden=(16,), outcome_hidden=16, steps=6, batch_size=8)
@@ -87,7 +88,7 @@ def test_a_method_trains_and_deploys_one_policy_a_prompt(
     trained = stage.load(make(stage, cache))
     with files.open_trajectories() as store:
         prompts = read_prompts(store, "reach", "test")
-    controllers, again = (method.deploy(trained, files, prompts, seed=1) for _ in range(2))
+    controllers, again = (method.deploy(trained, files, prompted(prompts), seed=1) for _ in range(2))
     assert isinstance(controllers, PolicyControllers)
     assert controllers.params.shape == (len(prompts), 22664)
     assert isinstance(again, PolicyControllers)

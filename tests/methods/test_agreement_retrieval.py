@@ -7,21 +7,23 @@ from hyprepro.methods.retrieval import AgreementRetrieval, disagreement
 from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 from tests.conftest import TinyStores
-from tests.methods.shared import params_of, prompts_of, stored
+from tests.methods.shared import params_of, prompted, prompts_of, stored
 
 
 @pytest.mark.parametrize("task", ["door-open", "reach"])
 def test_a_prompt_retrieves_the_training_policy_that_recorded_it(tiny_stores: TinyStores, task: str) -> None:
     data = tiny_stores.data.files()
     prompts = prompts_of(data, task, "train")  # the tiny stores' actions are the policies' own
-    got = params_of(AgreementRetrieval().deploy(None, data, prompts, 0))
+    got = params_of(AgreementRetrieval().deploy(None, data, prompted(prompts), 0))
     assert np.array_equal(got, stored(data, task, prompts.policy_rows))
 
 
 def test_the_block_size_changes_memory_only(tiny_stores: TinyStores) -> None:
     data = tiny_stores.data.files()
     prompts = prompts_of(data, "reach")
-    small, large = (params_of(AgreementRetrieval(block=block).deploy(None, data, prompts, 0)) for block in (1, 50))
+    small, large = (
+        params_of(AgreementRetrieval(block=block).deploy(None, data, prompted(prompts), 0)) for block in (1, 50)
+    )
     assert np.array_equal(small, large)
 
 

@@ -8,7 +8,7 @@ from hyprepro.engine.cache import ArtifactCache
 from hyprepro.gen_hyprl.autoencoder import PCAAutoencoder
 from hyprepro.methods.ceilings import AutoencoderCeiling
 from tests.conftest import TinyStores
-from tests.methods.shared import params_of, prompts_of, stored
+from tests.methods.shared import params_of, prompted, prompts_of, stored
 
 
 def test_deploys_the_reconstruction_of_each_prompts_own_policy(tiny_stores: TinyStores, tmp_path: Path) -> None:
@@ -18,10 +18,12 @@ def test_deploys_the_reconstruction_of_each_prompts_own_policy(tiny_stores: Tiny
     stage = method.training(data, seed=0)
     trained = stage.load(ArtifactCache(tmp_path).make(stage))
     seen = prompts_of(data, "reach", "train")
-    got = params_of(method.deploy(trained, data, seen, 0))
+    got = params_of(method.deploy(trained, data, prompted(seen), 0))
     np.testing.assert_allclose(got, stored(data, "reach", seen.policy_rows), atol=1e-4)
     unseen = prompts_of(data, "reach", "test")
-    error = np.abs(params_of(method.deploy(trained, data, unseen, 0)) - stored(data, "reach", unseen.policy_rows))
+    error = np.abs(
+        params_of(method.deploy(trained, data, prompted(unseen), 0)) - stored(data, "reach", unseen.policy_rows)
+    )
     assert 1e-3 < error.mean() < 0.05
 
 

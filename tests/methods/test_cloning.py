@@ -8,7 +8,7 @@ from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import ACTIVATIONS, METAWORLD_LAYOUT, Activation, PolicyLayout
 from hyprepro.stores.prompts import Prompts, block_pairs, interpolated_pairs, prompt_from_episode
 from tests.conftest import TinyStores
-from tests.methods.shared import params_of, prompts_of
+from tests.methods.shared import params_of, prompted, prompts_of
 
 
 def recorded(curvature: float) -> tuple[Prompts, np.ndarray, np.ndarray]:
@@ -43,7 +43,9 @@ def test_blocks_are_the_states_with_the_action_taken_there() -> None:
 def test_a_cloned_policy_acts_as_its_prompt_does(tiny_stores: TinyStores, pairs: str) -> None:
     data = tiny_stores.data.files()
     prompts = prompts_of(data, "reach")
-    params = params_of(PromptCloning(pairs=pairs, deviation_floor=0.05, input_noise=0.0).deploy(None, data, prompts, 0))
+    params = params_of(
+        PromptCloning(pairs=pairs, deviation_floor=0.05, input_noise=0.0).deploy(None, data, prompted(prompts), 0)
+    )
     wanted = prompts.actions[:, :, 0]
     policies = StackedPolicies(METAWORLD_LAYOUT, params)
     own = [policies.act(np.full(20, i), prompts.states[i]) for i in range(len(prompts))]
@@ -72,7 +74,7 @@ def test_the_same_seed_gives_the_same_policies_and_another_seed_others(tiny_stor
     data = tiny_stores.data.files()
     prompts = prompts_of(data, "door-open")
     method = PromptCloning(steps=3, input_noise=0.1)
-    first, again, other = (params_of(method.deploy(None, data, prompts, seed)) for seed in (0, 0, 1))
+    first, again, other = (params_of(method.deploy(None, data, prompted(prompts), seed)) for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     assert np.isfinite(first).all()

@@ -8,13 +8,13 @@ import pytest
 from hyprepro.errors import UserError
 from hyprepro.methods.ceilings import Expert
 from tests.conftest import TinyStores
-from tests.methods.shared import params_of, prompts_of, stored
+from tests.methods.shared import params_of, prompted, prompts_of, stored
 
 
 def test_deploys_the_policies_that_recorded_the_prompts(tiny_stores: TinyStores) -> None:
     data = tiny_stores.data.files()
     prompts = prompts_of(data, "door-open")
-    got = params_of(Expert().deploy(None, data, prompts, 0))
+    got = params_of(Expert().deploy(None, data, prompted(prompts), 0))
     assert np.array_equal(got, stored(data, "door-open", prompts.policy_rows))
     assert prompts.policy_rows.tolist() == [6, 7, 6, 7, 6]
 
@@ -28,5 +28,5 @@ def test_a_policy_that_is_not_stored_is_a_mistake(tiny_stores: TinyStores, chang
     data = tiny_stores.data.files()
     prompts = dataclasses.replace(prompts_of(data, "reach").subset([0, 1]), **change)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="not stored") as caught:
-        Expert().deploy(None, data, prompts, 0)
+        Expert().deploy(None, data, prompted(prompts), 0)
     assert "Expert" in caught.value.fix

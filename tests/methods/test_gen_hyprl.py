@@ -13,7 +13,7 @@ from hyprepro.gen_hyprl import hypformer_net as hypformer
 from hyprepro.methods.gen_hyprl import GenHypRL
 from tests.conftest import TinyStores
 from tests.gen_hyprl.test_stages import HYPFORMER, WHOLE, make
-from tests.methods.shared import params_of, prompts_of
+from tests.methods.shared import params_of, prompted, prompts_of
 
 
 def with_tokens(**values: object) -> GenHypRL:
@@ -26,7 +26,7 @@ def test_l_at_deployment_changes_the_policies_and_trains_nothing_anew(tiny_store
     trained, prompts = stage.load(make(stage, ArtifactCache(tmp_path))), prompts_of(data, "reach")
 
     def deployed(method: GenHypRL) -> torch.Tensor:
-        return torch.from_numpy(params_of(method.deploy(trained, data, prompts, 0)))
+        return torch.from_numpy(params_of(method.deploy(trained, data, prompted(prompts), 0)))
 
     as_trained, more = deployed(with_tokens()), with_tokens(candidates=512, row="many")
     assert more.training(data, 0).key == stage.key

@@ -10,7 +10,7 @@ from torch import Tensor
 from hyprepro.gen_hyprl.embedding import TrainBehaviorEmbedding
 from hyprepro.methods.retrieval import Retrieval
 from tests.conftest import TinyStores
-from tests.methods.shared import params_of, prompts_of, stored
+from tests.methods.shared import params_of, prompted, prompts_of, stored
 
 
 @dataclass
@@ -34,7 +34,7 @@ def test_a_training_prompt_retrieves_its_own_policy(
     data = tiny_stores.data.files()
     method = Retrieval(condition=condition, distance=distance)
     prompts = prompts_of(data, task, "train")
-    got = params_of(method.deploy(Projection(), data, prompts, 0))
+    got = params_of(method.deploy(Projection(), data, prompted(prompts), 0))
     assert np.array_equal(got, stored(data, task, prompts.policy_rows))
 
 
@@ -45,14 +45,14 @@ def test_h_alone_ignores_the_outcome_and_both_do_not(tiny_stores: TinyStores) ->
     mixed = type(prompts)(**{**vars(prompts), "tau_hat": swapped.tau_hat})
     own = stored(data, "reach", prompts.policy_rows)
     faint = Projection(scale=1e-3)  # h is of no weight beside v
-    assert np.array_equal(params_of(Retrieval(condition="h").deploy(faint, data, mixed, 0)), own)
-    by_outcome = params_of(Retrieval(condition="h_and_v").deploy(faint, data, mixed, 0))
+    assert np.array_equal(params_of(Retrieval(condition="h").deploy(faint, data, prompted(mixed), 0)), own)
+    by_outcome = params_of(Retrieval(condition="h_and_v").deploy(faint, data, prompted(mixed), 0))
     assert np.array_equal(by_outcome, stored(data, "reach", swapped.policy_rows))
 
 
 def test_test_prompts_get_training_policies_only(tiny_stores: TinyStores) -> None:
     data = tiny_stores.data.files()
-    got = params_of(Retrieval().deploy(Projection(), data, prompts_of(data, "reach"), 0))
+    got = params_of(Retrieval().deploy(Projection(), data, prompted(prompts_of(data, "reach")), 0))
     known = np.concatenate([stored(data, task, list(range(6))) for task in ("door-open", "reach")])
     assert all((row == known).all(axis=1).any() for row in got)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hyprepro.domains.cheetah_vel.domain import VelocityFiles
+from hyprepro.domains.base import Data
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.schedule import execute
 from hyprepro.gen_hyprl.autoencoder import LinearAutoencoder
@@ -16,9 +16,10 @@ from hyprepro.gen_hyprl.conditions import CENTER, DEVIATION
 from hyprepro.gen_hyprl.generators import MLPUNetGenerator
 from hyprepro.gen_hyprl.hypformer import HypFormer, MeanAggregator
 from hyprepro.gen_hyprl.hyplatent import HypLatent
-from hyprepro.methods.velocity_base import VelocityMethod
+from hyprepro.methods.base import Method
 from hyprepro.methods.velocity_gen_hyprl import GeneratedVelocity, GenHypRLVelocity, GenHypRLVelocityWithoutHypFormer
 from tests.cheetah_stores import CHECKPOINTS, CheetahStores
+from tests.methods.shared import asked, named
 
 KNOWN = (0.375, 0.75, 1.05, 1.5, 1.95, 2.325)
 PARTS = {
@@ -29,8 +30,8 @@ PARTS = {
 
 
 @pytest.fixture(scope="module")
-def files(cheetah_stores: CheetahStores) -> VelocityFiles:
-    return cheetah_stores.data.files().trained_on(KNOWN)
+def files(cheetah_stores: CheetahStores) -> Data:
+    return cheetah_stores.data.files().trained_on(named(KNOWN))
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +39,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> ArtifactCache:
     return ArtifactCache(tmp_path_factory.mktemp("cache"))
 
 
-def deployed(method: GeneratedVelocity, files: VelocityFiles, cache: ArtifactCache, target: float, seed: int = 0):
-    stage = method.training(files, KNOWN, seed)
+def deployed(method: GeneratedVelocity, files: Data, cache: ArtifactCache, target: float, seed: int = 0):
+    stage = method.training(files, seed)
     execute([stage], cache, 0)
-    return method.deploy(stage.load(cache.path_of(stage)), files, KNOWN, target, seed)
+    return method.deploy(stage.load(cache.path_of(stage)), files, asked(target), seed)
 
 
-def test_the_generator_follows_the_velocity(files: VelocityFiles, cache: ArtifactCache) -> None:
+def test_the_generator_follows_the_velocity(files: Data, cache: ArtifactCache) -> None:
     method = GenHypRLVelocityWithoutHypFormer(**PARTS)
     means = {target: deployed(method, files, cache, target).params.mean(0) for target in (0.6, 1.8)}
     with files.open_policies() as store:
@@ -54,7 +55,7 @@ def test_the_generator_follows_the_velocity(files: VelocityFiles, cache: Artifac
     assert np.linalg.norm(means[1.8] - true[1.8]) < 0.5 * np.linalg.norm(means[1.8] - true[0.6])
 
 
-def test_draws_differ_and_are_repeated_with_the_seed(files: VelocityFiles, cache: ArtifactCache) -> None:
+def test_draws_differ_and_are_repeated_with_the_seed(files: Data, cache: ArtifactCache) -> None:
     method = GenHypRLVelocityWithoutHypFormer(**PARTS)
     once, again = (deployed(method, files, cache, 1.2).params for _ in range(2))
     assert np.array_equal(once, again)
@@ -73,12 +74,12 @@ def test_draws_differ_and_are_repeated_with_the_seed(files: VelocityFiles, cache
     ],
     ids=["hypformer", "mean", "mlp-unet"],
 )
-def test_other_parts(method: GeneratedVelocity, files: VelocityFiles, cache: ArtifactCache) -> None:
+def test_other_parts(method: GeneratedVelocity, files: Data, cache: ArtifactCache) -> None:
     assert np.isfinite(deployed(method, files, cache, 1.2).params).all()
 
 
-def test_it_is_trained_on_the_training_velocities_alone(files: VelocityFiles, cache: ArtifactCache) -> None:
-    stage = GenHypRLVelocityWithoutHypFormer(**PARTS).training(files, KNOWN, 0)
+def test_it_is_trained_on_the_training_velocities_alone(files: Data, cache: ArtifactCache) -> None:
+    stage = GenHypRLVelocityWithoutHypFormer(**PARTS).training(files, 0)
     execute([stage], cache, 0)
     latents = stage.generator.latents
     train, held_out = latents.load(cache.path_of(latents))
@@ -88,16 +89,16 @@ def test_it_is_trained_on_the_training_velocities_alone(files: VelocityFiles, ca
     assert train.v.shape == (len(train), 0)
 
 
-def test_the_last_checkpoints_alone(files: VelocityFiles, cache: ArtifactCache) -> None:
-    stage = GenHypRLVelocityWithoutHypFormer(**PARTS, checkpoints=1).training(files, KNOWN, 0)
+def test_the_last_checkpoints_alone(files: Data, cache: ArtifactCache) -> None:
+    stage = GenHypRLVelocityWithoutHypFormer(**PARTS, checkpoints=1).training(files, 0)
     execute([stage.generator.latents], cache, 0)
     latents = stage.generator.latents
     assert sum(len(part) for part in latents.load(cache.path_of(latents))) == len(KNOWN)
 
 
-def test_mixtures_of_neighbours(files: VelocityFiles, cache: ArtifactCache) -> None:
+def test_mixtures_of_neighbours(files: Data, cache: ArtifactCache) -> None:
     plain, mixed = (
-        GenHypRLVelocityWithoutHypFormer(**PARTS, between=count).training(files, KNOWN, 0).generator.latents
+        GenHypRLVelocityWithoutHypFormer(**PARTS, between=count).training(files, 0).generator.latents
         for count in (0, 2)
     )
     execute([plain, mixed], cache, 0)
@@ -114,13 +115,13 @@ def test_mixtures_of_neighbours(files: VelocityFiles, cache: ArtifactCache) -> N
 
 def test_methods_name_what_they_know() -> None:
     for method in (GenHypRLVelocity(), GenHypRLVelocityWithoutHypFormer()):
-        assert isinstance(method, VelocityMethod)
+        assert isinstance(method, Method)
         assert "velocity" in method.information
     assert GenHypRLVelocity(row="mine").name == "mine"
 
 
-def test_artifacts_are_whole(files: VelocityFiles, cache: ArtifactCache, tmp_path: Path) -> None:
-    stage = GenHypRLVelocityWithoutHypFormer(**PARTS).training(files, KNOWN, 0)
+def test_artifacts_are_whole(files: Data, cache: ArtifactCache, tmp_path: Path) -> None:
+    stage = GenHypRLVelocityWithoutHypFormer(**PARTS).training(files, 0)
     execute([stage], cache, 0)
     moved = tmp_path / "elsewhere"
     cache.path_of(stage).rename(moved)

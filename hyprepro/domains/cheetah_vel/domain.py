@@ -5,16 +5,16 @@ Policies out of the policy store by velocity, as the reference rows need them.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+import hashlib
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hyprepro.component import component, setting
-from hyprepro.domains.cheetah_vel.tasks import task_velocity, velocity_task
+from hyprepro.domains.base import RETURN, Condition, Data, Domain, Metric, Query, Start
+from hyprepro.domains.cheetah_vel.tasks import HORIZON, check_velocity, task_velocity, velocity_task
 from hyprepro.domains.metaworld.domain import DataSource
 from hyprepro.engine.stage import StoreFile
 from hyprepro.errors import UserError
-from hyprepro.policies.layout import CHEETAH_LAYOUT
+from hyprepro.policies.layout import CHEETAH_LAYOUT, PolicyLayout
 from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.policy_store import PolicyStore
 
@@ -25,32 +25,41 @@ if TYPE_CHECKING:
     from hyprepro.stores.trajectory_store import TrajectoryStore
 
 
-@dataclass(frozen=True)
-class VelocityFiles(StoreFiles):
-    """Where policies and episodes lie, and the parents' folded policies, one a velocity, if they are known."""
+@component
+class CheetahVel(Domain):
+    """Cheetah-Vel: HalfCheetah at a target velocity, one number; an episode's return is what counts."""
 
-    parents: StoreFile | None = None
+    label: ClassVar[str] = "cheetah-vel"
+    layout: ClassVar[PolicyLayout] = CHEETAH_LAYOUT
+    horizon: ClassVar[int] = HORIZON
+    metric: ClassVar[Metric] = RETURN
+    condition: ClassVar[Condition] = "parameter"
 
-    def open_parents(self) -> PolicyStore:
-        """The store of the parent's policies.
+    def parameter(self, task: str) -> tuple[float, ...]:
+        """The target velocity, in m/s."""
+        return (task_velocity(task),)
 
-        Raises:
-            UserError: None is bound.
-        """
-        if self.parents is None:
-            raise UserError(
-                "The velocity-conditioned parent's policies are not bound.",
-                where="CheetahData.parents",
-                fix="bind CheetahData.parents to their store, or leave out VelocityParent",
-            )
-        return PolicyStore.of(self.parents)
+    def task_name(self, parameter: tuple[float, ...]) -> str:
+        """The name of a target velocity."""
+        return velocity_task(check_velocity(*parameter))
 
-    def trained_on(self, velocities: Collection[float]) -> VelocityFiles:
-        """The same with the training policies of all other velocities withheld."""
-        wanted = {velocity_task(velocity) for velocity in velocities}
-        with self.open_policies() as store:
-            others = tuple(task for task in store.tasks if task not in wanted)
-        return replace(self, policies=replace(self.policies, withheld=others))
+    def query(self, data: StoreFiles, task: str, count: int, split: str) -> Query:
+        """The target velocity; a method deploys as many controllers as its own settings say."""
+        return Query(task, self.parameter(task))
+
+    def start(self, use: str, base_seed: int, task: str, index: int) -> Start:
+        """Start noise from a seed of the use's range; a task and use has a block of a thousand."""
+        if not 0 <= index < _BLOCK:
+            raise ValueError(f"0 to {_BLOCK - 1} are starts, not {index}")
+        digest = hashlib.sha256(f"{base_seed}/{task}".encode()).digest()
+        block = int.from_bytes(digest[:8], "big") % (len(STARTS[use]) // _BLOCK)
+        return Start("noise", STARTS[use].start + block * _BLOCK + index)
+
+
+STARTS = {"validation": range(3_000_000, 4_000_000), "test": range(4_000_000, 5_000_000)}
+"""Seeds of start noise, a range for each use; those below are for collection."""
+
+_BLOCK = 1_000
 
 
 @component
@@ -81,7 +90,7 @@ class CheetahData(DataSource):
             )
         return store
 
-    def files(self) -> VelocityFiles:
+    def files(self) -> Data:
         """All stores as plain data for stages; errors as `DataSource.files`."""
         found = super().files()
         parents = None
@@ -89,7 +98,7 @@ class CheetahData(DataSource):
             path = self.locate(self.parents, "parents")
             with self._opened(PolicyStore.open(path, CHEETAH_LAYOUT)) as store:
                 parents = StoreFile(str(path), store.digest)
-        return VelocityFiles(found.policies, found.trajectories, parents)
+        return Data(found.policies, found.trajectories, parents, domain=CheetahVel())
 
     def _opened(self, store: PolicyStore) -> PolicyStore:
         try:
@@ -128,3 +137,8 @@ def neighbours(velocities: tuple[float, ...], target: float) -> tuple[float, flo
         return only, only, 0.0
     low, high = slower[-1], faster[0]
     return low, high, (target - low) / (high - low) if high > low else 0.0
+
+
+def training_velocities(data: Data) -> tuple[float, ...]:
+    """The velocities that are trained on, ascending, in m/s."""
+    return tuple(sorted(velocity for (velocity,) in data.trained().values()))

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 from hyprepro.component import Component, component, setting
+from hyprepro.domains.base import SUCCESS, Condition, Data, Domain, Metric, Query
+from hyprepro.domains.metaworld.tasks import HORIZON, SEEN_TASKS, STRICT, VALIDATION, Goal, fresh_goal
 from hyprepro.engine.provenance import identity_gaps, versions
 from hyprepro.engine.stage import StoreFile
 from hyprepro.errors import UserError, closest_match
-from hyprepro.policies.layout import METAWORLD_LAYOUT
+from hyprepro.policies.layout import METAWORLD_LAYOUT, PolicyLayout
 from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.policy_store import PolicyStore
 from hyprepro.stores.trajectory_store import TrajectoryStore
@@ -18,6 +20,43 @@ Store = TypeVar("Store", PolicyStore, TrajectoryStore)
 
 ROOT = Path(__file__).resolve().parents[3]
 """The repository's root (or the folder that the package is installed in)."""
+
+
+@component
+class MetaWorld(Domain):
+    """Meta-World: eighteen manipulation tasks; a prompt tells which, and success is what counts."""
+
+    label: ClassVar[str] = "metaworld"
+    layout: ClassVar[PolicyLayout] = METAWORLD_LAYOUT
+    horizon: ClassVar[int] = HORIZON
+    metric: ClassVar[Metric] = SUCCESS
+    condition: ClassVar[Condition] = "prompt"
+
+    def parameter(self, task: str) -> tuple[float, ...]:
+        """None: a task is told by its prompts."""
+        return ()
+
+    def task_name(self, parameter: tuple[float, ...]) -> str:
+        """Refused (`UserError`): no numbers name a task."""
+        raise UserError("A task of Meta-World has a name and no number.", fix=f"choose of {', '.join(SEEN_TASKS)}")
+
+    def query(self, data: StoreFiles, task: str, count: int, split: str) -> Query:
+        """The first `count` prompts of the task."""
+        from hyprepro.stores.prompts import read_prompts
+
+        with data.open_trajectories() as store:
+            prompts = read_prompts(store, task, split, limit=count)
+        if len(prompts) < count:
+            raise UserError(
+                f"The store has {len(prompts)} {split} prompts of {task}, and {count} are asked for.",
+                where=data.trajectories.path,
+                fix=f"-b Recipe.prompts_per_task={len(prompts)}",
+            )
+        return Query(task, (), prompts, count)
+
+    def start(self, use: str, base_seed: int, task: str, index: int) -> Goal:
+        """A fresh goal of the use's range."""
+        return fresh_goal(STRICT if use == "test" else VALIDATION, base_seed, task, index)
 
 
 @component
@@ -56,7 +95,7 @@ class DataSource(Component):
         """The trajectory store, checked for the installed simulator's version."""
         return self._accepted(TrajectoryStore.open(self.trajectories_path))
 
-    def files(self) -> StoreFiles:
+    def files(self) -> Data:
         """Both stores as plain data for stages.
 
         Raises:
@@ -72,9 +111,10 @@ class DataSource(Component):
                         closest=closest_match(task, store.tasks),
                         fix=f"hyprepro store info {self.policies_path}",
                     )
-        return StoreFiles(
+        return Data(
             StoreFile(str(self.policies_path), digests["policies"], tuple(sorted(self.withheld))),
             StoreFile(str(self.trajectories_path), digests["trajectories"]),
+            domain=MetaWorld(),
         )
 
     @property

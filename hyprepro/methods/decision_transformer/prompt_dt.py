@@ -18,18 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.component import Width, component, setting
+from hyprepro.domains.cheetah_vel.domain import training_velocities
 from hyprepro.domains.cheetah_vel.tasks import HORIZON
 from hyprepro.engine.stage import Report, Stage, StoreFile
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.training import Schedule, Trained, nearest_divisor, rate
-from hyprepro.methods.velocity_base import VelocityMethod, derived_seed
+from hyprepro.methods.base import Method, derived_seed
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 
 if TYPE_CHECKING:
     import torch
 
-    from hyprepro.domains.cheetah_vel.domain import VelocityFiles
-    from hyprepro.methods.decision_transformer.network import DecisionTransformer, PromptedTransformer, Segment
+    from hyprepro.domains.base import Condition, Data, Query
+    from hyprepro.methods.decision_transformer.network import Agent, DecisionTransformer, PromptedTransformer, Segment
 
 
 SOURCE = "Prompt-DT's released code"
@@ -198,7 +199,7 @@ class TrainPromptDT(Stage):
 
 
 @component
-class PromptDT(VelocityMethod):
+class PromptDT(Method):
     """Prompt-DT: a Decision Transformer behind a prompt of the test velocity's expert, and the target return 0.
 
     Paper says (Xu et al.): one prompt a test task and evaluation, 50 episodes. We chose: `prompts` controllers, each
@@ -208,6 +209,7 @@ class PromptDT(VelocityMethod):
     label: ClassVar[str] = "prompt-dt"
     seeded: ClassVar[bool] = True
     knows: ClassVar[str] = "5 steps of an expert's episode at the test velocity, with their rewards"
+    conditions: ClassVar[frozenset[Condition]] = frozenset({"parameter"})
 
     transformer: PromptTransformer = setting(PromptTransformer(), "the transformer and how it is trained")
     memory: int = setting(
@@ -220,23 +222,16 @@ class PromptDT(VelocityMethod):
         """With the length of the prompt."""
         return self.knows.replace("5", str(self.transformer.prompt_steps), 1)
 
-    def training(self, data: VelocityFiles, velocities: tuple[float, ...], seed: int) -> TrainPromptDT:
+    def training(self, data: Data, seed: int) -> TrainPromptDT:
         """The transformer, trained on the episodes of the training velocities.
 
         Raises:
             UserError: The prompt is longer than the context.
         """
         self.transformer.check()
-        return TrainPromptDT(self.transformer, data.trajectories, velocities, seed)
+        return TrainPromptDT(self.transformer, data.trajectories, training_velocities(data), seed)
 
-    def deploy(
-        self,
-        trained: PromptedTransformer,
-        data: VelocityFiles,
-        velocities: tuple[float, ...],
-        target: float,
-        seed: int,
-    ) -> PromptedAgents:
+    def deploy(self, trained: PromptedTransformer, data: Data, query: Query, seed: int) -> PromptedAgents:
         """One agent a prompt; prompts are drawn from the test velocity's expert episodes.
 
         Raises:
@@ -247,8 +242,8 @@ class PromptDT(VelocityMethod):
         from hyprepro.methods.decision_transformer.prompt_dt_job import EpisodeTensors, prompts
         from hyprepro.stores.episodes import read_episodes
 
-        (experts,) = read_episodes(data.trajectories, [target], "validation")
-        order = np.random.default_rng(derived_seed(seed, target)).permutation(len(experts))
+        (experts,) = read_episodes(data.trajectories, query.parameter, "validation")
+        order = np.random.default_rng(derived_seed(seed, query.task)).permutation(len(experts))
         rows = torch.from_numpy(np.resize(order, self.prompts))
         return PromptedAgents(trained, prompts(trained, EpisodeTensors.of([experts]), rows), self.memory)
 
@@ -272,29 +267,40 @@ class PromptedAgents:
         """Number of prompts."""
         return len(self._prompts[0])
 
-    def start(self) -> PromptedSession:
+    def representatives(self) -> NDArray[np.int64]:
+        """Nothing is known: each has a prompt of its own."""
+        return np.arange(self.n)
+
+    def session(self, slots: int) -> PromptedSession:
         """A session that remembers the last steps of its episodes."""
-        return PromptedSession(self._model, self._prompts, self._memory)
+        return PromptedSession(self._model, self._prompts, self._memory, slots)
 
 
 class PromptedSession:
     """Parallel episodes of `PromptedAgents`."""
 
-    def __init__(self, model: PromptedTransformer, prompts: Segment, memory: int) -> None:
+    def __init__(self, model: PromptedTransformer, prompts: Segment, memory: int, slots: int) -> None:
         self._model = model
         self._prompts = prompts
         self._memory = memory
+        self._rows = np.zeros(slots, np.int64)
+        self._agent: Agent | None = None
 
-    def reset(self, rows: NDArray[np.int64]) -> None:
-        """Episodes begin, each behind its controller's prompt."""
-        states, actions, to_go, steps, _ = self._prompts
-        self._agent = self._model.agent((states[rows], actions[rows], to_go[rows], steps[rows], None), self._memory)
+    def assign(self, slot: int, row: int) -> None:
+        """An episode begins behind its controller's prompt; those of all slots begin together."""
+        self._rows[slot] = row
+        self._agent = None
 
-    def act(self, observations: NDArray[np.float64]) -> NDArray[np.float32]:
+    def act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
         """The predicted actions."""
         import torch
 
-        states = torch.from_numpy(observations.astype(np.float32)).to(self._prompts[0].device)
+        if self._agent is None:
+            before, actions_before, to_go, steps, _ = self._prompts
+            rows = self._rows
+            prompts = (before[rows], actions_before[rows], to_go[rows], steps[rows], None)
+            self._agent = self._model.agent(prompts, self._memory)
+        states = torch.from_numpy(observations).to(self._prompts[0].device)
         actions: NDArray[np.float32] = self._agent.act(self._model.scaled(states)).cpu().numpy()
         return actions
 
@@ -303,4 +309,5 @@ class PromptedSession:
         import torch
 
         scaled = torch.from_numpy((rewards / self._model.return_scale).astype(np.float32))
-        self._agent.observe(scaled.to(self._prompts[0].device))
+        if self._agent is not None:
+            self._agent.observe(scaled.to(self._prompts[0].device))

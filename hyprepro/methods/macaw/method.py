@@ -26,15 +26,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.component import Component, Width, component, setting
+from hyprepro.domains.cheetah_vel.domain import training_velocities
 from hyprepro.engine.stage import Report, Stage, StoreFile
-from hyprepro.methods.velocity_base import VelocityMethod, derived_seed
+from hyprepro.methods.base import Method, derived_seed
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from hyprepro.domains.cheetah_vel.domain import VelocityFiles
+    from hyprepro.domains.base import Condition, Data, Query
     from hyprepro.methods.macaw.learner import Actor, MetaLearner, TransformedMLP, Weights
 
 
@@ -170,12 +171,13 @@ class TrainMACAW(Stage):
 
 
 @component
-class MACAW(VelocityMethod):
+class MACAW(Method):
     """MACAW: the meta-trained actor after one gradient step on offline transitions of the test velocity."""
 
     label: ClassVar[str] = "macaw-0"
     seeded: ClassVar[bool] = True
     knows: ClassVar[str] = "{batch} transitions of an offline buffer of the test velocity, with their rewards"
+    conditions: ClassVar[frozenset[Condition]] = frozenset({"parameter"})
 
     learner: AdvantageWeighting = setting(AdvantageWeighting(), "the networks and how they are meta-trained")
     adaptations: int = setting(5, "number of actors, each adapted on other transitions", ge=1)
@@ -186,18 +188,11 @@ class MACAW(VelocityMethod):
         """With the size of the batch."""
         return self.knows.format(batch=self.learner.batch_size) if self.adapt else "nothing"
 
-    def training(self, data: VelocityFiles, velocities: tuple[float, ...], seed: int) -> TrainMACAW:
+    def training(self, data: Data, seed: int) -> TrainMACAW:
         """The meta-trained networks; all rows share them."""
-        return TrainMACAW(self.learner, data.trajectories, velocities, seed)
+        return TrainMACAW(self.learner, data.trajectories, training_velocities(data), seed)
 
-    def deploy(
-        self,
-        trained: MetaLearner,
-        data: VelocityFiles,
-        velocities: tuple[float, ...],
-        target: float,
-        seed: int,
-    ) -> AdaptedActors:
+    def deploy(self, trained: MetaLearner, data: Data, query: Query, seed: int) -> AdaptedActors:
         """The adapted actors.
 
         Raises:
@@ -208,13 +203,13 @@ class MACAW(VelocityMethod):
         from hyprepro.stores.episodes import read_buffer
 
         actor, value = trained.actor.weights(self.adaptations), trained.value.weights(self.adaptations)
-        with seeded(derived_seed(seed, target)):
+        with seeded(derived_seed(seed, query.task)):
             if self.adapt:
-                buffer = Buffer.of(read_buffer(data.trajectories, target), self.learner)
+                buffer = Buffer.of(read_buffer(data.trajectories, query.parameter[0]), self.learner)
                 rows = [buffer.rows(self.learner.batch_size) for _ in range(self.adaptations)]
                 adapted = trained.adapt(gathered([buffer] * self.adaptations, rows))
                 actor, value = adapted.actor, adapted.value
-            actor = self.tuned(trained, actor, value, target)
+            actor = self.tuned(trained, actor, value, query.parameter[0])
         return AdaptedActors(trained.actor, [part.detach() for part in actor])
 
     def tuned(self, model: MetaLearner, actor: Weights, value: Weights, target: float) -> Weights:
@@ -272,27 +267,33 @@ class AdaptedActors:
         """Number of actors."""
         return len(self._weights[0])
 
-    def start(self) -> ActorSession:
+    def representatives(self) -> NDArray[np.int64]:
+        """Nothing is known: each was adapted on other transitions."""
+        return np.arange(self.n)
+
+    def session(self, slots: int) -> ActorSession:
         """A session without memory."""
-        return ActorSession(self._actor, self._weights)
+        return ActorSession(self._actor, self._weights, slots)
 
 
 class ActorSession:
     """Parallel episodes of `AdaptedActors`."""
 
-    def __init__(self, actor: Actor, weights: Weights) -> None:
+    def __init__(self, actor: Actor, weights: Weights, slots: int) -> None:
         self._actor = actor
         self._weights = weights
+        self._chosen = [part[:1].repeat(slots, *[1] * (part.ndim - 1)) for part in weights]
 
-    def reset(self, rows: NDArray[np.int64]) -> None:
-        """Episodes begin."""
-        self._chosen = [part[rows] for part in self._weights]
+    def assign(self, slot: int, row: int) -> None:
+        """An episode begins."""
+        for chosen, part in zip(self._chosen, self._weights, strict=True):
+            chosen[slot] = part[row]
 
-    def act(self, observations: NDArray[np.float64]) -> NDArray[np.float32]:
+    def act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
         """The mean actions."""
         import torch
 
-        states = torch.from_numpy(observations.astype(np.float32)).to(self._chosen[0].device)
+        states = torch.from_numpy(observations).to(self._chosen[0].device)
         with torch.no_grad():
             actions: NDArray[np.float32] = self._actor.mean(self._chosen, states[:, None])[:, 0].cpu().numpy()
         return actions
