@@ -109,8 +109,8 @@ class Rollouts(Stage):
         )
         records = [
             Record(
-                self.method.name, "", self.seed, self.split, self.task, trial.protocol, trial.policy, trial.goal.label,
-                outcome.success, outcome.steps,
+                self.method.name, "", self.seed, None, self.split, self.task, trial.protocol, trial.policy,
+                trial.goal.label, outcome.success, outcome.steps,
             )
             for trial, outcome in zip(trials, outcomes, strict=True)
         ]  # fmt: skip

@@ -20,10 +20,10 @@ from hyprepro.experiments.recipe import Experiment, check_unique
 from hyprepro.experiments.results import Outcome
 from hyprepro.experiments.velocity_rollouts import VelocityRollouts, start_seeds
 from hyprepro.methods.base import Method
+from hyprepro.reports.records import write_records
 from hyprepro.reports.report import Report
 from hyprepro.reports.returns import summarise_returns
 from hyprepro.reports.table4 import VelocityTable
-from hyprepro.reports.velocity_records import write_records
 
 if TYPE_CHECKING:
     from hyprepro.engine.cache import ArtifactCache

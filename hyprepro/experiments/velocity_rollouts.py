@@ -15,7 +15,7 @@ from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.domains.cheetah_vel.tasks import HORIZON, velocity_reward, velocity_task
 from hyprepro.engine.stage import Report, Stage, StoreFile
 from hyprepro.methods.base import Method
-from hyprepro.reports.velocity_records import VelocityRecord, read_records, write_records
+from hyprepro.reports.records import Record, read_records, write_records
 
 if TYPE_CHECKING:
     from hyprepro.policies.controllers import Controllers
@@ -117,15 +117,15 @@ class VelocityRollouts(Stage):
         starts = list(self.starts) * controllers.n
         totals = run_episodes(controllers, rows, starts, self.target, report.progress)
         records = [
-            VelocityRecord(
-                self.method.name, "", self.seed, self.split, self.n_train, self.target, int(row), start,
-                round(float(total), DIGITS),
+            Record(
+                self.method.name, "", self.seed, self.n_train, self.split, velocity_task(self.target), "paper",
+                int(row), f"fresh-{start}", total=round(float(total), DIGITS),
             )
             for row, start, total in zip(rows, starts, totals, strict=True)
         ]  # fmt: skip
         write_records(work / RECORDS, records)
 
-    def load(self, path: Path) -> list[VelocityRecord]:
+    def load(self, path: Path) -> list[Record]:
         """The records of a finished evaluation."""
         return read_records(path / RECORDS)
 

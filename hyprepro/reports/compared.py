@@ -17,7 +17,6 @@ from math import hypot
 from pathlib import Path
 from typing import Any
 
-from hyprepro.reports import velocity_records as velocity
 from hyprepro.reports.reading import KEY
 from hyprepro.reports.records import Record, read_records
 from hyprepro.reports.returns import summarise_returns
@@ -152,7 +151,7 @@ def paired(a: Mapping[str, Any], b: Mapping[str, Any], folders: tuple[Path, Path
     if kinds == {"Recipe"} and _same_prompts(a, b):
         return _rates(a, [read_records(path) for path in paths])
     if kinds == {"VelocityRecipe"}:
-        return _returns(a, [velocity.read_records(path) for path in paths])
+        return _returns(a, [read_records(path) for path in paths])
     return {}
 
 
@@ -199,16 +198,16 @@ def _goals(records: Iterable[Record]) -> dict[_Where, frozenset[tuple[int, str]]
     """Which policy meets which goal, by method, protocol and task."""
     found: dict[_Where, set[tuple[int, str]]] = defaultdict(set)
     for record in records:
-        found[record.method, record.protocol, record.task].add((record.policy, record.goal))
+        found[record.method, record.protocol, record.task].add((record.policy, record.start))
     return {place: frozenset(met) for place, met in found.items()}
 
 
-def _returns(a: Mapping[str, Any], records: Sequence[Sequence[velocity.VelocityRecord]]) -> Found:
+def _returns(a: Mapping[str, Any], records: Sequence[Sequence[Record]]) -> Found:
     """The second result's rows beside the first's, as if they were two methods of one run."""
     found: Found = {}
     for method in dict.fromkeys(row["method"] for row in a["rows"]):
         sides = [[record for record in side if record.method == method] for side in records]
-        starts = [{(r.n_train, r.split, r.velocity, r.start) for r in side} for side in sides]
+        starts = [{(r.n_train, r.split, r.task, r.start) for r in side} for side in sides]
         if not sides[0] or starts[0] != starts[1]:
             continue
         named = [

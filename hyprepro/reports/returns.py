@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from hyprepro.reports.statistics import (
 from hyprepro.reports.summary import MAIN, Rows, Summary
 
 if TYPE_CHECKING:
-    from hyprepro.reports.velocity_records import VelocityRecord
+    from hyprepro.reports.records import Record
 
 PROTOCOL = "paper"
 """Whole episodes of fresh starts, undiscounted, as MACAW, Prompt-DT and the paper score them."""
@@ -44,7 +44,7 @@ Key = tuple[str, int | None]  # method, number of training velocities
 
 
 def summarise_returns(
-    records: Iterable[VelocityRecord], *, recipe: str, reference: str = MAIN, resamples: int = RESAMPLES
+    records: Iterable[Record], *, recipe: str, reference: str = MAIN, resamples: int = RESAMPLES
 ) -> Summary:
     """Every number of a table from its records.
 
@@ -70,20 +70,11 @@ def summarise_returns(
     return Summary([row for key in table.keys for row in table.rows(key)], comparisons)
 
 
-class _Place(NamedTuple):
-    """Where an episode counts."""
-
-    split: str
-    velocity: float
-    task: str
-
-
 @dataclass(frozen=True)
 class _Totals:
     """Returns `[S, P, G]` of one method at one velocity."""
 
     split: str
-    velocity: float
     task: str
     values: FloatArray
 
@@ -93,7 +84,7 @@ class _Table:
 
     def __init__(self, totals: Mapping[Key, Sequence[_Totals]], variant: str, bootstrap: Bootstrap) -> None:
         self._totals, self._variant, self._bootstrap = totals, variant, bootstrap
-        self._samples: dict[tuple[Key, float], FloatArray] = {}
+        self._samples: dict[tuple[Key, str], FloatArray] = {}
         self.keys = list(totals)
 
     def rows(self, key: Key) -> Rows:
@@ -109,7 +100,7 @@ class _Table:
                 continue
             for split in dict.fromkeys(each.split for each in self._totals[mine]):
                 sides = [self._of(each, split) for each in (mine, key)]
-                if [each.velocity for each in sides[0]] != [each.velocity for each in sides[1]]:
+                if [each.task for each in sides[0]] != [each.task for each in sides[1]]:
                     continue
                 one, other = (self._estimate(each, side, "mean") for each, side in zip((mine, key), sides, strict=True))
                 common = {"method": reference, "minus": method, **self._common(split, None, mine[1])}
@@ -135,9 +126,8 @@ class _Table:
         return found
 
     def _of(self, key: Key, split: str) -> list[_Totals]:
-        """A method's velocities of one split, ascending."""
-        found = [each for each in self._totals[key] if each.split == split]
-        return sorted(found, key=lambda each: each.velocity)
+        """A method's velocities of one split, in the order of the records."""
+        return [each for each in self._totals[key] if each.split == split]
 
     def _common(self, split: str, task: str | None, size: int | None) -> dict[str, Any]:
         return {"task": task, "split": split, "protocol": PROTOCOL, "metric": "return", "n_train": size}
@@ -152,7 +142,7 @@ class _Table:
 
     def _drawn(self, key: Key, totals: _Totals) -> FloatArray:
         """Mean returns `[B, S]` on resampled policies and starts, computed once."""
-        place = (key, totals.velocity)
+        place = (key, totals.task)
         if place not in self._samples:
             seeds, policies, starts = totals.values.shape
             by_policy = self._bootstrap.counts(f"policies of {key} at {totals.task}", policies)
@@ -175,29 +165,28 @@ def _value(found: Estimate) -> dict[str, Any]:
     return {"value": found.value, "ci95": list(found.ci95)}
 
 
-def _totals(records: Sequence[VelocityRecord], recipe: str) -> dict[Key, list[_Totals]]:
+def _totals(records: Sequence[Record], recipe: str) -> dict[Key, list[_Totals]]:
     """Returns by method and number of training velocities, in the order of the records."""
-    cells: dict[Key, dict[_Place, dict[tuple[int, int, int], float]]] = defaultdict(dict)
+    cells: dict[Key, dict[tuple[str, str], dict[tuple[int, int, str], float]]] = defaultdict(dict)
     for record in records:
-        place = _Place(record.split, record.velocity, record.task)
-        cell = cells[record.method, record.n_train].setdefault(place, {})
+        cell = cells[record.method, record.n_train].setdefault((record.split, record.task), {})
         if (record.seed, record.policy, record.start) in cell:
-            raise _unsound(recipe, record.method, record.velocity, "an episode stands twice")
-        cell[record.seed, record.policy, record.start] = record.total
+            raise _unsound(recipe, record.method, record.task, "an episode stands twice")
+        cell[record.seed, record.policy, record.start] = record.score
     found: dict[Key, list[_Totals]] = {}
-    for (method, size), by_velocity in cells.items():
-        seeds = {frozenset(seed for seed, _, _ in cell) for cell in by_velocity.values()}
+    for (method, size), by_task in cells.items():
+        seeds = {frozenset(seed for seed, _, _ in cell) for cell in by_task.values()}
         arrays = []
-        for place, cell in by_velocity.items():
-            axes = [sorted({key[i] for key in cell}) for i in range(3)]
-            if len(seeds) > 1 or len(cell) != np.prod([len(axis) for axis in axes]):
-                raise _unsound(recipe, method, place.velocity, "episodes are missing")
-            values = [[[cell[s, p, g] for g in axes[2]] for p in axes[1]] for s in axes[0]]
-            arrays.append(_Totals(*place, np.array(values)))
+        for (split, task), cell in by_task.items():
+            runs, policies, starts = map(sorted, map(set, zip(*cell, strict=True)))
+            if len(seeds) > 1 or len(cell) != len(runs) * len(policies) * len(starts):
+                raise _unsound(recipe, method, task, "episodes are missing")
+            values = [[[cell[s, p, g] for g in starts] for p in policies] for s in runs]
+            arrays.append(_Totals(split, task, np.array(values)))
         found[method, size] = arrays
     return found
 
 
-def _unsound(recipe: str, method: str, velocity: float, reason: str) -> UserError:
-    what = f"The records of {recipe} are incomplete: {method} at {velocity:g} m/s: {reason}."
+def _unsound(recipe: str, method: str, task: str, reason: str) -> UserError:
+    what = f"The records of {recipe} are incomplete: {method} at {task}: {reason}."
     return UserError(what, fix="run the recipe again")

@@ -32,9 +32,7 @@ def read_summary(folder: Path, result: Mapping[str, Any]) -> tuple[Sequence[tupl
         latents = read_latents(folder / LATENTS)
         return latents, summarise_latents(latents)
     if kind == "VelocityRecipe":
-        from hyprepro.reports.velocity_records import read_records as read_returns
-
-        returns = read_returns(folder / RECORDS)
+        returns = read_records(folder / RECORDS)
         return returns, summarise_returns(returns, recipe=recipe, reference=str(config.get("reference")))
     records = read_records(folder / RECORDS)
     tasks = {name: config.get(name, ()) for name in ("seen", "below", "unseen")}

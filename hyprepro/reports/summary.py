@@ -249,9 +249,9 @@ def outcomes_of(records: Iterable[Record], recipe: str) -> tuple[str, _Found]:
         variants.add(record.variant)
         key = (record.method, record.protocol, record.task)
         goals = cells[key][record.seed, record.policy]
-        if record.goal in goals:
-            raise _unsound(key, recipe, f"policy {record.policy} meets {record.goal} twice")
-        goals[record.goal] = float(record.success)
+        if record.start in goals:
+            raise _unsound(key, recipe, f"policy {record.policy} meets {record.start} twice")
+        goals[record.start] = record.score
     if len(variants) > 1:
         raise UserError(
             f"The records of {recipe} mix the variants {', '.join(sorted(variants))}.",

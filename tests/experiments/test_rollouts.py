@@ -29,7 +29,7 @@ def test_a_rollout_stage_writes_one_record_a_trial(tiny_stores: TinyStores, tmp_
     cache = ArtifactCache(tmp_path / "first")
     records = stage.load(cache.make(stage))
     trials = [trial for protocol in PROTOCOLS for trial in protocol.trials("reach", 2)]
-    assert [(r.protocol, r.policy, r.goal) for r in records] == [(t.protocol, t.policy, t.goal.label) for t in trials]
+    assert [(r.protocol, r.policy, r.start) for r in records] == [(t.protocol, t.policy, t.goal.label) for t in trials]
     assert {(r.method, r.variant, r.seed, r.split, r.task) for r in records} == {("expert", "", 0, "seen", "reach")}
     assert all(r.steps == 500 or r.success for r in records)
     again = ArtifactCache(tmp_path / "second")

@@ -1,25 +1,17 @@
-"""Episodes of Cheetah-Vel against gymnasium's own loop, and the records."""
+"""Episodes of Cheetah-Vel against gymnasium's own loop."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hyprepro.domains.cheetah_vel.domain import STARTS
 from hyprepro.domains.cheetah_vel.env import CheetahVel
-from hyprepro.errors import UserError
 from hyprepro.experiments.velocity_rollouts import run_episodes, start_seeds
 from hyprepro.policies.controllers import PolicyControllers
 from hyprepro.policies.layout import CHEETAH_LAYOUT
-from hyprepro.reports.velocity_records import VelocityRecord, read_records, write_records
 
 TARGET = 1.2
-RECORDS = [
-    VelocityRecord("gen-hyprl", "ours", 1, "test", 35, 0.225, 3, 4_000_001, -12.3456),
-    VelocityRecord("expert", "ours", 0, "test", None, 2.025, 0, 4_000_002, -30.0),
-]
 
 
 @pytest.fixture(scope="module")
@@ -60,23 +52,3 @@ def test_starts() -> None:
     others = [start_seeds("test", 1, TARGET, 10), start_seeds("test", 0, 0.6, 10)]
     others.append(start_seeds("validation", 0, TARGET, 10))
     assert not any(set(seeds) & set(other) for other in others)
-
-
-@pytest.mark.parametrize("name", ["records.csv", "records.csv.gz"])
-def test_records_come_back(tmp_path: Path, name: str) -> None:
-    write_records(tmp_path / name, RECORDS)
-    assert read_records(tmp_path / name) == RECORDS
-
-
-def test_records_that_are_none(tmp_path: Path) -> None:
-    path = tmp_path / "records.csv"
-    with pytest.raises(UserError, match="cannot be read"):
-        read_records(path)
-    path.write_text("a,b\n")
-    with pytest.raises(UserError, match="no file of returns"):
-        read_records(path)
-    write_records(path, RECORDS)
-    path.write_text(path.read_text() + "gen-hyprl,ours,1,test,35,fast,3,1,-2\n")
-    with pytest.raises(UserError, match="malformed") as error:
-        read_records(path)
-    assert f"{path}:4" in error.value.where

@@ -36,7 +36,8 @@ def make_records(
                     own = [("strict", f"fresh-{policy}"), *(("validation", f"fresh-v{i}") for i in range(validation))]
                     for protocol, goal in goals + own:
                         won = bool(rng.random() < rate)
-                        found.append(Record(method, "ours", generator, split, task, protocol, policy, goal, won, 100))
+                        place = (None, split, task, protocol, policy, goal)
+                        found.append(Record(method, "ours", generator, *place, success=won, steps=100))
     return found
 
 

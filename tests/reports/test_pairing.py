@@ -8,8 +8,6 @@ import pytest
 from hyprepro.domains.metaworld.tasks import TABLE1_TASKS
 from hyprepro.reports.compared import key_of, paired
 from hyprepro.reports.records import Record, write_records
-from hyprepro.reports.velocity_records import VelocityRecord
-from hyprepro.reports.velocity_records import write_records as write_velocities
 from tests.reports import velocities
 from tests.reports.synthetic import make_records, make_result
 
@@ -71,7 +69,7 @@ def test_pairing_is_tighter_than_two_runs_that_share_nothing(tmp_path: Path, rec
 def test_what_shares_no_prompts_is_not_paired(tmp_path: Path, records: list[Record], what: str) -> None:
     others = records
     if what == "goals":
-        others = [record._replace(goal=f"{record.goal}-other") for record in records]
+        others = [record._replace(start=f"{record.start}-other") for record in records]
     if what == "size":
         others = [record for record in records if record.policy < 6]
     a, b = side(tmp_path / "a", records), side(tmp_path / "b", others)
@@ -86,9 +84,9 @@ def test_what_shares_no_prompts_is_not_paired(tmp_path: Path, records: list[Reco
     assert paired(a, b, (tmp_path / "a", tmp_path / "b")) == {}
 
 
-def velocity_side(folder: Path, records: list[VelocityRecord]) -> dict[str, Any]:
+def velocity_side(folder: Path, records: list[Record]) -> dict[str, Any]:
     folder.mkdir()
-    write_velocities(folder / "records.csv.gz", records)
+    write_records(folder / "records.csv.gz", records)
     found = velocities.velocity_result(records)
     found["provenance"]["config"]["component"] = "VelocityRecipe"
     return found
@@ -107,6 +105,6 @@ def test_average_returns_of_the_same_starts_are_paired(tmp_path: Path) -> None:
     assert set(found) == {key_of(row) for row in averages}
     assert {row["method"] for row in averages} == {"gen-hyprl", "gen-hyprl-wo-hypformer", "expert"}
     assert all(each["value"] == pytest.approx(2.0) for each in found.values())
-    elsewhere = [record._replace(start=record.start + 100) for record in after]
+    elsewhere = [record._replace(start=record.start + "9") for record in after]
     other = velocity_side(tmp_path / "c", elsewhere)
     assert paired(a, other, (tmp_path / "a", tmp_path / "c")) == {}

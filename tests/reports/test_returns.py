@@ -22,7 +22,7 @@ def test_means_of_velocities_and_their_average() -> None:
     found = records({("gen-hyprl", 35): -20.0})
     rows = summarise_returns(found, recipe="table4", resamples=200).rows
     for velocity in TESTED:
-        mean = np.mean([each.total for each in found if each.velocity == velocity])
+        mean = np.mean([each.total for each in found if each.task == velocity_task(velocity)])
         assert row(rows, task=velocity_task(velocity))["value"] == pytest.approx(mean, abs=1e-5)
     average = row(rows, task=None, statistic="mean")
     assert average["value"] == pytest.approx(np.mean([each.total for each in found]), abs=1e-5)
@@ -80,8 +80,8 @@ def test_records_that_cannot_be_summarised() -> None:
         ([], "empty"),
         (every[1:], "episodes are missing"),
         ([*every, every[0]], "stands twice"),
-        ([*every, every[0]._replace(variant="paper", start=99)], "several variants"),
-        ([each for each in every if each.seed == 0 or each.velocity == 1.2], "missing"),
+        ([*every, every[0]._replace(variant="paper", start="fresh-99")], "several variants"),
+        ([each for each in every if each.seed == 0 or each.task == "velocity-1.200"], "missing"),
     ):
         with pytest.raises(UserError, match=message):
             summarise_returns(broken, recipe="table4", resamples=10)

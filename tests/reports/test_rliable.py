@@ -78,7 +78,7 @@ def test_with_prompts_fixed_our_intervals_are_of_the_width_of_rliables() -> None
     won = rng.random(12) < 0.5
     task = TABLE1_TASKS[0]
     found = [
-        Record("gen-hyprl", "ours", seed, "seen", task, "strict", policy, f"fresh-{policy}", bool(won[seed]), 9)
+        Record("gen-hyprl", "ours", seed, None, "seen", task, "strict", policy, f"fresh-{policy}", bool(won[seed]), 9)
         for seed in range(12)
         for policy in range(4)
     ]
