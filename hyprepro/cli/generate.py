@@ -109,7 +109,7 @@ def generate(
 
 def _origin(choice: Choice) -> dict[str, object]:
     """What the policies were made from: the recipe with all that differs from the shipped one, and the stores."""
-    recipe, files = choice.recipe, choice.recipe.data.files()
+    recipe, files = choice.recipe, choice.recipe.data()
     return {
         "recipe": recipe.name,
         "scale": recipe.scale,

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hyprepro.component import Component, setting
+from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.adaptation import Adaptation
 
 if TYPE_CHECKING:
@@ -52,7 +53,14 @@ class Method(Component, ABC):
         return self.knows
 
     def require(self, data: Data) -> None:
-        """Fail before any work if the stores cannot serve this method (`UserError`)."""
+        """Fail before any work if the domain or its stores cannot serve this method (`UserError`)."""
+        domain = data.domain
+        if domain.condition not in self.conditions:
+            raise UserError(
+                f"{self.name} cannot run on {domain.title}, whose tasks are told by a {domain.condition}.",
+                where=f"{type(self).__name__}, among the recipe's methods",
+                fix="leave it out of the recipe's methods",
+            )
 
     def training(self, data: Data, seed: int) -> Stage | None:
         """The last training stage (its inputs hang on it), or None when there is nothing to train.

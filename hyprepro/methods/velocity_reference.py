@@ -132,6 +132,7 @@ class VelocityParent(Method):
 
     def require(self, data: Data) -> None:
         """The parents' store must be bound."""
+        super().require(data)
         data.open_parents().close()
 
     def deploy(self, trained: Any, data: Data, query: Query, seed: int) -> Controllers:

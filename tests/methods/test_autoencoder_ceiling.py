@@ -12,7 +12,7 @@ from tests.methods.shared import params_of, prompted, prompts_of, stored
 
 
 def test_deploys_the_reconstruction_of_each_prompts_own_policy(tiny_stores: TinyStores, tmp_path: Path) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     # As many components as policies, none held out, no shrinkage: training policies come back, test policies do not.
     method = AutoencoderCeiling(autoencoder=PCAAutoencoder(latent_size=12, validation_share=0.0, input_noise=0.0))
     stage = method.training(data, seed=0)
@@ -28,5 +28,5 @@ def test_deploys_the_reconstruction_of_each_prompts_own_policy(tiny_stores: Tiny
 
 
 def test_all_seeds_share_one_autoencoder(tiny_stores: TinyStores) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     assert AutoencoderCeiling().training(data, 0).key == AutoencoderCeiling().training(data, 1).key

@@ -22,7 +22,7 @@ TOLD = ("expert", "velocity-parent", "velocity-cloning")
 def test_both_are_trained_and_scored_beside_the_papers_numbers(cheetah_stores: CheetahStores, tmp_path: Path) -> None:
     line = ["run", "baselines4", "--scale", "smoke", "--workers", "0", "--cache", str(tmp_path / "cache")]
     # A withheld training velocity in the place of the five test velocities
-    small = ["-b", "VelocityRecipe.withheld=(1.5,)", "-b", "VelocityRecipe.train=(10,)", *cheetah_stores.bindings]
+    small = ["-b", "Recipe.withheld=(1.5,)", "-b", "Recipe.train=(10,)", *cheetah_stores.bindings]
     outcome = CliRunner().invoke(app, [*line, *small, "--out", str(tmp_path / "out")])
     assert outcome.exit_code == 0, outcome.output
     result = json.loads((tmp_path / "out/result.json").read_text())

@@ -41,7 +41,7 @@ def test_blocks_are_the_states_with_the_action_taken_there() -> None:
 
 @pytest.mark.parametrize("pairs", ["blocks", "interpolated"])
 def test_a_cloned_policy_acts_as_its_prompt_does(tiny_stores: TinyStores, pairs: str) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     prompts = prompts_of(data, "reach")
     params = params_of(
         PromptCloning(pairs=pairs, deviation_floor=0.05, input_noise=0.0).deploy(None, data, prompted(prompts), 0)
@@ -71,7 +71,7 @@ def test_standardisation_is_folded_into_ordinary_weights(second: Activation) -> 
 
 
 def test_the_same_seed_gives_the_same_policies_and_another_seed_others(tiny_stores: TinyStores) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     prompts = prompts_of(data, "door-open")
     method = PromptCloning(steps=3, input_noise=0.1)
     first, again, other = (params_of(method.deploy(None, data, prompted(prompts), seed)) for seed in (0, 0, 1))

@@ -21,7 +21,7 @@ def with_tokens(**values: object) -> GenHypRL:
 
 
 def test_l_at_deployment_changes_the_policies_and_trains_nothing_anew(tiny_stores: TinyStores, tmp_path: Path) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     stage = WHOLE.training(data, 0)
     trained, prompts = stage.load(make(stage, ArtifactCache(tmp_path))), prompts_of(data, "reach")
 
@@ -39,13 +39,13 @@ def test_l_at_deployment_changes_the_policies_and_trains_nothing_anew(tiny_store
 def test_retrained_trains_with_l_and_never_from_a_smaller_bank(
     tiny_stores: TinyStores, candidates: int, bank: int
 ) -> None:
-    stage = with_tokens(candidates=candidates, retrained=True).training(tiny_stores.data.files(), 0).hypformer
+    stage = with_tokens(candidates=candidates, retrained=True).training(tiny_stores.domain.data(), 0).hypformer
     assert stage is not None
     assert (stage.hypformer.candidates, stage.hypformer.bank) == (candidates, bank)
 
 
 def test_retrained_without_l_changes_nothing(tiny_stores: TinyStores) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     assert with_tokens(retrained=True).training(data, 0).key == WHOLE.training(data, 0).key
 
 

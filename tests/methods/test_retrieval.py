@@ -31,7 +31,7 @@ class Projection:
 def test_a_training_prompt_retrieves_its_own_policy(
     tiny_stores: TinyStores, task: str, condition: str, distance: str
 ) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     method = Retrieval(condition=condition, distance=distance)
     prompts = prompts_of(data, task, "train")
     got = params_of(method.deploy(Projection(), data, prompted(prompts), 0))
@@ -39,7 +39,7 @@ def test_a_training_prompt_retrieves_its_own_policy(
 
 
 def test_h_alone_ignores_the_outcome_and_both_do_not(tiny_stores: TinyStores) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     prompts = prompts_of(data, "reach", "train")
     swapped = prompts.subset(np.roll(np.arange(len(prompts)), 1))
     mixed = type(prompts)(**{**vars(prompts), "tau_hat": swapped.tau_hat})
@@ -51,14 +51,14 @@ def test_h_alone_ignores_the_outcome_and_both_do_not(tiny_stores: TinyStores) ->
 
 
 def test_test_prompts_get_training_policies_only(tiny_stores: TinyStores) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     got = params_of(Retrieval().deploy(Projection(), data, prompted(prompts_of(data, "reach")), 0))
     known = np.concatenate([stored(data, task, list(range(6))) for task in ("door-open", "reach")])
     assert all((row == known).all(axis=1).any() for row in got)
 
 
 def test_trains_the_embedding_once_for_all_seeds(tiny_stores: TinyStores) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     stage = Retrieval().training(data, 3)
     assert isinstance(stage, TrainBehaviorEmbedding)
     assert stage.key == Retrieval().training(data, 4).key

@@ -20,7 +20,7 @@ KNOWN = (0.375, 1.05, 1.5)
 
 
 def test_it_learns_and_folds(cheetah_stores: CheetahStores, tmp_path: Path) -> None:
-    files = cheetah_stores.data.files().trained_on(named(KNOWN))
+    files = cheetah_stores.domain.data().trained_on(named(KNOWN))
     method = VelocityCloning(steps=150, batch_size=64)
     stage = method.training(files, 0)
     stage.run(tmp_path, {}, Report(tmp_path / METRICS))
@@ -36,7 +36,7 @@ def test_it_learns_and_folds(cheetah_stores: CheetahStores, tmp_path: Path) -> N
 
 
 def test_it_reads_the_training_velocities_alone(cheetah_stores: CheetahStores) -> None:
-    files = cheetah_stores.data.files().trained_on(named(KNOWN))
+    files = cheetah_stores.domain.data().trained_on(named(KNOWN))
     for episodes, count in (("expert", 600), ("offline", 600), ("both", 1200)):
         pairs = read_pairs(files, episodes)
         assert pairs.observations.shape == (count, 17)
@@ -44,7 +44,7 @@ def test_it_reads_the_training_velocities_alone(cheetah_stores: CheetahStores) -
 
 
 def test_a_velocity_without_episodes(cheetah_stores: CheetahStores, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = cheetah_stores.data.files().trained_on(named(KNOWN))
+    files = cheetah_stores.domain.data().trained_on(named(KNOWN))
     with files.open_trajectories() as store:
         monkeypatch.setattr(type(store), "episodes", lambda *arguments: iter(()))
         with pytest.raises(UserError, match=r"no episode of velocity-0\.375 in the split validation"):

@@ -31,7 +31,7 @@ PARTS = {
 
 @pytest.fixture(scope="module")
 def files(cheetah_stores: CheetahStores) -> Data:
-    return cheetah_stores.data.files().trained_on(named(KNOWN))
+    return cheetah_stores.domain.data().trained_on(named(KNOWN))
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ TARGET = 1.2
 
 @pytest.fixture(scope="module")
 def files(cheetah_stores: CheetahStores) -> Data:
-    return cheetah_stores.data.files().trained_on(named(KNOWN))
+    return cheetah_stores.domain.data().trained_on(named(KNOWN))
 
 
 def stored(files: Data, velocity: float) -> np.ndarray:

@@ -88,7 +88,7 @@ def velocity_side(folder: Path, records: list[Record]) -> dict[str, Any]:
     folder.mkdir()
     write_records(folder / "records.csv.gz", records)
     found = velocities.velocity_result(records)
-    found["provenance"]["config"]["component"] = "VelocityRecipe"
+    found["provenance"]["config"]["component"] = "Recipe"
     return found
 
 
