@@ -164,9 +164,8 @@ class Recipe(PromptExperiment):
         summary = summarise(
             records,
             recipe=self.name,
-            seen=self.seen,
+            tasks=self.all_tasks,
             below=self.below,
-            unseen=self.unseen,
             reference=self.reference,
         )
         rollouts = [stage for stage in targets if isinstance(stage, Rollouts)]

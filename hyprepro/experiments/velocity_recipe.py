@@ -21,7 +21,7 @@ from hyprepro.experiments.velocity_rollouts import VelocityRollouts, start_seeds
 from hyprepro.methods.velocity_base import VelocityMethod
 from hyprepro.reports.records import write_records
 from hyprepro.reports.report import Report
-from hyprepro.reports.returns import summarise_returns
+from hyprepro.reports.summary import summarise
 from hyprepro.reports.table4 import VelocityTable
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class VelocityRecipe(Experiment):
 
         found = [record for stage in targets for record in stage.load(cache.path_of(stage))]
         records = [record._replace(variant=self.variant) for record in found]
-        summary = summarise_returns(records, recipe=self.name, reference=self.reference)
+        summary = summarise(records, recipe=self.name, reference=self.reference)
         rollouts = [stage for stage in targets if isinstance(stage, VelocityRollouts)]
         methods: dict[str, dict[str, Any]] = {}
         for method in self.methods:
