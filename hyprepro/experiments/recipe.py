@@ -19,10 +19,9 @@ from hyprepro.experiments.results import Outcome
 from hyprepro.experiments.rollouts import Rollouts
 from hyprepro.experiments.training_sets import TrainingSet, training_sets
 from hyprepro.methods.base import Method
-from hyprepro.reports.records import Record, with_variant, write_records
+from hyprepro.reports.records import with_variant, write_records
 from hyprepro.reports.report import Report
-from hyprepro.reports.returns import summarise_returns
-from hyprepro.reports.summary import BASELINE, MAIN, Summary, summarise
+from hyprepro.reports.summary import BASELINE, MAIN, summarise
 from hyprepro.reports.table1 import TaskTable
 
 
@@ -215,7 +214,13 @@ class Recipe(Experiment):
         """All rollouts and what is computed from them."""
         found = [record for stage in targets for record in stage.load(cache.path_of(stage))]
         records = with_variant(found, self.variant)
-        summary = summarised(self, records)
+        summary = summarise(
+            records,
+            recipe=self.name,
+            tasks=self.named_tasks,
+            below=self.below,
+            reference=self.reference,
+        )
         rollouts = [stage for stage in targets if isinstance(stage, Rollouts)]
         methods = {
             method.name: {
@@ -261,14 +266,6 @@ class Recipe(Experiment):
                 for size in sizes
             }
         }
-
-
-def summarised(recipe: Recipe, records: Sequence[Record]) -> Summary:
-    """Every number of a recipe's table from its records."""
-    if recipe.domain.metric == SUCCESS:
-        seen, below, unseen = recipe.seen, recipe.below, recipe.unseen
-        return summarise(records, recipe=recipe.name, reference=recipe.reference, seen=seen, below=below, unseen=unseen)
-    return summarise_returns(records, recipe=recipe.name, reference=recipe.reference)
 
 
 class Named(StructuralType):

@@ -19,6 +19,8 @@ from hyprepro.errors import UserError
 
 T = TypeVar("T")
 
+SUCCESS, RETURN = "success_rate", "return"
+"""What rollouts are scored by, as rows name it."""
 DAMAGED = "the cached or written file is damaged: remove its folder and run the same command again"
 
 
@@ -55,8 +57,8 @@ class Record(NamedTuple):
 
     @property
     def metric(self) -> str:
-        """What the rollout is scored by, as rows name it."""
-        return "return" if self.success is None else "success_rate"
+        """What the rollout is scored by."""
+        return RETURN if self.success is None else SUCCESS
 
     @property
     def score(self) -> float:

@@ -21,9 +21,9 @@ from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.experiments.results import digest
 from hyprepro.reports.check import check, refuse_unlike, tolerance
+from hyprepro.reports.reading import read_result
 from hyprepro.reports.report import report_of
 from hyprepro.reports.summaries import read_summary
-from hyprepro.reports.summary import read_result
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIRED = (

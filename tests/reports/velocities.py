@@ -9,7 +9,7 @@ import numpy as np
 
 from hyprepro.domains.cheetah_vel.tasks import velocity_task
 from hyprepro.reports.records import Record
-from hyprepro.reports.returns import summarise_returns
+from hyprepro.reports.summary import summarise
 
 TESTED = (0.225, 1.2)
 MEANS: dict[tuple[str, int | None], float] = {
@@ -58,7 +58,7 @@ def records(
 
 def velocity_result(found: Sequence[Record], recipe: str = "table4") -> dict[str, Any]:
     """The content of a result.json of some records."""
-    summary = summarise_returns(found, recipe=recipe, resamples=100)
+    summary = summarise(found, recipe=recipe, resamples=100)
     seconds = {"35": 60.4, "10": 30.0}
     methods = {"gen-hyprl": {"knows": "the velocity", "training_seconds_by_n_train": seconds}}
     methods["expert"] = {"knows": "the policies", "training_seconds_by_n_train": {"any": 0.0}}
