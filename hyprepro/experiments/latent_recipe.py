@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from hyprepro.component import component, setting
 from hyprepro.errors import UserError
 from hyprepro.experiments.latents import PredictLatents, ProjectLatents, TrueLatents
-from hyprepro.experiments.recipe import Experiment, check_prompts, check_unique
+from hyprepro.experiments.recipe import Experiment, check_prompts, check_tasks, check_unique
 from hyprepro.experiments.results import Outcome
 from hyprepro.methods.gen_hyprl import LatentMethod
 from hyprepro.reports.figures.latents import LATENTS, LatentsFigure
@@ -48,6 +48,7 @@ class LatentRecipe(Experiment):
         """
         check_unique("LatentRecipe.methods", [method.name for method in self.methods])
         check_unique("LatentRecipe.tasks", self.tasks)
+        check_tasks("LatentRecipe.tasks", self.tasks)
         for method in self.methods:
             method.require(data)
         check_prompts(self, self.tasks, self.prompt_split, data, "LatentRecipe.tasks")

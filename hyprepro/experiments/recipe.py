@@ -93,6 +93,18 @@ def check_unique(place: str, names: Sequence[str]) -> None:
             )
 
 
+def check_tasks(place: str, tasks: Sequence[str]) -> None:
+    """Refuse a recipe without tasks (`UserError`).
+
+    Args:
+        place: The fields that name the tasks, for messages; the first of them is offered.
+        tasks: The tasks.
+    """
+    if not tasks:
+        field = place.split(",")[0]
+        raise UserError("The recipe has no tasks.", where=place, fix=f"-b \"{field}=('door-open',)\"")
+
+
 def check_prompts(recipe: Experiment, tasks: Sequence[str], split: str, data: Data, place: str) -> None:
     """Refuse a task of which the store has too few prompts.
 
@@ -238,12 +250,7 @@ class Recipe(Experiment):
         check_unique("Recipe.methods", [method.name for method in self.methods])
         check_unique("Recipe.protocols", [protocol.label for protocol in self.protocols])
         check_unique("Recipe.seen, Recipe.below and Recipe.unseen", self.named_tasks)
-        if not self.tested:
-            raise UserError(
-                "The recipe has no tasks.",
-                where="Recipe.seen, .below or .unseen",
-                fix="-b \"Recipe.seen=('door-open',)\"",
-            )
+        check_tasks("Recipe.seen, .below or .unseen", self.tested)
         for protocol in (*self.protocols, *([self.selection] if self.selection else [])):
             if protocol.starts_of not in domain.kinds or (protocol is self.selection and domain.metric != SUCCESS):
                 raise UserError(

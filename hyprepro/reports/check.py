@@ -120,13 +120,17 @@ def _seeds(result: Mapping[str, Any]) -> dict[str, int]:
     return {row["method"]: row["n_seeds"] for row in result["rows"] if row.get("n_seeds") is not None}
 
 
+_OF_NO_ACCOUNT = {"data", "policies", "trajectories", "parents", "title", "one_seed"}
+"""Where stores lie, and what stands in the rows."""
+
+
 def unequal(one: Any, other: Any, place: str) -> Iterator[str]:
     """Places where two configurations differ.
 
     Fields that only one of them knows and paths of stores do not count; which rows have one seed alone says each row.
     """
     if isinstance(one, dict) and isinstance(other, dict):
-        for name in one.keys() & other.keys() - {"data", "title", "one_seed"}:
+        for name in one.keys() & other.keys() - _OF_NO_ACCOUNT:
             yield from unequal(one[name], other[name], f"{place}.{name}")
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for number, pair in enumerate(zip(one, other, strict=True)):

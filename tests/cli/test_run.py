@@ -192,7 +192,7 @@ def test_imported_policies_and_prompts_run_where_that_is_asked_for(hyprepro, run
     maa.import_maa(maa.plan([path], [path], None), *imported)
     refused = run("-b", f"MetaWorld.policies='{imported[0]}'").assert_one_panel().words
     assert "metaworld unknown in the store" in refused
-    assert "@ImportedData()" in refused
+    assert "MetaWorld.checked = False" in refused
     fields = zip(("policies", "trajectories"), imported, strict=True)
     bindings = [f"MetaWorld.{field}='{file}'" for field, file in fields]
     bindings += ["Recipe.methods=(@Expert(),)", "Recipe.protocols=(@StrictProtocol(),)", "Recipe.below=()"]

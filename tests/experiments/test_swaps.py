@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.sim, pytest.mark.long]
 COMPONENT_FILES = [
     path for slot, paths in files.shipped_components().items() for path in paths if slot != "velocity_method"
 ]
-"""Those of Table 4 are run in tests/experiments/test_velocity_recipe.py."""
+"""Those of Table 4 are run in tests/experiments/test_recipe_parameters.py."""
 COMPETITOR_FILES = [
     path
     for path in COMPONENT_FILES

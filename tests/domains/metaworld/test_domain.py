@@ -19,14 +19,14 @@ def test_digests_are_those_that_the_stores_record(tiny_stores: TinyStores) -> No
         assert data.digests == {"policies": policies.digest, "trajectories": trajectories.digest}
         assert policies.computed_digest() == policies.digest
         assert trajectories.computed_digest() == trajectories.digest
-    files = data.files()
+    files = data.data()
     assert files.policies.digest == data.digests["policies"]
     assert Path(files.trajectories.path) == tiny_stores.trajectories
 
 
 @pytest.mark.parametrize("package", ["mujoco", "metaworld"])
 def test_a_store_from_another_simulator_is_refused_with_both_versions(tmp_path: Path, package: str) -> None:
-    data = build_tiny_stores(tmp_path, versions={**versions(), package: "2.0.0"}).data
+    data = build_tiny_stores(tmp_path, versions={**versions(), package: "2.0.0"}).domain
     for read in (data.open_policies, data.open_trajectories):
         with pytest.raises(UserError, match=f"{package} 2.0.0 in the store, {versions()[package]} installed") as caught:
             read()
@@ -43,7 +43,7 @@ def test_stores_may_come_from_any_simulator_where_that_is_said(tmp_path: Path) -
 
 
 def test_another_torch_is_no_obstacle(tmp_path: Path) -> None:
-    data = build_tiny_stores(tmp_path, versions={**versions(), "torch": "1.0"}).data
+    data = build_tiny_stores(tmp_path, versions={**versions(), "torch": "1.0"}).domain
     assert set(data.digests) == {"policies", "trajectories"}
 
 
