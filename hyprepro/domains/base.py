@@ -172,6 +172,8 @@ class Domain(Component, ABC):
         horizon: Steps of an episode.
         metric: `SUCCESS` or `RETURN`.
         condition: How a method is told the task: "prompt" or "parameter".
+        told: The same in this domain's word, for readers: "prompt", "velocity".
+        ranges: The least and the largest value of each number of a parameter, which conditions are standardised by.
     """
 
     slot: ClassVar[str] = "domain"
@@ -180,6 +182,8 @@ class Domain(Component, ABC):
     horizon: ClassVar[int]
     metric: ClassVar[Metric]
     condition: ClassVar[Condition]
+    told: ClassVar[str] = "prompt"
+    ranges: ClassVar[tuple[tuple[float, float], ...]] = ()
 
     @abstractmethod
     def parameter(self, task: str) -> tuple[float, ...]:

@@ -149,10 +149,12 @@ class Recipe(PromptExperiment):
         """The evaluations in the order of the table.
 
         Raises:
-            UserError: The store lacks a task or prompts, or a task or method stands twice.
+            UserError: The store lacks a task or prompts, a task or method stands twice, or a method cannot serve here.
         """
         check_unique("Recipe.methods", [method.name for method in self.methods])
         check_unique("Recipe.seen, Recipe.below and Recipe.unseen", self.all_tasks)
+        for method in self.methods:
+            method.require(files)
         place = "Recipe.seen, .below or .unseen"
         check_prompts(self, self.all_tasks, self.prompt_split, files, place)
         return tuple(stage for method in self.methods for stage in _rollouts(self, files, method))
@@ -172,7 +174,7 @@ class Recipe(PromptExperiment):
         rollouts = [stage for stage in targets if isinstance(stage, Rollouts)]
         methods = {
             method.name: {
-                "knows": method.information,
+                "knows": method.information(self.data.domain),
                 "training_seconds": training_seconds(method.name, rollouts, cache),
                 **({"uses": method.uses} if isinstance(method, _Terse) else {}),
                 **learning_curve(method.name, rollouts, cache),

@@ -96,7 +96,8 @@ class VelocityRecipe(Experiment):
                 str(size or "any"): training_seconds(method.name, [e for e in rollouts if e.n_train == size], cache)
                 for size in sizes
             }
-            methods[method.name] = {"knows": method.information, "training_seconds_by_n_train": seconds}
+            known = method.information(self.data.domain)
+            methods[method.name] = {"knows": known, "training_seconds_by_n_train": seconds}
         return Outcome(records, write_records, summary.rows, summary.comparisons, methods)
 
     def _training_sets(self) -> tuple[tuple[float, ...], ...]:

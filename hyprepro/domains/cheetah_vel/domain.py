@@ -1,16 +1,14 @@
-"""The stores of Cheetah-Vel: policies and episodes by velocity, and the parent that the experts grew from.
-
-Policies out of the policy store by velocity, as the reference rows need them.
-"""
+"""Cheetah-Vel and its stores: policies and episodes by velocity, and the parent that the experts grew from."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.component import component, setting
 from hyprepro.domains.base import RETURN, Condition, Data, Domain, Metric, Query, Start
-from hyprepro.domains.cheetah_vel.tasks import HORIZON, check_velocity, task_velocity, velocity_task
+from hyprepro.domains.cheetah_vel.tasks import HORIZON, LARGEST_VELOCITY, check_velocity, task_velocity, velocity_task
 from hyprepro.domains.metaworld.domain import DataSource
 from hyprepro.engine.stage import StoreFile
 from hyprepro.errors import UserError
@@ -19,9 +17,6 @@ from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.policy_store import PolicyStore
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from hyprepro.stores.trajectory_store import TrajectoryStore
 
 
@@ -34,6 +29,8 @@ class CheetahVel(Domain):
     horizon: ClassVar[int] = HORIZON
     metric: ClassVar[Metric] = RETURN
     condition: ClassVar[Condition] = "parameter"
+    told: ClassVar[str] = "velocity"
+    ranges: ClassVar[tuple[tuple[float, float], ...]] = ((0.0, LARGEST_VELOCITY),)
 
     def parameter(self, task: str) -> tuple[float, ...]:
         """The target velocity, in m/s."""
@@ -92,13 +89,17 @@ class CheetahData(DataSource):
 
     def files(self) -> Data:
         """All stores as plain data for stages; errors as `DataSource.files`."""
-        found = super().files()
         parents = None
         if self.parents:
             path = self.locate(self.parents, "parents")
             with self._opened(PolicyStore.open(path, CHEETAH_LAYOUT)) as store:
                 parents = StoreFile(str(path), store.digest)
-        return Data(found.policies, found.trajectories, parents, domain=CheetahVel())
+        return replace(super().files(), parents=parents)
+
+    @property
+    def domain(self) -> Domain:
+        """What the stores are of."""
+        return CheetahVel()
 
     def _opened(self, store: PolicyStore) -> PolicyStore:
         try:
@@ -111,32 +112,6 @@ class CheetahData(DataSource):
 
 
 _SIZES = (CHEETAH_LAYOUT.observation_size, CHEETAH_LAYOUT.action_size)
-
-
-Checkpoints = Literal["all", "last"]
-
-
-def policies_of(store: PolicyStore, velocity: float, checkpoints: Checkpoints = "all") -> NDArray[np.float32]:
-    """Stored policies of a velocity, of whatever split, by their training step `[n, P]`: all, or the last alone."""
-    task = velocity_task(velocity)
-    order = store.meta(task)["step"].argsort(kind="stable")
-    return store.read(task, order if checkpoints == "all" else order[-1:])
-
-
-def neighbours(velocities: tuple[float, ...], target: float) -> tuple[float, float, float]:
-    """The training velocities around a target, and its place between them.
-
-    Returns:
-        The next slower and the next faster one, and the share of the way from the first to the second; at the ends of
-        the range the same velocity twice and 0.
-    """
-    slower = [velocity for velocity in velocities if velocity <= target]
-    faster = [velocity for velocity in velocities if velocity >= target]
-    if not slower or not faster:
-        only = (slower or faster)[-1 if slower else 0]
-        return only, only, 0.0
-    low, high = slower[-1], faster[0]
-    return low, high, (target - low) / (high - low) if high > low else 0.0
 
 
 def training_velocities(data: Data) -> tuple[float, ...]:

@@ -114,8 +114,13 @@ class DataSource(Component):
         return Data(
             StoreFile(str(self.policies_path), digests["policies"], tuple(sorted(self.withheld))),
             StoreFile(str(self.trajectories_path), digests["trajectories"]),
-            domain=MetaWorld(),
+            domain=self.domain,
         )
+
+    @property
+    def domain(self) -> Domain:
+        """What the stores are of."""
+        return MetaWorld()
 
     @property
     def digests(self) -> dict[str, str]:
