@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.domains.cheetah_vel.domain import CheetahData
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.domains.cheetah_vel.env import CheetahBatch
 from hyprepro.domains.cheetah_vel.tasks import HORIZON, TEST_INDICES, velocity_grid, velocity_reward, velocity_task
 from hyprepro.policies.controllers import PolicyControllers
@@ -21,22 +21,22 @@ CHECKPOINTS = 3
 
 @dataclass(frozen=True)
 class CheetahStores:
-    """Paths of the policies, the episodes and the parent's policies, and the data source bound to them."""
+    """Paths of the policies, the episodes and the parent's policies, and the domain bound to them."""
 
     policies: Path
     trajectories: Path
     parents: Path
 
     @property
-    def data(self) -> CheetahData:
+    def domain(self) -> CheetahVel:
         """The component that a recipe would use."""
-        return CheetahData(policies=str(self.policies), trajectories=str(self.trajectories), parents=str(self.parents))
+        return CheetahVel(policies=str(self.policies), trajectories=str(self.trajectories), parents=str(self.parents))
 
     @property
     def bindings(self) -> list[str]:
         """The same as flags of a command line."""
         names = ("policies", "trajectories", "parents")
-        return [part for name in names for part in ("-b", f"CheetahData.{name}='{getattr(self, name)}'")]
+        return [part for name in names for part in ("-b", f"CheetahVel.{name}='{getattr(self, name)}'")]
 
 
 def build_cheetah_stores(folder: Path, seed: int = 0) -> CheetahStores:

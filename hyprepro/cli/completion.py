@@ -71,7 +71,7 @@ def bindings(incomplete: str) -> list[Offer]:
 def methods(ctx: typer.Context) -> list[Offer]:
     """The rows of the recipe that stands on the command line already."""
     recipe = _recipe(ctx)
-    return [(method.name, method.information(recipe.data.domain)) for method in getattr(recipe, "methods", ())]
+    return [(method.name, method.information(recipe.domain)) for method in getattr(recipe, "methods", ())]
 
 
 def tasks(ctx: typer.Context) -> list[Offer]:

@@ -11,9 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.domains.episodes import Episode, run_episodes
+from hyprepro.domains.metaworld.domain import Environments, MetaWorld
 from hyprepro.domains.metaworld.env import MetaWorldEnv, Start
-from hyprepro.domains.metaworld.pool import SLOTS, EnvironmentPool
-from hyprepro.domains.metaworld.tasks import COLLECTION, HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal, check_task, fresh_goal
+from hyprepro.domains.metaworld.pool import EnvironmentPool
+from hyprepro.domains.metaworld.tasks import (
+    COLLECTION,
+    HORIZON,
+    SEEN_TASKS,
+    SLOTS,
+    UNSEEN_TASKS,
+    Goal,
+    check_task,
+    fresh_goal,
+)
 from hyprepro.policies.controllers import PolicyControllers
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
@@ -104,7 +114,7 @@ def measure(
     episodes = [Episode(row % controllers.n, goal) for row, goal in enumerate(goals)]
     bare = _Bare(task, _recorded(task, controllers, episodes))
     pool = EnvironmentPool(slots=slots, build=_TimedResets)
-    run_episodes(task, controllers, episodes, pool)  # builds the environments
+    _run(task, controllers, episodes, pool)  # builds the environments
     seconds: dict[str, list[float]] = {"ours": [], "peer": [], "bound": [], "loop": []}
     resets = []
     for _ in range(rounds):
@@ -112,7 +122,7 @@ def measure(
         for env in environments:
             env.reset_seconds = 0.0
         started = time.process_time()
-        run_episodes(task, controllers, episodes, pool)
+        _run(task, controllers, episodes, pool)
         whole = time.process_time() - started
         in_resets = sum(env.reset_seconds for env in environments)
         resets.append(in_resets / whole)
@@ -124,10 +134,15 @@ def measure(
     return EvaluationSpeed(**speeds, resets=float(np.median(resets)), steps=bare.steps)
 
 
+def _run(task: str, controllers: PolicyControllers, episodes: Sequence[Episode], pool: EnvironmentPool) -> None:
+    """Run the episodes in a pool's environments."""
+    run_episodes(MetaWorld(), task, controllers, episodes, simulator=lambda slots: Environments(pool.take(task, slots)))
+
+
 def _recorded(task: str, controllers: PolicyControllers, episodes: Sequence[Episode]) -> list[_Replay]:
     """What the episodes do; they are deterministic, so they do it every time."""
     pool = EnvironmentPool(slots=1, build=_Recording)
-    run_episodes(task, controllers, episodes, pool)
+    _run(task, controllers, episodes, pool)
     (env,) = pool.take(task, 1)
     return env.episodes if isinstance(env, _Recording) else []
 
@@ -186,7 +201,7 @@ def _loop_seconds(env: MetaWorldEnv, controllers: PolicyControllers, episodes: S
     seconds = 0.0
     for episode in episodes:
         policy = StackedPolicies(controllers.layout, controllers.params[episode.row : episode.row + 1])
-        observation = env.reset(episode.goal)
+        observation = env.reset(episode.start)
         started = time.process_time()
         with torch.inference_mode():
             for _ in range(HORIZON):

@@ -59,7 +59,7 @@ class Method(Component, ABC):
         domain = data.domain
         if domain.condition not in self.conditions:
             raise UserError(
-                f"{self.name} cannot run on {domain.label}, whose tasks are told by a {domain.told}"
+                f"{self.name} cannot run on {domain.title}, whose tasks are told by a {domain.told}"
                 + (f": {self.needs}." if self.needs else "."),
                 where=f"{type(self).__name__}, among the recipe's methods",
                 fix="leave it out of the recipe's methods",

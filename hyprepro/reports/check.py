@@ -17,13 +17,11 @@ from typing import Any
 
 from hyprepro.engine.provenance import identity_gaps
 from hyprepro.errors import UserError
-from hyprepro.experiments.results import RESULT
-from hyprepro.reports.reading import KEY, key_of
-from hyprepro.reports.summaries import LATENTS, RECORDS, read_summary
-from hyprepro.reports.summary import IMPROVEMENT, read_result
+from hyprepro.reports.reading import KEY, RESULT, Key, key_of, read_result
+from hyprepro.reports.summaries import read_summary, records_in
+from hyprepro.reports.summary import IMPROVEMENT
 
 Row = Mapping[str, Any]
-Key = tuple[str, ...]
 
 
 def check_files(committed: Path, fresh: Path) -> list[str]:
@@ -59,9 +57,9 @@ def unfounded(file: Path, result: Mapping[str, Any]) -> list[str]:
     Raises:
         UserError: The records are damaged or incomplete.
     """
-    if file.name != RESULT or not any((file.parent / name).is_file() for name in (RECORDS, LATENTS)):
+    if file.name != RESULT or records_in(file.parent) is None:
         return []
-    summary = read_summary(file.parent, result)[1]
+    _, summary = read_summary(file.parent, result)
     measured = json.loads(json.dumps({"rows": summary.rows, "comparisons": summary.comparisons}))
     said, true = _by_key(result), _by_key(measured)
     return [
@@ -161,5 +159,5 @@ def _text(key: Key) -> str:
     named = dict(zip(KEY, key, strict=True))
     between = "above" if named["statistic"] == IMPROVEMENT else "minus"
     method = f"{named['method']} {between} {named['minus']}" if named["minus"] else named["method"]
-    task = f"average of {named['split']} tasks" if named["task"] in ("None", "") else named["task"]
+    task = named["task"] or f"average of {named['split']} tasks"
     return f"{method}, {task}, {named['protocol']} protocol, {named['statistic']}"

@@ -35,7 +35,7 @@ def recipe(tiny_stores: TinyStores) -> Recipe:
         seen=("door-open",),
         below=("reach",),
         scale="smoke",
-        data=tiny_stores.data,
+        data=tiny_stores.domain,
         methods=(Shifted(), Sources()),
         protocols=(PaperProtocol(env_seeds=(720,)), StrictProtocol(goals_per_policy=1)),
         seeds=2,

@@ -40,8 +40,8 @@ Run = Callable[..., dict[str, Any]]
 def run(tiny_stores, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Runs Table 1 at smoke scale on the tiny stores, one task and one prompt, and returns its result."""
     folder = tmp_path_factory.mktemp("swaps")
-    bindings = [*TINY, f"DataSource.policies='{tiny_stores.policies}'"]
-    bindings += [f"DataSource.trajectories='{tiny_stores.trajectories}'"]
+    bindings = [*TINY, f"MetaWorld.policies='{tiny_stores.policies}'"]
+    bindings += [f"MetaWorld.trajectories='{tiny_stores.trajectories}'"]
     counter = iter(range(1000))
 
     def invoke(*arguments: object, recipe: object = "table1") -> dict[str, Any]:

@@ -73,7 +73,7 @@ def digests(stage: Stage, cache: ArtifactCache) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def files(tiny_stores: TinyStores) -> StoreFiles:
-    return tiny_stores.data.files()
+    return tiny_stores.domain.data()
 
 
 @pytest.fixture(scope="module")

@@ -47,8 +47,8 @@ def test_a_method_must_say_how_it_is_deployed() -> None:
 
 
 def test_every_method_serves_a_domain_or_says_why_not(tiny_stores: TinyStores, cheetah_stores: CheetahStores) -> None:
-    domains = [dataclasses.replace(tiny_stores.data.files(), parents=tiny_stores.data.files().policies)]
-    domains.append(cheetah_stores.data.files())
+    domains = [dataclasses.replace(tiny_stores.domain.data(), parents=tiny_stores.domain.data().policies)]
+    domains.append(cheetah_stores.domain.data())
     for cls in METHODS:
         refused = [_refusal(cls(), data) for data in domains]
         assert None in refused, cls
@@ -70,7 +70,7 @@ def _refusal(method: Method, data: Data) -> UserError | None:
 def test_what_is_trained_on_prompts_is_trained_on_velocities_too(
     method: Method, cheetah_stores: CheetahStores, tmp_path: Path
 ) -> None:
-    data = cheetah_stores.data.files().trained_on(named((0.375, 1.05, 1.5, 1.95, 2.325)))
+    data = cheetah_stores.domain.data().trained_on(named((0.375, 1.05, 1.5, 1.95, 2.325)))
     stage = method.training(data, 1)
     assert stage is not None
     trained = stage.load(make(stage, ArtifactCache(tmp_path)))

@@ -19,7 +19,7 @@ from tests.methods.shared import asked, named, params_of, prompted, prompts_of, 
 
 
 def test_the_expert_deploys_the_policies_that_recorded_the_prompts(tiny_stores: TinyStores) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     prompts = prompts_of(data, "door-open")
     got = params_of(Expert().deploy(None, data, prompted(prompts), 0))
     assert np.array_equal(got, stored(data, "door-open", prompts.policy_rows))
@@ -27,12 +27,12 @@ def test_the_expert_deploys_the_policies_that_recorded_the_prompts(tiny_stores: 
 
 
 def test_the_expert_has_nothing_to_train(tiny_stores: TinyStores) -> None:
-    assert Expert().training(tiny_stores.data.files(), 0) is None
+    assert Expert().training(tiny_stores.domain.data(), 0) is None
 
 
 @pytest.mark.parametrize("change", [{"policy_rows": np.array([6, -1])}, {"task": "window-open"}])
 def test_a_policy_that_is_not_stored_is_a_mistake(tiny_stores: TinyStores, change: dict[str, object]) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     prompts = dataclasses.replace(prompts_of(data, "reach").subset([0, 1]), **change)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="not stored") as caught:
         Expert().deploy(None, data, prompted(prompts), 0)
@@ -42,7 +42,7 @@ def test_a_policy_that_is_not_stored_is_a_mistake(tiny_stores: TinyStores, chang
 def test_the_autoencoder_ceiling_is_the_reconstruction_of_each_prompts_own_policy(
     tiny_stores: TinyStores, tmp_path: Path
 ) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     # As many components as policies, none held out, no shrinkage: training policies come back, test policies do not.
     method = AutoencoderCeiling(autoencoder=PCAAutoencoder(latent_size=12, validation_share=0.0, input_noise=0.0))
     stage = method.training(data, seed=0)
@@ -58,13 +58,13 @@ def test_the_autoencoder_ceiling_is_the_reconstruction_of_each_prompts_own_polic
 
 
 def test_all_seeds_share_one_autoencoder(tiny_stores: TinyStores) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     assert AutoencoderCeiling().training(data, 0).key == AutoencoderCeiling().training(data, 1).key
 
 
 @pytest.fixture(scope="module")
 def velocities(cheetah_stores: CheetahStores) -> Data:
-    return cheetah_stores.data.files().trained_on(named((0.375, 1.05, 1.5, 2.325)))
+    return cheetah_stores.domain.data().trained_on(named((0.375, 1.05, 1.5, 2.325)))
 
 
 def test_of_a_velocity_the_expert_deploys_the_stored_policies_by_age(velocities: Data) -> None:
@@ -95,7 +95,7 @@ def test_the_parent_of_a_velocity(velocities: Data) -> None:
 
 
 def test_the_parent_of_prompts_stands_for_each_of_them(tiny_stores: TinyStores) -> None:
-    data = dataclasses.replace(tiny_stores.data.files(), parents=tiny_stores.data.files().policies)
+    data = dataclasses.replace(tiny_stores.domain.data(), parents=tiny_stores.domain.data().policies)
     query = prompted(prompts_of(data, "reach"))
     Parent().require(data)
     with data.open_parents() as store:
@@ -106,4 +106,4 @@ def test_the_parent_of_prompts_stands_for_each_of_them(tiny_stores: TinyStores) 
 
 def test_a_parent_that_is_not_bound_is_a_mistake(tiny_stores: TinyStores) -> None:
     with pytest.raises(UserError, match="not bound"):
-        Parent().require(tiny_stores.data.files())
+        Parent().require(tiny_stores.domain.data())

@@ -57,7 +57,7 @@ def test_blocks_are_the_states_with_the_action_taken_there() -> None:
 
 @pytest.mark.parametrize("pairs", ["blocks", "interpolated"])
 def test_a_cloned_policy_acts_as_its_prompt_does(tiny_stores: TinyStores, pairs: str) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     prompts = prompts_of(data, "reach")
     params = params_of(
         PromptCloning(pairs=pairs, deviation_floor=0.05, input_noise=0.0).deploy(None, data, prompted(prompts), 0)
@@ -87,7 +87,7 @@ def test_standardisation_is_folded_into_ordinary_weights(second: Activation) -> 
 
 
 def test_the_same_seed_gives_the_same_policies_and_another_seed_others(tiny_stores: TinyStores) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     prompts = prompts_of(data, "door-open")
     method = PromptCloning(steps=3, input_noise=0.1)
     first, again, other = (params_of(method.deploy(None, data, prompted(prompts), seed)) for seed in (0, 0, 1))
@@ -102,7 +102,7 @@ def errors_of(stage: TrainConditionedCloning, cache: ArtifactCache) -> list[floa
 
 
 def test_told_a_velocity_it_learns_and_folds(cheetah_stores: CheetahStores, tmp_path: Path) -> None:
-    data, cache = cheetah_stores.data.files().trained_on(named(KNOWN)), ArtifactCache(tmp_path)
+    data, cache = cheetah_stores.domain.data().trained_on(named(KNOWN)), ArtifactCache(tmp_path)
     method = ConditionedCloning(steps=150, batch_size=64)
     stage = method.training(data, 0)
     errors = errors_of(stage, cache)
@@ -114,7 +114,7 @@ def test_told_a_velocity_it_learns_and_folds(cheetah_stores: CheetahStores, tmp_
 
 
 def test_told_a_prompt_it_learns_and_folds(tiny_stores: TinyStores, tmp_path: Path) -> None:
-    data, cache = tiny_stores.data.files(), ArtifactCache(tmp_path)
+    data, cache = tiny_stores.domain.data(), ArtifactCache(tmp_path)
     method = ConditionedCloning(embedding=EMBEDDING, steps=150, batch_size=64)
     stage = method.training(data, 0)
     errors = errors_of(stage, cache)
@@ -138,7 +138,7 @@ def assert_folded(trained: TrainedCloning, query: Query, params: np.ndarray) -> 
 
 
 def test_it_reads_the_training_velocities_alone(cheetah_stores: CheetahStores) -> None:
-    data = cheetah_stores.data.files().trained_on(named(KNOWN))
+    data = cheetah_stores.domain.data().trained_on(named(KNOWN))
     for episodes, count in (("expert", 600), ("offline", 600), ("both", 1200)):
         pairs, conditions = task_pairs(data, list(data.trained().values()), data.domain.ranges, episodes)
         assert pairs.observations.shape == (count, 17)
@@ -147,7 +147,7 @@ def test_it_reads_the_training_velocities_alone(cheetah_stores: CheetahStores) -
 
 
 def test_a_velocity_without_episodes(cheetah_stores: CheetahStores, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = cheetah_stores.data.files().trained_on(named(KNOWN))
+    data = cheetah_stores.domain.data().trained_on(named(KNOWN))
     with data.open_trajectories() as store:
         monkeypatch.setattr(type(store), "episodes", lambda *arguments: iter(()))
         with pytest.raises(UserError, match=r"no episode of velocity-0\.375 in the split validation"):

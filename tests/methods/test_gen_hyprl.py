@@ -31,7 +31,7 @@ def with_tokens(**values: object) -> GenHypRL:
 
 
 def test_l_at_deployment_changes_the_policies_and_trains_nothing_anew(tiny_stores: TinyStores, tmp_path: Path) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     stage = WHOLE.training(data, 0)
     trained, prompts = stage.load(make(stage, ArtifactCache(tmp_path))), prompts_of(data, "reach")
 
@@ -49,13 +49,13 @@ def test_l_at_deployment_changes_the_policies_and_trains_nothing_anew(tiny_store
 def test_retrained_trains_with_l_and_never_from_a_smaller_bank(
     tiny_stores: TinyStores, candidates: int, bank: int
 ) -> None:
-    stage = with_tokens(candidates=candidates, retrained=True).training(tiny_stores.data.files(), 0).hypformer
+    stage = with_tokens(candidates=candidates, retrained=True).training(tiny_stores.domain.data(), 0).hypformer
     assert stage is not None
     assert (stage.hypformer.candidates, stage.hypformer.bank) == (candidates, bank)
 
 
 def test_retrained_without_l_changes_nothing(tiny_stores: TinyStores) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     assert with_tokens(retrained=True).training(data, 0).key == WHOLE.training(data, 0).key
 
 
@@ -99,7 +99,7 @@ PARTS = {
 
 @pytest.fixture(scope="module")
 def velocities(cheetah_stores: CheetahStores) -> Data:
-    return cheetah_stores.data.files().trained_on(named(KNOWN))
+    return cheetah_stores.domain.data().trained_on(named(KNOWN))
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_several_numbers_are_standardised_each_by_its_own_range() -> None:
 
 
 def test_settings_of_the_other_condition_change_nothing(tiny_stores: TinyStores, velocities: Data) -> None:
-    prompts = tiny_stores.data.files()
+    prompts = tiny_stores.domain.data()
     numbers = {"between": 3, "checkpoints": 2, "draws": 7}
     assert WHOLE.model_copy(update=numbers).training(prompts, 0).key == WHOLE.training(prompts, 0).key
     told = {"hyplatent": HypLatent(condition="h"), "hypformer": HypFormer(condition="h"), "adaptation": None}

@@ -36,7 +36,7 @@ class Projection:
 def test_a_training_prompt_retrieves_its_own_policy(
     tiny_stores: TinyStores, task: str, condition: str, distance: str
 ) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     method = Retrieval(condition=condition, distance=distance)
     prompts = prompts_of(data, task, "train")
     got = params_of(method.deploy(Projection(), data, prompted(prompts), 0))
@@ -44,7 +44,7 @@ def test_a_training_prompt_retrieves_its_own_policy(
 
 
 def test_h_alone_ignores_the_outcome_and_both_do_not(tiny_stores: TinyStores) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     prompts = prompts_of(data, "reach", "train")
     swapped = prompts.subset(np.roll(np.arange(len(prompts)), 1))
     mixed = type(prompts)(**{**vars(prompts), "tau_hat": swapped.tau_hat})
@@ -56,14 +56,14 @@ def test_h_alone_ignores_the_outcome_and_both_do_not(tiny_stores: TinyStores) ->
 
 
 def test_test_prompts_get_training_policies_only(tiny_stores: TinyStores) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     got = params_of(Retrieval().deploy(Projection(), data, prompted(prompts_of(data, "reach")), 0))
     known = np.concatenate([stored(data, task, list(range(6))) for task in ("door-open", "reach")])
     assert all((row == known).all(axis=1).any() for row in got)
 
 
 def test_trains_the_embedding_once_for_all_seeds(tiny_stores: TinyStores) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     stage = Retrieval().training(data, 3)
     assert isinstance(stage, TrainBehaviorEmbedding)
     assert stage.key == Retrieval().training(data, 4).key
@@ -71,7 +71,7 @@ def test_trains_the_embedding_once_for_all_seeds(tiny_stores: TinyStores) -> Non
 
 @pytest.fixture(scope="module")
 def velocities(cheetah_stores: CheetahStores) -> Data:
-    return cheetah_stores.data.files().trained_on(named((0.375, 1.05, 1.5, 2.325)))
+    return cheetah_stores.domain.data().trained_on(named((0.375, 1.05, 1.5, 2.325)))
 
 
 @pytest.mark.parametrize(("target", "nearest"), [(1.2, 1.05), (1.35, 1.5), (0.075, 0.375), (3.0, 2.325), (1.275, 1.05)])

@@ -25,7 +25,7 @@ FIT = PromptAdaptation(steps=100)
 
 @pytest.mark.parametrize("method", [MeanPolicy(), AgreementRetrieval()])
 def test_an_adapted_method_agrees_better_with_its_prompts(tiny_stores: TinyStores, method: WeightMethod) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     prompts = prompts_of(data, "reach")
     bare = params_of(method.deploy(None, data, prompted(prompts), 0))
     fitted = params_of(method.model_copy(update={"adaptation": FIT}).deploy(None, data, prompted(prompts), 0))
@@ -39,7 +39,7 @@ def test_a_table_says_that_policies_are_fitted_to_the_prompt() -> None:
 
 
 def test_gen_hyprl_offers_its_candidates(tiny_stores: TinyStores, tmp_path: Path) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     stage = WHOLE.training(data, 0)
     trained, prompts = stage.load(make(stage, ArtifactCache(tmp_path))), prompts_of(data, "reach")
     choosing = WHOLE.model_copy(update={"adaptation": AgreementChoice(), "candidates": 5})
@@ -56,7 +56,7 @@ def test_gen_hyprl_offers_its_candidates(tiny_stores: TinyStores, tmp_path: Path
 
 
 def test_gen_hyprl_offers_what_it_generates_for_training_prompts(tiny_stores: TinyStores, tmp_path: Path) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     stage = WHOLE.training(data, 0)
     trained, prompts = stage.load(make(stage, ArtifactCache(tmp_path))), prompts_of(data, "reach")
     fit = RestartedAdaptation(adaptation=FIT)

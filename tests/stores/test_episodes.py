@@ -30,7 +30,7 @@ def store(
 
 
 def test_episodes_are_read_as_they_were_stored(cheetah_stores: CheetahStores) -> None:
-    files = cheetah_stores.data.files()
+    files = cheetah_stores.domain.data()
     slow, fast = read_episodes(files.trajectories, [0.375, 3.0], "train")
     with files.open_trajectories() as opened:
         (stored,) = opened.episodes("velocity-0.375", "train")
@@ -56,7 +56,7 @@ def test_an_empty_buffer(tmp_path: Path) -> None:
 
 
 def test_a_withheld_training_velocity_lends_its_training_episodes(cheetah_stores: CheetahStores) -> None:
-    files = cheetah_stores.data.files()
+    files = cheetah_stores.domain.data()
     for velocity, split in ((1.2, "test"), (1.5, "train")):
         (episodes,) = read_episodes(files.trajectories, [velocity], split)
         assert np.array_equal(read_buffer(files.trajectories, velocity).actions, episodes.actions)

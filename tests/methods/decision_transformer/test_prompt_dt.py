@@ -27,7 +27,7 @@ SMALL = PromptTransformer(
 @pytest.fixture(scope="module")
 def deployed(cheetah_stores: CheetahStores, tmp_path_factory: pytest.TempPathFactory) -> tuple[PromptedAgents, Path]:
     """Two agents at a velocity never trained on, and where the training left its metrics."""
-    files, method = cheetah_stores.data.files().trained_on(named(KNOWN)), PromptDT(transformer=SMALL, prompts=2)
+    files, method = cheetah_stores.domain.data().trained_on(named(KNOWN)), PromptDT(transformer=SMALL, prompts=2)
     stage, work = method.training(files, 0), tmp_path_factory.mktemp("prompt-dt")
     stage.run(work, {}, Report(work / METRICS))
     return method.deploy(stage.load(work), files, asked(1.2), 0), work
@@ -70,8 +70,10 @@ def test_an_agent_sees_no_more_of_its_episode_than_its_memory(
     cheetah_stores: CheetahStores, deployed: tuple[PromptedAgents, Path]
 ) -> None:
     files, trained = (
-        cheetah_stores.data.files(),
-        PromptDT(transformer=SMALL).training(cheetah_stores.data.files().trained_on(named(KNOWN)), 0).load(deployed[1]),
+        cheetah_stores.domain.data(),
+        PromptDT(transformer=SMALL)
+        .training(cheetah_stores.domain.data().trained_on(named(KNOWN)), 0)
+        .load(deployed[1]),
     )
     for memory, same in ((1, True), (2, False)):
         method = PromptDT(transformer=SMALL, prompts=1, memory=memory)
@@ -86,15 +88,15 @@ def test_an_agent_sees_no_more_of_its_episode_than_its_memory(
 
 
 def test_the_prompt_tells_the_velocity(cheetah_stores: CheetahStores, deployed: tuple[PromptedAgents, Path]) -> None:
-    files, method = cheetah_stores.data.files().trained_on(named(KNOWN)), PromptDT(transformer=SMALL, prompts=1)
+    files, method = cheetah_stores.domain.data().trained_on(named(KNOWN)), PromptDT(transformer=SMALL, prompts=1)
     trained = method.training(files, 0).load(deployed[1])
     slow, fast = (actions(method.deploy(trained, files, asked(target), 0), [0]) for target in (0.225, 2.025))
     assert not np.allclose(slow, fast, atol=1e-4)
 
 
 def test_a_prompt_is_the_end_of_an_experts_episode(cheetah_stores: CheetahStores) -> None:
-    (experts,) = read_episodes(cheetah_stores.data.files().trajectories, [1.05], "validation")
-    model = PromptDT(transformer=SMALL).training(cheetah_stores.data.files().trained_on(named(KNOWN)), 0).build()
+    (experts,) = read_episodes(cheetah_stores.domain.data().trajectories, [1.05], "validation")
+    model = PromptDT(transformer=SMALL).training(cheetah_stores.domain.data().trained_on(named(KNOWN)), 0).build()
     states, taken, to_go, steps, _ = prompts(model, EpisodeTensors.of([experts]), torch.zeros(1, dtype=torch.long))
     assert steps.tolist() == [[196, 197, 198]]
     np.testing.assert_array_equal(states[0].numpy(), experts.observations[0, 196:199])
@@ -106,7 +108,7 @@ def test_a_killed_training_goes_on(
     cheetah_stores: CheetahStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method = PromptDT(transformer=SMALL.model_copy(update={"steps": 8}))
-    stage = method.training(cheetah_stores.data.files().trained_on(named(KNOWN)), 0)
+    stage = method.training(cheetah_stores.domain.data().trained_on(named(KNOWN)), 0)
     whole, continued = killed_and_continued(stage, PromptDTJob, 5, tmp_path, monkeypatch)
     assert whole == continued
 
@@ -125,10 +127,10 @@ def test_what_the_table_says_of_it() -> None:
 def test_settings_that_do_not_fit(cheetah_stores: CheetahStores, changes: dict[str, int], message: str) -> None:
     method = PromptDT(transformer=SMALL.model_copy(update=changes))
     with pytest.raises(UserError, match=message):
-        method.training(cheetah_stores.data.files().trained_on(named(KNOWN)), 0)
+        method.training(cheetah_stores.domain.data().trained_on(named(KNOWN)), 0)
 
 
 def test_a_context_longer_than_an_episode(cheetah_stores: CheetahStores, tmp_path: Path) -> None:
     method = PromptDT(transformer=SMALL.model_copy(update={"context": 201}))
     with pytest.raises(UserError, match="200 steps, fewer than the context of 201"):
-        method.training(cheetah_stores.data.files().trained_on(named(KNOWN)), 0).run(tmp_path, {}, Report())
+        method.training(cheetah_stores.domain.data().trained_on(named(KNOWN)), 0).run(tmp_path, {}, Report())

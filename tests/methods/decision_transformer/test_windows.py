@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from hyprepro.domains.metaworld.domain import DataSource
+from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.errors import UserError
 from hyprepro.methods.decision_transformer.windows import EpisodeSet, TrajectoryData, trajectory_data
 from hyprepro.policies.layout import METAWORLD_LAYOUT
@@ -23,7 +23,7 @@ CONTEXT = 20
 
 @pytest.fixture(scope="module")
 def files(tiny_stores: TinyStores) -> StoreFiles:
-    return tiny_stores.data.files()
+    return tiny_stores.domain.data()
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_recorded_episodes_join_with_their_own_targets_and_stored_prompts(files:
 
 def stores(folder: Path, rewards: float) -> StoreFiles:
     rng = np.random.default_rng(0)
-    data = DataSource(policies=str(folder / "p.h5"), trajectories=str(folder / "t.h5"))
+    data = MetaWorld(policies=str(folder / "p.h5"), trajectories=str(folder / "t.h5"))
     with PolicyStoreWriter(folder / "p.h5", METAWORLD_LAYOUT, {"route": "synthetic"}) as writer:
         params = rng.normal(0, 0.1, (1, METAWORLD_LAYOUT.size))
         writer.append("reach", params, np.zeros(1), np.zeros(1), 1.0, 1, 1.0, "train")

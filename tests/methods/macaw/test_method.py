@@ -30,7 +30,7 @@ SMALL = AdvantageWeighting(
 def trained(cheetah_stores: CheetahStores, tmp_path_factory: pytest.TempPathFactory) -> tuple[MetaLearner, Path]:
     """The meta-trained networks and where their training left its metrics."""
     stage, work = (
-        MACAW(learner=SMALL).training(cheetah_stores.data.files().trained_on(named(KNOWN)), 0),
+        MACAW(learner=SMALL).training(cheetah_stores.domain.data().trained_on(named(KNOWN)), 0),
         tmp_path_factory.mktemp("macaw"),
     )
     stage.run(work, {}, Report(work / METRICS))
@@ -40,7 +40,7 @@ def trained(cheetah_stores: CheetahStores, tmp_path_factory: pytest.TempPathFact
 def deploy(stores: CheetahStores, model: MetaLearner, target: float = 1.2, **changes: object) -> AdaptedActors:
     kind = MACAWOnline if "environment_steps" in changes else MACAW
     method = kind(learner=SMALL, adaptations=2).model_copy(update=changes)
-    return method.deploy(model, stores.data.files(), asked(target), 0)
+    return method.deploy(model, stores.domain.data(), asked(target), 0)
 
 
 def actions(actors: AdaptedActors, rows: list[int]) -> np.ndarray:
@@ -104,7 +104,7 @@ def test_a_killed_training_goes_on(
     cheetah_stores: CheetahStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = MACAW(learner=SMALL.model_copy(update={"steps": 8})).training(
-        cheetah_stores.data.files().trained_on(named(KNOWN)), 0
+        cheetah_stores.domain.data().trained_on(named(KNOWN)), 0
     )
     whole, continued = killed_and_continued(stage, MACAWJob, 5, tmp_path, monkeypatch)
     assert whole == continued
@@ -133,4 +133,4 @@ def test_a_buffer_keeps_every_so_many_th_transition_with_its_return() -> None:
 def test_a_buffer_smaller_than_a_batch(cheetah_stores: CheetahStores, tmp_path: Path) -> None:
     method = MACAW(learner=SMALL.model_copy(update={"batch_size": 256}))
     with pytest.raises(UserError, match="makes 100: fewer than a batch of 256"):
-        method.training(cheetah_stores.data.files().trained_on(named(KNOWN)), 0).run(tmp_path, {}, Report())
+        method.training(cheetah_stores.domain.data().trained_on(named(KNOWN)), 0).run(tmp_path, {}, Report())
