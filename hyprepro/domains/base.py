@@ -195,6 +195,8 @@ class Domain(Component, ABC):
         horizon: Steps of an episode.
         metric: `SUCCESS` or `RETURN`.
         condition: How a method is told the task: "prompt" or "parameter".
+        told: The same in this domain's word, for readers: "prompt", "velocity".
+        ranges: The least and the largest value of each number of a parameter, which conditions are standardised by.
         kinds: The kinds of `Start` that it can draw.
         episodes_at_once: Slots of a simulator, and so the episodes that share a forward pass.
         episode_seconds: About how long an episode takes on one slow core.
@@ -208,6 +210,8 @@ class Domain(Component, ABC):
     horizon: ClassVar[int]
     metric: ClassVar[Metric]
     condition: ClassVar[Condition]
+    told: ClassVar[str] = "prompt"
+    ranges: ClassVar[tuple[tuple[float, float], ...]] = ()
     kinds: ClassVar[frozenset[str]] = frozenset({"fresh"})
     episodes_at_once: ClassVar[int] = 1
     episode_seconds: ClassVar[float] = 0.1

@@ -75,7 +75,8 @@ class LatentRecipe(Experiment):
         (projection,) = targets
         records = [record._replace(variant=self.variant) for record in projection.load(cache.path_of(projection))]
         summary = summarise_latents(records)
-        methods = {method.name: {"knows": method.knows} for method in self.methods}
+        bare = [method.model_copy(update={"adaptation": None}) for method in self.methods]  # nothing is deployed
+        methods = {method.name: {"knows": method.information(self.domain)} for method in bare}
         return Outcome(records, write_latents, summary.rows, summary.comparisons, methods, file=LATENTS)
 
     def _splits(self, data: Data) -> tuple[str, ...]:

@@ -236,7 +236,7 @@ class Recipe(Experiment):
         rollouts = [stage for stage in targets if isinstance(stage, Rollouts)]
         methods = {
             method.name: {
-                "knows": method.information,
+                "knows": method.information(self.domain),
                 **self._training_seconds(method, rollouts, cache),
                 **({"uses": method.uses} if isinstance(method, _Terse) else {}),
                 **learning_curve(method.name, rollouts, cache),

@@ -15,7 +15,7 @@ from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.adaptation import Adaptation
 
 if TYPE_CHECKING:
-    from hyprepro.domains.base import Condition, Data, Query
+    from hyprepro.domains.base import Condition, Data, Domain, Query
     from hyprepro.engine.stage import Stage
     from hyprepro.gen_hyprl.adaptation import Start
     from hyprepro.policies.controllers import Controllers
@@ -27,10 +27,12 @@ class Method(Component, ABC):
     Subclasses declare:
         label: The method's name, for example "gen-hyprl".
         seeded: Whether the method is trained and evaluated once per generator seed (True) or once (False, seed 0).
-        knows: The information that the method is given at test time, for the reader of the table, for example "prompt".
+        knows: The information that the method is given at test time, for the reader of the table, for example "prompt";
+            "{told}" stands for what tells a task in the domain: prompt, velocity.
         learns: Whether the row depends on which tasks are trained on; if not it is evaluated once for all training
             sets.
         conditions: How the method can be told the task; it serves the domains of these conditions.
+        needs: Why it serves no others, for the reader of the refusal.
     """
 
     slot: ClassVar[str] = "method"
@@ -39,6 +41,7 @@ class Method(Component, ABC):
     knows: ClassVar[str] = ""
     learns: ClassVar[bool] = True
     conditions: ClassVar[frozenset[Condition]] = frozenset({"prompt", "parameter"})
+    needs: ClassVar[str] = ""
 
     row: str = setting("", "the row's name where a recipe has a method more than once; empty: the method's own name")
 
@@ -47,17 +50,17 @@ class Method(Component, ABC):
         """The row's name in records and tables."""
         return self.row or self.label
 
-    @property
-    def information(self) -> str:
-        """What the method is given at test time with its settings, for the reader of the table."""
-        return self.knows
+    def information(self, domain: Domain) -> str:
+        """What the method is given at test time with its settings, for the reader of a domain's table."""
+        return self.knows.replace("{told}", domain.told)
 
     def require(self, data: Data) -> None:
         """Fail before any work if the domain or its stores cannot serve this method (`UserError`)."""
         domain = data.domain
         if domain.condition not in self.conditions:
             raise UserError(
-                f"{self.name} cannot run on {domain.title}, whose tasks are told by a {domain.condition}.",
+                f"{self.name} cannot run on {domain.title}, whose tasks are told by a {domain.told}"
+                + (f": {self.needs}." if self.needs else "."),
                 where=f"{type(self).__name__}, among the recipe's methods",
                 fix="leave it out of the recipe's methods",
             )
@@ -88,24 +91,27 @@ class Method(Component, ABC):
 
 
 class WeightMethod(Method):
-    """A method that generates one policy a prompt, and may fit it to the prompt before it is deployed."""
+    """A method that generates policies, one a prompt where there are prompts, and may then fit each to its prompt.
 
-    conditions: ClassVar[frozenset[Condition]] = frozenset({"prompt"})
+    Where the condition is numbers there is nothing to fit to, and `adaptation` is of no account.
+    """
 
     adaptation: Adaptation | None = setting(None, "what fits the generated policy to the prompt; None: nothing")
 
-    @property
-    def information(self) -> str:
+    def information(self, domain: Domain) -> str:
         """`knows`, and whether policies are fitted to the prompt."""
-        if self.adaptation is None:
-            return self.knows
-        return (
-            f"{self.knows}; its policies are then fitted to the prompt's own actions ({type(self.adaptation).__name__})"
-        )
+        told = super().information(domain)
+        if self.adaptation is None or domain.condition != "prompt":
+            return told
+        return f"{told}; its policies are then fitted to the prompt's own actions ({type(self.adaptation).__name__})"
+
+    def adaptation_to(self, query: Query) -> Adaptation | None:
+        """What fits the policies to the query's prompts; None where it has none."""
+        return None if query.prompts is None else self.adaptation
 
     @abstractmethod
     def generate(self, trained: Any, data: Data, query: Query, seed: int) -> Start:
-        """One policy for each prompt, in the order of the prompts; arguments and errors as for `deploy`."""
+        """The policies, those of prompts in the prompts' order; arguments and errors as for `deploy`."""
 
     def deploy(self, trained: Any, data: Data, query: Query, seed: int) -> Controllers:
         """The generated policies, adapted to their prompts if that is bound."""
@@ -113,11 +119,11 @@ class WeightMethod(Method):
 
         from hyprepro.policies.controllers import PolicyControllers
 
-        start = self.generate(trained, data, query, seed)
-        if self.adaptation is None:
+        start, adaptation = self.generate(trained, data, query, seed), self.adaptation_to(query)
+        if adaptation is None:
             return PolicyControllers(start.layout, start.params)
         draws = torch.Generator().manual_seed(draw_seed(seed, query.task, "adaptation"))
-        return PolicyControllers(start.layout, self.adaptation.adapt(start, query.shown, draws))
+        return PolicyControllers(start.layout, adaptation.adapt(start, query.shown, draws))
 
 
 def draw_seed(seed: int, *parts: str) -> int:

@@ -37,7 +37,7 @@ CEILINGS = (
 )
 OURS = (
     "`gen-hyprl-wo-hypformer` is the paper's row. `gen-hyprl` differs from it in HypFormer and in what G is trained "
-    "on: mixtures of neighbouring velocities' latents as well (`GenHypRLVelocity.between`); chosen on withheld "
+    "on: mixtures of neighbouring velocities' latents as well (`GenHypRL.between`); chosen on withheld "
     "training velocities."
 )
 PUBLISHED = ("macaw-0", "macaw-20k", "prompt-dt")

@@ -21,6 +21,7 @@ from hyprepro.collectors.care_sac import CareSAC
 from hyprepro.collectors.care_training import TrainCare
 from hyprepro.collectors.collection import SACSettings
 from hyprepro.collectors.update import Batch
+from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.errors import UserError
 from hyprepro.methods.care.method import Care
@@ -164,8 +165,8 @@ def test_there_is_nothing_to_clone_from_scratch() -> None:
 
 
 def test_it_says_what_it_was_given() -> None:
-    text = Care(care=TRAINING).information
+    text = Care(care=TRAINING).information(MetaWorld())
     assert "sentence" in text
     assert "80 environment steps" in text
     assert "demonstrations" in text
-    assert "demonstrations" not in Care(care=SCRATCH).information
+    assert "demonstrations" not in Care(care=SCRATCH).information(MetaWorld())

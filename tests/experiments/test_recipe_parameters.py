@@ -17,7 +17,8 @@ from hyprepro.errors import UserError
 from hyprepro.experiments.protocols import CommonStarts
 from hyprepro.experiments.recipe import Recipe
 from hyprepro.methods.base import Method
-from hyprepro.methods.velocity_reference import NearestVelocity, VelocityExpert, VelocityParent
+from hyprepro.methods.ceilings import Expert, Parent
+from hyprepro.methods.retrieval import Retrieval
 from hyprepro.reports.__main__ import main as side_by_side
 from hyprepro.stores.policy_store import PolicyStore
 from hyprepro.stores.training_data import training_tasks
@@ -26,7 +27,7 @@ from tests.cheetah_stores import CheetahStores
 pytestmark = pytest.mark.sim
 
 TESTED = tuple(velocity_task(velocity_grid()[index]) for index in TEST_INDICES)
-METHODS: tuple[Method, ...] = (NearestVelocity(row="gen-hyprl"), VelocityExpert())
+METHODS: tuple[Method, ...] = (Retrieval(row="gen-hyprl"), Expert())
 Make = Callable[..., Recipe]
 
 
@@ -48,7 +49,7 @@ def targets(recipe: Recipe) -> tuple[Any, ...]:
 def test_the_evaluations(recipe: Make) -> None:
     found = targets(recipe(train=(35, 10)))
     assert [(each.method.label, each.n_train, each.task) for each in found] == [
-        *(("nearest-velocity", size, velocity) for size in (35, 10) for velocity in TESTED),
+        *(("retrieval", size, velocity) for size in (35, 10) for velocity in TESTED),
         *(("expert", None, velocity) for velocity in TESTED),
     ]
     assert {each.split for each in found} == {"test"}
@@ -150,12 +151,12 @@ def test_a_wrong_store_is_one_panel(tiny_stores: Any, cheetah_stores: CheetahSto
 
 
 def test_the_parents_store_may_be_missing_where_nothing_needs_it(recipe: Make) -> None:
-    mine = recipe(methods=(VelocityExpert(),))
+    mine = recipe(methods=(Expert(),))
     assert targets(mine.model_copy(update={"domain": mine.domain.model_copy(update={"parents": ""})}))
 
 
 def test_a_parent_needs_its_store(recipe: Make) -> None:
-    mine = recipe(methods=(VelocityParent(),))
+    mine = recipe(methods=(Parent(),))
     without = mine.model_copy(update={"domain": mine.domain.model_copy(update={"parents": ""})})
     with pytest.raises(UserError, match="are not bound"):
         targets(without)

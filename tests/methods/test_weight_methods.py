@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
+from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.gen_hyprl.adaptation import AgreementChoice, PromptAdaptation, RestartedAdaptation
 from hyprepro.methods.base import WeightMethod
@@ -32,8 +34,8 @@ def test_an_adapted_method_agrees_better_with_its_prompts(tiny_stores: TinyStore
 
 
 def test_a_table_says_that_policies_are_fitted_to_the_prompt() -> None:
-    assert "PromptAdaptation" in MeanPolicy(adaptation=FIT).information
-    assert MeanPolicy().information == MeanPolicy.knows
+    assert "PromptAdaptation" in MeanPolicy(adaptation=FIT).information(MetaWorld())
+    assert MeanPolicy(adaptation=FIT).information(CheetahVel()) == MeanPolicy.knows, "a number has no actions to fit to"
 
 
 def test_gen_hyprl_offers_its_candidates(tiny_stores: TinyStores, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from hyprepro.component import component, setting
 from hyprepro.domains.base import RETURN, Condition, Data, Domain, Metric, Query, Start, Step, Use
 from hyprepro.domains.cheetah_vel.tasks import (
     HORIZON,
+    LARGEST_VELOCITY,
     TEST_INDICES,
     check_velocity,
     task_velocity,
@@ -26,8 +27,6 @@ from hyprepro.policies.layout import CHEETAH_LAYOUT, PolicyLayout
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
     from numpy.typing import NDArray
-
-    from hyprepro.stores.policy_store import PolicyStore
 
 STARTS = {"validation": range(3_000_000, 4_000_000), "test": range(4_000_000, 5_000_000)}
 """Seeds of start noise, a range for each use; those below are for collection."""
@@ -48,6 +47,8 @@ class CheetahVel(Domain):
     horizon: ClassVar[int] = HORIZON
     metric: ClassVar[Metric] = RETURN
     condition: ClassVar[Condition] = "parameter"
+    told: ClassVar[str] = "velocity"
+    ranges: ClassVar[tuple[tuple[float, float], ...]] = ((0.0, LARGEST_VELOCITY),)
     episodes_at_once: ClassVar[int] = 64
     episode_seconds: ClassVar[float] = 0.025
     idles: ClassVar[bool] = True
@@ -156,32 +157,6 @@ class Cheetahs:
         observations, speed = self._batch.step(actions)
         rewards: NDArray[np.float64] = velocity_reward(speed, actions.astype(np.float64), self._velocity)
         return Step(observations, rewards, None)
-
-
-Checkpoints = Literal["all", "last"]
-
-
-def policies_of(store: PolicyStore, velocity: float, checkpoints: Checkpoints = "all") -> NDArray[np.float32]:
-    """Stored policies of a velocity, of whatever split, by their training step `[n, P]`: all, or the last alone."""
-    task = velocity_task(velocity)
-    order = store.meta(task)["step"].argsort(kind="stable")
-    return store.read(task, order if checkpoints == "all" else order[-1:])
-
-
-def neighbours(velocities: tuple[float, ...], target: float) -> tuple[float, float, float]:
-    """The training velocities around a target, and its place between them.
-
-    Returns:
-        The next slower and the next faster one, and the share of the way from the first to the second; at the ends of
-        the range the same velocity twice and 0.
-    """
-    slower = [velocity for velocity in velocities if velocity <= target]
-    faster = [velocity for velocity in velocities if velocity >= target]
-    if not slower or not faster:
-        only = (slower or faster)[-1 if slower else 0]
-        return only, only, 0.0
-    low, high = slower[-1], faster[0]
-    return low, high, (target - low) / (high - low) if high > low else 0.0
 
 
 def training_velocities(data: Data) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from hyprepro.methods.care.text import TaskDescriptions
 
 if TYPE_CHECKING:
     from hyprepro.collectors.care_training import CarePolicy, TrainCare
-    from hyprepro.domains.base import Condition, Data, Query
+    from hyprepro.domains.base import Condition, Data, Domain, Query
     from hyprepro.policies.controllers import Controllers
 
 
@@ -27,13 +27,13 @@ class Care(Method):
     seeded: ClassVar[bool] = True
     knows: ClassVar[str] = "a sentence that describes the task, and no prompt"
     conditions: ClassVar[frozenset[Condition]] = frozenset({"prompt"})
+    needs: ClassVar[str] = "it reads sentences that describe Meta-World's tasks"
 
     network: CareNetwork = setting(CareNetwork(), "the networks")
     care: CareTraining = setting(CareTraining(), "how they are trained")
     descriptions: TaskDescriptions = setting(TaskDescriptions(), "the tasks in words, and the sentence encoder")
 
-    @property
-    def information(self) -> str:
+    def information(self, domain: Domain) -> str:
         """What it is given at test time, and what it was trained with."""
         steps = f"{self.care.steps:,} environment steps a seen task (published: 2,000,000)"
         if self.care.route == "scratch":

@@ -176,6 +176,7 @@ class MultiTaskDecisionTransformer(Method):
         "the prompt; trained on whole episodes of the training policies with their rewards (the training prompts' own)"
     )
     conditions: ClassVar[frozenset[Condition]] = frozenset({"prompt"})
+    needs: ClassVar[str] = "it is shown the states and actions of a prompt"
 
     transformer: PromptedTransformer = setting(PromptedTransformer(), "the network and how it is trained")
     memory: int = setting(4, "most steps of an episode that are seen at test time; at most the context", ge=2)

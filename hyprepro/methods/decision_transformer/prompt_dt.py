@@ -29,7 +29,7 @@ from hyprepro.policies.layout import CHEETAH_LAYOUT
 if TYPE_CHECKING:
     import torch
 
-    from hyprepro.domains.base import Condition, Data, Query
+    from hyprepro.domains.base import Condition, Data, Domain, Query
     from hyprepro.methods.decision_transformer.network import Agent, DecisionTransformer, PromptedTransformer, Segment
 
 
@@ -210,6 +210,7 @@ class PromptDT(Method):
     seeded: ClassVar[bool] = True
     knows: ClassVar[str] = "5 steps of an expert's episode at the test velocity, with their rewards"
     conditions: ClassVar[frozenset[Condition]] = frozenset({"parameter"})
+    needs: ClassVar[str] = "it learns from episodes of equal length that are scored by their return"
 
     transformer: PromptTransformer = setting(PromptTransformer(), "the transformer and how it is trained")
     memory: int = setting(
@@ -217,8 +218,7 @@ class PromptDT(Method):
     )
     prompts: int = setting(5, "number of prompts, each of another expert episode as far as there are", ge=1)
 
-    @property
-    def information(self) -> str:
+    def information(self, domain: Domain) -> str:
         """With the length of the prompt."""
         return self.knows.replace("5", str(self.transformer.prompt_steps), 1)
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from hyprepro.domains.base import Condition, Data, Query
+    from hyprepro.domains.base import Condition, Data, Domain, Query
     from hyprepro.methods.macaw.learner import Actor, MetaLearner, TransformedMLP, Weights
 
 
@@ -178,13 +178,13 @@ class MACAW(Method):
     seeded: ClassVar[bool] = True
     knows: ClassVar[str] = "{batch} transitions of an offline buffer of the test velocity, with their rewards"
     conditions: ClassVar[frozenset[Condition]] = frozenset({"parameter"})
+    needs: ClassVar[str] = "it learns from episodes of equal length that are scored by their return"
 
     learner: AdvantageWeighting = setting(AdvantageWeighting(), "the networks and how they are meta-trained")
     adaptations: int = setting(5, "number of actors, each adapted on other transitions", ge=1)
     adapt: bool = setting(True, "take the inner step; without it the actor knows nothing of the velocity")
 
-    @property
-    def information(self) -> str:
+    def information(self, domain: Domain) -> str:
         """With the size of the batch."""
         return self.knows.format(batch=self.learner.batch_size) if self.adapt else "nothing"
 
@@ -238,10 +238,9 @@ class MACAWOnline(MACAW):
     actor_updates: int = setting(200, "steps of the actor after an episode", source=SOURCE, ge=0)
     tuning_rate: float = setting(1e-4, "Adam's step size in fine-tuning", gt=0)
 
-    @property
-    def information(self) -> str:
+    def information(self, domain: Domain) -> str:
         """With the steps in the environment."""
-        return f"{super().information}; {self.environment_steps:,} steps of the environment at it"
+        return f"{super().information(domain)}; {self.environment_steps:,} steps of the environment at it"
 
     def tuned(self, model: MetaLearner, actor: Weights, value: Weights, target: float) -> Weights:
         """The actors' weights after fine-tuning."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.engine import training
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import METRICS, Report, read_metrics
@@ -59,5 +60,5 @@ def test_killed_it_goes_on_to_the_same_weights(
 
 
 def test_it_says_what_it_knows() -> None:
-    assert "prompt" in METHOD.information
-    assert "rewards" in METHOD.information
+    assert "prompt" in METHOD.information(MetaWorld())
+    assert "rewards" in METHOD.information(MetaWorld())

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.engine.stage import METRICS, Report, read_metrics
 from hyprepro.errors import UserError
 from hyprepro.methods.decision_transformer.prompt_dt import PromptDT, PromptedAgents, PromptTransformer
@@ -113,7 +114,7 @@ def test_a_killed_training_goes_on(
 
 
 def test_what_the_table_says_of_it() -> None:
-    assert PromptDT(transformer=SMALL).information.startswith("3 steps of an expert's episode")
+    assert PromptDT(transformer=SMALL).information(CheetahVel()).startswith("3 steps of an expert's episode")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.engine.stage import METRICS, Report, read_metrics
 from hyprepro.errors import UserError
 from hyprepro.methods.macaw.learner import MetaLearner
@@ -94,9 +95,9 @@ def test_it_goes_on_in_the_environment(cheetah_stores: CheetahStores, trained: t
 
 
 def test_what_the_table_says_of_it() -> None:
-    assert MACAW(learner=SMALL).information.startswith("32 transitions of an offline buffer")
-    assert MACAWOnline().information.endswith("20,000 steps of the environment at it")
-    assert MACAW(adapt=False).information == "nothing"
+    assert MACAW(learner=SMALL).information(CheetahVel()).startswith("32 transitions of an offline buffer")
+    assert MACAWOnline().information(CheetahVel()).endswith("20,000 steps of the environment at it")
+    assert MACAW(adapt=False).information(CheetahVel()) == "nothing"
 
 
 def test_a_killed_training_goes_on(
