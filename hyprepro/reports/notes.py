@@ -149,6 +149,13 @@ def heading(result: Mapping[str, Any]) -> str:
     return f"# {result['provenance'].get('config', {}).get('title') or result.get('recipe', 'Result')}"
 
 
+def beside_the_paper(number: int, setting: str, title: str = "") -> list[str]:
+    """How the side-by-side of a table in paper_tables/ begins: its heading, what it shows and what was run."""
+    shows = f"{title}. " if title else ""
+    text = f"{shows}Generated from a committed result; do not edit. {setting}"
+    return [f"# Table {number}: the paper and this reproduction", paragraph(text)]
+
+
 def run_of(result: Mapping[str, Any]) -> str:
     """Which run of which recipe."""
     return f"Recipe {result.get('recipe')}, scale {result.get('scale')}, variant {result.get('variant', 'ours')}"

@@ -8,7 +8,7 @@ from typing import Any
 from hyprepro.component import component
 from hyprepro.reports import paper
 from hyprepro.reports.markdown import NONE, bullets, paragraph, point, table, with_interval
-from hyprepro.reports.notes import costs, heading, knowledge, route, run_of
+from hyprepro.reports.notes import beside_the_paper, costs, heading, knowledge, route, run_of
 from hyprepro.reports.numbers import Numbers
 from hyprepro.reports.report import Report
 from hyprepro.reports.summary import MAIN
@@ -63,9 +63,7 @@ class VelocityTable(Report):
 
     def side_by_side(self, result: Mapping[str, Any]) -> str:
         """The paper's table and ours, with the ceilings."""
-        found = ["# Table 4: the paper and this reproduction"]
-        found += [paragraph(f"Generated from a committed result; do not edit. {setting(result)}")]
-        found += versus_paper(result)
+        found = [*beside_the_paper(4, setting(result)), *versus_paper(result)]
         for size in Numbers(result).sizes:
             found += [f"{size} training velocities:", _methods_table(Numbers(result, n_train=size))]
         return "\n\n".join([*found, paragraph(READING), *knowledge(result), bullets(notes(result))]) + "\n"
