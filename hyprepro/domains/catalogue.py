@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hyprepro.component import COMPONENTS
 from hyprepro.domains.base import Domain
+from hyprepro.errors import UserError
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
@@ -30,6 +31,18 @@ def domain_of(tasks: Collection[str], sizes: tuple[int, int]) -> Domain | None:
     """
     fitting = (domain for domain in domains() if domain.sizes == sizes)
     return next((domain for domain in fitting if all(map(domain.environment, tasks))), None)
+
+
+def domain_with(task: str) -> Domain:
+    """The first domain that has a task.
+
+    Raises:
+        UserError: None has.
+    """
+    for domain in domains():
+        if domain.environment(task) is not None:
+            return domain
+    raise UserError(f"No domain has a task {task!r}.", fix="hyprepro list shows the domains")
 
 
 def task_spec(task: str, *sizes: int) -> EnvSpec | None:

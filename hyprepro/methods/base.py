@@ -32,6 +32,7 @@ class Method(Component, ABC):
         learns: Whether the row depends on which tasks are trained on; if not it is evaluated once for all training
             sets.
         conditions: How the method can be told the task; it serves the domains of these conditions.
+        rewarded: Whether it needs the rewards of episodes of equal length; it then serves domains scored by return.
         needs: Why it serves no others, for the reader of the refusal.
     """
 
@@ -41,6 +42,7 @@ class Method(Component, ABC):
     knows: ClassVar[str] = ""
     learns: ClassVar[bool] = True
     conditions: ClassVar[frozenset[Condition]] = frozenset({"prompt", "parameter"})
+    rewarded: ClassVar[bool] = False
     needs: ClassVar[str] = ""
 
     row: str = setting("", "the row's name where a recipe has a method more than once; empty: the method's own name")
@@ -57,10 +59,10 @@ class Method(Component, ABC):
     def require(self, data: Data) -> None:
         """Fail before any work if the domain or its stores cannot serve this method (`UserError`)."""
         domain = data.domain
-        if domain.condition not in self.conditions:
+        if domain.condition not in self.conditions or (self.rewarded and domain.metric.ends_episode):
             raise UserError(
-                f"{self.name} cannot run on {domain.title}, whose tasks are told by a {domain.told}"
-                + (f": {self.needs}." if self.needs else "."),
+                f"{self.name} cannot run on {domain.title}, whose tasks are told by a {domain.told} and scored by "
+                f"{domain.metric.name.replace('_', ' ')}" + (f": {self.needs}." if self.needs else "."),
                 where=f"{type(self).__name__}, among the recipe's methods",
                 fix="leave it out of the recipe's methods",
             )

@@ -157,8 +157,3 @@ class Cheetahs:
         observations, speed = self._batch.step(actions)
         rewards: NDArray[np.float64] = velocity_reward(speed, actions.astype(np.float64), self._velocity)
         return Step(observations, rewards, None)
-
-
-def training_velocities(data: Data) -> tuple[float, ...]:
-    """The velocities that are trained on, ascending, in m/s."""
-    return tuple(sorted(velocity for (velocity,) in data.trained().values()))

@@ -18,13 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.component import Width, component, setting
-from hyprepro.domains.cheetah_vel.domain import training_velocities
-from hyprepro.domains.cheetah_vel.tasks import HORIZON
-from hyprepro.engine.stage import Report, Stage, StoreFile
+from hyprepro.engine.stage import Report, Stage
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.training import Schedule, Trained, nearest_divisor, rate
 from hyprepro.methods.base import Method, derived_seed
-from hyprepro.policies.layout import CHEETAH_LAYOUT
 
 if TYPE_CHECKING:
     import torch
@@ -133,8 +130,7 @@ class TrainPromptDT(Stage):
 
     Attributes:
         transformer: The network and how it is trained.
-        trajectories: The trajectory store.
-        velocities: The training velocities, in m/s.
+        data: The stores.
         seed: The seed.
 
     Metrics: `loss` (squared error of an action's entries) and, on the same windows of expert episodes each time,
@@ -145,21 +141,20 @@ class TrainPromptDT(Stage):
     version: ClassVar[int] = 1
 
     transformer: PromptTransformer
-    trajectories: StoreFile
-    velocities: tuple[float, ...]
+    data: Data
     seed: int = 0
 
     @property
     def label(self) -> str:
         """For progress lines."""
-        return f"Prompt-DT on {len(self.velocities)} velocities, seed {self.seed}"
+        return f"Prompt-DT on {len(self.data.trained())} tasks, seed {self.seed}"
 
     @property
     def cost(self) -> float:
         """Seconds on one slow core: about 5 ms a window and step at the published size."""
         size = self.transformer
         tokens = size.layers * (size.hidden / 128) ** 2 * (size.context + size.prompt_steps) / 75
-        return 5 + 5e-3 * tokens * size.steps * size.batch_size * len(self.velocities)
+        return 5 + 5e-3 * tokens * size.steps * size.batch_size * len(self.data.trained())
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Train and write the weights."""
@@ -168,9 +163,9 @@ class TrainPromptDT(Stage):
         from hyprepro.stores.episodes import read_episodes
 
         self.transformer.check()
-        experts = read_episodes(self.trajectories, self.velocities, "validation")
+        experts = read_episodes(self.data, self.data.trained(), "validation")
         is_expert = self.transformer.episodes == "expert"
-        episodes = experts if is_expert else read_episodes(self.trajectories, self.velocities, "train")
+        episodes = experts if is_expert else read_episodes(self.data, self.data.trained(), "train")
         job = training.train(
             lambda: PromptDTJob(self.build(), self.transformer, episodes, experts),
             self.transformer.steps,
@@ -193,8 +188,9 @@ class TrainPromptDT(Stage):
         """An untrained transformer with the scaling of its inputs."""
         from hyprepro.methods.decision_transformer.network import PromptedTransformer
 
-        size, sizes = self.transformer, (CHEETAH_LAYOUT.observation_size, CHEETAH_LAYOUT.action_size)
-        network = size.build(*sizes, HORIZON)
+        size, domain = self.transformer, self.data.domain
+        sizes = domain.sizes
+        network = size.build(*sizes, domain.horizon)
         return PromptedTransformer(network, sizes[0], size.return_scale, size.target_return, size.prompt_steps)
 
 
@@ -208,8 +204,9 @@ class PromptDT(Method):
 
     label: ClassVar[str] = "prompt-dt"
     seeded: ClassVar[bool] = True
-    knows: ClassVar[str] = "5 steps of an expert's episode at the test velocity, with their rewards"
+    knows: ClassVar[str] = "5 steps of an expert's episode at the test {told}, with their rewards"
     conditions: ClassVar[frozenset[Condition]] = frozenset({"parameter"})
+    rewarded: ClassVar[bool] = True
     needs: ClassVar[str] = "it learns from episodes of equal length that are scored by their return"
 
     transformer: PromptTransformer = setting(PromptTransformer(), "the transformer and how it is trained")
@@ -220,7 +217,7 @@ class PromptDT(Method):
 
     def information(self, domain: Domain) -> str:
         """With the length of the prompt."""
-        return self.knows.replace("5", str(self.transformer.prompt_steps), 1)
+        return super().information(domain).replace("5", str(self.transformer.prompt_steps), 1)
 
     def training(self, data: Data, seed: int) -> TrainPromptDT:
         """The transformer, trained on the episodes of the training velocities.
@@ -229,7 +226,7 @@ class PromptDT(Method):
             UserError: The prompt is longer than the context.
         """
         self.transformer.check()
-        return TrainPromptDT(self.transformer, data.trajectories, training_velocities(data), seed)
+        return TrainPromptDT(self.transformer, data, seed)
 
     def deploy(self, trained: PromptedTransformer, data: Data, query: Query, seed: int) -> PromptedAgents:
         """One agent a prompt; prompts are drawn from the test velocity's expert episodes.
@@ -242,7 +239,7 @@ class PromptDT(Method):
         from hyprepro.methods.decision_transformer.prompt_dt_job import EpisodeTensors, prompts
         from hyprepro.stores.episodes import read_episodes
 
-        (experts,) = read_episodes(data.trajectories, query.parameter, "validation")
+        (experts,) = read_episodes(data, [query.task], "validation")
         order = np.random.default_rng(derived_seed(seed, query.task)).permutation(len(experts))
         rows = torch.from_numpy(np.resize(order, self.prompts))
         return PromptedAgents(trained, prompts(trained, EpisodeTensors.of([experts]), rows), self.memory)

@@ -13,7 +13,7 @@ MACAW (Mitchell et al. 2021): offline meta-reinforcement learning with advantage
 Sources: "Offline Meta-Reinforcement Learning with Advantage Weighting" and its released code (eric-mitchell/macaw),
 whose Cheetah-Vel settings the defaults are, unless a field says otherwise.
 
-MACAW: meta-train an actor and a value function on the offline buffers of the training velocities.
+MACAW: meta-train an actor and a value function on the offline buffers of the training tasks.
 """
 
 from __future__ import annotations
@@ -26,10 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.component import Component, Width, component, setting
-from hyprepro.domains.cheetah_vel.domain import training_velocities
-from hyprepro.engine.stage import Report, Stage, StoreFile
+from hyprepro.engine.stage import Report, Stage
 from hyprepro.methods.base import Method, derived_seed
-from hyprepro.policies.layout import CHEETAH_LAYOUT
 
 if TYPE_CHECKING:
     import torch
@@ -46,7 +44,7 @@ SOURCE = "MACAW's released code"
 class AdvantageWeighting(Component):
     """MACAW's actor and value function, and how they are meta-trained.
 
-    A meta-step takes `tasks` training velocities. For each, the value function takes one gradient step (inner loop)
+    A meta-step takes `tasks` training tasks. For each, the value function takes one gradient step (inner loop)
     towards the Monte-Carlo returns of a batch, and the actor one towards the batch's actions, weighted by
     exp(advantage), plus the squared error of its advantage head; both with a learned step size for every tensor. The
     loss of the stepped networks on a second batch of the same velocity (outer loop) trains what they were before.
@@ -63,7 +61,7 @@ class AdvantageWeighting(Component):
     code: Width = setting(100, "size of the code that a layer's weights are a linear map of", source=SOURCE)
     head: Width = setting(32, "hidden width of the advantage head", source=SOURCE)
     steps: int = setting(50000, "meta-steps", source="MACAW's released code (the archives that it fine-tunes)", ge=0)
-    tasks: int = setting(5, "training velocities of a meta-step", source=SOURCE, ge=1)
+    tasks: int = setting(5, "training tasks of a meta-step", source=SOURCE, ge=1)
     batch_size: int = setting(256, "transitions of the inner batch, and of the outer one", source=SOURCE, ge=2)
     skip: int = setting(7, "every so many-th transition of a buffer is kept", source=SOURCE, ge=1)
     contiguous: bool = setting(True, "inner batches in training are successive transitions of a buffer", source=SOURCE)
@@ -109,16 +107,15 @@ WEIGHTS = "macaw.safetensors"
 
 @dataclass(frozen=True)
 class TrainMACAW(Stage):
-    """Meta-trains MACAW on the episodes of split "train" of the training velocities.
+    """Meta-trains MACAW on the episodes of split "train" of the training tasks.
 
     Attributes:
         learner: The networks and how they are meta-trained.
-        trajectories: The trajectory store.
-        velocities: The training velocities, in m/s.
+        data: The stores.
         seed: The seed.
 
     Metrics: `value_loss`, `actor_loss` of the outer loop and `inner_value_loss`, `inner_actor_loss` before the inner
-    step. On fixed batches of all training velocities: `validation_value_loss` after the inner step, and the squared
+    step. On fixed batches of all training tasks: `validation_value_loss` after the inner step, and the squared
     error of the actor's actions on the experts' episodes before it (`validation_error_before`) and after it
     (`validation_error`).
     """
@@ -127,14 +124,13 @@ class TrainMACAW(Stage):
     version: ClassVar[int] = 1
 
     learner: AdvantageWeighting
-    trajectories: StoreFile
-    velocities: tuple[float, ...]
+    data: Data
     seed: int = 0
 
     @property
     def label(self) -> str:
         """For progress lines."""
-        return f"MACAW on {len(self.velocities)} velocities, seed {self.seed}"
+        return f"MACAW on {len(self.data.trained())} tasks, seed {self.seed}"
 
     @property
     def cost(self) -> float:
@@ -147,9 +143,7 @@ class TrainMACAW(Stage):
         from hyprepro.methods.macaw.training import MACAWJob
         from hyprepro.stores.episodes import read_episodes
 
-        episodes, experts = (
-            read_episodes(self.trajectories, self.velocities, split) for split in ("train", "validation")
-        )
+        episodes, experts = (read_episodes(self.data, self.data.trained(), split) for split in ("train", "validation"))
         job = training.train(
             lambda: MACAWJob(self.build(), episodes, experts), self.learner.steps, work, report, self.seed
         )
@@ -167,7 +161,7 @@ class TrainMACAW(Stage):
         """Untrained networks."""
         from hyprepro.methods.macaw.learner import MetaLearner
 
-        return MetaLearner(self.learner, CHEETAH_LAYOUT.observation_size, CHEETAH_LAYOUT.action_size)
+        return MetaLearner(self.learner, *self.data.domain.sizes)
 
 
 @component
@@ -176,8 +170,9 @@ class MACAW(Method):
 
     label: ClassVar[str] = "macaw-0"
     seeded: ClassVar[bool] = True
-    knows: ClassVar[str] = "{batch} transitions of an offline buffer of the test velocity, with their rewards"
+    knows: ClassVar[str] = "{batch} transitions of an offline buffer of the test {told}, with their rewards"
     conditions: ClassVar[frozenset[Condition]] = frozenset({"parameter"})
+    rewarded: ClassVar[bool] = True
     needs: ClassVar[str] = "it learns from episodes of equal length that are scored by their return"
 
     learner: AdvantageWeighting = setting(AdvantageWeighting(), "the networks and how they are meta-trained")
@@ -186,11 +181,13 @@ class MACAW(Method):
 
     def information(self, domain: Domain) -> str:
         """With the size of the batch."""
-        return self.knows.format(batch=self.learner.batch_size) if self.adapt else "nothing"
+        if not self.adapt:
+            return "nothing"
+        return super().information(domain).replace("{batch}", str(self.learner.batch_size))
 
     def training(self, data: Data, seed: int) -> TrainMACAW:
         """The meta-trained networks; all rows share them."""
-        return TrainMACAW(self.learner, data.trajectories, training_velocities(data), seed)
+        return TrainMACAW(self.learner, data, seed)
 
     def deploy(self, trained: MetaLearner, data: Data, query: Query, seed: int) -> AdaptedActors:
         """The adapted actors.
@@ -205,14 +202,14 @@ class MACAW(Method):
         actor, value = trained.actor.weights(self.adaptations), trained.value.weights(self.adaptations)
         with seeded(derived_seed(seed, query.task)):
             if self.adapt:
-                buffer = Buffer.of(read_buffer(data.trajectories, query.parameter[0]), self.learner)
+                buffer = Buffer.of(read_buffer(data, query.task), self.learner)
                 rows = [buffer.rows(self.learner.batch_size) for _ in range(self.adaptations)]
                 adapted = trained.adapt(gathered([buffer] * self.adaptations, rows))
                 actor, value = adapted.actor, adapted.value
-            actor = self.tuned(trained, actor, value, query.parameter[0])
+            actor = self.tuned(trained, actor, value, data.domain, query.task)
         return AdaptedActors(trained.actor, [part.detach() for part in actor])
 
-    def tuned(self, model: MetaLearner, actor: Weights, value: Weights, target: float) -> Weights:
+    def tuned(self, model: MetaLearner, actor: Weights, value: Weights, domain: Domain, task: str) -> Weights:
         """The actors' weights after what follows the offline step: nothing."""
         return actor
 
@@ -242,11 +239,11 @@ class MACAWOnline(MACAW):
         """With the steps in the environment."""
         return f"{super().information(domain)}; {self.environment_steps:,} steps of the environment at it"
 
-    def tuned(self, model: MetaLearner, actor: Weights, value: Weights, target: float) -> Weights:
+    def tuned(self, model: MetaLearner, actor: Weights, value: Weights, domain: Domain, task: str) -> Weights:
         """The actors' weights after fine-tuning."""
         from hyprepro.methods.macaw.training import fine_tuned
 
-        return fine_tuned(self, model, actor, value, target)
+        return fine_tuned(self, model, actor, value, domain, task)
 
 
 class AdaptedActors:
