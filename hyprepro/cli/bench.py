@@ -12,7 +12,7 @@ from hyprepro.cli.arguments import CacheOption, JsonOption, WorkersOption
 from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from hyprepro.experiments.recipe import Recipe
     from hyprepro.methods.gen_hyprl import GenHypRL
@@ -88,12 +88,18 @@ def evaluation(
     ] = None,
     episodes: Annotated[int, typer.Option("--episodes", min=1, help="Episodes of 500 steps a round and task.")] = 4,
     rounds: RoundsOption = 5,
+    envpool: Annotated[
+        bool, typer.Option("--envpool", help="Instead against EnvPool's C++ Meta-World, both given random actions.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """The whole evaluation against bare `env.step`, bare MuJoCo calls and a loop of single policies: steps a second.
 
     Random policies, which fail after 500 steps; the processor time of one core, resets not counted.
     """
+    if envpool:
+        _against_envpool(task or (), episodes, rounds, json)
+        return
     from hyprepro.evaluation.benchmark import measure_evaluation
 
     found = {"name": "evaluation", "unit": "env-steps/s", **measure_evaluation(task or (), episodes, rounds)}
@@ -110,6 +116,32 @@ def evaluation(
     least = found["least_bound_share"]
     console.line(f"bare MuJoCo   {found['bound']:8.1f} env-steps/s   share {found['bound_share']}, least {least}")
     console.line(f"one at a time {found['loop']:8.1f} env-steps/s   ratio {found['loop_ratio']}")
+
+
+def _against_envpool(tasks: Sequence[str], episodes: int, rounds: int, json: bool) -> None:
+    """Print our stepper beside EnvPool's, and that they are not the same simulation."""
+    from hyprepro.evaluation.envpool_benchmark import measure_envpool
+
+    found = {"name": "envpool", "unit": "env-steps/s", **measure_envpool(tasks, episodes, rounds)}
+    if json:
+        console.print_json(found)
+        return
+    for name, each in found["tasks"].items():
+        peer = f"{each['peer']:8.1f} ({each['peer_environments']:2} at once)"
+        console.line(f"{name:18} {each['ours']:8.1f} {peer} {each['ratio']:6.2f}")
+    console.line(f"EnvPool       {found['peer']:8.1f} env-steps/s a core")
+    for label, name, ratio in (
+        ("ours", "ours", f"{found['ratio']}, least {found['least_ratio']}"),
+        ("with rewards", "rewards", found["rewards_ratio"]),
+        ("with policies", "policy", found["policy_ratio"]),
+    ):
+        console.line(f"{label:13} {found[name]:8.1f} env-steps/s a core   ratio {ratio}")
+    version = found["versions"]
+    console.line(f"ours: metaworld {version['metaworld']} on MuJoCo {version['mujoco']}")
+    console.line(
+        f"EnvPool {version['envpool']}: its own C++ on its own MuJoCo {version['envpool_mujoco']}, "
+        "goals of its own, rewards always"
+    )
 
 
 @bench.command()

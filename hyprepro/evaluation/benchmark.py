@@ -82,16 +82,39 @@ class _Recording(MetaWorldEnv):
         return super().advance(action)
 
 
-class _TimedResets(MetaWorldEnv):
+class TimedResets(MetaWorldEnv):
     """Notes how long its resets take, and nothing else."""
 
     reset_seconds = 0.0
 
     def reset(self, goal: Goal) -> NDArray[np.float64]:
+        """Start an episode, and note how long that took."""
         started = time.process_time()
         observation = super().reset(goal)
         self.reset_seconds += time.process_time() - started
         return observation
+
+
+class Timed(NamedTuple):
+    """Seconds of episodes without their resets, seconds of those, and steps."""
+
+    seconds: float
+    in_resets: float
+    steps: int
+
+
+def timed_episodes(
+    task: str, controllers: PolicyControllers, episodes: Sequence[Episode], pool: EnvironmentPool
+) -> Timed:
+    """Run the episodes, each of which must be distinct, in a pool of `TimedResets`."""
+    environments = [env for env in pool.take(task, pool.slots) if isinstance(env, TimedResets)]
+    for env in environments:
+        env.reset_seconds = 0.0
+    started = time.process_time()
+    outcomes = run_episodes(task, controllers, episodes, pool)
+    whole = time.process_time() - started
+    in_resets = sum(env.reset_seconds for env in environments)
+    return Timed(whole - in_resets, in_resets, sum(outcome.steps for outcome in outcomes))
 
 
 def measure(
@@ -103,20 +126,14 @@ def measure(
     """
     episodes = [Episode(row % controllers.n, goal) for row, goal in enumerate(goals)]
     bare = _Bare(task, _recorded(task, controllers, episodes))
-    pool = EnvironmentPool(slots=slots, build=_TimedResets)
+    pool = EnvironmentPool(slots=slots, build=TimedResets)
     run_episodes(task, controllers, episodes, pool)  # builds the environments
     seconds: dict[str, list[float]] = {"ours": [], "peer": [], "bound": [], "loop": []}
     resets = []
     for _ in range(rounds):
-        environments = [env for env in pool.take(task, slots) if isinstance(env, _TimedResets)]
-        for env in environments:
-            env.reset_seconds = 0.0
-        started = time.process_time()
-        run_episodes(task, controllers, episodes, pool)
-        whole = time.process_time() - started
-        in_resets = sum(env.reset_seconds for env in environments)
-        resets.append(in_resets / whole)
-        seconds["ours"].append(whole - in_resets)
+        ours = timed_episodes(task, controllers, episodes, pool)
+        resets.append(ours.in_resets / (ours.seconds + ours.in_resets))
+        seconds["ours"].append(ours.seconds)
         seconds["peer"].append(bare.step_seconds())
         seconds["bound"].append(bare.simulator_seconds())
         seconds["loop"].append(_loop_seconds(bare.env, controllers, episodes))
@@ -208,15 +225,14 @@ def measure_evaluation(tasks: Sequence[str] = (), episodes: int = 4, rounds: int
         UserError: Unknown task.
     """
     names = [check_task(task) for task in tasks] or list(SEEN_TASKS + UNSEEN_TASKS)
-    params = np.random.default_rng(0).normal(0.0, 0.08, (episodes, METAWORLD_LAYOUT.size))
-    controllers = PolicyControllers(METAWORLD_LAYOUT, params)
+    controllers = random_policies(episodes)
     speeds: dict[str, EvaluationSpeed] = {}
     for task in names:
         goals = [fresh_goal(COLLECTION, 0, task, index) for index in range(episodes)]
         speeds[task] = measure(task, controllers, goals, rounds)
     by_task = {task: _figures(speed) for task, speed in speeds.items()}
     mean = {
-        name: float(np.exp(np.mean([np.log(getattr(speed, name)) for speed in speeds.values()])))
+        name: geometric_mean([getattr(speed, name) for speed in speeds.values()])
         for name in ("ours", "peer", "bound", "loop", "resets")
     }
     steps = sum(speed.steps for speed in speeds.values())
@@ -226,6 +242,16 @@ def measure_evaluation(tasks: Sequence[str] = (), episodes: int = 4, rounds: int
         "least_bound_share": min(each["bound_share"] for each in by_task.values()),
         "tasks": by_task,
     }
+
+
+def random_policies(n: int) -> PolicyControllers:
+    """The same `n` policies of Meta-World's layout every time."""
+    return PolicyControllers(METAWORLD_LAYOUT, np.random.default_rng(0).normal(0.0, 0.08, (n, METAWORLD_LAYOUT.size)))
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """Of positive numbers."""
+    return float(np.exp(np.mean(np.log(values))))
 
 
 def _figures(speed: EvaluationSpeed) -> dict[str, float]:

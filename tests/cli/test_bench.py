@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,21 @@ def test_the_evaluation_bench_prints_its_share_of_bare_steps(hyprepro):
 
 def test_an_unknown_task_is_one_panel(hyprepro):
     assert "reach" in hyprepro("bench", "evaluation", "--task", "raech").assert_one_panel().words
+
+
+def test_a_bench_against_envpool_says_what_to_install(hyprepro, monkeypatch):
+    monkeypatch.setitem(sys.modules, "envpool", None)
+    words = hyprepro("bench", "evaluation", "--envpool").assert_one_panel().words
+    assert "EnvPool is not installed" in words
+    assert "pip install 'hyprepro[envpool]'" in words
+    assert "closest reach" in hyprepro("bench", "evaluation", "--envpool", "--task", "raech").assert_one_panel().words
+
+
+def test_an_envpool_that_is_broken_is_one_panel_too(hyprepro, monkeypatch, tmp_path):
+    (tmp_path / "envpool.py").write_text("import a_library_that_it_lacks\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "envpool", raising=False)
+    assert "a_library_that_it_lacks" in hyprepro("bench", "evaluation", "--envpool").assert_one_panel().words
 
 
 def test_the_generation_bench_prints_one_consistent_object(hyprepro):
