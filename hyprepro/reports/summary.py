@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hyprepro.errors import UserError
-from hyprepro.reports import paper, reading
+from hyprepro.reports import paper
 from hyprepro.reports.records import Record
 from hyprepro.reports.statistics import (
     IQM,
@@ -315,6 +315,8 @@ def read_result(path: Path) -> dict[str, Any]:
     Raises:
         UserError: It is missing, not JSON, of a newer schema, or malformed.
     """
+    from hyprepro.reports import reading  # its pydantic models take a while to build
+
     data = reading.read_json(path)
     problem = reading.problem(data)
     if problem:
