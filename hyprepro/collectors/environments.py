@@ -15,7 +15,8 @@ from hyprepro.collectors.collection import Agent, CloneSettings, task_goal, trai
 from hyprepro.collectors.networks import Normaliser
 from hyprepro.collectors.scripted import expert_action
 from hyprepro.domains.cheetah_vel.tasks import task_velocity
-from hyprepro.domains.metaworld.env import MetaWorldEnv, MetaWorldGym
+from hyprepro.domains.metaworld.env import MetaWorldEnv
+from hyprepro.domains.metaworld.gym import MetaWorldGym
 from hyprepro.domains.metaworld.tasks import COLLECTION, VALIDATION, check_task
 from hyprepro.policies.layout import CHEETAH_LAYOUT, METAWORLD_LAYOUT, PolicyLayout
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hyprepro.collectors.clones import Clones
 from hyprepro.collectors.collection import SACTraining, training_goal
 from hyprepro.collectors.networks import Parameters, to_flat
-from hyprepro.domains.metaworld.env import MetaWorldGym
+from hyprepro.domains.metaworld.gym import MetaWorldGym
 from hyprepro.engine.stage import Report
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import METAWORLD_LAYOUT
