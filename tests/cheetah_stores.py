@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.domains.cheetah_vel.domain import CheetahData
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.domains.cheetah_vel.env import CheetahBatch
 from hyprepro.domains.cheetah_vel.tasks import HORIZON, TEST_INDICES, velocity_grid, velocity_reward, velocity_task
-from hyprepro.policies.controllers import VelocityPolicies
+from hyprepro.policies.controllers import PolicyControllers
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 from hyprepro.stores.policy_store import PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStoreWriter
@@ -21,22 +21,22 @@ CHECKPOINTS = 3
 
 @dataclass(frozen=True)
 class CheetahStores:
-    """Paths of the policies, the episodes and the parent's policies, and the data source bound to them."""
+    """Paths of the policies, the episodes and the parent's policies, and the domain bound to them."""
 
     policies: Path
     trajectories: Path
     parents: Path
 
     @property
-    def data(self) -> CheetahData:
+    def domain(self) -> CheetahVel:
         """The component that a recipe would use."""
-        return CheetahData(policies=str(self.policies), trajectories=str(self.trajectories), parents=str(self.parents))
+        return CheetahVel(policies=str(self.policies), trajectories=str(self.trajectories), parents=str(self.parents))
 
     @property
     def bindings(self) -> list[str]:
         """The same as flags of a command line."""
         names = ("policies", "trajectories", "parents")
-        return [part for name in names for part in ("-b", f"CheetahData.{name}='{getattr(self, name)}'")]
+        return [part for name in names for part in ("-b", f"CheetahVel.{name}='{getattr(self, name)}'")]
 
 
 def build_cheetah_stores(folder: Path, seed: int = 0) -> CheetahStores:
@@ -80,11 +80,12 @@ def _episodes(
     """One episode of each policy `[n, P]`: observations `[201, 17]`, actions `[200, 6]`, rewards `[200]`."""
     count = len(params)
     cheetahs = CheetahBatch(count)
-    session = VelocityPolicies(CHEETAH_LAYOUT, params).start()
-    session.reset(np.arange(count))
+    session = PolicyControllers(CHEETAH_LAYOUT, params).session(count)
+    for slot in range(count):
+        session.assign(slot, slot)
     observations, actions, rewards = [cheetahs.reset([2_000_000] * count)], [], []
     for _ in range(HORIZON):
-        actions.append(session.act(observations[-1]))
+        actions.append(session.act(observations[-1].astype(np.float32)))
         observation, speed = cheetahs.step(actions[-1])
         observations.append(observation)
         rewards.append(velocity_reward(speed, actions[-1].astype(np.float64), np.array(grid)))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hyprepro.domains.metaworld.domain import DataSource
+from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 from hyprepro.stores.policy_store import PolicyStoreWriter
@@ -33,15 +33,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @dataclass(frozen=True)
 class TinyStores:
-    """Paths of a policy store and a trajectory store of two tasks, and the data source bound to them."""
+    """Paths of a policy store and a trajectory store of two tasks, and the domain bound to them."""
 
     policies: Path
     trajectories: Path
 
     @property
-    def data(self) -> DataSource:
+    def domain(self) -> MetaWorld:
         """The component that a recipe would use."""
-        return DataSource(policies=str(self.policies), trajectories=str(self.trajectories))
+        return MetaWorld(policies=str(self.policies), trajectories=str(self.trajectories))
 
 
 @pytest.fixture(scope="session")

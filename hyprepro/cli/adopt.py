@@ -26,7 +26,7 @@ def adopt(run: RunArgument, into: IntoOption = None, json: JsonOption = False) -
     itself computes its numbers again, for when the statistics changed.
     """
     from hyprepro.experiments.references import REFERENCES, adopt
-    from hyprepro.experiments.results import RESULT
+    from hyprepro.reports.reading import RESULT
 
     source = run.parent if run.name == RESULT else run
     adopted = adopt(source, into or Path(REFERENCES))

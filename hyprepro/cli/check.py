@@ -75,9 +75,8 @@ def check(
     References are the committed results (`results/`, and a copy in the wheel), which no run writes. Without --result
     the recipe runs now. It reuses finished stages; name an empty folder by --cache to make all anew.
     """
-    from hyprepro.experiments.results import RESULT
     from hyprepro.reports.check import check, unfounded
-    from hyprepro.reports.summary import read_result
+    from hyprepro.reports.reading import RESULT, read_result
 
     use_device(device)
     chosen = choose_executor(executor, address, workers)
@@ -113,7 +112,7 @@ def _file(named: Path, flag: str, choice: Choice) -> Path:
     Raises:
         UserError: There is none.
     """
-    from hyprepro.experiments.results import RESULT
+    from hyprepro.reports.reading import RESULT
 
     path = named / RESULT if named.is_dir() else named
     if not path.exists():

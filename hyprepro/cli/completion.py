@@ -70,7 +70,8 @@ def bindings(incomplete: str) -> list[Offer]:
 
 def methods(ctx: typer.Context) -> list[Offer]:
     """The rows of the recipe that stands on the command line already."""
-    return [(method.name, method.knows) for method in getattr(_recipe(ctx), "methods", ())]
+    recipe = _recipe(ctx)
+    return [(method.name, method.information(recipe.domain)) for method in getattr(recipe, "methods", ())]
 
 
 def tasks(ctx: typer.Context) -> list[Offer]:

@@ -78,8 +78,7 @@ def _side(name: str) -> _Side:
     Raises:
         UserError: Nothing of this name, or a result that is damaged or malformed.
     """
-    from hyprepro.reports.reading import read_json
-    from hyprepro.reports.summary import read_result
+    from hyprepro.reports.reading import read_json, read_result
 
     path = Path(name)
     if path.is_dir() or path.suffix == ".json":

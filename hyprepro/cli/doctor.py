@@ -96,23 +96,27 @@ def check_packages() -> Iterator[Finding]:
 
 def check_stores() -> Iterator[Finding]:
     """The bundled stores: present, whole, and made with the installed simulator."""
-    from hyprepro.domains.metaworld.domain import DataSource
+    from hyprepro.domains.catalogue import domains
 
-    try:
-        digests = DataSource().digests
-    except UserError as error:
-        yield Finding("stores", "failure", f"{error.what} ({error.where})", error.fix)
-        return
-    yield Finding("stores", "ok", ", ".join(f"{name} {digest[:12]}" for name, digest in digests.items()))
+    for domain in domains():
+        name = f"stores of {domain.title}"
+        try:
+            digests = domain.digests
+        except UserError as error:
+            yield Finding(name, "failure", f"{error.what} ({error.where})", error.fix)
+        else:
+            yield Finding(name, "ok", ", ".join(f"{kind} {digest[:12]}" for kind, digest in digests.items()))
 
 
 def check_simulator() -> Iterator[Finding]:
-    """Whether MuJoCo and Meta-World load and a first episode starts."""
+    """Whether the simulators load and a first episode of each domain starts."""
     try:
-        from hyprepro.domains.metaworld.env import MetaWorldEnv
-        from hyprepro.domains.metaworld.tasks import Goal
+        from hyprepro.domains.catalogue import domains
 
-        MetaWorldEnv("reach").reset(Goal("fresh", 1))
+        for domain in domains():
+            with domain.open_policies() as store:
+                task = store.tasks[0]
+            domain.simulator(task, 1).reset(0, domain.start("test", 0, task, 0))
     except Exception as error:  # whatever goes wrong in there is the finding
         yield Finding("simulator", "failure", f"{type(error).__name__}: {error}", "pip install -e . -c constraints.txt")
         return

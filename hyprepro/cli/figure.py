@@ -63,10 +63,9 @@ def _chosen(
     source: str, scale: str, variant: str | None, bind: list[str] | None, gin: list[Path] | None
 ) -> tuple[Path, Mapping[str, Any], Report]:
     """The result.json, its content, and the report that draws it."""
-    from hyprepro.experiments.results import RESULT
     from hyprepro.reports.check import unequal
+    from hyprepro.reports.reading import RESULT, read_result
     from hyprepro.reports.report import report_of
-    from hyprepro.reports.summary import read_result
 
     path = Path(source)
     if path.is_dir() or path.name == RESULT:

@@ -108,7 +108,7 @@ def generate(
 
 def _origin(choice: Choice) -> dict[str, object]:
     """What the policies were made from: the recipe with all that differs from the shipped one, and the stores."""
-    recipe, files = choice.recipe, choice.recipe.data.files()
+    recipe, files = choice.recipe, choice.recipe.data()
     return {
         "recipe": recipe.name,
         "scale": recipe.scale,
@@ -195,9 +195,9 @@ def _policies(stage: Rollouts, cache: ArtifactCache) -> PolicyControllers:
 
 def _scores(records: list[Record], policies: int) -> tuple[list[float], list[int]]:
     """Success rate and episode count of every policy, over the protocols that the table reports."""
-    results: dict[int, list[bool]] = defaultdict(list)
+    results: dict[int, list[float]] = defaultdict(list)
     for record in records:
         if record.protocol != "validation":
-            results[record.policy].append(record.success)
+            results[record.policy].append(record.score)
     rates = [sum(results[row]) / max(len(results[row]), 1) for row in range(policies)]
     return rates, [len(results[row]) for row in range(policies)]

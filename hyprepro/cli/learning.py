@@ -14,8 +14,8 @@ from hyprepro.errors import UserError
 
 TASKS = ("reach", "handle-press", "faucet-close", "velocity-0.750", "velocity-1.500")
 SCORES = ("returns", "success")
-UPDATES, CHEETAH_UPDATES = 5_000, 20_000
-"""Gradient steps of a Meta-World task and of a velocity: the returns of both trainers have risen well by then."""
+UPDATES = {"success_rate": 5_000, "return": 20_000}
+"""Gradient steps of a task by what it is scored by: the returns of both trainers have risen well by then."""
 SETTINGS = {"learning_rate": 1e-3, "batch_size": 256, "initial_temperature": 0.2}
 """Of both trainers, `VelocitySAC`'s; with Make-An-Agent's smaller steps and larger temperature, little is learnt."""
 
@@ -83,6 +83,7 @@ def _runs(
     from hyprepro.collectors.collection import SACSettings, SACTraining
     from hyprepro.collectors.environments import check_arena
     from hyprepro.collectors.learning import LearningRun
+    from hyprepro.domains.catalogue import domain_with
 
     if products not in ("float32", "bfloat16"):
         raise UserError(f"There are no products in {products!r}.", where="--products", fix="float32 or bfloat16")
@@ -95,7 +96,7 @@ def _runs(
     numbers = range(seeds)
     runs: dict[tuple[str, str], list[Any]] = {}
     for task in dict.fromkeys(map(check_arena, tasks)):
-        every = (updates or (CHEETAH_UPDATES if task.startswith("velocity-") else UPDATES)) // points
+        every = (updates or UPDATES[domain_with(task).metric.name]) // points
         plain: dict[str, Any] = {
             "critic_updates": 0,
             "updates_per_step": 1.0,

@@ -149,8 +149,8 @@ def committed_result(choice: Choice) -> Path:
         UserError: if there is none.
     """
     from hyprepro.experiments.references import roots
-    from hyprepro.experiments.results import RESULT
     from hyprepro.experiments.run import results_folder
+    from hyprepro.reports.reading import RESULT
 
     places = [results_folder(root, choice.recipe) / RESULT for root in roots()]
     found = next((path for path in places if path.is_file()), None)

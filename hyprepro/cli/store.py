@@ -57,7 +57,7 @@ def verify(
 ) -> None:
     """Read a whole store: every weight finite, the recorded digest right. Exit code 2 if not.
 
-    With --rollouts, also measure success (Cheetah-Vel: return) again: exit code 1 if it contradicts what is recorded.
+    With --rollouts, also measure success or return again: exit code 1 if it contradicts what is recorded.
     """
     from hyprepro.stores.info import open_any
     from hyprepro.stores.policy_store import PolicyStore
@@ -136,12 +136,14 @@ def _plot_info(found: dict[str, Any], path: Path, plot: Path) -> None:
 
 def _recheck(store: PolicyStore, policies: int, goals: int, tasks: list[str]) -> list[Recheck]:
     from hyprepro.collectors import recheck
+    from hyprepro.domains.base import RETURN
+    from hyprepro.domains.catalogue import domain_of
     from hyprepro.engine.provenance import identity_gaps, versions
-    from hyprepro.policies.layout import CHEETAH_LAYOUT
 
     for name, old, new in identity_gaps(store.versions, versions()):
         console.note(f"Recorded with {name} {old}, run with {new}: a difference may come from that.")
-    if store.layout.layers == CHEETAH_LAYOUT.layers:
+    domain = domain_of(store.tasks, (store.layout.observation_size, store.layout.action_size))
+    if domain is not None and domain.metric == RETURN:
         from hyprepro.collectors.velocity.recheck import recheck_returns
 
         return recheck_returns(store, policies, goals, tasks, on_task=_note_task)

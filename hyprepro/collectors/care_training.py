@@ -110,7 +110,7 @@ class TrainCare(Stage):
             tasks = training_tasks(store)
         vectors = self.texts.load(inputs["texts"])
         embeddings = torch.from_numpy(np.stack([require(vectors, task) for task in tasks]))
-        normaliser = Normaliser.fit(training_observations(files).numpy(), self.training.smallest_scale)
+        normaliser = Normaliser.fit(training_observations(files, "prompts").numpy(), self.training.smallest_scale)
         run = _Run(self, tasks, embeddings, normaliser, work, report)
         actor, curve = run.run()
         holder = _Holder(actor, normaliser)

@@ -16,6 +16,7 @@ import numpy as np
 
 from hyprepro.collectors.collection import GOALS_PER_TASK
 from hyprepro.domains.episodes import Episode, run_episodes
+from hyprepro.domains.metaworld.domain import Environments, MetaWorld
 from hyprepro.domains.metaworld.pool import EnvironmentPool, process_pool
 from hyprepro.domains.metaworld.tasks import COLLECTION, HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal, check_task
 from hyprepro.errors import UserError
@@ -140,8 +141,15 @@ def _recheck(store: PolicyStore, task: str, policies: int, goals: int, pool: Env
         for goal in range(goals)
     ]
     controllers = PolicyControllers(store.layout, store.read(task, rows))
-    outcomes = run_episodes(task, controllers, episodes, pool, recorded_steps(store))
-    won, trials = sum(outcome.success for outcome in outcomes), len(outcomes)
+    outcomes = run_episodes(
+        MetaWorld(),
+        task,
+        controllers,
+        episodes,
+        horizon=recorded_steps(store),
+        simulator=lambda slots: Environments(pool.take(task, slots)),
+    )
+    won, trials = sum(bool(outcome.success) for outcome in outcomes), len(outcomes)
     meta = store.meta(task)
     rated = rows[meta["episodes"][rows] > 0]
     recorded = p = None

@@ -124,27 +124,51 @@ def lint(statements: Sequence[Statement]) -> None:
     _check_macro_cycles(statements)
 
 
+RENAMED = {
+    "DataSource": "MetaWorld",
+    "ImportedData": "MetaWorld",
+    "CheetahData": "CheetahVel",
+    "VelocityRecipe": "Recipe",
+    "DataSource.withheld": "Recipe.withheld",
+    "ImportedData.withheld": "Recipe.withheld",
+    "Recipe.data": "Recipe.domain",
+    "LatentRecipe.data": "LatentRecipe.domain",
+    "Recipe.stepper": "MetaWorld.stepper",
+    "VelocityRecipe.data": "Recipe.domain",
+    "VelocityRecipe.first": "CheetahVel.first",
+    "VelocityRecipe.last": "CheetahVel.last",
+    "VelocityRecipe.starts": "CommonStarts.starts",
+    "VelocityRecipe.base_seed": "CommonStarts.base_seed",
+    "MetaWorld.withheld": "Recipe.withheld",
+}
+"""What components and fields of earlier releases are called now."""
+
+
 def check_target(statement: Statement) -> None:
     """Check that the component and the field of a binding exist."""
     cls = COMPONENTS.get(statement.selector)
+    target = f"{statement.selector}.{statement.field}"
     if cls is None:
-        raise unknown_component(statement.selector, str(statement.place))
+        raise unknown_component(statement.selector, str(statement.place), statement.field)
     if statement.field in cls.model_fields:
         return
     raise UserError(
         f"{statement.selector} has no field {statement.field!r}.",
         where=str(statement.place),
-        closest=closest_match(statement.field, cls.model_fields),
+        closest=RENAMED.get(target) or closest_match(statement.field, cls.model_fields),
         fix=f"See its fields with: hyprepro explain {statement.selector}",
     )
 
 
-def unknown_component(name: str, where: str) -> UserError:
-    """The error for a component that does not exist."""
+def unknown_component(name: str, where: str, field: str = "") -> UserError:
+    """The error for a component that does not exist, of which a field was bound."""
+    now = RENAMED.get(name, "")
+    if now and field:
+        now = RENAMED.get(f"{name}.{field}", f"{now}.{field}")
     return UserError(
         f"There is no component named {name!r}.",
         where=where,
-        closest=closest_match(name.rsplit(".", 1)[-1], COMPONENTS),
+        closest=now or closest_match(name.rsplit(".", 1)[-1], COMPONENTS),
         fix="List the components by slot with: hyprepro list",
     )
 
@@ -208,7 +232,7 @@ def _unknown_reference(used: Reference, statement: Statement) -> UserError:
         slot = slot_of(info.annotation) if info else None
     if slot is not None:
         options = fitting(slot)
-    closest = closest_match(used.name, options) or closest_match(used.name, COMPONENTS)
+    closest = RENAMED.get(used.name) or closest_match(used.name, options) or closest_match(used.name, COMPONENTS)
     takes = f"{statement.target} takes: {', '.join(f'@{name}()' for name in options)}. " if slot else ""
     return UserError(
         f"There is no component named {used.name!r} to refer to.",

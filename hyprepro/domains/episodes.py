@@ -1,100 +1,144 @@
-"""Rollouts: many short episodes, a few at a time, with one stacked forward pass a step for all of them.
+"""Rollouts: many episodes, a few at a time, with one stacked forward pass a step for all of them.
 
-Environment and controllers are deterministic, so an episode is run once for each pair of distinct controller and goal,
-and its outcome counts for every identical controller. An episode ends at its first success, because the success flag at
-any step is what counts. Nothing depends on the order of the episodes or on what ran before.
+Simulator and controllers are deterministic, so an episode is run once for each pair of distinct controller and start,
+and its outcome counts for every identical controller. Where the metric is success, an episode ends at its first
+success, because the success flag at any step is what counts, and the next one begins in its slot. Where it is the
+return, all episodes are equally long, so they begin and end together. Nothing depends on the order of the episodes or
+on what ran before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.domains.metaworld.pool import EnvironmentPool
-from hyprepro.domains.metaworld.tasks import HORIZON, Goal
+from hyprepro.domains.base import Domain, Simulator, Start
 
 if TYPE_CHECKING:
     from hyprepro.policies.controllers import Controllers
 
 
 class Episode(NamedTuple):
-    """Controller `row` on `goal`."""
+    """Controller `row` from `start`."""
 
     row: int
-    goal: Goal
+    start: Start
 
 
 class Outcome(NamedTuple):
-    """Whether an episode succeeded, and after how many steps it did or was given up."""
+    """What came of an episode.
 
-    success: bool
-    steps: int
+    Attributes:
+        success: Whether it succeeded; None where the domain's metric is the return.
+        steps: After how many steps it did or was given up; None where every episode is whole.
+        total: The undiscounted return; None where the domain's metric is success.
+    """
+
+    success: bool | None = None
+    steps: int | None = None
+    total: float | None = None
 
 
 def run_episodes(
+    domain: Domain,
     task: str,
     controllers: Controllers,
     episodes: Sequence[Episode],
-    pool: EnvironmentPool,
-    horizon: int = HORIZON,
     on_finished: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    horizon: int | None = None,
+    simulator: Callable[[int], Simulator] | None = None,
 ) -> list[Outcome]:
     """The outcome of every episode, in the order given.
 
     Args:
-        task: The Meta-World task.
-        controllers: What acts. A controller whose action is not finite fails the episode there and then.
+        domain: What the task is of.
+        task: The task.
+        controllers: What acts. An action that is not finite counts as zero where the domain says so; elsewhere it
+            fails the episode there and then.
         episodes: What to run.
-        pool: Where the environments come from.
-        horizon: Steps after which an episode has failed.
         on_finished: Called with the number of distinct episodes done and their total.
+        horizon: Steps of an episode; None: the domain's.
+        simulator: Makes a simulator of at most so many slots; None: the domain's.
     """
     same = controllers.representatives()
-    keys = [Episode(int(same[episode.row]), episode.goal) for episode in episodes]
-    outcomes = _Run(task, controllers, list(dict.fromkeys(keys)), pool, horizon).finish(on_finished)
+    keys = [Episode(int(same[episode.row]), episode.start) for episode in episodes]
+    todo = list(dict.fromkeys(keys))
+    size = len(todo) if domain.metric.ends_episode else domain.episodes_at_once
+    make = simulator or partial(domain.simulator, task)
+    outcomes: dict[Episode, Outcome] = {}
+    for first in range(0, len(todo), size or 1):
+        wave = _Run(domain, make, controllers, todo[first : first + size], horizon or domain.horizon)
+        wave.finish(outcomes, lambda: on_finished(len(outcomes), len(todo)))
     return [outcomes[key] for key in keys]
 
 
 class _Run:
-    """Distinct episodes, worked off in the pool's slots."""
+    """Distinct episodes, worked off in a simulator's slots."""
 
     def __init__(
-        self, task: str, controllers: Controllers, todo: list[Episode], pool: EnvironmentPool, horizon: int
+        self,
+        domain: Domain,
+        make: Callable[[int], Simulator],
+        controllers: Controllers,
+        todo: list[Episode],
+        horizon: int,
     ) -> None:
-        self._todo = todo
-        self._horizon = horizon
-        self._environments = pool.take(task, len(todo))
-        slots = len(self._environments)
+        self._domain, self._todo, self._horizon = domain, todo, horizon
+        self._simulator = make(min(domain.episodes_at_once, len(todo)))
+        slots = self._simulator.slots
         self._session = controllers.session(slots)
-        self._episodes = [Episode(0, Goal("fresh", 0))] * slots
+        self._episodes = todo[:slots]
         self._steps = [0] * slots
+        self._totals = np.zeros(slots)
         self._begun = 0
         self._observations: NDArray[np.float32] = np.zeros((slots, 0), dtype=np.float32)
 
-    def finish(self, on_finished: Callable[[int, int], None]) -> dict[Episode, Outcome]:
-        outcomes: dict[Episode, Outcome] = {}
-        active = [slot for slot in range(len(self._environments)) if self._begin(slot)]
+    def finish(self, outcomes: dict[Episode, Outcome], on_finished: Callable[[], None]) -> None:
+        """Run all episodes and add their outcomes; `on_finished` is called after each step that ended some."""
+        active = [slot for slot in range(len(self._steps)) if self._begin(slot)]
         while active:
-            actions = self._session.act(self._observations)
-            are_finite = np.isfinite(actions)
-            all_finite = bool(are_finite.all())
-            ended = []
-            for slot in active:
-                success, finite = False, all_finite or bool(are_finite[slot].all())
-                if finite:
-                    self._observations[slot], success = self._environments[slot].advance(actions[slot])
-                    self._steps[slot] += 1
-                if success or not finite or self._steps[slot] == self._horizon:
-                    outcomes[self._episodes[slot]] = Outcome(success, self._steps[slot])
-                    ended.append(slot)
-            for slot in ended:
+            ended = self._step(active)
+            for slot, success in ended:
+                outcomes[self._episodes[slot]] = self._outcome(slot, success)
                 if not self._begin(slot):
                     active.remove(slot)
-                on_finished(len(outcomes), len(self._todo))
-        return outcomes
+            if ended:
+                on_finished()
+
+    def _step(self, active: list[int]) -> list[tuple[int, bool]]:
+        """One step of the active slots; those that ended by it, and whether by success."""
+        actions = self._session.act(self._observations)
+        finite = np.isfinite(actions)
+        able = active
+        if not finite.all():
+            if self._domain.idles:
+                actions = np.where(finite, actions, np.float32(0.0))
+            else:
+                able = [slot for slot in active if finite[slot].all()]
+        observations, rewards, success = self._simulator.step(actions, able)
+        self._observations[able] = observations[able]
+        if rewards is not None:
+            self._totals += rewards
+            self._session.observe(rewards)
+        ended = []
+        for slot in active:
+            succeeded, is_able = False, able is active or slot in able
+            if is_able:
+                self._steps[slot] += 1
+                succeeded = success is not None and bool(success[slot]) and self._domain.metric.ends_episode
+            if succeeded or not is_able or self._steps[slot] == self._horizon:
+                ended.append((slot, succeeded))
+        return ended
+
+    def _outcome(self, slot: int, success: bool) -> Outcome:
+        if self._domain.metric.ends_episode:
+            return Outcome(success, self._steps[slot])
+        return Outcome(total=float(self._totals[slot]))
 
     def _begin(self, slot: int) -> bool:
         """Start the next episode in a slot, if one is left."""
@@ -102,10 +146,10 @@ class _Run:
             return False
         episode = self._todo[self._begun]
         self._begun += 1
-        first = self._environments[slot].reset(episode.goal)
+        first = self._simulator.reset(slot, episode.start)
         if self._observations.shape[1] == 0:
-            self._observations = np.zeros((len(self._environments), len(first)), dtype=np.float32)
+            self._observations = np.zeros((self._simulator.slots, len(first)), dtype=np.float32)
         self._observations[slot] = first
-        self._episodes[slot], self._steps[slot] = episode, 0
+        self._episodes[slot], self._steps[slot], self._totals[slot] = episode, 0, 0.0
         self._session.assign(slot, episode.row)
         return True

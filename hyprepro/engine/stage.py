@@ -27,7 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from hyprepro.component import Component, fingerprint
 from hyprepro.engine.source import source_digest
@@ -55,13 +55,18 @@ class StoreFile:
     digest: str
     withheld: tuple[str, ...] = ()
 
+    def described(self) -> dict[str, Any]:
+        """What counts in a key."""
+        return {"store": self.digest, **({"withheld": list(self.withheld)} if self.withheld else {})}
+
 
 @dataclass(frozen=True)
 class Stage(ABC):
     """One piece of work. Subclasses are frozen dataclasses.
 
     Fields that hold a Stage (or a tuple of Stages) are the inputs; all other fields are settings: a Component, a
-    StoreFile, None, bool, int, float, str, or tuples of these. `version` is raised when the same settings and code give
+    StoreFile or another dataclass that says by `described` what of it counts, None, bool, int, float, str, or tuples of
+    these. `version` is raised when the same settings and code give
     another result, for instance because a data file of the package changed.
     """
 
@@ -132,6 +137,14 @@ class Stage(ABC):
         return fingerprint([self.kind, self.version, self.settings, inputs, code, library_versions(), device()])
 
 
+@runtime_checkable
+class _Described(Protocol):
+    """A setting that is more than a plain value."""
+
+    def described(self) -> dict[str, Any]:
+        """What counts in a key, JSON-ready."""
+
+
 def _is_input(value: Any) -> bool:
     return isinstance(value, Stage) or (
         isinstance(value, tuple) and bool(value) and all(isinstance(item, Stage) for item in value)
@@ -148,13 +161,13 @@ def _modules(values: Iterable[Any]) -> Iterator[str]:
             yield from _modules(value)
         elif isinstance(value, dict):
             yield from _modules(value.values())
+        elif dataclasses.is_dataclass(value) and not isinstance(value, Stage):
+            yield from _modules(getattr(value, field.name) for field in dataclasses.fields(value))
 
 
 def _described(value: Any, name: str) -> Any:
-    if isinstance(value, Component):
+    if isinstance(value, _Described):
         return value.described()
-    if isinstance(value, StoreFile):
-        return {"store": value.digest, **({"withheld": list(value.withheld)} if value.withheld else {})}
     if isinstance(value, tuple):
         return [_described(item, name) for item in value]
     if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):

@@ -10,10 +10,20 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.domains.episodes import Episode, run_episodes
+from hyprepro.domains.episodes import Episode, Outcome, run_episodes
+from hyprepro.domains.metaworld.domain import Environments, MetaWorld
 from hyprepro.domains.metaworld.env import MetaWorldEnv, Start
-from hyprepro.domains.metaworld.pool import SLOTS, EnvironmentPool
-from hyprepro.domains.metaworld.tasks import COLLECTION, HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal, check_task, fresh_goal
+from hyprepro.domains.metaworld.pool import EnvironmentPool
+from hyprepro.domains.metaworld.tasks import (
+    COLLECTION,
+    HORIZON,
+    SEEN_TASKS,
+    SLOTS,
+    UNSEEN_TASKS,
+    Goal,
+    check_task,
+    fresh_goal,
+)
 from hyprepro.policies.controllers import PolicyControllers
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
@@ -111,7 +121,7 @@ def timed_episodes(
     for env in environments:
         env.reset_seconds = 0.0
     started = time.process_time()
-    outcomes = run_episodes(task, controllers, episodes, pool)
+    outcomes = _run(task, controllers, episodes, pool)
     whole = time.process_time() - started
     in_resets = sum(env.reset_seconds for env in environments)
     return Timed(whole - in_resets, in_resets, sum(outcome.steps for outcome in outcomes))
@@ -127,7 +137,7 @@ def measure(
     episodes = [Episode(row % controllers.n, goal) for row, goal in enumerate(goals)]
     bare = _Bare(task, _recorded(task, controllers, episodes))
     pool = EnvironmentPool(slots=slots, build=TimedResets)
-    run_episodes(task, controllers, episodes, pool)  # builds the environments
+    _run(task, controllers, episodes, pool)  # builds the environments
     seconds: dict[str, list[float]] = {"ours": [], "peer": [], "bound": [], "loop": []}
     resets = []
     for _ in range(rounds):
@@ -141,10 +151,19 @@ def measure(
     return EvaluationSpeed(**speeds, resets=float(np.median(resets)), steps=bare.steps)
 
 
+def _run(
+    task: str, controllers: PolicyControllers, episodes: Sequence[Episode], pool: EnvironmentPool
+) -> list[Outcome]:
+    """Run the episodes in a pool's environments."""
+    return run_episodes(
+        MetaWorld(), task, controllers, episodes, simulator=lambda slots: Environments(pool.take(task, slots))
+    )
+
+
 def _recorded(task: str, controllers: PolicyControllers, episodes: Sequence[Episode]) -> list[_Replay]:
     """What the episodes do; they are deterministic, so they do it every time."""
     pool = EnvironmentPool(slots=1, build=_Recording)
-    run_episodes(task, controllers, episodes, pool)
+    _run(task, controllers, episodes, pool)
     (env,) = pool.take(task, 1)
     return env.episodes if isinstance(env, _Recording) else []
 
@@ -203,7 +222,7 @@ def _loop_seconds(env: MetaWorldEnv, controllers: PolicyControllers, episodes: S
     seconds = 0.0
     for episode in episodes:
         policy = StackedPolicies(controllers.layout, controllers.params[episode.row : episode.row + 1])
-        observation = env.reset(episode.goal)
+        observation = env.reset(episode.start)
         started = time.process_time()
         with torch.inference_mode():
             for _ in range(HORIZON):

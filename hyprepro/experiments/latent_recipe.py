@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from hyprepro.component import component, setting
 from hyprepro.errors import UserError
 from hyprepro.experiments.latents import PredictLatents, ProjectLatents, TrueLatents
-from hyprepro.experiments.recipe import PromptExperiment, check_prompts, check_unique
+from hyprepro.experiments.recipe import Experiment, check_prompts, check_tasks, check_unique
 from hyprepro.experiments.results import Outcome
 from hyprepro.methods.gen_hyprl import LatentMethod
 from hyprepro.reports.figures.latents import LATENTS, LatentsFigure
@@ -17,13 +17,13 @@ from hyprepro.reports.latents import summarise_latents
 from hyprepro.reports.report import Report
 
 if TYPE_CHECKING:
+    from hyprepro.domains.base import Data
     from hyprepro.engine.cache import ArtifactCache
     from hyprepro.engine.stage import Stage
-    from hyprepro.stores.files import StoreFiles
 
 
 @component
-class LatentRecipe(PromptExperiment):
+class LatentRecipe(Experiment):
     """Predicted and true latents of prompts, in principal coordinates and as distances (the paper's Figure 4).
 
     True latents are encodings of the policies that recorded the prompts, by the autoencoder that the methods share.
@@ -39,7 +39,7 @@ class LatentRecipe(PromptExperiment):
         16, "Principal coordinates that are recorded and measured in, at most; 2 are drawn.", ge=2, le=256
     )
 
-    def targets(self, files: StoreFiles) -> tuple[Stage, ...]:
+    def targets(self, data: Data) -> tuple[Stage, ...]:
         """The one stage that projects all latents.
 
         Raises:
@@ -48,19 +48,22 @@ class LatentRecipe(PromptExperiment):
         """
         check_unique("LatentRecipe.methods", [method.name for method in self.methods])
         check_unique("LatentRecipe.tasks", self.tasks)
-        check_prompts(self, self.tasks, self.prompt_split, files, "LatentRecipe.tasks")
-        splits = self._splits(files)
-        encoders = [method.encoded(files).autoencoder for method in self.methods]
+        check_tasks("LatentRecipe.tasks", self.tasks)
+        for method in self.methods:
+            method.require(data)
+        check_prompts(self, self.tasks, self.prompt_split, data, "LatentRecipe.tasks")
+        splits = self._splits(data)
+        encoders = [method.encoded(data).autoencoder for method in self.methods]
         if len({encoder.key for encoder in encoders}) > 1:
             raise UserError(
                 "The methods have different autoencoders, so their latents cannot be compared.",
                 where="LatentRecipe.methods",
                 fix="bind AUTOENCODER, which all of them share",
             )
-        count, split, stores = self.prompts_per_task, self.prompt_split, (files.policies, files.trajectories)
+        count, split, stores = self.prompts_per_task, self.prompt_split, (data.policies, data.trajectories)
         true = tuple(TrueLatents(encoders[0], task, count, split, *stores) for task in self.tasks)
         predicted = tuple(
-            PredictLatents(method, method.training(files, seed), task, seed, count, split, files.trajectories)
+            PredictLatents(method, method.training(data, seed), task, seed, count, split, data.trajectories)
             for method in self.methods
             for seed in range(self.seeds)
             for task in self.tasks
@@ -72,14 +75,15 @@ class LatentRecipe(PromptExperiment):
         (projection,) = targets
         records = [record._replace(variant=self.variant) for record in projection.load(cache.path_of(projection))]
         summary = summarise_latents(records)
-        methods = {method.name: {"knows": method.knows} for method in self.methods}
+        bare = [method.model_copy(update={"adaptation": None}) for method in self.methods]  # nothing is deployed
+        methods = {method.name: {"knows": method.information(self.domain)} for method in bare}
         return Outcome(records, write_latents, summary.rows, summary.comparisons, methods, file=LATENTS)
 
-    def _splits(self, files: StoreFiles) -> tuple[str, ...]:
+    def _splits(self, data: Data) -> tuple[str, ...]:
         """Whether each task is seen (has training policies) or unseen; its prompts' policies must be stored."""
         from hyprepro.stores.training_data import training_tasks
 
-        with files.open_policies() as policies, files.open_trajectories() as trajectories:
+        with data.open_policies() as policies, data.open_trajectories() as trajectories:
             seen = training_tasks(policies)
             for task in self.tasks:
                 ids = trajectories.ids(task, self.prompt_split)[: self.prompts_per_task]
@@ -87,7 +91,7 @@ class LatentRecipe(PromptExperiment):
                 if task not in policies.tasks or bool((rows < 0).any()):
                     raise UserError(
                         f"The policies behind some {self.prompt_split} prompts of {task} are not stored.",
-                        where=f"LatentRecipe.tasks, {files.policies.path}",
-                        fix=f"hyprepro store info {files.policies.path}",
+                        where=f"LatentRecipe.tasks, {data.policies.path}",
+                        fix=f"hyprepro store info {data.policies.path}",
                     )
         return tuple("seen" if task in seen else "unseen" for task in self.tasks)

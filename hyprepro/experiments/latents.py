@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hyprepro.domains.base import Query
 from hyprepro.engine.stage import Report, Stage, StoreFile
 from hyprepro.gen_hyprl.autoencoder import TrainAutoencoder
 from hyprepro.reports.latent_records import TRUE, LatentRecord, read_latents, write_latents
@@ -39,7 +40,7 @@ class LatentPredictor(Protocol):
     def name(self) -> str:
         """The row's name in records and tables."""
 
-    def latents(self, trained: Any, prompts: Prompts, seed: int) -> Tensor:
+    def latents(self, trained: Any, query: Query, seed: int) -> Tensor:
         """Latents `[n, 2, D]`, one a prompt."""
 
 
@@ -118,7 +119,8 @@ class PredictLatents(Stage):
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Write them `[n, 2 D]`."""
         prompts = _prompts(self.trajectories, self.task, self.prompt_split, self.prompts)
-        latents = self.method.latents(self.trained.load(inputs["trained"]), prompts, self.seed)
+        query = Query(self.task, (), prompts, len(prompts))
+        latents = self.method.latents(self.trained.load(inputs["trained"]), query, self.seed)
         np.savez(work / FILE, latents=_flat(latents))
 
     def load(self, path: Path) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
-"""Evaluation protocols: which policy runs on which goals.
+"""Evaluation protocols: which policy runs from which starts, in any domain.
 
-Success is the success flag true at any step of a 500-step episode of the deterministic policy, under both protocols.
+What an episode is scored by, and how long it is, is the domain's: its metric and horizon.
 """
 
 from __future__ import annotations
@@ -11,27 +11,39 @@ from typing import Annotated, ClassVar, NamedTuple
 from pydantic import Field
 
 from hyprepro.component import Component, component, setting
-from hyprepro.domains.metaworld import tasks as goals
-from hyprepro.domains.metaworld.tasks import Goal
+from hyprepro.domains.base import Domain, Start, Use
 
 
 class Trial(NamedTuple):
-    """One episode to run: which records it belongs to, which policy and which goal."""
+    """One episode to run: which records it belongs to, which policy and which start."""
 
     protocol: str
     policy: int
-    goal: Goal
+    start: Start
 
 
 class Protocol(Component, ABC):
-    """A way to score the `n` policies of a task. `label` is its name in records."""
+    """A way to score the `n` policies of a task.
+
+    Subclasses declare:
+        label: Its name in records.
+        starts_of: The kind of start that it runs from, which the domain must be able to draw.
+    """
 
     slot: ClassVar[str] = "protocol"
     label: ClassVar[str] = ""
+    starts_of: ClassVar[str] = "fresh"
 
     @abstractmethod
-    def trials(self, task: str, policies: int) -> list[Trial]:
-        """The episodes for policies 0 to `policies` - 1 of a task; no two methods get different ones."""
+    def trials(self, domain: Domain, task: str, policies: int, use: Use = "test") -> list[Trial]:
+        """The episodes for policies 0 to `policies` - 1 of a task; no two methods get different ones.
+
+        Args:
+            domain: What the task is of.
+            task: The task.
+            policies: How many policies.
+            use: "validation" for a task that settings are chosen by; protocols whose starts are their own ignore it.
+        """
 
 
 @component
@@ -43,14 +55,15 @@ class PaperProtocol(Protocol):
     """
 
     label: ClassVar[str] = "paper"
+    starts_of: ClassVar[str] = "paper"
 
     env_seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = setting(
         (720, 920), "Environment seeds; each freezes one goal.", source="Make-An-Agent", min_length=1
     )
 
-    def trials(self, task: str, policies: int) -> list[Trial]:
+    def trials(self, domain: Domain, task: str, policies: int, use: Use = "test") -> list[Trial]:
         """Every policy on every seed's goal."""
-        return [Trial(self.label, row, Goal("paper", seed)) for row in range(policies) for seed in self.env_seeds]
+        return [Trial(self.label, row, Start("paper", seed)) for row in range(policies) for seed in self.env_seeds]
 
 
 @component
@@ -65,11 +78,11 @@ class StrictProtocol(Protocol):
     goals_per_policy: int = setting(1, "Test goals for each policy; no two policies share one.", ge=1, le=100)
     base_seed: int = setting(0, "Another number gives other goals.", ge=0)
 
-    def trials(self, task: str, policies: int) -> list[Trial]:
+    def trials(self, domain: Domain, task: str, policies: int, use: Use = "test") -> list[Trial]:
         """Each policy on its own test goals."""
         each = self.goals_per_policy
         return [
-            Trial(self.label, row, goals.fresh_goal(goals.STRICT, self.base_seed, task, row * each + number))
+            Trial(self.label, row, domain.start("test", self.base_seed, task, row * each + number))
             for row in range(policies)
             for number in range(each)
         ]
@@ -87,10 +100,28 @@ class ValidationProtocol(Protocol):
     goals: int = setting(2, "Validation goals of a task.", ge=1, le=100)
     base_seed: int = setting(0, "Another number gives other goals.", ge=0)
 
-    def trials(self, task: str, policies: int) -> list[Trial]:
+    def trials(self, domain: Domain, task: str, policies: int, use: Use = "test") -> list[Trial]:
         """Every policy on every validation goal."""
         return [
-            Trial(self.label, row, goals.fresh_goal(goals.VALIDATION, self.base_seed, task, number))
+            Trial(self.label, row, domain.start("validation", self.base_seed, task, number))
             for row in range(policies)
             for number in range(self.goals)
         ]
+
+
+@component
+class CommonStarts(Protocol):
+    """Every policy from the same starts, the same for every method: what a table of returns is scored by.
+
+    Undiscounted returns of whole episodes from fresh starts, as MACAW, Prompt-DT and the paper score them.
+    """
+
+    label: ClassVar[str] = "paper"
+
+    starts: int = setting(10, "Starts of each policy of a task, the same for all.", ge=1, le=1000)
+    base_seed: int = setting(0, "Another number gives other starts.", ge=0)
+
+    def trials(self, domain: Domain, task: str, policies: int, use: Use = "test") -> list[Trial]:
+        """Every policy from every start; those of tasks that settings are chosen by are apart from all others."""
+        starts = [domain.start(use, self.base_seed, task, number) for number in range(self.starts)]
+        return [Trial(self.label, row, start) for row in range(policies) for start in starts]

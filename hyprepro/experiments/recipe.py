@@ -1,16 +1,15 @@
-"""What every recipe is: some work on the stores, and numbers and a report computed from what the work recorded."""
+"""What a recipe is: some work on a domain's stores, and numbers and a report computed from what the work recorded."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any, ClassVar, Literal, runtime_checkable
 from typing import Protocol as StructuralType
 
 from hyprepro.component import Component, component, setting
-from hyprepro.domains.metaworld.domain import DataSource
-from hyprepro.domains.metaworld.steppers import StepperName
+from hyprepro.domains.base import SUCCESS, Data, Domain
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.plan import with_inputs
 from hyprepro.engine.stage import Stage
@@ -18,12 +17,12 @@ from hyprepro.errors import UserError, closest_match
 from hyprepro.experiments.protocols import Protocol, ValidationProtocol
 from hyprepro.experiments.results import Outcome
 from hyprepro.experiments.rollouts import Rollouts
+from hyprepro.experiments.training_sets import TrainingSet, training_sets
 from hyprepro.methods.base import Method
 from hyprepro.reports.records import with_variant, write_records
 from hyprepro.reports.report import Report
 from hyprepro.reports.summary import BASELINE, MAIN, summarise
 from hyprepro.reports.table1 import TaskTable
-from hyprepro.stores.files import StoreFiles
 
 
 class Experiment(Component, ABC):
@@ -37,12 +36,35 @@ class Experiment(Component, ABC):
     variant: str = setting(
         "ours", "How disputed points are settled: paper, released or ours.", pattern=r"^[A-Za-z0-9_-]+$"
     )
-    data: DataSource = setting(..., "The stores.")
+    domain: Domain = setting(..., "What the tasks are of, with its stores.")
+    withheld: tuple[str | float, ...] = setting(
+        (),
+        "Tasks that nothing is trained on although the stores could, by name or number: to choose settings by.",
+    )
     report: Report = setting(..., "What is written from the numbers: a kind of table or figure.")
     seeds: int = setting(3, "Generator seeds: 0 to this, exclusive.", ge=1, le=1000)
+    prompts_per_task: int = setting(
+        100, "Prompts, and so policies, for each task where tasks are told by prompts.", source="paper", ge=1, le=10_000
+    )
+
+    def data(self) -> Data:
+        """The stores, with the withheld tasks left out of training.
+
+        Raises:
+            UserError: A store is missing or unfit, or has no such task.
+        """
+        return self.domain.data(self.named("withheld"))
+
+    def named(self, field: str) -> tuple[str, ...]:
+        """The names of the tasks that a field gives by name or number (`UserError` for those that are none)."""
+        try:
+            return tuple(self.domain.named(task) for task in getattr(self, field))
+        except UserError as error:
+            where = f"{type(self).__name__}.{field}"
+            raise UserError(error.what, where=where, closest=error.closest, fix=error.fix) from None
 
     @abstractmethod
-    def targets(self, files: StoreFiles) -> tuple[Stage, ...]:
+    def targets(self, data: Data) -> tuple[Stage, ...]:
         """The stages that the result is computed from. Computes nothing.
 
         Raises:
@@ -54,17 +76,16 @@ class Experiment(Component, ABC):
         """Records and numbers from the finished targets."""
 
 
-class PromptExperiment(Experiment):
-    """A recipe on tasks, whose policies answer prompts."""
-
-    prompts_per_task: int = setting(100, "Prompts, and so policies, for each task.", source="paper", ge=1, le=10_000)
-
-
 def check_unique(place: str, names: Sequence[str]) -> None:
-    """Refuse a method or task that stands twice (`UserError`): its records could not be told apart."""
+    """Refuse what stands twice (`UserError`): its records could not be told apart.
+
+    Args:
+        place: The fields, for messages; the last word says what stands there.
+        names: The names.
+    """
+    what = next((each for each in ("methods", "protocols") if place.endswith(each)), "tasks")
     for name in names:
         if names.count(name) > 1:
-            what = "methods" if place.endswith("methods") else "tasks"
             raise UserError(
                 f"{name} stands twice among the recipe's {what}; its records could not be told apart.",
                 where=place,
@@ -72,50 +93,72 @@ def check_unique(place: str, names: Sequence[str]) -> None:
             )
 
 
-def check_prompts(recipe: PromptExperiment, tasks: Sequence[str], split: str, files: StoreFiles, place: str) -> None:
+def check_tasks(place: str, tasks: Sequence[str]) -> None:
+    """Refuse a recipe without tasks (`UserError`).
+
+    Args:
+        place: The fields that name the tasks, for messages; the first of them is offered.
+        tasks: The tasks.
+    """
+    if not tasks:
+        field = place.split(",")[0]
+        raise UserError("The recipe has no tasks.", where=place, fix=f"-b \"{field}=('door-open',)\"")
+
+
+def check_prompts(recipe: Experiment, tasks: Sequence[str], split: str, data: Data, place: str) -> None:
     """Refuse a task of which the store has too few prompts.
 
     Args:
         recipe: Says how many prompts a task are asked for.
         tasks: The recipe's tasks.
         split: Which prompts: test or validation.
-        files: The stores.
+        data: The stores.
         place: The fields that name the tasks, for messages.
 
     Raises:
-        UserError: No tasks, an unknown one, or one with too few prompts.
+        UserError: An unknown task, or one with too few prompts.
     """
     kind = type(recipe).__name__
-    if not tasks:
-        field = place.split(",")[0]
-        raise UserError("The recipe has no tasks.", where=place, fix=f"-b \"{field}=('door-open',)\"")
-    with files.open_trajectories() as store:
+    with data.open_trajectories() as store:
         for task in tasks:
             if task not in store.tasks:
                 raise UserError(
                     f"The trajectory store has no prompts of the task {task!r}.",
-                    where=f"{place}, {files.trajectories.path}",
+                    where=f"{place}, {data.trajectories.path}",
                     closest=closest_match(task, store.tasks),
-                    fix=f"hyprepro store info {files.trajectories.path}",
+                    fix=f"hyprepro store info {data.trajectories.path}",
                 )
             count = store.count(task, split)
             if count < recipe.prompts_per_task:
                 raise UserError(
                     f"The store has {count} {split} prompts of {task}, and {recipe.prompts_per_task} are asked for.",
-                    where=f"{kind}.prompts_per_task, {files.trajectories.path}",
+                    where=f"{kind}.prompts_per_task, {data.trajectories.path}",
                     fix=f"-b {kind}.prompts_per_task={count}"
                     if count
-                    else f"hyprepro store info {files.trajectories.path}",
+                    else f"hyprepro store info {data.trajectories.path}",
                 )
 
 
 @component
-class Recipe(PromptExperiment):
-    """A table or figure of the paper: methods x tasks x protocols, on stores, at a scale."""
+class Recipe(Experiment):
+    """A table or figure of the paper: methods x training sets x tasks x protocols of one domain, at a scale.
+
+    Paper says, of Cheetah-Vel: 35 training velocities, and 10, 20 and 25 random ones of them; the test set stays. We
+    chose: evenly spread ones instead of random ones (`Domain.training_subset`); `training` gives any others.
+    """
 
     seen: tuple[str, ...] = setting((), "Tasks with training policies, in the order of the table; they are averaged.")
     below: tuple[str, ...] = setting((), "Further seen tasks, listed below the table and not part of the average.")
     unseen: tuple[str, ...] = setting((), "Tasks without training policies; averaged by themselves.")
+    sweep: bool = setting(
+        False, "Where none of these are named and the domain tests its own: evaluate at all its others as well."
+    )
+    train: tuple[int, ...] = setting(
+        (), "Numbers of training tasks, one table each; none: all of the stores.", source="paper, Table 4"
+    )
+    training: tuple[str | float, ...] = setting(
+        (), "The training tasks themselves, by name or by their number, in place of `train`."
+    )
     methods: tuple[Method, ...] = setting(..., "The rows of the table.", min_length=1)
     protocols: tuple[Protocol, ...] = setting(..., "How policies are scored.", min_length=1)
     selection: ValidationProtocol | None = setting(
@@ -132,30 +175,52 @@ class Recipe(PromptExperiment):
     prompt_split: Literal["test", "validation"] = setting(
         "test", "Which prompts: test, or validation to choose settings by."
     )
-    stepper: StepperName = setting(
-        "fast", "What steps the evaluations' environments: fast, or metaworld's own env.step; the numbers are the same."
-    )
+
+    @property
+    def named_tasks(self) -> tuple[str, ...]:
+        """The seen tasks, those below the table, the unseen ones; none where the domain tests its own."""
+        return self.seen + self.below + self.unseen
+
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """The tasks that the table is about: those named, the withheld ones, or the domain's test tasks."""
+        return self.named_tasks or tuple(sorted(self.named("withheld"))) or self.domain.tested
 
     @property
     def all_tasks(self) -> tuple[str, ...]:
-        """The seen tasks, those below the table, the unseen ones."""
-        return self.seen + self.below + self.unseen
+        """All tasks that are evaluated."""
+        return self.domain.sweep if self.sweep and not self.named_tasks else self.tested
 
-    def split_of(self, task: str) -> str:
-        """Which tasks it is one of: seen or unseen."""
-        return "unseen" if task in self.unseen else "seen"
+    def split_of(self, task: str, trained: TrainingSet = None) -> str:
+        """Which tasks it is one of: seen, unseen, test or validation.
 
-    def targets(self, files: StoreFiles) -> tuple[Rollouts, ...]:
+        Args:
+            task: One of `all_tasks`.
+            trained: The tasks that are trained on; None: all.
+        """
+        if self.named_tasks:
+            return "unseen" if task in self.unseen else "seen"
+        if task in self.tested:
+            return "validation" if self.withheld else "test"
+        return "seen" if trained is None or task in trained else "unseen"
+
+    def targets(self, data: Data) -> tuple[Rollouts, ...]:
         """The evaluations in the order of the table.
 
         Raises:
-            UserError: The store lacks a task or prompts, or a task or method stands twice.
+            UserError: The stores lack a task or prompts, a task or method stands twice, a tested task is trained on, or
+                a method or protocol does not fit the domain.
         """
-        check_unique("Recipe.methods", [method.name for method in self.methods])
-        check_unique("Recipe.seen, Recipe.below and Recipe.unseen", self.all_tasks)
-        place = "Recipe.seen, .below or .unseen"
-        check_prompts(self, self.all_tasks, self.prompt_split, files, place)
-        return tuple(stage for method in self.methods for stage in _rollouts(self, files, method))
+        self._check(data)
+        chosen = training_sets(self, data)
+        sets = {each: data if each is None else data.trained_on(each) for each in chosen}
+        for method in self.methods:
+            method.require(data)
+        return tuple(
+            stage
+            for method in self.methods
+            for stage in _rollouts(self, method, sets if method.learns else {None: data})
+        )
 
     def outcome(self, targets: Sequence[Stage], cache: ArtifactCache) -> Outcome:
         """All rollouts and what is computed from them."""
@@ -164,22 +229,50 @@ class Recipe(PromptExperiment):
         summary = summarise(
             records,
             recipe=self.name,
-            seen=self.seen,
+            tasks=self.named_tasks,
             below=self.below,
-            unseen=self.unseen,
             reference=self.reference,
         )
         rollouts = [stage for stage in targets if isinstance(stage, Rollouts)]
         methods = {
             method.name: {
-                "knows": method.information,
-                "training_seconds": training_seconds(method.name, rollouts, cache),
+                "knows": method.information(self.domain),
+                **self._training_seconds(method, rollouts, cache),
                 **({"uses": method.uses} if isinstance(method, _Terse) else {}),
                 **learning_curve(method.name, rollouts, cache),
             }
             for method in self.methods
         }
         return Outcome(records, write_records, summary.rows, summary.comparisons, methods, summary.profiles)
+
+    def _check(self, data: Data) -> None:
+        domain = self.domain
+        check_unique("Recipe.methods", [method.name for method in self.methods])
+        check_unique("Recipe.protocols", [protocol.label for protocol in self.protocols])
+        check_unique("Recipe.seen, Recipe.below and Recipe.unseen", self.named_tasks)
+        check_tasks("Recipe.seen, .below or .unseen", self.tested)
+        for protocol in (*self.protocols, *([self.selection] if self.selection else [])):
+            if protocol.starts_of not in domain.kinds or (protocol is self.selection and domain.metric != SUCCESS):
+                raise UserError(
+                    f"{type(protocol).__name__} does not fit {domain.title}, which is scored by {domain.metric.name} "
+                    f"from starts of the kind {', '.join(sorted(domain.kinds))}.",
+                    where="Recipe.selection" if protocol is self.selection else "Recipe.protocols",
+                    fix="bind another one: hyprepro list shows the protocols",
+                )
+        if domain.condition == "prompt":
+            check_prompts(self, self.all_tasks, self.prompt_split, data, "Recipe.seen, .below or .unseen")
+
+    def _training_seconds(self, method: Method, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, Any]:
+        """What the training of a method took, by number of training tasks where the recipe varies it."""
+        if not (self.train or self.training):
+            return {"training_seconds": training_seconds(method.name, rollouts, cache)}
+        sizes = dict.fromkeys(each.n_train for each in rollouts if each.method.name == method.name)
+        return {
+            "training_seconds_by_n_train": {
+                str(size or "any"): training_seconds(method.name, [e for e in rollouts if e.n_train == size], cache)
+                for size in sizes
+            }
+        }
 
 
 class Named(StructuralType):
@@ -215,26 +308,27 @@ class _Terse(StructuralType):
         """For a column of a table."""
 
 
-def _rollouts(recipe: Recipe, files: StoreFiles, method: Method) -> Iterator[Rollouts]:
+def _rollouts(recipe: Recipe, method: Method, sets: Mapping[TrainingSet, Data]) -> Iterator[Rollouts]:
     """The evaluations of one method. Picking top-k is one of its own, so that tables without it share the others."""
     groups = [recipe.protocols]
     if recipe.selection and method.name in recipe.selected:
         groups.append((recipe.selection,))
     has_seeds = method.seeded and method.name not in recipe.one_seed
-    for seed in range(recipe.seeds if has_seeds else 1):
-        for task in recipe.all_tasks:
-            for protocols in groups:
-                yield Rollouts.of(
-                    method,
-                    files,
-                    task=task,
-                    split=recipe.split_of(task),
-                    protocols=protocols,
-                    seed=seed,
-                    prompts=recipe.prompts_per_task,
-                    prompt_split=recipe.prompt_split,
-                    stepper=recipe.stepper,
-                )
+    for trained, known in sets.items():
+        for seed in range(recipe.seeds if has_seeds else 1):
+            for task in recipe.all_tasks:
+                for protocols in groups:
+                    yield Rollouts.of(
+                        method,
+                        known,
+                        task=task,
+                        split=recipe.split_of(task, trained),
+                        protocols=protocols,
+                        seed=seed,
+                        prompts=recipe.prompts_per_task,
+                        prompt_split=recipe.prompt_split,
+                        n_train=len(trained) if trained else None,
+                    )
 
 
 def training_seconds(method: str, rollouts: Sequence[Evaluation], cache: ArtifactCache) -> float | None:

@@ -4,7 +4,8 @@
     hyprepro/references/    the same result.json files, in an installed wheel
 
 No run writes here: runs have a folder of their own, `runs/`. A finished run becomes a reference by `adopt` alone, which
-takes no number from the run's result.json but computes all of them again from its records. It leaves a mark in the
+takes no number from the run's result.json but computes all of them again from its records, and writes these in
+today's form. It leaves a mark in the
 folder of references, by which every run, from whatever working folder, leaves that folder alone.
 """
 
@@ -20,7 +21,8 @@ from typing import Any
 
 from hyprepro.engine.stage import explain_os_error, make_folder, write_atomically
 from hyprepro.errors import UserError
-from hyprepro.experiments.results import RESULT, digest, result_text
+from hyprepro.experiments.results import digest, result_text
+from hyprepro.reports.reading import RESULT, read_result
 
 REFERENCES = "results"
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -58,14 +60,15 @@ def adopt(source: Path, root: Path) -> Adopted:
     """Make a finished result the reference of its recipe, scale and variant.
 
     Args:
-        source: The result's folder. A reference itself is computed again, for when the statistics changed.
+        source: The result's folder. A reference itself is computed again, for when the statistics or the form of the
+            records changed.
         root: The folder of references to write to; `paper_tables/` beside it, if there is one, follows.
 
     Raises:
         UserError: The result is damaged, incomplete, of a changed recipe, or the folder cannot be written.
     """
     from hyprepro.reports.report import files_of, report_of
-    from hyprepro.reports.summary import read_result
+    from hyprepro.reports.summaries import renew_records
 
     before = read_result(source / RESULT)
     _refuse_changed(before, source)
@@ -87,6 +90,7 @@ def adopt(source: Path, root: Path) -> Adopted:
         try:
             for name, content in files.items():
                 (staging / name).write_bytes(content)
+            renew_records(staging)
             (staging / RESULT).write_text(result_text(result), encoding="utf-8")
             for name in sorted(files, key=lambda name: name == RESULT):  # result.json last
                 (staging / name).replace(folder / name)
@@ -107,7 +111,6 @@ def recomputed(folder: Path) -> dict[str, Any]:
         UserError: The result or its records are missing, damaged or incomplete.
     """
     from hyprepro.reports.summaries import read_summary
-    from hyprepro.reports.summary import read_result
 
     result = read_result(folder / RESULT)
     records, summary = read_summary(folder, result)

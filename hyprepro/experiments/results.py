@@ -25,6 +25,7 @@ from typing import Any
 from hyprepro.component import fingerprint
 from hyprepro.engine.provenance import hardware, versions
 from hyprepro.reports.changes import Departure
+from hyprepro.reports.reading import RESULT, SCHEMA
 from hyprepro.stores.files import StoreFiles
 
 
@@ -49,10 +50,6 @@ class Outcome:
     methods: Mapping[str, Mapping[str, Any]]
     profiles: Sequence[Mapping[str, Any]] = ()
     file: str = "records.csv.gz"
-
-
-RESULT = "result.json"
-SCHEMA = 1
 
 
 @dataclass(frozen=True)

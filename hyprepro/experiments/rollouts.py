@@ -1,4 +1,7 @@
-"""The evaluation stage: one method, one seed, one task; it writes `records.csv`, and `stepper.txt`: what stepped."""
+"""The evaluation stage: one method, one training set, one seed, one task; it writes `records.csv`.
+
+Where a domain's episodes can be stepped in several ways, it also writes `stepper.txt`: what stepped them.
+"""
 
 from __future__ import annotations
 
@@ -6,59 +9,61 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from hyprepro.domains.base import Data, Use
 from hyprepro.domains.episodes import Episode, run_episodes
-from hyprepro.domains.metaworld.steppers import StepperName, stepper_in_use
-from hyprepro.engine.stage import Report, Stage, StoreFile
-from hyprepro.errors import UserError
+from hyprepro.engine.stage import Report, Stage
 from hyprepro.experiments.protocols import Protocol, Trial, ValidationProtocol
+from hyprepro.methods.base import Method
 from hyprepro.reports.records import Record, read_records, write_records
-from hyprepro.stores.files import StoreFiles
 
 if TYPE_CHECKING:
-    from hyprepro.policies.controllers import Controllers, Deployable
+    from hyprepro.policies.controllers import Controllers
 
 RECORDS = "records.csv"
 STEPPER = "stepper.txt"
+DIGITS = 4
+"""Decimals of a return that are kept."""
+
+_CONTROLLERS = 20
+"""About how many controllers a method deploys that is not asked for a number of them."""
 
 
 @dataclass(frozen=True)
 class Rollouts(Stage):
-    """Deploys a method on a task's prompts and runs what it yields under some protocols.
+    """Deploys a method for a task and runs what it yields under some protocols.
 
     Attributes:
         method: The method, a component of slot "method".
         trained: The method's training stage, or None.
-        task: The Meta-World task.
-        split: "seen" or "unseen", for the records.
+        data: The stores; for a method that learns, with all but the training tasks withheld.
+        task: The task.
+        split: Which tasks it is one of, for the records.
         protocols: The protocols, in the order of the records.
         seed: The generator seed.
-        prompts: How many prompts, from the first.
+        prompts: How many prompts, from the first, where the domain's condition is a prompt.
         prompt_split: Which prompts: "test", or "validation" to choose settings by.
-        policies: The policy store.
-        trajectories: The trajectory store.
-        stepper: What shall step the environments.
+        n_train: Number of training tasks, where a recipe varies it and the method depends on it; else None.
     """
 
     kind: ClassVar[str] = "rollouts"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
-    method: Deployable
+    method: Method
     trained: Stage | None
+    data: Data
     task: str
     split: str
     protocols: tuple[Protocol, ...]
     seed: int
     prompts: int
     prompt_split: str
-    policies: StoreFile
-    trajectories: StoreFile
-    stepper: StepperName = "fast"
+    n_train: int | None = None
 
     @classmethod
     def of(
         cls,
-        method: Deployable,
-        data: StoreFiles,
+        method: Method,
+        data: Data,
         *,
         task: str,
         split: str,
@@ -66,25 +71,28 @@ class Rollouts(Stage):
         seed: int = 0,
         prompts: int = 100,
         prompt_split: str = "test",
-        stepper: StepperName = "fast",
+        n_train: int | None = None,
     ) -> Rollouts:
         """With the training stage that the method asks for; a method without seeds is evaluated under seed 0."""
         seed = seed if method.seeded else 0
         trained = method.training(data, seed)
-        stores = data.policies, data.trajectories
-        return cls(method, trained, task, split, protocols, seed, prompts, prompt_split, *stores, stepper)
+        return cls(method, trained, data, task, split, protocols, seed, prompts, prompt_split, n_train)
 
     @property
     def label(self) -> str:
         """For progress lines, such as `rollouts gen-hyprl door-open seed 1`."""
+        size = f", {self.n_train} trained," if self.n_train else ""
         seed = f" seed {self.seed}" if self.method.seeded else ""
         is_selection = all(isinstance(protocol, ValidationProtocol) for protocol in self.protocols)
-        return f"rollouts {self.method.name} {self.task}{seed}" + (" on validation goals" if is_selection else "")
+        where = " on validation starts" if is_selection else ""
+        return f"rollouts {self.method.name} {self.task}{size}{seed}{where}".removesuffix(",")
 
     @property
     def cost(self) -> float:
-        """Seconds: an episode of a good policy takes about 0.05 s, a failed one 0.25 s."""
-        return 0.08 * len(self._trials(self.prompts))
+        """Seconds."""
+        domain = self.data.domain
+        count = self.prompts if domain.condition == "prompt" else _CONTROLLERS
+        return domain.episode_seconds * len(self._trials(count))
 
     @property
     def affinity(self) -> str:
@@ -93,53 +101,39 @@ class Rollouts(Stage):
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Deploy, run all trials at once, write the records in the order of the protocols' trials."""
-        from hyprepro.domains.metaworld.pool import (
-            process_pool,  # lazily, here and below: a run with nothing to do never gets here
-        )
-
-        controllers = self.deploy(inputs)
+        controllers, domain = self.deploy(inputs), self.data.domain
         trials = self._trials(controllers.n)
-        outcomes = run_episodes(
-            self.task,
-            controllers,
-            [Episode(trial.policy, trial.goal) for trial in trials],
-            process_pool(self.stepper),
-            on_finished=report.progress,
-        )
+        episodes = [Episode(trial.policy, trial.start) for trial in trials]
+        outcomes = run_episodes(domain, self.task, controllers, episodes, report.progress)
         records = [
             Record(
-                self.method.name, "", self.seed, self.split, self.task, trial.protocol, trial.policy, trial.goal.label,
-                outcome.success, outcome.steps,
+                self.method.name, "", self.seed, self.n_train, self.split, self.task, trial.protocol, trial.policy,
+                trial.start.label, outcome.success, outcome.steps,
+                None if outcome.total is None else round(outcome.total, DIGITS),
             )
             for trial, outcome in zip(trials, outcomes, strict=True)
         ]  # fmt: skip
         write_records(work / RECORDS, records)
-        (work / STEPPER).write_text(stepper_in_use(self.stepper, (self.task,)), encoding="utf-8")
+        stepper = domain.stepped_by(self.task)
+        if stepper:
+            (work / STEPPER).write_text(stepper, encoding="utf-8")
 
     def load(self, path: Path) -> list[Record]:
         """The records of a finished evaluation."""
         return read_records(path / RECORDS)
 
     def stepped_by(self, path: Path) -> str:
-        """What stepped the environments of a finished evaluation: "fast", or "metaworld" if asked for or refused."""
-        return (path / STEPPER).read_text(encoding="utf-8")
-
-    def _trials(self, policies: int) -> list[Trial]:
-        return [trial for protocol in self.protocols for trial in protocol.trials(self.task, policies)]
+        """What stepped the episodes of a finished evaluation, where there was a choice; else empty."""
+        file = path / STEPPER
+        return file.read_text(encoding="utf-8") if file.exists() else ""
 
     def deploy(self, inputs: dict[str, Path]) -> Controllers:
         """The controllers that this evaluation runs, from the finished folders of its inputs."""
-        from hyprepro.stores.prompts import read_prompts
-
-        data = StoreFiles(self.policies, self.trajectories)
-        with data.open_trajectories() as store:
-            prompts = read_prompts(store, self.task, self.prompt_split, limit=self.prompts)
-        if len(prompts) < self.prompts:
-            raise UserError(
-                f"The store has {len(prompts)} {self.prompt_split} prompts of {self.task}, "
-                f"and {self.prompts} are asked for.",
-                where=self.trajectories.path,
-                fix=f"-b Recipe.prompts_per_task={len(prompts)}",
-            )
+        query = self.data.domain.query(self.data, self.task, self.prompts, self.prompt_split)
         trained = None if self.trained is None else self.trained.load(inputs["trained"])
-        return self.method.deploy(trained, data, prompts, self.seed)
+        return self.method.deploy(trained, self.data, query, self.seed)
+
+    def _trials(self, policies: int) -> list[Trial]:
+        use: Use = "validation" if self.split == "validation" else "test"
+        domain = self.data.domain
+        return [trial for each in self.protocols for trial in each.trials(domain, self.task, policies, use)]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hyprepro.component import fingerprint
-from hyprepro.domains.metaworld.steppers import StepperName
+from hyprepro.domains.base import Data
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.calibration import STARTUP_SECONDS, Calibration
 from hyprepro.engine.executors import Executor
@@ -28,7 +28,6 @@ from hyprepro.experiments.recipe import Experiment
 from hyprepro.experiments.results import Run, stores_provenance, write_result
 from hyprepro.experiments.rollouts import Rollouts
 from hyprepro.reports.changes import Departure
-from hyprepro.stores.files import StoreFiles
 
 
 @dataclass(frozen=True)
@@ -37,13 +36,13 @@ class Plan:
 
     Attributes:
         recipe: The recipe.
-        files: The stores with their digests.
+        data: The stores with their digests.
         stages: Every stage once.
         targets: Those that the result is computed from, in the order of the recipe.
     """
 
     recipe: Experiment
-    files: StoreFiles
+    data: Data
     stages: tuple[PlannedStage, ...]
     targets: tuple[Stage, ...]
 
@@ -73,20 +72,20 @@ def plan(recipe: Experiment, cache: ArtifactCache) -> Plan:
         UserError: If a store is missing or unfit, the recipe asks for what is not there, or its report cannot be made.
     """
     recipe.report.require()
-    files = recipe.data.files()
-    targets = recipe.targets(files)
+    data = recipe.data()
+    targets = recipe.targets(data)
     todo = {stage.key for stage in missing(targets, cache)}
     calibration = Calibration.of(cache.root) if todo else None
     stages = tuple(_planned(stage, cache, calibration if stage.key in todo else None) for stage in with_inputs(targets))
-    return Plan(recipe, files, stages, targets)
+    return Plan(recipe, data, stages, targets)
 
 
-def stepper_used(rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, StepperName]:
-    """`{"stepper": name}` of finished evaluations: fast only if all of them were; empty where there is none."""
-    used = {stage.stepped_by(cache.path_of(stage)) for stage in rollouts}
+def stepper_used(rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, str]:
+    """`{"stepper": name}` of finished evaluations: fast only if all of them were; empty where there was no choice."""
+    used = {stage.stepped_by(cache.path_of(stage)) for stage in rollouts} - {""}
     if not used:
         return {}
-    return {"stepper": "fast" if used == {"fast"} else "metaworld"}
+    return {"stepper": min(used, key=lambda name: name == "fast")}
 
 
 def results_folder(root: Path, recipe: Experiment, is_custom: bool = False) -> Path:
@@ -150,7 +149,7 @@ def run_recipe(
             **stepper_used(planned.rollouts, cache),
         }
         outcome = recipe.outcome(planned.targets, cache)
-        run = Run(recipe.described(), stores_provenance(planned.files), outcome, operative_config, cost, departure)
+        run = Run(recipe.described(), stores_provenance(planned.data), outcome, operative_config, cost, departure)
         with cache.lock(f"results-{fingerprint(str(out_dir.resolve()))[:16]}"):
             return write_result(run, out_dir, recipe.report.files, is_new=bool(planned.to_do))
     except OSError as error:

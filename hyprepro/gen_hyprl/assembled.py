@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from hyprepro.engine.stage import MANIFEST, METRICS, Report, Stage
 from hyprepro.gen_hyprl.autoencoder import TrainAutoencoder
+from hyprepro.gen_hyprl.conditions import Conditions, EncodeParameters, EncodePrompts
 from hyprepro.gen_hyprl.embedding import TrainBehaviorEmbedding
 from hyprepro.gen_hyprl.hypformer import TrainHypFormer
 from hyprepro.gen_hyprl.latent_model import LatentModel, LatentSource
+from hyprepro.gen_hyprl.neighbours import Ranges
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from hyprepro.domains.base import Query
     from hyprepro.gen_hyprl.autoencoder_net import PolicyAutoencoder
-    from hyprepro.gen_hyprl.embedding_net import PromptEmbedding
     from hyprepro.gen_hyprl.hypformer_net import CandidateAggregator
     from hyprepro.gen_hyprl.hyplatent_net import LatentGenerator
 
@@ -52,46 +54,45 @@ class Aggregated:
 
 @dataclass(frozen=True)
 class PolicyGenerator:
-    """Prompts in, policies out.
+    """Conditions in, policies out.
 
     Attributes:
         autoencoder: E and D.
-        embedding: phi and psi.
-        source: Turns embeddings into latents: G, HypFormer on top of it, or what stands in their place.
+        source: Turns conditions (h, v) into latents: G, HypFormer on top of it, or what stands in their place.
+        conditions: Makes (h, v) of a query.
     """
 
     autoencoder: PolicyAutoencoder
-    embedding: PromptEmbedding
     source: LatentSource
+    conditions: Conditions
 
     def with_candidates(self, count: int) -> PolicyGenerator:
-        """The same with L draws a prompt; without HypFormer there is one, and nothing changes."""
+        """The same with L draws a condition; without HypFormer there is one, and nothing changes."""
         source = replace(self.source, candidates=count) if isinstance(self.source, Aggregated) else self.source
         return replace(self, source=source)
 
-    def latents(self, tau: Tensor, tau_hat: Tensor, draws: torch.Generator) -> Tensor:
-        """Latents `[N, 2, D]` for prompts `[N, T]` and post-success states `[N, S]`; noise from `draws` (CPU)."""
+    def latents(self, query: Query, draws: torch.Generator) -> Tensor:
+        """Latents `[n, 2, D]`, one a controller that is asked for; noise from `draws` (CPU)."""
         import torch
 
         with torch.no_grad():
-            return self.source.draw(*self.embedding.embed(tau, tau_hat), draws)
+            return self.source.draw(*self.conditions.of(query), draws)
 
-    def candidates(self, tau: Tensor, tau_hat: Tensor, draws: torch.Generator) -> Tensor:
-        """The candidates `[N, L, 2, D]` behind `latents` of equal `draws`; without HypFormer the one latent itself."""
+    def candidates(self, query: Query, draws: torch.Generator) -> Tensor:
+        """The candidates `[n, L, 2, D]` behind `latents` of equal `draws`; without HypFormer the one latent itself."""
         import torch
 
         with torch.no_grad():
-            h, v = self.embedding.embed(tau, tau_hat)
             if isinstance(self.source, Aggregated):
-                return self.source.drawn(h, v, draws)
-            return self.source.draw(h, v, draws)[:, None]
+                return self.source.drawn(*self.conditions.of(query), draws)
+            return self.latents(query, draws)[:, None]
 
-    def policies(self, tau: Tensor, tau_hat: Tensor, draws: torch.Generator) -> Tensor:
-        """Policy parameters `[N, P]`, decoded from `latents`."""
+    def policies(self, query: Query, draws: torch.Generator) -> Tensor:
+        """Policy parameters `[n, P]`, decoded from `latents`."""
         import torch
 
         with torch.no_grad():
-            return self.autoencoder.decode(self.latents(tau, tau_hat, draws))
+            return self.autoencoder.decode(self.latents(query, draws))
 
 
 @dataclass(frozen=True)
@@ -100,18 +101,29 @@ class Assemble(Stage):
 
     Attributes:
         autoencoder: The trained E and D.
-        embedding: The trained phi and psi.
         generator: The trained HypLatent generator, or what is trained in its place.
         hypformer: The trained HypFormer, or None.
+        embedding: The trained phi and psi; None where the condition is numbers.
+        ranges: The range of each of these numbers.
     """
 
     kind: ClassVar[str] = "assembled"
     version: ClassVar[int] = 1
 
     autoencoder: TrainAutoencoder
-    embedding: TrainBehaviorEmbedding
     generator: LatentModel
     hypformer: TrainHypFormer | None = None
+    embedding: TrainBehaviorEmbedding | None = None
+    ranges: Ranges = ()
+
+    @classmethod
+    def of(cls, generator: LatentModel, hypformer: TrainHypFormer | None = None) -> Assemble:
+        """With the parts that the generator's conditions and latents come from."""
+        latents = generator.latents
+        if isinstance(latents, EncodePrompts):
+            return cls(latents.autoencoder, generator, hypformer, latents.embedding)
+        ranges = latents.ranges if isinstance(latents, EncodeParameters) else ()
+        return cls(latents.autoencoder, generator, hypformer, ranges=ranges)
 
     @property
     def label(self) -> str:
@@ -124,11 +136,13 @@ class Assemble(Stage):
 
     def load(self, path: Path) -> PolicyGenerator:
         """All parts, frozen."""
-        return PolicyGenerator(
-            self.autoencoder.load(path / "autoencoder"),
-            self.embedding.load(path / "embedding"),
-            latent_source(path, self.generator, self.hypformer),
-        )
+        source: LatentSource = self.generator.load(path / "generator")
+        if self.hypformer is not None:
+            former = self.hypformer.load(path / "hypformer")
+            source = Aggregated(cast("LatentGenerator", source), former, self.hypformer.hypformer.candidates)
+        embedding = None if self.embedding is None else self.embedding.load(path / "embedding")
+        autoencoder = self.autoencoder.load(path / "autoencoder")
+        return PolicyGenerator(autoencoder, source, Conditions(embedding, self.ranges))
 
 
 def gather(work: Path, inputs: dict[str, Path]) -> None:
@@ -138,15 +152,6 @@ def gather(work: Path, inputs: dict[str, Path]) -> None:
         for file in sorted(source.iterdir()):
             if file.is_file() and file.name not in (MANIFEST, METRICS):
                 _link(file, work / name / file.name)
-
-
-def latent_source(path: Path, generator: LatentModel, hypformer: TrainHypFormer | None) -> LatentSource:
-    """The generator out of an assembled folder, with HypFormer on top if there is one."""
-    source: LatentSource = generator.load(path / "generator")
-    if hypformer is None:
-        return source
-    former = hypformer.load(path / "hypformer")
-    return Aggregated(cast("LatentGenerator", source), former, hypformer.hypformer.candidates)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -30,7 +30,9 @@ from hyprepro.stores.files import StoreFiles
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hyprepro.domains.base import Data
     from hyprepro.gen_hyprl.autoencoder_net import PolicyAutoencoder
+    from hyprepro.stores.training_data import Recording
 
 
 class Autoencoder(Trained):
@@ -67,7 +69,7 @@ class Autoencoder(Trained):
         Args:
             model: What `build` returned.
             params: Training policies `[N, P]`.
-            observations: Observations in training prompts `[M, obs]`.
+            observations: Observations of the training tasks `[M, obs]`.
         """
         model.space.fit(params, self.parameter_scaling, observations if self.coordinates == "observations" else None)
 
@@ -155,7 +157,8 @@ class TrainAutoencoder(Stage):
     Attributes:
         autoencoder: E and D and how they are trained.
         policies: The policy store.
-        trajectories: The trajectory store, for the observations in its training prompts.
+        trajectories: The trajectory store, for the observations of the training tasks.
+        recording: What it has of them: prompts or episodes.
         seed: Seed of weights, batches and noise.
 
     Metrics: `loss` (eq. 1, in scaled parameters); `validation_error` (squared error on held-out training policies over
@@ -169,7 +172,14 @@ class TrainAutoencoder(Stage):
     autoencoder: Autoencoder
     policies: StoreFile
     trajectories: StoreFile
+    recording: Recording
     seed: int = 0
+
+    @classmethod
+    def of(cls, autoencoder: Autoencoder, data: Data) -> TrainAutoencoder:
+        """On the stores of a domain."""
+        recording: Recording = "prompts" if data.domain.condition == "prompt" else "episodes"
+        return cls(autoencoder, data.policies, data.trajectories, recording)
 
     @property
     def label(self) -> str:
@@ -188,7 +198,7 @@ class TrainAutoencoder(Stage):
         from hyprepro.stores.training_data import training_observations, training_policies
 
         params, layout = training_policies(self.policies)
-        observations = training_observations(StoreFiles(self.policies, self.trajectories))
+        observations = training_observations(StoreFiles(self.policies, self.trajectories), self.recording)
         resumes = (work / training.CHECKPOINT).exists()
         job = training.train(
             lambda: AutoencoderJob(self.autoencoder, layout, params, observations, resumes),

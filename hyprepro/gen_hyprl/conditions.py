@@ -1,34 +1,35 @@
 """Between stages 1 and 2: the condition and the latent of every training sample, computed once.
 
-In Meta-World a sample is a prompt: its condition is its behaviour embedding, its latent that of the policy which
-recorded it. Make-An-Agent publishes the same thing as `process_data.pt`. HypLatent, HypFormer and the regressor all
-train on it.
+Where the condition is a prompt, a sample is a prompt: (h, v) is its behaviour embedding tau_e, its latent that of the
+policy which recorded it. Make-An-Agent publishes the same thing as `process_data.pt`. Where the condition is one number
+or several, a sample is a training policy of a task: h are the task's numbers, v is empty. HypLatent, HypFormer,
+Make-An-Agent's diffusion and the regressor all train on it.
 
-Between stages 1 and 2 of Cheetah-Vel: every training policy's velocity and latent.
-
-Paper says: the condition is the target velocity, one scalar, and nothing about its scale. We chose: the velocity
-centred on the middle of the range 0 to 3 m/s and divided by the deviation of a uniform draw from it, the same numbers
-for every training set.
+Paper says: on Cheetah-Vel the condition is the target velocity, one scalar, and nothing about its scale. We chose:
+every number centred on the middle of its domain's range and divided by the deviation of a uniform draw from it, the
+same for every training set.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from hyprepro.domains.cheetah_vel.tasks import LARGEST_VELOCITY, task_velocity
 from hyprepro.engine.stage import Report, Stage, StoreFile
 from hyprepro.gen_hyprl.autoencoder import TrainAutoencoder
 from hyprepro.gen_hyprl.embedding import TrainBehaviorEmbedding
+from hyprepro.gen_hyprl.neighbours import Parameter, Ranges, neighbours
 from hyprepro.stores.files import StoreFiles
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from hyprepro.domains.base import Query
     from hyprepro.gen_hyprl.autoencoder_net import PolicyAutoencoder
+    from hyprepro.gen_hyprl.embedding_net import PromptEmbedding
     from hyprepro.stores.training_data import PromptSet
 
 
@@ -38,15 +39,15 @@ ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class PromptLatents:
-    """Prompts as stages 2 and 3 see them.
+class LatentSamples:
+    """Training samples as stages 2 and 3 see them.
 
     Attributes:
-        h: `[N, E]`.
+        h: `[N, E]`; the k numbers of a task, standardised, `[N, k]`.
         v: `[N, E]`; `[N, 0]` where the condition is h alone.
-        policy: Which of `latents` is each prompt's true latent `[N]`.
-        latents: Z of every policy that some prompt comes from `[U, 2, D]`.
-        task: Task number of each prompt `[N]`.
+        policy: Which of `latents` is each sample's true latent `[N]`.
+        latents: Z of every policy that some sample comes from `[U, 2, D]`.
+        task: Task number of each sample `[N]`.
     """
 
     h: Tensor
@@ -60,16 +61,23 @@ class PromptLatents:
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """E and D."""
+        """E (or k) and D."""
         return int(self.h.shape[1]), int(self.latents.shape[2])
 
-    def to(self, device: torch.device) -> PromptLatents:
+    def to(self, device: torch.device) -> LatentSamples:
         """The same on a device."""
-        return PromptLatents(*(part.to(device) for part in (self.h, self.v, self.policy, self.latents, self.task)))
+        return LatentSamples(*(part.to(device) for part in (self.h, self.v, self.policy, self.latents, self.task)))
 
     def batch(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """h, v `[k, E]` and true latents `[k, 2, D]` of some prompts."""
+        """h, v `[k, E]` and true latents `[k, 2, D]` of some samples."""
         return self.h[rows], self.v[rows], self.latents[self.policy[rows]]
+
+    def part(self, rows: Tensor) -> LatentSamples:
+        """Some samples alone, each with a latent of its own."""
+        import torch
+
+        h, v, latents = self.batch(rows)
+        return LatentSamples(h, v, torch.arange(len(rows)), latents, self.task[rows])
 
 
 @dataclass(frozen=True)
@@ -80,15 +88,43 @@ class EncodedConditions(Stage):
         autoencoder: The trained E and D.
     """
 
+    kind: ClassVar[str] = "latents"
+    version: ClassVar[int] = 1
+
     autoencoder: TrainAutoencoder
 
-    def load(self, path: Path) -> tuple[PromptLatents, PromptLatents]:
+    @property
+    def cost(self) -> float:
+        """Seconds on one slow core."""
+        return 8.0
+
+    @abstractmethod
+    def encoded(self, encoder: PolicyAutoencoder, inputs: dict[str, Path]) -> tuple[LatentSamples, LatentSamples]:
+        """Training and validation samples, their latents by a trained E."""
+
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Write conditions and latents of both splits."""
+        import torch
+        from safetensors.torch import save_file
+
+        with torch.no_grad():
+            samples = self.encoded(self.autoencoder.load(inputs["autoencoder"]), inputs)
+        save_file(
+            {
+                f"{split}.{name}": getattr(part, name).contiguous()
+                for split, part in zip(("train", "validation"), samples, strict=True)
+                for name in PARTS
+            },
+            work / FILE,
+        )
+
+    def load(self, path: Path) -> tuple[LatentSamples, LatentSamples]:
         """Training and validation samples."""
         from safetensors.torch import load_file
 
         tensors = load_file(path / FILE)
         train, validation = (
-            PromptLatents(*(tensors[f"{split}.{name}"] for name in PARTS)) for split in ("train", "validation")
+            LatentSamples(*(tensors[f"{split}.{name}"] for name in PARTS)) for split in ("train", "validation")
         )
         return train, validation
 
@@ -102,40 +138,21 @@ class EncodePrompts(EncodedConditions):
         embedding: The trained phi and psi.
     """
 
-    kind: ClassVar[str] = "latents"
-    version: ClassVar[int] = 1
-
     embedding: TrainBehaviorEmbedding
 
-    @property
-    def cost(self) -> float:
-        """Seconds on one slow core."""
-        return 8.0
-
-    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Write embeddings and latents of both splits."""
+    def encoded(self, encoder: PolicyAutoencoder, inputs: dict[str, Path]) -> tuple[LatentSamples, LatentSamples]:
+        """The prompts' embeddings and the latents of the policies that recorded them."""
         from hyprepro.stores.training_data import training_prompts
 
-        encoder = self.autoencoder.load(inputs["autoencoder"])
         embedding = self.embedding.load(inputs["embedding"])
         data = StoreFiles(self.embedding.policies, self.embedding.trajectories)
         splits = []
         for prompts in training_prompts(data, self.embedding.embedding.validation_share):
             h, v = embedding.embed(prompts.tau, prompts.tau_hat)
             latents, policy = _latents(encoder, prompts, self.autoencoder.policies)
-            splits.append(PromptLatents(h, v, policy, latents, prompts.task))
-        write_latents(work, *splits)
-
-
-def write_latents(work: Path, train: PromptLatents, validation: PromptLatents) -> None:
-    """Write what `EncodedConditions.load` reads."""
-    from safetensors.torch import save_file
-
-    splits = {"train": train, "validation": validation}
-    save_file(
-        {f"{split}.{name}": getattr(part, name).contiguous() for split, part in splits.items() for name in PARTS},
-        work / FILE,
-    )
+            splits.append(LatentSamples(h, v, policy, latents, prompts.task))
+        train, validation = splits
+        return train, validation
 
 
 def _latents(encoder: PolicyAutoencoder, prompts: PromptSet, file: StoreFile) -> tuple[Tensor, Tensor]:
@@ -156,74 +173,87 @@ def _latents(encoder: PolicyAutoencoder, prompts: PromptSet, file: StoreFile) ->
     return torch.cat(parts), index
 
 
-CENTER = LARGEST_VELOCITY / 2
-DEVIATION = LARGEST_VELOCITY / 12**0.5
-
-
-def condition(velocities: Tensor) -> tuple[Tensor, Tensor]:
-    """H `[n, 1]` and the empty v `[n, 0]` of velocities `[n]` in m/s."""
-    return ((velocities - CENTER) / DEVIATION)[:, None], velocities.new_empty((len(velocities), 0))
-
-
 @dataclass(frozen=True)
-class EncodeVelocities(EncodedConditions):
-    """Encodes the training policies of the velocities that its autoencoder was trained on.
+class EncodeParameters(EncodedConditions):
+    """Encodes the training policies of tasks that are told by numbers.
 
     Attributes:
-        autoencoder: The trained E and D; its policy store shows the training velocities alone.
-        checkpoints: The last so many policies of each velocity; 0: all of them.
-        between: For each two neighbouring velocities, mixtures of their latents at so many velocities between them.
+        autoencoder: The trained E and D; its policy store shows the training tasks alone.
+        parameters: The numbers of each training task, in the store's order.
+        ranges: The range of each number.
+        checkpoints: The last so many policies of each task; 0: all of them.
+        between: For each two neighbouring tasks, mixtures of their latents at so many places between them.
         share: Share of the policies that is held out for the generators' validation metrics.
     """
 
-    kind: ClassVar[str] = "velocity-latents"
-    version: ClassVar[int] = 1
-
+    parameters: tuple[Parameter, ...]
+    ranges: Ranges
     checkpoints: int = 0
     between: int = 0
     share: float = 0.05
 
-    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Write velocities and latents of both splits."""
+    def encoded(self, encoder: PolicyAutoencoder, inputs: dict[str, Path]) -> tuple[LatentSamples, LatentSamples]:
+        """The tasks' standardised numbers and the latents of their policies."""
         import torch
 
         from hyprepro.stores.policy_store import PolicyStore
         from hyprepro.stores.training_data import held_out_rows, training_tasks
 
-        encoder = self.autoencoder.load(inputs["autoencoder"])
-        latents, velocities, tasks = [], [], []
-        with PolicyStore.of(self.autoencoder.policies) as store, torch.no_grad():
-            for number, task in enumerate(training_tasks(store)):
+        latents: list[Tensor] = []
+        with PolicyStore.of(self.autoencoder.policies) as store:
+            for task in training_tasks(store):
                 rows = store.rows(task, "train")
                 rows = rows[store.meta(task)["step"][rows].argsort(kind="stable")][-self.checkpoints :]
                 latents.append(encoder.encode(torch.from_numpy(store.read(task, rows))))
-                velocities += [task_velocity(task)] * len(rows)
-                tasks += [number] * len(rows)
-        h, v = condition(torch.tensor(velocities))
-        everything = PromptLatents(h, v, torch.arange(len(h)), torch.cat(latents), torch.tensor(tasks))
-        train, validation = (_part(everything, rows) for rows in held_out_rows(len(h), self.share))
-        write_latents(work, _with_mixtures(train, self.between), validation)
+        counts = torch.tensor([len(part) for part in latents])
+        h, v = condition(torch.tensor(self.parameters).repeat_interleave(counts, dim=0), self.ranges)
+        tasks = torch.arange(len(latents)).repeat_interleave(counts)
+        everything = LatentSamples(h, v, torch.arange(len(h)), torch.cat(latents), tasks)
+        train, validation = (everything.part(rows) for rows in held_out_rows(len(h), self.share))
+        return self._with_mixtures(train), validation
+
+    def _with_mixtures(self, known: LatentSamples) -> LatentSamples:
+        """With mixtures of each two neighbours: latents of equal age, in proportion to the place between."""
+        import torch
+
+        h, latents, tasks = [known.h], [known.latents], [known.task]
+        groups = [torch.nonzero(known.task == task)[:, 0] for task in range(len(self.parameters))]
+        for first, second in neighbours(self.parameters, self.ranges) if self.between else []:
+            count = min(len(groups[first]), len(groups[second]))
+            one, other = (groups[task][len(groups[task]) - count :] for task in (first, second))
+            for share in torch.linspace(0, 1, self.between + 2)[1:-1].tolist():
+                h.append(torch.lerp(known.h[one], known.h[other], share))
+                latents.append(torch.lerp(known.latents[one], known.latents[other], share))
+                tasks.append(known.task[one])
+        every = torch.cat(h)
+        return LatentSamples(every, every[:, :0], torch.arange(len(every)), torch.cat(latents), torch.cat(tasks))
 
 
-def _part(latents: PromptLatents, rows: torch.Tensor) -> PromptLatents:
-    import torch
+@dataclass(frozen=True)
+class Conditions:
+    """What the later stages see of a query.
 
-    h, v, z = latents.batch(rows)
-    return PromptLatents(h, v, torch.arange(len(rows)), z, latents.task[rows])
+    Attributes:
+        embedding: phi and psi, which make (h, v) of prompts; None where the condition is numbers.
+        ranges: The range of each number; empty where the condition is a prompt.
+    """
+
+    embedding: PromptEmbedding | None = None
+    ranges: Ranges = ()
+
+    def of(self, query: Query) -> tuple[Tensor, Tensor]:
+        """(h, v) `[n, E]` of a query's prompts; of its numbers, n times the same `[n, k]` and `[n, 0]`."""
+        import torch
+
+        if self.embedding is None:
+            return condition(torch.tensor([query.parameter]).repeat(query.n, 1), self.ranges)
+        prompts = query.shown
+        with torch.no_grad():
+            return self.embedding.embed(torch.from_numpy(prompts.tau), torch.from_numpy(prompts.tau_hat))
 
 
-def _with_mixtures(known: PromptLatents, between: int) -> PromptLatents:
-    """With mixtures of each two neighbouring velocities: latents of equal age, in proportion to the place between."""
-    import torch
-
-    conditions, latents, tasks = [known.h], [known.latents], [known.task]
-    groups = [torch.nonzero(known.task == task)[:, 0] for task in known.task.unique()]  # type: ignore[no-untyped-call]
-    for slower, faster in pairwise(groups):
-        count = min(len(slower), len(faster))
-        one, other = slower[-count:], faster[-count:]
-        for share in torch.linspace(0, 1, between + 2)[1:-1].tolist():
-            conditions.append(torch.lerp(known.h[one], known.h[other], share))
-            latents.append(torch.lerp(known.latents[one], known.latents[other], share))
-            tasks.append(known.task[one])
-    h = torch.cat(conditions)
-    return PromptLatents(h, h.new_empty((len(h), 0)), torch.arange(len(h)), torch.cat(latents), torch.cat(tasks))
+def condition(parameters: Tensor, ranges: Ranges) -> tuple[Tensor, Tensor]:
+    """H `[n, k]` and the empty v `[n, 0]` of tasks that are told by numbers `[n, k]`."""
+    center = parameters.new_tensor([(low + high) / 2 for low, high in ranges])
+    deviation = parameters.new_tensor([(high - low) / 12**0.5 for low, high in ranges])
+    return (parameters - center) / deviation, parameters[:, :0]

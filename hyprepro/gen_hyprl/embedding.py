@@ -103,6 +103,11 @@ class TrainBehaviorEmbedding(Stage):
     trajectories: StoreFile
     seed: int = 0
 
+    @classmethod
+    def of(cls, embedding: BehaviorEmbedding, data: StoreFiles) -> TrainBehaviorEmbedding:
+        """On the stores of a domain whose condition is a prompt."""
+        return cls(embedding, data.policies, data.trajectories)
+
     @property
     def label(self) -> str:
         """For progress lines."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hyprepro.engine.training import Job, batch_of, device
 from hyprepro.gen_hyprl.blocks import Scaling, as_tokens, condition_of, mlp
-from hyprepro.gen_hyprl.conditions import PromptLatents
+from hyprepro.gen_hyprl.conditions import LatentSamples
 from hyprepro.gen_hyprl.hypformer import HypFormer
 from hyprepro.gen_hyprl.hyplatent_net import LatentGenerator
 from hyprepro.gen_hyprl.losses import eq6_similarity, eq7_residue, eq8_consistency, eq9_hypformer
@@ -130,8 +130,8 @@ class HypFormerJob(Job):
         self,
         settings: HypFormer,
         generator: LatentGenerator,
-        prompts: PromptLatents,
-        held_out: PromptLatents,
+        prompts: LatentSamples,
+        held_out: LatentSamples,
         seed: int,
     ) -> None:
         self._settings = settings
@@ -194,7 +194,7 @@ class HypFormerJob(Job):
 
 
 @torch.no_grad()
-def candidates(generator: LatentGenerator, prompts: PromptLatents, count: int, draws: torch.Generator) -> Tensor:
+def candidates(generator: LatentGenerator, prompts: LatentSamples, count: int, draws: torch.Generator) -> Tensor:
     """Scaled candidates `[N, count, 2, D]` for all prompts, a batch at a time."""
     parts = []
     for start in range(0, len(prompts), ROWS_AT_ONCE):

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from hyprepro.engine.training import Job, RunningMean, batch_of, device
 from hyprepro.gen_hyprl.blocks import Scaling, condition_of
-from hyprepro.gen_hyprl.conditions import PromptLatents
+from hyprepro.gen_hyprl.conditions import LatentSamples
 from hyprepro.gen_hyprl.hyplatent import HypLatent
 from hyprepro.gen_hyprl.losses import eq3_generator, eq4_discriminator, eq5_regulariser
 from hyprepro.gen_hyprl.training import Condition, condition_size
@@ -69,7 +69,7 @@ class HypLatentJob(Job):
 
     kept: LatentGenerator
 
-    def __init__(self, settings: HypLatent, prompts: PromptLatents, held_out: PromptLatents) -> None:
+    def __init__(self, settings: HypLatent, prompts: LatentSamples, held_out: LatentSamples) -> None:
         self._settings = settings
         self._prompts, self._held_out = prompts.to(device()), held_out.to(device())
         embedding_size, latent_size = prompts.sizes

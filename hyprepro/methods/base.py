@@ -1,11 +1,7 @@
-"""What a row of any table is, whatever its method is trained on and deployed for.
-
-What a method is: anything that can be trained from the stores and, given prompts, yields deployable controllers.
+"""What a method is: a row of a table, trained from a domain's stores, that yields controllers for what is asked.
 
 A table is methods x tasks x protocols, and Gen-HypRL is the first among equals: it, its ceilings and its competitors
 all derive from `Method`. A new competitor is one file here, one gin file and one line in a recipe.
-
-Methods that yield policy weights, and may fit them to the prompt before they are deployed.
 """
 
 from __future__ import annotations
@@ -15,28 +11,39 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hyprepro.component import Component, setting
+from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.adaptation import Adaptation
 
 if TYPE_CHECKING:
+    from hyprepro.domains.base import Condition, Data, Domain, Query
     from hyprepro.engine.stage import Stage
     from hyprepro.gen_hyprl.adaptation import Start
     from hyprepro.policies.controllers import Controllers
-    from hyprepro.stores.files import StoreFiles
-    from hyprepro.stores.prompts import Prompts
 
 
-class TableRow(Component, ABC):
-    """A method as a row of a table.
+class Method(Component, ABC):
+    """A row of a table: how it is trained and how it is deployed.
 
     Subclasses declare:
         label: The method's name, for example "gen-hyprl".
         seeded: Whether the method is trained and evaluated once per generator seed (True) or once (False, seed 0).
-        knows: The information that the method is given at test time, for the reader of the table, for example "prompt".
+        knows: The information that the method is given at test time, for the reader of the table, for example "prompt";
+            "{told}" stands for what tells a task in the domain: prompt, velocity.
+        learns: Whether the row depends on which tasks are trained on; if not it is evaluated once for all training
+            sets.
+        conditions: How the method can be told the task; it serves the domains of these conditions.
+        rewarded: Whether it needs the rewards of episodes of equal length; it then serves domains scored by return.
+        needs: Why it serves no others, for the reader of the refusal.
     """
 
+    slot: ClassVar[str] = "method"
     label: ClassVar[str] = ""
     seeded: ClassVar[bool] = False
     knows: ClassVar[str] = ""
+    learns: ClassVar[bool] = True
+    conditions: ClassVar[frozenset[Condition]] = frozenset({"prompt", "parameter"})
+    rewarded: ClassVar[bool] = False
+    needs: ClassVar[str] = ""
 
     row: str = setting("", "the row's name where a recipe has a method more than once; empty: the method's own name")
 
@@ -45,34 +52,39 @@ class TableRow(Component, ABC):
         """The row's name in records and tables."""
         return self.row or self.label
 
-    @property
-    def information(self) -> str:
-        """What the method is given at test time with its settings, for the reader of the table."""
-        return self.knows
+    def information(self, domain: Domain) -> str:
+        """What the method is given at test time with its settings, for the reader of a domain's table."""
+        return self.knows.replace("{told}", domain.told)
 
+    def require(self, data: Data) -> None:
+        """Fail before any work if the domain or its stores cannot serve this method (`UserError`)."""
+        domain = data.domain
+        if domain.condition not in self.conditions or (self.rewarded and domain.metric.ends_episode):
+            raise UserError(
+                f"{self.name} cannot run on {domain.title}, whose tasks are told by a {domain.told} and scored by "
+                f"{domain.metric.name.replace('_', ' ')}" + (f": {self.needs}." if self.needs else "."),
+                where=f"{type(self).__name__}, among the recipe's methods",
+                fix="leave it out of the recipe's methods",
+            )
 
-class Method(TableRow):
-    """A row of a table of Meta-World: how it is trained and how it is deployed."""
-
-    slot: ClassVar[str] = "method"
-
-    def training(self, data: StoreFiles, seed: int) -> Stage | None:
+    def training(self, data: Data, seed: int) -> Stage | None:
         """The last training stage (its inputs hang on it), or None when there is nothing to train.
 
         Args:
-            data: The policy and trajectory stores. Training reads their "train" and "validation" splits only.
+            data: The stores. Training reads the policies of split "train" and the episodes of splits "train" and
+                "validation" of the tasks that are trained on (`Data.trained`) only; the policy store shows no others.
             seed: The generator seed. Methods with `seeded = False` ignore it, so that all seeds share one artefact.
         """
         return None
 
     @abstractmethod
-    def deploy(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
-        """One controller for each prompt, in the order of the prompts.
+    def deploy(self, trained: Any, data: Data, query: Query, seed: int) -> Controllers:
+        """Controllers for one task: one a prompt in the order of the prompts, or the method's own number of them.
 
         Args:
             trained: What the training stage's `load` returned; None when `training` returned None.
-            data: The same stores as in training.
-            prompts: Test prompts of one task.
+            data: The same stores as in training. Of the task's data a method may use what `knows` says, no more.
+            query: What is asked for.
             seed: The generator seed; every random draw at deployment derives from it.
 
         Raises:
@@ -81,37 +93,47 @@ class Method(TableRow):
 
 
 class WeightMethod(Method):
-    """A method that generates one policy a prompt."""
+    """A method that generates policies, one a prompt where there are prompts, and may then fit each to its prompt.
+
+    Where the condition is numbers there is nothing to fit to, and `adaptation` is of no account.
+    """
 
     adaptation: Adaptation | None = setting(None, "what fits the generated policy to the prompt; None: nothing")
 
-    @property
-    def information(self) -> str:
+    def information(self, domain: Domain) -> str:
         """`knows`, and whether policies are fitted to the prompt."""
-        if self.adaptation is None:
-            return self.knows
-        return (
-            f"{self.knows}; its policies are then fitted to the prompt's own actions ({type(self.adaptation).__name__})"
-        )
+        told = super().information(domain)
+        if self.adaptation is None or domain.condition != "prompt":
+            return told
+        return f"{told}; its policies are then fitted to the prompt's own actions ({type(self.adaptation).__name__})"
+
+    def adaptation_to(self, query: Query) -> Adaptation | None:
+        """What fits the policies to the query's prompts; None where it has none."""
+        return None if query.prompts is None else self.adaptation
 
     @abstractmethod
-    def generate(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
-        """One policy for each prompt, in the order of the prompts; arguments and errors as for `deploy`."""
+    def generate(self, trained: Any, data: Data, query: Query, seed: int) -> Start:
+        """The policies, those of prompts in the prompts' order; arguments and errors as for `deploy`."""
 
-    def deploy(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
+    def deploy(self, trained: Any, data: Data, query: Query, seed: int) -> Controllers:
         """The generated policies, adapted to their prompts if that is bound."""
         import torch
 
         from hyprepro.policies.controllers import PolicyControllers
 
-        start = self.generate(trained, data, prompts, seed)
-        if self.adaptation is None:
+        start, adaptation = self.generate(trained, data, query, seed), self.adaptation_to(query)
+        if adaptation is None:
             return PolicyControllers(start.layout, start.params)
-        draws = torch.Generator().manual_seed(draw_seed(seed, prompts.task, "adaptation"))
-        return PolicyControllers(start.layout, self.adaptation.adapt(start, prompts, draws))
+        draws = torch.Generator().manual_seed(draw_seed(seed, query.task, "adaptation"))
+        return PolicyControllers(start.layout, adaptation.adapt(start, query.shown, draws))
 
 
 def draw_seed(seed: int, *parts: str) -> int:
     """The seed of some draws at deployment: the same for all methods, another for each task and use."""
     text = "/".join((str(seed), *parts))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+
+
+def derived_seed(seed: int, task: str) -> int:
+    """A seed of 32 bits that differs between a method's seeds and between tasks."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{task}".encode()).digest()[:4], "big")

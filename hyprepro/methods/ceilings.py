@@ -1,7 +1,4 @@
-"""The expert ceiling: each test prompt's own source policy, as it is stored.
-
-The autoencoder ceiling: each test prompt's own source policy after E and D.
-"""
+"""Ceilings: the policies behind what is asked, as stored and after E and D, and the parent that they grew from."""
 
 from __future__ import annotations
 
@@ -10,53 +7,85 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hyprepro.component import component, setting
 from hyprepro.gen_hyprl.autoencoder import Autoencoder, LinearAutoencoder, TrainAutoencoder
 from hyprepro.methods.base import Method
+from hyprepro.methods.retrieval import Checkpoints, policies_of, source_policies
 
 if TYPE_CHECKING:
+    from hyprepro.domains.base import Data, Query
     from hyprepro.gen_hyprl.autoencoder_net import PolicyAutoencoder
     from hyprepro.policies.controllers import Controllers
-    from hyprepro.stores.files import StoreFiles
-    from hyprepro.stores.prompts import Prompts
+
+_CHECKPOINTS = "of a task told by numbers: all stored checkpoints, or the last alone"
 
 
 @component
 class Expert(Method):
-    """The policy that recorded the prompt: what a perfect generator would reach by copying. Nothing is trained."""
+    """What a perfect generator would reach by copying. Nothing is trained.
+
+    Of a prompt the policy that recorded it; of a task told by numbers the policies that were trained on it.
+    """
 
     label: ClassVar[str] = "expert"
-    knows: ClassVar[str] = "the test prompt's own source policy"
+    knows: ClassVar[str] = "the stored policies behind the test {told}"
+    learns: ClassVar[bool] = False
 
-    def deploy(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
+    checkpoints: Checkpoints = setting("all", _CHECKPOINTS)
+
+    def deploy(self, trained: Any, data: Data, query: Query, seed: int) -> Controllers:
         """The stored policies (`UserError` if one is not stored)."""
-        from hyprepro.methods.retrieval import source_policies
         from hyprepro.policies.controllers import PolicyControllers
 
-        return PolicyControllers(*source_policies(data, prompts))
+        return PolicyControllers(*source_policies(data, query, self.checkpoints))
 
 
 @component
 class AutoencoderCeiling(Method):
-    """D(E(X)) of the policy X that recorded the prompt: what a generator that hits the true latent reaches.
+    """D(E(X)) of the expert's policies X: what a generator that hits the true latents reaches.
 
-    X is a test policy, so E and D have not seen it; a generator can score higher by aiming at latents of training
+    X are test policies, so E and D have not seen them; a generator can score higher by aiming at latents of training
     policies, which E and D know. Make-An-Agent's evaluation scores the same.
     """
 
     label: ClassVar[str] = "autoencoder"
-    knows: ClassVar[str] = "the test prompt's own source policy"
+    knows: ClassVar[str] = "the stored policies behind the test {told}"
 
     autoencoder: Autoencoder = setting(LinearAutoencoder(), "E and D (eq. 1)")
+    checkpoints: Checkpoints = setting("all", _CHECKPOINTS)
 
-    def training(self, data: StoreFiles, seed: int) -> TrainAutoencoder:
+    def training(self, data: Data, seed: int) -> TrainAutoencoder:
         """The same stage that the generators decode with."""
-        return TrainAutoencoder(self.autoencoder, data.policies, data.trajectories)
+        return TrainAutoencoder.of(self.autoencoder, data)
 
-    def deploy(self, trained: PolicyAutoencoder, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
+    def deploy(self, trained: PolicyAutoencoder, data: Data, query: Query, seed: int) -> Controllers:
         """The reconstructed policies (`UserError` if a source policy is not stored)."""
         import torch
 
-        from hyprepro.methods.retrieval import source_policies
         from hyprepro.policies.controllers import PolicyControllers
 
-        layout, params = source_policies(data, prompts)
+        layout, params = source_policies(data, query, self.checkpoints)
         with torch.no_grad():
             return PolicyControllers(layout, trained.decode(trained.encode(torch.from_numpy(params))))
+
+
+@component
+class Parent(Method):
+    """The policy that the experts grew from; where it was told numbers, its input folded at the test task's.
+
+    It was trained by reinforcement learning on all training tasks, in the environment.
+    """
+
+    label: ClassVar[str] = "parent"
+    knows: ClassVar[str] = "the {told}; trained in the environment on all training tasks"
+    learns: ClassVar[bool] = False
+
+    def require(self, data: Data) -> None:
+        """The parents' store must be bound."""
+        super().require(data)
+        data.open_parents().close()
+
+    def deploy(self, trained: Any, data: Data, query: Query, seed: int) -> Controllers:
+        """The task's stored parents; of prompts the last one for each (`UserError` if their store is not bound)."""
+        from hyprepro.policies.controllers import PolicyControllers
+
+        with data.open_parents() as store:
+            params = policies_of(store, query.task)
+            return PolicyControllers(store.layout, params if query.prompts is None else params[[-1] * query.n])

@@ -1,24 +1,34 @@
-"""Prompt cloning: a fresh policy for each prompt, cloned on that prompt and on nothing else."""
+"""Behaviour cloning without a generator: a fresh policy a prompt, or one network told the condition.
+
+A conditioned clone is told what Gen-HypRL is told, and trained on the episodes of the same training tasks.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from hyprepro.component import component, setting
-from hyprepro.methods.base import Method
+from hyprepro.engine.stage import Report, Stage, StoreFile
+from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding, TrainBehaviorEmbedding
+from hyprepro.gen_hyprl.neighbours import Parameter, Ranges
+from hyprepro.gen_hyprl.training import Trained
+from hyprepro.methods.base import Method, derived_seed
+from hyprepro.policies.layout import PolicyLayout
+from hyprepro.stores.files import StoreFiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from hyprepro.domains.base import Condition, Data, Domain, Query
+    from hyprepro.methods.cloning_net import TrainedCloning
     from hyprepro.policies.controllers import Controllers
     from hyprepro.policies.forward import Weights
-    from hyprepro.policies.layout import PolicyLayout
-    from hyprepro.stores.files import StoreFiles
-    from hyprepro.stores.prompts import Prompts
 
 
 @component
@@ -33,6 +43,8 @@ class PromptCloning(Method):
 
     label: ClassVar[str] = "prompt-cloning"
     knows: ClassVar[str] = "the prompt alone; no training policy, no other prompt"
+    conditions: ClassVar[frozenset[Condition]] = frozenset({"prompt"})
+    needs: ClassVar[str] = "it clones the states and actions of a prompt"
 
     pairs: Literal["blocks", "interpolated"] = setting(
         "interpolated",
@@ -44,15 +56,16 @@ class PromptCloning(Method):
     deviation_floor: float = setting(1.0, "Smallest deviation that inputs are divided by; 1 m only centres them.", gt=0)
     input_noise: float = setting(0.02, "Deviation of the noise on standardised inputs, drawn anew each step.", ge=0)
 
-    def deploy(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
+    def deploy(self, trained: Any, data: Data, query: Query, seed: int) -> Controllers:
         """Train one policy for each prompt; the weights start from the seed and the task."""
         from hyprepro.policies.controllers import PolicyControllers
         from hyprepro.stores.prompts import block_pairs, interpolated_pairs
 
         with data.open_policies() as store:
             layout = store.layout
+        prompts = query.shown
         observations, actions = interpolated_pairs(prompts) if self.pairs == "interpolated" else block_pairs(prompts)
-        return PolicyControllers(layout, self.clone(layout, observations, actions, _number(seed, prompts.task)))
+        return PolicyControllers(layout, self.clone(layout, observations, actions, derived_seed(seed, query.task)))
 
     def clone(
         self, layout: PolicyLayout, observations: NDArray[np.float32], actions: NDArray[np.float32], seed: int
@@ -105,6 +118,128 @@ def _folded(layout: PolicyLayout, weights: Weights, mean: Tensor, deviation: Ten
     return layout.join(parts)
 
 
-def _number(seed: int, task: str) -> int:
-    """A torch seed that differs between tasks."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{task}".encode()).digest()[:4], "big")
+@component
+class ConditionedCloning(Method, Trained):
+    """An MLP from observation and condition to the action, cloned on the training tasks' stored episodes.
+
+    As wide as the stored policies, and deployed as one of them: the condition's part of the first layer is folded into
+    its bias. The condition is the one that Gen-HypRL's generator sees: (h, v) of a prompt, with the episodes that the
+    training prompts are cut from; or a task's numbers, with the episodes that `episodes` names. One policy a prompt, or
+    one for a task told by numbers.
+    """
+
+    label: ClassVar[str] = "conditioned-cloning"
+    seeded: ClassVar[bool] = True
+    knows: ClassVar[str] = "the {told}; trained on the training tasks' stored episodes"
+
+    embedding: BehaviorEmbedding = setting(ContrastiveEmbedding(), "phi, psi and W (eq. 2), which prompts are told by")
+    episodes: Literal["expert", "offline", "both"] = setting(
+        "both",
+        "which stored episodes of tasks told by numbers are cloned: the experts' own (few, without noise), those of "
+        "the experts' whole training (more, with SAC's exploration noise), or both",
+    )
+    deviation_floor: float = setting(1e-3, "smallest deviation that observations are divided by", gt=0)
+    input_noise: float = setting(0.03, "deviation of the noise on standardised observations in training", ge=0)
+    steps: int = setting(15_000, "training steps", ge=0)
+    batch_size: int = setting(256, "pairs of observation and action a step", ge=2)
+    learning_rate: float = setting(1e-3, "Adam's step size", gt=0, le=1)
+
+    def information(self, domain: Domain) -> str:
+        """With the episodes that it is trained on."""
+        told = super().information(domain)
+        if domain.condition == "prompt":
+            return told
+        return told.replace("stored", f"stored {'expert and offline' if self.episodes == 'both' else self.episodes}")
+
+    def training(self, data: Data, seed: int) -> TrainConditionedCloning:
+        """The stage that trains the network."""
+        stores = (data.policies, data.trajectories)
+        if data.domain.condition == "prompt":
+            return TrainConditionedCloning(self, *stores, TrainBehaviorEmbedding.of(self.embedding, data), seed=seed)
+        parameters = tuple(data.trained().values())
+        return TrainConditionedCloning(self, *stores, None, parameters, data.domain.ranges, seed)
+
+    def deploy(self, trained: TrainedCloning, data: Data, query: Query, seed: int) -> Controllers:
+        """The network folded at each condition."""
+        import torch
+
+        from hyprepro.policies.controllers import PolicyControllers
+
+        conditions = torch.cat(trained.conditions.of(query._replace(n=max(query.n, 1))), dim=1)
+        return PolicyControllers(trained.policy.layout, trained.policy.folded(conditions))
+
+
+WEIGHTS, SHAPE = "cloning.safetensors", "shape.json"
+
+
+@dataclass(frozen=True)
+class TrainConditionedCloning(Stage):
+    """Trains the conditioned policy on the episodes of the training tasks.
+
+    Attributes:
+        cloning: The settings.
+        policies: The policy store, which says what the training tasks are.
+        trajectories: The trajectory store.
+        embedding: The trained phi and psi; None where the condition is numbers.
+        parameters: The numbers of each training task, in the store's order.
+        ranges: The range of each number.
+        seed: Seed of weights and batches.
+
+    Metrics: `loss`, the mean squared error of actions; `validation_error`, the same on every tenth pair, which is held
+    out.
+    """
+
+    kind: ClassVar[str] = "conditioned-cloning"
+    version: ClassVar[int] = 1
+
+    cloning: ConditionedCloning
+    policies: StoreFile
+    trajectories: StoreFile
+    embedding: TrainBehaviorEmbedding | None
+    parameters: tuple[Parameter, ...] = ()
+    ranges: Ranges = ()
+    seed: int = 0
+
+    @property
+    def label(self) -> str:
+        """For progress lines."""
+        return f"conditioned cloning, seed {self.seed}"
+
+    @property
+    def cost(self) -> float:
+        """Seconds on one slow core."""
+        return 3 + 1e-3 * self.cloning.steps
+
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Train and write the weights, with the embedding beside them."""
+        from hyprepro.engine import training
+        from hyprepro.gen_hyprl.assembled import gather
+        from hyprepro.methods.cloning_net import CloningJob, prompt_pairs, task_pairs
+
+        data = StoreFiles(self.policies, self.trajectories)
+        with data.open_policies() as store:
+            layout = store.layout
+        if self.embedding is None:
+            pairs, conditions = task_pairs(data, self.parameters, self.ranges, self.cloning.episodes)
+        else:
+            pairs, conditions = prompt_pairs(data, self.embedding.load(inputs["embedding"]))
+        job = training.train(
+            lambda: CloningJob(self.cloning, layout, pairs, conditions), self.cloning.steps, work, report, self.seed
+        )
+        training.save_weights(job.modules["policy"], work / WEIGHTS)
+        shape = {"layout": layout.to_json(), "condition": conditions.shape[1]}
+        (work / SHAPE).write_text(json.dumps(shape), encoding="utf-8")
+        gather(work, inputs)
+
+    def load(self, path: Path) -> TrainedCloning:
+        """The trained policy, frozen, with what makes its conditions."""
+        from hyprepro.engine.training import load_weights
+        from hyprepro.gen_hyprl.blocks import frozen
+        from hyprepro.gen_hyprl.conditions import Conditions
+        from hyprepro.methods.cloning_net import ConditionedPolicy, TrainedCloning
+
+        shape = json.loads((path / SHAPE).read_text(encoding="utf-8"))
+        model = ConditionedPolicy(PolicyLayout.from_json(shape["layout"]), int(shape["condition"]))
+        load_weights(model, path / WEIGHTS)
+        embedding = None if self.embedding is None else self.embedding.load(path / "embedding")
+        return TrainedCloning(frozen(model), Conditions(embedding, self.ranges))

@@ -1,16 +1,16 @@
-"""Gen-HypRL with and without HypFormer: the paper's method as rows of a table."""
+"""Gen-HypRL with and without HypFormer: the paper's method as rows of a table, whatever the condition is."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from hyprepro.component import component, setting
+from hyprepro.component import Component, component, setting
 from hyprepro.gen_hyprl.adaptation import Adaptation, GatedAdaptation
 from hyprepro.gen_hyprl.assembled import Assemble
 from hyprepro.gen_hyprl.autoencoder import Autoencoder, LinearAutoencoder, TrainAutoencoder
-from hyprepro.gen_hyprl.conditions import EncodePrompts
+from hyprepro.gen_hyprl.conditions import EncodedConditions, EncodeParameters, EncodePrompts
 from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding, TrainBehaviorEmbedding
 from hyprepro.gen_hyprl.hypformer import Aggregation, HypFormer, TrainHypFormer
 from hyprepro.gen_hyprl.hyplatent import HypLatent, TrainHypLatent
@@ -19,78 +19,95 @@ from hyprepro.methods.base import WeightMethod, draw_seed
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from hyprepro.domains.base import Data, Query
     from hyprepro.gen_hyprl.adaptation import Start
     from hyprepro.gen_hyprl.assembled import PolicyGenerator
-    from hyprepro.stores.files import StoreFiles
     from hyprepro.stores.prompts import Prompts
 
 _ADAPTATION = "what is done with the generated policy and the prompt (paper, released: None)"
+C = TypeVar("C", bound=Component)
 
 
 class LatentMethod(WeightMethod):
-    """Base of the methods that turn a behaviour embedding into a latent and decode it.
+    """Base of the methods that turn a condition into a latent and decode it.
 
-    The autoencoder and the embedding are trained once, with seed 0; the generator seed belongs to what is trained
-    after them.
+    The autoencoder and the embedding are trained once for each training set, with seed 0; the generator seed belongs to
+    what is trained after them. Settings that only one kind of condition has are of no account for the other: prompts
+    alone have `embedding`, `library` and `adaptation`; numbers alone have `draws`, `checkpoints` and `between`, and are
+    the whole condition: h, whatever `condition` says.
     """
 
     seeded: ClassVar[bool] = True
-    knows: ClassVar[str] = "the prompt; trained on the training policies and their prompts"
+    knows: ClassVar[str] = "the {told}; trained on the training policies, each with its {told}"
 
     autoencoder: Autoencoder = setting(LinearAutoencoder(), "E and D (eq. 1)")
     embedding: BehaviorEmbedding = setting(ContrastiveEmbedding(), "phi, psi and W (eq. 2)")
     library: int = setting(
         20, "training prompts of each training task whose generated policies an adaptation may start from", ge=1
     )
+    draws: int = setting(20, "policies generated for a task told by numbers, one draw each (L with HypFormer)", ge=1)
+    checkpoints: int = setting(0, "train on the last so many policies of such a task; 0: on all of them", ge=0)
+    between: int = setting(
+        0,
+        "for each two neighbouring training tasks told by numbers, train also on mixtures of their latents at so many "
+        "places between them (paper: 0)",
+        ge=0,
+        le=100,
+    )
 
-    def encoded(self, data: StoreFiles) -> EncodePrompts:
-        """The stage that encodes all training prompts, with its inputs."""
-        return EncodePrompts(
-            TrainAutoencoder(self.autoencoder, data.policies, data.trajectories),
-            TrainBehaviorEmbedding(self.embedding, data.policies, data.trajectories),
-        )
+    def encoded(self, data: Data) -> EncodedConditions:
+        """The stage that encodes all training samples, with its inputs."""
+        autoencoder = TrainAutoencoder.of(self.autoencoder, data)
+        if data.domain.condition == "prompt":
+            return EncodePrompts(autoencoder, TrainBehaviorEmbedding.of(self.embedding, data))
+        parameters = tuple(data.trained().values())
+        return EncodeParameters(autoencoder, parameters, data.domain.ranges, self.checkpoints, self.between)
 
     @abstractmethod
-    def training(self, data: StoreFiles, seed: int) -> Assemble:
+    def training(self, data: Data, seed: int) -> Assemble:
         """The assembled parts."""
 
-    def generate(self, trained: PolicyGenerator, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
-        """One decoded latent a prompt; the noise derives from the seed and the task."""
+    def generate(self, trained: PolicyGenerator, data: Data, query: Query, seed: int) -> Start:
+        """The decoded latents; the noise derives from the seed and the task."""
         import torch
 
         from hyprepro.gen_hyprl.adaptation import Start
 
         with torch.no_grad():
-            latents = self.latents(trained, prompts, seed)
+            latents = self.latents(trained, query, seed)
             params = trained.autoencoder.decode(latents)
-        library = None
-        if self.adaptation is not None and self.adaptation.needs_library:
+        library, adaptation = None, self.adaptation_to(query)
+        if adaptation is not None and adaptation.needs_library:
             library = self._library(trained, data, seed)
         layout, decode = trained.autoencoder.layout, trained.autoencoder.decode
         return Start(layout, params, library=library, latents=latents, decode=decode)
 
-    def latents(self, trained: PolicyGenerator, prompts: Prompts, seed: int) -> Tensor:
-        """The latents `[n, 2, D]` that are decoded, one a prompt."""
+    def latents(self, trained: PolicyGenerator, query: Query, seed: int) -> Tensor:
+        """The latents `[n, 2, D]` that are decoded: one a prompt, or as many as are asked for (`draws` if none are)."""
         import torch
 
-        draws = torch.Generator().manual_seed(draw_seed(seed, prompts.task))
-        return trained.latents(torch.from_numpy(prompts.tau), torch.from_numpy(prompts.tau_hat), draws)
+        return trained.latents(self._counted(query), torch.Generator().manual_seed(draw_seed(seed, query.task)))
 
-    def _library(self, trained: PolicyGenerator, data: StoreFiles, seed: int) -> Tensor:
+    def _counted(self, query: Query) -> Query:
+        return query._replace(n=query.n or self.draws)
+
+    def _library(self, trained: PolicyGenerator, data: Data, seed: int) -> Tensor:
         """The policies `[M, P]` generated for training prompts, evenly spread over each task's."""
         import torch
 
+        from hyprepro.domains.base import Query
         from hyprepro.methods.retrieval import training_prompts
 
         with data.open_policies() as store:
             prompts = [_spread(task, self.library) for task in training_prompts(data, store)]
+        queries = [Query(some.task, prompts=some, n=len(some)) for some in prompts]
         with torch.no_grad():
-            return torch.cat([trained.autoencoder.decode(self.latents(trained, some, seed)) for some in prompts])
+            return torch.cat([trained.autoencoder.decode(self.latents(trained, query, seed)) for query in queries])
 
 
 @component
 class GenHypRLWithoutHypFormer(LatentMethod):
-    """Stages 1 and 2: one draw of HypLatent's generator a prompt, then the adaptation to it."""
+    """Stages 1 and 2: each policy is one draw of HypLatent's generator, then adapted to its prompt if there is one."""
 
     label: ClassVar[str] = "gen-hyprl-wo-hypformer"
 
@@ -101,19 +118,18 @@ class GenHypRLWithoutHypFormer(LatentMethod):
         """G can make latents of the autoencoder's size (`UserError` if not)."""
         self.hyplatent.check_latents_of(self.autoencoder)
 
-    def training(self, data: StoreFiles, seed: int) -> Assemble:
+    def training(self, data: Data, seed: int) -> Assemble:
         """The assembled autoencoder, embedding and generator."""
-        latents = self.encoded(data)
-        return Assemble(latents.autoencoder, latents.embedding, TrainHypLatent(latents, self.hyplatent, seed))
+        return Assemble.of(TrainHypLatent(self.encoded(data), for_condition(self.hyplatent, data), seed))
 
 
 @component
 class GenHypRL(LatentMethod):
-    """All three stages: HypFormer aggregates L draws of HypLatent's generator a prompt; then the adaptation to it.
+    """All three stages: HypFormer aggregates L draws of HypLatent's generator; then the adaptation to the prompt.
 
     Paper says: HypFormer is trained with 8 tokens; performance is shown for 8 to 512 (its Figure 5), without saying
     whether the others were trained or only deployed. We chose: deployed, as HypFormer takes any number of tokens;
-    `retrained` gives the other reading.
+    `retrained` gives the other reading. On Cheetah-Vel the paper has no row with HypFormer.
     """
 
     label: ClassVar[str] = "gen-hyprl"
@@ -128,31 +144,29 @@ class GenHypRL(LatentMethod):
         """G can make latents of the autoencoder's size (`UserError` if not)."""
         self.hyplatent.check_latents_of(self.autoencoder)
 
-    def training(self, data: StoreFiles, seed: int) -> Assemble:
+    def training(self, data: Data, seed: int) -> Assemble:
         """The assembled autoencoder, embedding, generator and HypFormer."""
         latents = self.encoded(data)
-        generator = TrainHypLatent(latents, self.hyplatent, seed)
-        hypformer = TrainHypFormer(latents, generator, self._trained_hypformer, seed)
-        return Assemble(latents.autoencoder, latents.embedding, generator, hypformer)
+        generator = TrainHypLatent(latents, for_condition(self.hyplatent, data), seed)
+        former = for_condition(self._trained_hypformer, data)
+        return Assemble.of(generator, TrainHypFormer(latents, generator, former, seed))
 
-    def generate(self, trained: PolicyGenerator, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
-        """The decoded aggregate, and the decoded candidates where the adaptation looks at them."""
+    def generate(self, trained: PolicyGenerator, data: Data, query: Query, seed: int) -> Start:
+        """The decoded aggregates, and the decoded candidates where the adaptation looks at them."""
         import torch
 
-        start = super().generate(trained, data, prompts, seed)
-        if self.adaptation is None or not self.adaptation.needs_candidates:
+        start, adaptation = super().generate(trained, data, query, seed), self.adaptation_to(query)
+        if adaptation is None or not adaptation.needs_candidates:
             return start
-        draws = torch.Generator().manual_seed(draw_seed(seed, prompts.task))
-        drawn = self._deployed(trained).candidates(
-            torch.from_numpy(prompts.tau), torch.from_numpy(prompts.tau_hat), draws
-        )
+        draws = torch.Generator().manual_seed(draw_seed(seed, query.task))
+        drawn = self._deployed(trained).candidates(query, draws)
         with torch.no_grad():
             decoded = [trained.autoencoder.decode(latents) for latents in drawn.unbind(1)]
         return replace(start, candidates=torch.stack(decoded, dim=1))
 
-    def latents(self, trained: PolicyGenerator, prompts: Prompts, seed: int) -> Tensor:
-        """With `candidates` draws a prompt."""
-        return super().latents(self._deployed(trained), prompts, seed)
+    def latents(self, trained: PolicyGenerator, query: Query, seed: int) -> Tensor:
+        """With `candidates` draws a latent."""
+        return super().latents(self._deployed(trained), query, seed)
 
     def _deployed(self, trained: PolicyGenerator) -> PolicyGenerator:
         return trained if self.candidates is None else trained.with_candidates(self.candidates)
@@ -165,6 +179,12 @@ class GenHypRL(LatentMethod):
         if isinstance(self.hypformer, HypFormer) and self.hypformer.bank < self.candidates:
             changed["bank"] = 0  # a bank of fewer candidates than a step samples would cap L in silence
         return self.hypformer.model_copy(update=changed)
+
+
+def for_condition(settings: C, data: Data) -> C:
+    """Settings of what is trained on conditions, with h as the whole condition where that is numbers."""
+    has = data.domain.condition == "parameter" and "condition" in type(settings).model_fields
+    return settings.model_copy(update={"condition": "h"}) if has else settings
 
 
 def _spread(prompts: Prompts, count: int) -> Prompts:

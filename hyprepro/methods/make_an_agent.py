@@ -31,14 +31,14 @@ from hyprepro.component import Betas, Width, component, setting
 from hyprepro.engine.stage import Report
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.assembled import Assemble
-from hyprepro.gen_hyprl.conditions import EncodePrompts
+from hyprepro.gen_hyprl.conditions import EncodedConditions
 from hyprepro.gen_hyprl.latent_model import LatentModel
 from hyprepro.gen_hyprl.training import Condition, Scale, Schedule, Trained
-from hyprepro.methods.gen_hyprl import LatentMethod
+from hyprepro.methods.gen_hyprl import LatentMethod, for_condition
 
 if TYPE_CHECKING:
+    from hyprepro.domains.base import Data
     from hyprepro.methods.make_an_agent_net import LatentDenoiser
-    from hyprepro.stores.files import StoreFiles
 
 
 @component
@@ -105,10 +105,10 @@ WEIGHTS = "diffusion.safetensors"
 
 @dataclass(frozen=True)
 class TrainLatentDiffusion(LatentModel):
-    """Trains the denoiser on the encoded training prompts.
+    """Trains the denoiser on the encoded training samples.
 
     Attributes:
-        latents: The encoded prompts.
+        latents: The encoded prompts, or other conditions.
         diffusion: The denoiser and how it is trained.
         seed: The generator seed.
 
@@ -120,7 +120,7 @@ class TrainLatentDiffusion(LatentModel):
     kind: ClassVar[str] = "latent-diffusion"
     version: ClassVar[int] = 1
 
-    latents: EncodePrompts
+    latents: EncodedConditions
     diffusion: LatentDiffusion
     seed: int = 0
 
@@ -162,13 +162,12 @@ class TrainLatentDiffusion(LatentModel):
 
 @component
 class MakeAnAgent(LatentMethod):
-    """One draw of a diffusion model over latents a prompt, conditioned on (h, v); decoded like Gen-HypRL's."""
+    """Each policy is one draw of a diffusion model over latents, conditioned on (h, v); decoded like Gen-HypRL's."""
 
     label: ClassVar[str] = "make-an-agent"
 
     diffusion: LatentDiffusion = setting(LatentDiffusion(), "the diffusion model and how it is trained")
 
-    def training(self, data: StoreFiles, seed: int) -> Assemble:
+    def training(self, data: Data, seed: int) -> Assemble:
         """The assembled autoencoder, embedding and diffusion model."""
-        latents = self.encoded(data)
-        return Assemble(latents.autoencoder, latents.embedding, TrainLatentDiffusion(latents, self.diffusion, seed))
+        return Assemble.of(TrainLatentDiffusion(self.encoded(data), for_condition(self.diffusion, data), seed))

@@ -29,7 +29,7 @@ from torch.nn import functional
 
 from hyprepro.engine.training import Job, RunningMean, batch_of, device
 from hyprepro.gen_hyprl.blocks import Scaling, condition_of
-from hyprepro.gen_hyprl.conditions import PromptLatents
+from hyprepro.gen_hyprl.conditions import LatentSamples
 from hyprepro.gen_hyprl.training import Condition, condition_size
 from hyprepro.methods.make_an_agent import LatentDiffusion
 
@@ -266,7 +266,7 @@ class LatentDiffusionJob(Job):
 
     kept: LatentDenoiser
 
-    def __init__(self, settings: LatentDiffusion, prompts: PromptLatents, held_out: PromptLatents) -> None:
+    def __init__(self, settings: LatentDiffusion, prompts: LatentSamples, held_out: LatentSamples) -> None:
         self._settings = settings
         self._prompts, self._held_out = prompts.to(device()), held_out.to(device())
         latents = self._prompts.latents[self._prompts.policy]

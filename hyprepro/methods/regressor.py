@@ -1,10 +1,6 @@
-"""A plain regressor in the place of HypLatent and HypFormer: no noise, no discriminator, no aggregation.
-
-The plain competitor of HypLatent and HypFormer: an MLP that regresses the latent from the behaviour embedding.
+"""A plain regressor from condition to latent in the place of HypLatent and HypFormer, trained by the squared error.
 
 Not in the paper. It answers what the adversarial training, the noise and the aggregation add to a squared error.
-
-The competitor of stages 2 and 3: train a regressor from behaviour embedding to latent by the squared error.
 """
 
 from __future__ import annotations
@@ -20,11 +16,11 @@ from hyprepro.gen_hyprl.assembled import Assemble
 from hyprepro.gen_hyprl.conditions import EncodedConditions
 from hyprepro.gen_hyprl.latent_model import LatentModel
 from hyprepro.gen_hyprl.training import Condition, Scale, Trained, condition_size
-from hyprepro.methods.gen_hyprl import LatentMethod
+from hyprepro.methods.gen_hyprl import LatentMethod, for_condition
 
 if TYPE_CHECKING:
+    from hyprepro.domains.base import Data, Query
     from hyprepro.methods.regressor_net import LatentRegressor
-    from hyprepro.stores.files import StoreFiles
 
 
 class Regressor(Trained):
@@ -65,7 +61,7 @@ WEIGHTS = "regressor.safetensors"
 
 @dataclass(frozen=True)
 class TrainRegressor(LatentModel):
-    """Trains a regressor on the encoded training prompts.
+    """Trains a regressor on the encoded training samples.
 
     Attributes:
         latents: The encoded prompts, or other conditions.
@@ -116,13 +112,18 @@ class TrainRegressor(LatentModel):
 
 @component
 class MSERegressor(LatentMethod):
-    """An MLP from the behaviour embedding to the latent, trained by the squared error; decoded like Gen-HypRL's."""
+    """An MLP from the condition to the latent, trained by the squared error; decoded like Gen-HypRL's.
+
+    Nothing is drawn: a task told by numbers has one policy, whatever `draws` says.
+    """
 
     label: ClassVar[str] = "mse-regressor"
 
     regressor: Regressor = setting(MLPRegressor(), "the MLP and how it is trained")
 
-    def training(self, data: StoreFiles, seed: int) -> Assemble:
+    def training(self, data: Data, seed: int) -> Assemble:
         """The assembled autoencoder, embedding and regressor."""
-        latents = self.encoded(data)
-        return Assemble(latents.autoencoder, latents.embedding, TrainRegressor(latents, self.regressor, seed))
+        return Assemble.of(TrainRegressor(self.encoded(data), for_condition(self.regressor, data), seed))
+
+    def _counted(self, query: Query) -> Query:
+        return query._replace(n=query.n or 1)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from hyprepro.engine.training import Job, batch_of, device
 from hyprepro.gen_hyprl.blocks import Scaling, as_tokens, condition_of
-from hyprepro.gen_hyprl.conditions import PromptLatents
+from hyprepro.gen_hyprl.conditions import LatentSamples
 from hyprepro.gen_hyprl.training import Condition
 from hyprepro.methods.regressor import Regressor
 
@@ -55,7 +55,7 @@ class RegressorJob(Job):
         held_out: Encoded validation prompts.
     """
 
-    def __init__(self, settings: Regressor, prompts: PromptLatents, held_out: PromptLatents) -> None:
+    def __init__(self, settings: Regressor, prompts: LatentSamples, held_out: LatentSamples) -> None:
         self._settings = settings
         self._prompts, self._held_out = prompts.to(device()), held_out.to(device())
         self._model = settings.build(*prompts.sizes).to(device())

@@ -1,11 +1,4 @@
-"""Retrieval: the stored policy behind the training prompt with the nearest behaviour embedding.
-
-Retrieval by agreement: the stored policy that would have acted most like the prompt.
-
-The mean policy: the average of the training policies' weights, the same for every prompt of a task.
-
-Policies out of the policy store, as methods need them.
-"""
+"""Stored policies in the place of generated ones: the nearest one, the most alike one, a mix, the mean of all."""
 
 from __future__ import annotations
 
@@ -16,38 +9,65 @@ import numpy as np
 
 from hyprepro.component import component, setting
 from hyprepro.errors import UserError
+from hyprepro.gen_hyprl.autoencoder import Autoencoder, LinearAutoencoder, TrainAutoencoder
 from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding, TrainBehaviorEmbedding
+from hyprepro.gen_hyprl.neighbours import nearest, place
 from hyprepro.gen_hyprl.training import Condition
-from hyprepro.methods.base import WeightMethod
+from hyprepro.methods.base import Method, WeightMethod
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from hyprepro.domains.base import Condition as Told
+    from hyprepro.domains.base import Data, Query
+    from hyprepro.engine.stage import Stage
     from hyprepro.gen_hyprl.adaptation import Start
+    from hyprepro.gen_hyprl.autoencoder_net import PolicyAutoencoder
     from hyprepro.gen_hyprl.embedding_net import PromptEmbedding
+    from hyprepro.policies.controllers import Controllers
     from hyprepro.policies.layout import PolicyLayout
     from hyprepro.stores.files import StoreFiles
     from hyprepro.stores.policy_store import PolicyStore
     from hyprepro.stores.prompts import Prompts
 
 
+Checkpoints = Literal["all", "last"]
+
+
 @component
 class Retrieval(WeightMethod):
-    """The nearest of all training prompts of all tasks in the space of tau_e; its source policy is deployed."""
+    """The policy behind the nearest training condition.
+
+    Where the condition is a prompt: the nearest of all training prompts of all tasks in the space of tau_e. Where it is
+    numbers, and `checkpoints` counts: the nearest training task; of equally near ones that with the smaller numbers.
+    """
 
     label: ClassVar[str] = "retrieval"
-    knows: ClassVar[str] = "the prompt; at test time every stored training prompt and policy"
+    knows: ClassVar[str] = "the {told}; at test time every stored training {told} and policy"
 
     embedding: BehaviorEmbedding = setting(ContrastiveEmbedding(), "phi, psi and W (eq. 2)")
     condition: Condition = setting("h_and_v", "compare all of tau_e = (h, v), or h alone")
     distance: Literal["euclidean", "cosine"] = setting("euclidean", "how embeddings are compared")
+    checkpoints: Checkpoints = setting("last", "the last stored checkpoint of that task, or all of them in turn")
 
-    def training(self, data: StoreFiles, seed: int) -> TrainBehaviorEmbedding:
-        """The same stage that the generators are conditioned with."""
-        return TrainBehaviorEmbedding(self.embedding, data.policies, data.trajectories)
+    def training(self, data: Data, seed: int) -> TrainBehaviorEmbedding | None:
+        """The same stage that the generators are conditioned with; numbers need none."""
+        return TrainBehaviorEmbedding.of(self.embedding, data) if data.domain.condition == "prompt" else None
 
-    def generate(self, trained: PromptEmbedding, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
+    def generate(self, trained: PromptEmbedding | None, data: Data, query: Query, seed: int) -> Start:
         """The nearest training prompt's policy for each prompt; of equally near ones the first in the store's order."""
+        import torch
+
+        from hyprepro.gen_hyprl.adaptation import Start
+
+        if trained is None:
+            known = data.trained()
+            task = list(known)[nearest(list(known.values()), query.parameter, data.domain.ranges)]
+            with data.open_policies() as store:
+                return Start(store.layout, torch.from_numpy(policies_of(store, task, self.checkpoints)))
+        return self._nearest_prompts(trained, data, query.shown)
+
+    def _nearest_prompts(self, trained: PromptEmbedding, data: Data, prompts: Prompts) -> Start:
         import torch
 
         from hyprepro.gen_hyprl.adaptation import Start
@@ -93,16 +113,19 @@ class AgreementRetrieval(WeightMethod):
 
     label: ClassVar[str] = "agreement-retrieval"
     knows: ClassVar[str] = "the prompt; at test time every stored training policy"
+    conditions: ClassVar[frozenset[Told]] = frozenset({"prompt"})
+    needs: ClassVar[str] = "it compares policies with the states and actions of a prompt"
 
     block: int = setting(16, "Policies compared at a time; bounds the memory.", ge=1)
 
-    def generate(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
+    def generate(self, trained: Any, data: Data, query: Query, seed: int) -> Start:
         """The best-agreeing stored policy of each prompt; of equally good ones the first in the store's order."""
         import torch
 
         from hyprepro.gen_hyprl.adaptation import Start
         from hyprepro.stores.training_data import training_tasks
 
+        prompts = query.shown
         with data.open_policies() as store:
             best = np.full(len(prompts), np.inf)
             params = np.zeros((len(prompts), store.layout.size), dtype=np.float32)
@@ -133,15 +156,15 @@ def disagreement(layout: PolicyLayout, params: NDArray[np.float32], prompts: Pro
 
 @component
 class MeanPolicy(WeightMethod):
-    """The mean of the training policies of the prompt's task; of all tasks where the task has none (an unseen task)."""
+    """The mean of the task's training policies; of those of all tasks where it has none (an unseen task)."""
 
     label: ClassVar[str] = "mean-policy"
-    knows: ClassVar[str] = "the prompt's task label and the training policies of that task, or of all for an unseen one"
+    knows: ClassVar[str] = "the task's name and the training policies of that task, or of all for an unseen one"
 
     block: int = setting(64, "Policies read at a time; bounds the memory.", ge=1)
 
-    def generate(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Start:
-        """One and the same policy for every prompt."""
+    def generate(self, trained: Any, data: Data, query: Query, seed: int) -> Start:
+        """One and the same policy for every prompt; one for a task told by numbers."""
         import torch
 
         from hyprepro.gen_hyprl.adaptation import Start
@@ -149,22 +172,73 @@ class MeanPolicy(WeightMethod):
 
         with data.open_policies() as store:
             known = training_tasks(store)
-            tasks = [prompts.task] if prompts.task in known else known
+            tasks = [query.task] if query.task in known else known
             total, count = np.zeros(store.layout.size), 0
             for block in training_blocks(store, tasks, self.block):
                 total += block.sum(axis=0, dtype=np.float64)
                 count += len(block)
             mean = torch.from_numpy((total / count).astype(np.float32))
-            return Start(store.layout, mean.repeat(len(prompts), 1))
+            return Start(store.layout, mean.repeat(max(query.n, 1), 1))
 
 
-def source_policies(data: StoreFiles, prompts: Prompts) -> tuple[PolicyLayout, NDArray[np.float32]]:
-    """The stored policies that recorded the prompts, `[n, P]` in the prompts' order, and their layout.
+@component
+class Interpolation(Method):
+    """Between the two neighbouring training tasks: their policies mixed in proportion, without a generator."""
+
+    label: ClassVar[str] = "interpolation"
+    knows: ClassVar[str] = "the {told}; at test time every stored training policy"
+    conditions: ClassVar[frozenset[Told]] = frozenset({"parameter"})
+    needs: ClassVar[str] = "numbers tell between which training tasks a task lies; a prompt lies between no two others"
+
+    autoencoder: Autoencoder = setting(LinearAutoencoder(), "E and D (eq. 1)")
+    space: Literal["latents", "weights"] = setting("latents", "what is mixed: latents, or the weights themselves")
+    checkpoints: Checkpoints = setting("last", "the last stored checkpoint of both, or all of them pair by pair")
+
+    def training(self, data: Data, seed: int) -> Stage | None:
+        """The same stage that the generators decode with; weights are mixed without any."""
+        return None if self.space == "weights" else TrainAutoencoder.of(self.autoencoder, data)
+
+    def deploy(self, trained: PolicyAutoencoder | None, data: Data, query: Query, seed: int) -> Controllers:
+        """The mixed policies; with several checkpoints those of equal age from the last one back."""
+        import torch
+
+        from hyprepro.policies.controllers import PolicyControllers
+
+        known = data.trained()
+        low, high, share = place(list(known.values()), query.parameter, data.domain.ranges)
+        with data.open_policies() as store, torch.no_grad():
+            pair = [policies_of(store, list(known)[index], self.checkpoints) for index in (low, high)]
+            count = min(map(len, pair))
+            one, other = (torch.from_numpy(np.ascontiguousarray(each[-count:])) for each in pair)
+            if trained is None:
+                return PolicyControllers(store.layout, torch.lerp(one, other, share))
+            mixed = torch.lerp(trained.encode(one), trained.encode(other), share)
+            return PolicyControllers(store.layout, trained.decode(mixed))
+
+
+def policies_of(store: PolicyStore, task: str, checkpoints: Checkpoints = "all") -> NDArray[np.float32]:
+    """Stored policies of a task, of whatever split, by their training step `[n, P]`: all, or the last alone."""
+    order = store.meta(task)["step"].argsort(kind="stable")
+    return store.read(task, order if checkpoints == "all" else order[-1:])
+
+
+def source_policies(
+    data: StoreFiles, query: Query, checkpoints: Checkpoints
+) -> tuple[PolicyLayout, NDArray[np.float32]]:
+    """The policies behind what is asked `[n, P]`, and their layout.
+
+    Args:
+        data: The stores.
+        query: Prompts, whose own policies are read in their order, or a task told by numbers.
+        checkpoints: Which policies of such a task.
 
     Raises:
-        UserError: A prompt's policy is not in the store.
+        UserError: A prompt's policy is not in the store, or the task is not.
     """
     with data.open_policies() as store:
+        if query.prompts is None:
+            return store.layout, policies_of(store, query.task, checkpoints)
+        prompts = query.prompts
         missing = prompts.task not in store.tasks or bool((prompts.policy_rows < 0).any())
         if missing:
             raise UserError(

@@ -2,18 +2,12 @@
 
 Evaluation knows methods through this interface only. A batch of policy weights is one kind (`PolicyControllers`); an
 agent with memory (a Decision Transformer) is another, whose session keeps one memory a slot.
-
-One and the same ReLU policy for all prompts of a task: what a method deploys that is told the task otherwise.
-
-Controllers of Cheetah-Vel: what a row of Table 4 deploys and what its evaluation runs.
-
-A batch of policy weights is one kind (`VelocityPolicies`); an agent with memory (a Decision Transformer) is another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +16,6 @@ from hyprepro.policies.layout import Activation, PolicyLayout
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from hyprepro.engine.stage import Stage
-    from hyprepro.stores.files import StoreFiles
-    from hyprepro.stores.prompts import Prompts
 
 
 class Session(Protocol):
@@ -40,9 +30,12 @@ class Session(Protocol):
         A slot's action may depend on its own episode only, never on what the other slots hold.
         """
 
+    def observe(self, rewards: NDArray[np.float64]) -> None:
+        """The rewards `[slots]` of the step that was just taken, where the domain's metric asks for rewards."""
+
 
 class Controllers(Protocol):
-    """`n` controllers, one a prompt."""
+    """`n` controllers of one task: one a prompt, a generator's draws, or one agent."""
 
     @property
     def n(self) -> int:
@@ -53,22 +46,6 @@ class Controllers(Protocol):
 
     def session(self, slots: int) -> Session:
         """Begin to run episodes in `slots` slots."""
-
-
-class Deployable(Protocol):
-    """The part of a method that an evaluation uses; see `hyprepro.methods.base.Method`."""
-
-    seeded: ClassVar[bool]
-
-    @property
-    def name(self) -> str:
-        """The row's name in records and tables."""
-
-    def training(self, data: StoreFiles, seed: int) -> Stage | None:
-        """The last training stage, or None."""
-
-    def deploy(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
-        """One controller for each prompt."""
 
 
 class PolicyControllers:
@@ -135,6 +112,9 @@ class _PolicySession:
         mean += stack["mean.bias"]
         return np.tanh(mean, out=mean)
 
+    def observe(self, rewards: NDArray[np.float64]) -> None:
+        pass
+
 
 def _relu(x: NDArray[np.float32]) -> None:
     np.maximum(x, 0, out=x)
@@ -156,7 +136,7 @@ Layers = Sequence[tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]]
 
 
 class LayeredControllers:
-    """`n` controllers that all act alike.
+    """`n` controllers that all act alike: what a method deploys that is told the task otherwise than by prompts.
 
     Args:
         layers: The policy, on raw observations.
@@ -191,73 +171,6 @@ class LayeredControllers:
             x += bias
         found: NDArray[np.float32] = np.tanh(x)[:, 0]
         return found
-
-
-class VelocitySession(Protocol):
-    """Several episodes at once, which begin together and are equally long."""
-
-    def reset(self, rows: NDArray[np.int64]) -> None:
-        """`k` episodes begin, one of each of the controllers `rows` `[k]`; whatever was remembered is forgotten."""
-
-    def act(self, observations: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Actions `[k, 6]` in [-1, 1] for `[k, 17]`.
-
-        An episode's action may depend on that episode only, never on what the others of the session hold.
-        """
-
-    def observe(self, rewards: NDArray[np.float64]) -> None:
-        """The rewards `[k]` of the step that was just taken, for agents that condition on them."""
-
-
-class VelocityControllers(Protocol):
-    """`n` controllers for one target velocity: a generator's n draws, or one agent."""
-
-    @property
-    def n(self) -> int:
-        """Number of controllers."""
-
-    def start(self) -> VelocitySession:
-        """A new session."""
-
-
-class VelocityPolicies:
-    """Controllers that are policies: the deterministic action tanh(mean) of flat parameter vectors.
-
-    Args:
-        layout: The layout of every policy.
-        params: Flat parameters `[n, P]`, an array or a tensor; kept as float32.
-    """
-
-    def __init__(self, layout: PolicyLayout, params: Tensor | NDArray[np.floating[Any]]) -> None:
-        self._policies = PolicyControllers(layout, params)
-
-    @property
-    def n(self) -> int:
-        """Number of policies."""
-        return self._policies.n
-
-    @property
-    def params(self) -> NDArray[np.float32]:
-        """The parameters `[n, P]`."""
-        return self._policies.params
-
-    def start(self) -> VelocitySession:
-        """A session without memory; one stacked forward pass a step serves all episodes."""
-        return _VelocitySession(self._policies)
-
-
-class _VelocitySession:
-    def __init__(self, policies: PolicyControllers) -> None:
-        self._policies = policies
-        self._session = policies.session(0)
-
-    def reset(self, rows: NDArray[np.int64]) -> None:
-        self._session = self._policies.session(len(rows))
-        for slot, row in enumerate(rows):
-            self._session.assign(slot, int(row))
-
-    def act(self, observations: NDArray[np.float64]) -> NDArray[np.float32]:
-        return self._session.act(observations.astype(np.float32))
 
     def observe(self, rewards: NDArray[np.float64]) -> None:
         """Nothing is remembered."""

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from hyprepro.errors import UserError
+from hyprepro.reports.reading import read_result
 from hyprepro.reports.report import framed, report_of
-from hyprepro.reports.summary import read_result
 
 
 def main(arguments: list[str]) -> str:

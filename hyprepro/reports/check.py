@@ -17,13 +17,11 @@ from typing import Any
 
 from hyprepro.engine.provenance import identity_gaps
 from hyprepro.errors import UserError
-from hyprepro.experiments.results import RESULT
-from hyprepro.reports.reading import KEY, key_of
-from hyprepro.reports.summaries import LATENTS, RECORDS, read_summary
-from hyprepro.reports.summary import IMPROVEMENT, read_result
+from hyprepro.reports.reading import KEY, RESULT, Key, key_of, read_result
+from hyprepro.reports.summaries import read_summary, records_in
+from hyprepro.reports.summary import IMPROVEMENT
 
 Row = Mapping[str, Any]
-Key = tuple[str, ...]
 
 
 def check_files(committed: Path, fresh: Path) -> list[str]:
@@ -59,9 +57,9 @@ def unfounded(file: Path, result: Mapping[str, Any]) -> list[str]:
     Raises:
         UserError: The records are damaged or incomplete.
     """
-    if file.name != RESULT or not any((file.parent / name).is_file() for name in (RECORDS, LATENTS)):
+    if file.name != RESULT or records_in(file.parent) is None:
         return []
-    summary = read_summary(file.parent, result)[1]
+    _, summary = read_summary(file.parent, result)
     measured = json.loads(json.dumps({"rows": summary.rows, "comparisons": summary.comparisons}))
     said, true = _by_key(result), _by_key(measured)
     return [
@@ -122,13 +120,17 @@ def _seeds(result: Mapping[str, Any]) -> dict[str, int]:
     return {row["method"]: row["n_seeds"] for row in result["rows"] if row.get("n_seeds") is not None}
 
 
+_OF_NO_ACCOUNT = {"data", "policies", "trajectories", "parents", "title", "one_seed"}
+"""Where stores lie, and what stands in the rows."""
+
+
 def unequal(one: Any, other: Any, place: str) -> Iterator[str]:
     """Places where two configurations differ.
 
     Fields that only one of them knows and paths of stores do not count; which rows have one seed alone says each row.
     """
     if isinstance(one, dict) and isinstance(other, dict):
-        for name in one.keys() & other.keys() - {"data", "title", "one_seed"}:
+        for name in one.keys() & other.keys() - _OF_NO_ACCOUNT:
             yield from unequal(one[name], other[name], f"{place}.{name}")
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for number, pair in enumerate(zip(one, other, strict=True)):
@@ -161,5 +163,5 @@ def _text(key: Key) -> str:
     named = dict(zip(KEY, key, strict=True))
     between = "above" if named["statistic"] == IMPROVEMENT else "minus"
     method = f"{named['method']} {between} {named['minus']}" if named["minus"] else named["method"]
-    task = f"average of {named['split']} tasks" if named["task"] in ("None", "") else named["task"]
+    task = named["task"] or f"average of {named['split']} tasks"
     return f"{method}, {task}, {named['protocol']} protocol, {named['statistic']}"

@@ -1,11 +1,9 @@
 """The numbers of two results side by side, with their differences and 95% intervals of these.
 
 Where both results have their records, on the same prompts and goals, the difference of two means is *paired*: the
-bootstrap of every table draws prompts and seeds alike for all methods, and so for the two results. Everywhere else it
-is *independent*: of two values with intervals, as if the runs shared nothing (square-and-add, Zou and Donner 2008:
-the distances to the ends of both intervals add as squares), which is too wide where they share prompts.
-
-Paired differences of the same numbers in two results, from both results' records.
+bootstrap of every table draws prompts, starts and seeds alike for all methods, and so for the two results. Everywhere
+else it is *independent*: of two values with intervals, as if the runs shared nothing (square-and-add, Zou and Donner
+2008: the distances to the ends of both intervals add as squares), which is too wide where they share prompts.
 """
 
 from __future__ import annotations
@@ -17,25 +15,14 @@ from math import hypot
 from pathlib import Path
 from typing import Any
 
-from hyprepro.reports import velocity_records as velocity
-from hyprepro.reports.reading import KEY
-from hyprepro.reports.records import Record, read_records
-from hyprepro.reports.returns import summarise_returns
-from hyprepro.reports.statistics import (
-    IQM,
-    MEAN,
-    Bootstrap,
-    Outcomes,
-    Statistic,
-    difference,
-    estimate,
-    same_design,
-    top,
-)
-from hyprepro.reports.summary import MAIN, TOP, outcomes_of
+from hyprepro.reports.cells import Cells, Line, groups, measured
+from hyprepro.reports.reading import KEY, Key, key_of
+from hyprepro.reports.records import SUCCESS, Record, read_records
+from hyprepro.reports.statistics import IQM, MEAN, Bootstrap, Statistic, difference, estimate, same_design, top
+from hyprepro.reports.summaries import RECORDS
+from hyprepro.reports.summary import TOP, is_ranked, valued
 
 Interval = tuple[float, float]
-Key = tuple[str, ...]
 
 FIELDS = tuple(name for name in KEY if name not in ("minus", "variant"))
 """What tells one number from another where two results may be of different variants."""
@@ -91,13 +78,8 @@ def compared(a: Mapping[str, Any], b: Mapping[str, Any], paired: Mapping[Key, Ma
     return [pair for pair in pairs if _number(pair.a) != _number(pair.b)]
 
 
-def key_of(row: Mapping[str, Any]) -> Key:
-    """What tells a number of one result from the others."""
-    return tuple("" if row.get(field) is None else str(row[field]) for field in FIELDS)
-
-
 def _by_key(rows: Iterable[Mapping[str, Any]]) -> dict[Key, Mapping[str, Any]]:
-    return {key_of(row): row for row in rows}
+    return {key_of(row, FIELDS): row for row in rows}
 
 
 def _number(row: Mapping[str, Any] | None) -> Any:
@@ -122,12 +104,7 @@ def square_and_add(a: Mapping[str, Any], b: Mapping[str, Any]) -> Interval:
     return delta - low, delta + high
 
 
-RECORDS = "records.csv.gz"
-_OTHER = "the other result"
-
 Found = dict[Key, dict[str, Any]]
-_Where = tuple[str, str, str]  # method, protocol, task
-_Outcomes = Mapping[_Where, Outcomes]
 
 
 def paired(a: Mapping[str, Any], b: Mapping[str, Any], folders: tuple[Path, Path]) -> Found:
@@ -139,55 +116,48 @@ def paired(a: Mapping[str, Any], b: Mapping[str, Any], folders: tuple[Path, Path
         folders: Where each has its records.
 
     Returns:
-        `value` and `ci95` by the number's key: of success rates where policies answer the same prompts on the same
-        goals; of average returns where episodes have the same starts. Nothing where records are missing.
+        `value` and `ci95` by the number's key: of success where policies answer the same prompts from the same starts;
+        of returns where episodes have the same starts. Nothing where records are missing.
 
     Raises:
-        UserError: Records are damaged.
+        UserError: Records are damaged or incomplete.
     """
-    kinds = {result["provenance"]["config"].get("component") for result in (a, b)}
     paths = [folder / RECORDS for folder in folders]
-    if len(kinds) != 1 or not all(path.is_file() for path in paths):
+    if _prompts(a) != _prompts(b) or not all(path.is_file() for path in paths):
         return {}
-    if kinds == {"Recipe"} and _same_prompts(a, b):
-        return _rates(a, [read_records(path) for path in paths])
-    if kinds == {"VelocityRecipe"}:
-        return _returns(a, [velocity.read_records(path) for path in paths])
-    return {}
-
-
-def _same_prompts(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-    """Whether prompt i of a task is the same in both."""
-    sides = [
-        (found["stores"].get("trajectories"), found["config"].get("prompt_split"))
-        for found in (a["provenance"], b["provenance"])
-    ]
-    return sides[0] == sides[1] and None not in sides[0]
-
-
-def _rates(a: Mapping[str, Any], records: Sequence[Sequence[Record]]) -> Found:
-    goals = [_goals(side) for side in records]
-    outcomes: list[_Outcomes] = [outcomes_of(side, str(a.get("recipe", "")))[1] for side in records]
-    bootstrap, found = Bootstrap(), {}
-    config = a["provenance"]["config"]
+    records = [read_records(path) for path in paths]
+    one, other = (
+        measured(side, str(result.get("recipe", "")), of=of)
+        for side, result, of in zip(records, (a, b), ("", " of the other"), strict=True)
+    )
+    if one.metric != other.metric:
+        return {}
+    starts, bootstrap, found = [_starts(side) for side in records], Bootstrap(), {}
+    below = a["provenance"]["config"].get("below", ())
     for row in a["rows"]:
-        tasks = [row["task"]] if row["task"] is not None else list(config.get(row["split"], ()))
-        places = [(row["method"], row["protocol"], task) for task in tasks]
-        sides = [{place[2]: side[place] for place in places if place in side} for side in outcomes]
-        alike = all(goals[0].get(place) == goals[1].get(place) for place in places)
+        line = Line(row["method"], row["n_train"], row["protocol"])
+        cells = [side.lines.get(line, {}).get(row["split"], {}) for side in (one, other)]
+        sides = [groups(side, below).get(row["task"], {}) for side in cells]
         statistic = _statistic(row["statistic"], row["protocol"])
-        if statistic is None or not alike or not all(len(side) == len(tasks) for side in sides) or not tasks:
-            continue
-        if same_design(list(sides[0].values()), list(sides[1].values())) and _has(statistic, sides):
-            one, other = (estimate(statistic, side, bootstrap) for side in sides)
-            found[key_of(row)] = _value(difference(other, one).value, difference(other, one).ci95)
+        alike = all(starts[0][line, task] == starts[1].get((line, task)) for task in sides[0])
+        if statistic and alike and sides[0] and _can_be_paired(statistic, sides):
+            gain = difference(*(estimate(statistic, side, bootstrap) for side in reversed(sides)))
+            found[key_of(row, FIELDS)] = valued(gain)
     return found
 
 
-def _has(statistic: Statistic, sides: Iterable[Mapping[str, Outcomes]]) -> bool:
-    """Whether both sides' policies were ranked, where the statistic picks by ranks."""
-    picks = statistic.key.endswith("True")
-    return not picks or all(outcome.validation is not None for side in sides for outcome in side.values())
+def _prompts(result: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Which prompts the policies answer, None where they answer none: prompt i of a task is the same for equal ones."""
+    provenance = result["provenance"]
+    split = provenance["config"].get("prompt_split")
+    return None if split is None else (split, provenance["stores"].get("trajectories"))
+
+
+def _can_be_paired(statistic: Statistic, sides: Sequence[Cells]) -> bool:
+    """Whether both have the same tasks in one design, and policies ranked where the statistic picks by ranks."""
+    if list(sides[0]) != list(sides[1]) or not same_design(*(list(side.values()) for side in sides)):
+        return False
+    return not statistic.key.endswith("True") or all(is_ranked(side.values()) for side in sides)
 
 
 def _statistic(name: str, protocol: str) -> Statistic | None:
@@ -195,31 +165,11 @@ def _statistic(name: str, protocol: str) -> Statistic | None:
     return known.get(name)
 
 
-def _goals(records: Iterable[Record]) -> dict[_Where, frozenset[tuple[int, str]]]:
-    """Which policy meets which goal, by method, protocol and task."""
-    found: dict[_Where, set[tuple[int, str]]] = defaultdict(set)
+def _starts(records: Iterable[Record]) -> dict[tuple[Line, str], frozenset[tuple[int | None, str]]]:
+    """From which starts a task's policies ran, and of success which policy from which."""
+    found: dict[tuple[Line, str], set[tuple[int | None, str]]] = defaultdict(set)
     for record in records:
-        found[record.method, record.protocol, record.task].add((record.policy, record.goal))
+        policy = record.policy if record.metric == SUCCESS else None
+        line = Line(record.method, record.n_train, record.protocol)
+        found[line, record.task].add((policy, record.start))
     return {place: frozenset(met) for place, met in found.items()}
-
-
-def _returns(a: Mapping[str, Any], records: Sequence[Sequence[velocity.VelocityRecord]]) -> Found:
-    """The second result's rows beside the first's, as if they were two methods of one run."""
-    found: Found = {}
-    for method in dict.fromkeys(row["method"] for row in a["rows"]):
-        sides = [[record for record in side if record.method == method] for side in records]
-        starts = [{(r.n_train, r.split, r.velocity, r.start) for r in side} for side in sides]
-        if not sides[0] or starts[0] != starts[1]:
-            continue
-        named = [
-            record._replace(method=name, variant="")
-            for name, side in zip((_OTHER, MAIN), sides, strict=True)
-            for record in side
-        ]
-        for row in summarise_returns(named, recipe=str(a.get("recipe", ""))).comparisons:
-            found[key_of({**row, "method": method})] = _value(row["value"], row["ci95"])
-    return found
-
-
-def _value(value: float, ci95: Sequence[float]) -> dict[str, Any]:
-    return {"value": value, "ci95": list(ci95)}

@@ -5,15 +5,12 @@ CSV like the records of rollouts; gzip for a name ending in `.gz`, without a tim
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from hyprepro.errors import UserError
+from hyprepro.reports.records import finite, parsed, read_csv, write_csv
 
 TRUE = "true-latents"
 """The `method` of true latents."""
@@ -56,12 +53,7 @@ def write_latents(path: Path, records: Iterable[LatentRecord]) -> None:
     """Write records in the order given, under a header line that ends in pc1, pc2, ..."""
     rows = [(*record[:-1], *record.at) for record in records]
     axes = len(rows[0]) - len(_PLAIN) if rows else 0
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_PLAIN, *(f"pc{number + 1}" for number in range(axes))])
-    writer.writerows(rows)
-    data = text.getvalue().encode()
-    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+    write_csv(path, (*_PLAIN, *(f"pc{number + 1}" for number in range(axes))), rows)
 
 
 def read_latents(path: Path) -> list[LatentRecord]:
@@ -70,36 +62,18 @@ def read_latents(path: Path) -> list[LatentRecord]:
     Raises:
         UserError: The file is missing, is not a file of latents, or has a malformed line.
     """
-    try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise UserError(
-            "The latents cannot be read.",
-            where=f"{path}: {error}",
-            fix="the cached or written file is damaged: remove its folder and run the same command again",
-        ) from None
-    rows = csv.reader(io.StringIO(text))
-    header = next(rows, [])
-    if tuple(header[: len(_PLAIN)]) != _PLAIN:
-        raise UserError(
-            "This is not a file of latents.", where=str(path), fix=f"its header must begin {','.join(_PLAIN)}"
-        )
-    return [_parse(row, len(header), f"{path}:{number}") for number, row in enumerate(rows, start=2)]
+    header, lines = read_csv(path, "latents")
+    if header[: len(_PLAIN)] != _PLAIN:
+        fix = f"its header must begin {','.join(_PLAIN)}"
+        raise UserError("This is not a file of latents.", where=str(path), fix=fix)
 
-
-def _parse(row: list[str], width: int, where: str) -> LatentRecord:
-    try:
-        if len(row) != width:
-            raise ValueError(f"{len(row)} values instead of {width}")
-        method, variant, seed, split, task, prompt, policy = row[:7]
-        distance, nearest, outside, *at = map(float, row[7:])
+    def latent(*values: str) -> LatentRecord:
+        if len(values) != len(header):
+            raise ValueError(f"{len(values)} values instead of {len(header)}")
+        method, variant, seed, split, task, prompt, policy = values[:7]
+        distance, nearest, outside, *at = map(finite, values[7:])
         return LatentRecord(
             method, variant, int(seed), split, task, int(prompt), int(policy), distance, nearest, outside, tuple(at)
         )
-    except ValueError as error:
-        raise UserError(
-            "A line of the latents is malformed.",
-            where=f"{where}: {error}",
-            fix="the cached or written file is damaged: remove its folder and run the same command again",
-        ) from None
+
+    return list(parsed(lines, latent, "latents"))

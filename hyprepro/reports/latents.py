@@ -16,16 +16,28 @@ shifted to have its value as their mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hyprepro.errors import UserError
+from hyprepro.reports.cells import groups
 from hyprepro.reports.latent_records import TRUE, LatentRecord
-from hyprepro.reports.statistics import RESAMPLES, Bootstrap, Estimate, FloatArray, average, difference, weighted_sums
-from hyprepro.reports.summary import MAIN, Summary
+from hyprepro.reports.statistics import (
+    RESAMPLES,
+    Bootstrap,
+    Cell,
+    Estimate,
+    FloatArray,
+    Statistic,
+    average,
+    difference,
+    estimate,
+    weighted_sums,
+)
+from hyprepro.reports.summary import MAIN, Summary, valued
 
 METRIC = "latent_distance"
 PROTOCOL = "latents"
@@ -33,7 +45,7 @@ PROTOCOL = "latents"
 
 
 @dataclass(frozen=True)
-class Clouds:
+class Clouds(Cell):
     """Latents of one method for one task, beside the true ones.
 
     Attributes:
@@ -50,13 +62,26 @@ class Clouds:
     contrast: FloatArray
 
     @property
-    def sizes(self) -> tuple[int, int]:
+    def shape(self) -> tuple[int, ...]:
         """S and P."""
-        return self.own.shape[0], self.own.shape[1]
+        return self.own.shape
 
+    @property
+    def design(self) -> tuple[int, ...]:
+        """P."""
+        return self.own.shape[1:]
 
-Score = Callable[[Clouds, FloatArray], FloatArray]
-"""Values `[B, S]` when prompt p has the weight `weights[b, p]`; weights sum to 1."""
+    def observed(self, statistic: Statistic) -> FloatArray:
+        """Every prompt once."""
+        prompts = self.own.shape[1]
+        return statistic.score(self, np.full((1, prompts), 1 / prompts))
+
+    def drawn(self, statistic: Statistic, task: str, bootstrap: Bootstrap) -> FloatArray:
+        """Prompts as often as they were drawn for the task, shifted to have what was observed as their mean."""
+        prompts = self.own.shape[1]
+        samples = statistic.score(self, bootstrap.counts(task, prompts) / prompts)
+        shifted: FloatArray = samples - samples.mean(axis=0) + self.observed(statistic)
+        return shifted
 
 
 def _own(clouds: Clouds, weights: FloatArray) -> FloatArray:
@@ -78,7 +103,9 @@ def _energy(clouds: Clouds, weights: FloatArray) -> FloatArray:
     return energy
 
 
-STATISTICS: Mapping[str, Score] = {"own": _own, "nearest": _nearest, "centroid": _centroid, "energy": _energy}
+SCORES = {"own": _own, "nearest": _nearest, "centroid": _centroid, "energy": _energy}
+"""Values `[B, S]` of `Clouds` when prompt p has the weight `weights[b, p]`; weights sum to 1."""
+STATISTICS = {name: Statistic(name, score, average, key=name) for name, score in SCORES.items()}
 
 
 def summarise_latents(records: Sequence[LatentRecord], resamples: int = RESAMPLES) -> Summary:
@@ -89,21 +116,18 @@ def summarise_latents(records: Sequence[LatentRecord], resamples: int = RESAMPLE
     """
     true = {task: _of(records, TRUE, task) for task in dict.fromkeys(record.task for record in records)}
     methods = [name for name in dict.fromkeys(record.method for record in records) if name != TRUE]
-    bootstrap = Bootstrap(resamples)
     clouds = {method: {task: _clouds(_of(records, method, task), true[task]) for task in true} for method in methods}
-    estimates = {
-        (method, task, name): _estimate(score, _chosen(clouds[method], task), bootstrap)
-        for method in methods
-        for task in (*true, None)
-        for name, score in STATISTICS.items()
-    }
+    if not methods or any(len({cloud.shape[0] for cloud in each.values()}) > 1 for each in clouds.values()):
+        raise UserError("The records are empty, or tasks differ in their generator seeds.", fix="run it again")
     splits: dict[str | None, str] = {task: found[0].split for task, found in true.items()}
     splits[None] = splits[next(iter(true))] if len(set(splits.values())) == 1 else "test"
-    variant = records[0].variant
-    rows = [
-        _row(variant, splits[task], method, task, name, found, _chosen(clouds[method], task))
-        for (method, task, name), found in estimates.items()
-    ]
+    bootstrap, rows, estimates = Bootstrap(resamples), [], {}
+    for method, by_task in clouds.items():
+        for task, chosen in groups(by_task).items():
+            for statistic in STATISTICS.values():
+                found = estimate(statistic, chosen, bootstrap)
+                estimates[method, task, statistic.name] = found
+                rows.append(_row(records[0].variant, splits[task], method, task, statistic.name, found, chosen))
     comparisons = [
         _comparison(splits[task], method, task, name, difference(estimates[MAIN, task, name], theirs))
         for (method, task, name), theirs in estimates.items()
@@ -114,10 +138,6 @@ def summarise_latents(records: Sequence[LatentRecord], resamples: int = RESAMPLE
 
 def _of(records: Sequence[LatentRecord], method: str, task: str) -> list[LatentRecord]:
     return [record for record in records if record.method == method and record.task == task]
-
-
-def _chosen(clouds: Mapping[str, Clouds], task: str | None) -> dict[str, Clouds]:
-    return dict(clouds) if task is None else {task: clouds[task]}
 
 
 def _clouds(predicted: Sequence[LatentRecord], true: Sequence[LatentRecord]) -> Clouds:
@@ -156,22 +176,6 @@ def _distances(one: FloatArray, other: FloatArray) -> FloatArray:
     return found
 
 
-def _estimate(score: Score, chosen: Mapping[str, Clouds], bootstrap: Bootstrap) -> Estimate:
-    seeds = {clouds.sizes[0] for clouds in chosen.values()}
-    if len(seeds) != 1:
-        raise UserError("The records are incomplete: tasks differ in their generator seeds.", fix="run it again")
-    count = seeds.pop()
-    observed, resampled = [], []
-    for task, clouds in chosen.items():
-        prompts = clouds.sizes[1]
-        values = score(clouds, np.full((1, prompts), 1 / prompts))
-        samples = score(clouds, bootstrap.counts(task, prompts) / prompts)
-        observed.append(values)
-        resampled.append(samples - samples.mean(axis=0) + values)
-    drawn = np.take_along_axis(np.stack(resampled, axis=2), bootstrap.seeds(count)[:, :, None], axis=1)
-    return Estimate.of(float(average(np.stack(observed, axis=2))[0]), average(drawn))
-
-
 def _row(
     variant: str,
     split: str,
@@ -189,11 +193,11 @@ def _row(
         "protocol": PROTOCOL,
         "metric": METRIC,
         "statistic": statistic,
-        "value": found.value,
+        **valued(found),
         "ci95": [max(0.0, end) for end in found.ci95],
-        "n_policies": sum(clouds.sizes[1] for clouds in chosen.values()),
+        "n_policies": sum(clouds.shape[1] for clouds in chosen.values()),
         "n_episodes": 0,
-        "n_seeds": next(iter(chosen.values())).sizes[0],
+        "n_seeds": next(iter(chosen.values())).shape[0],
         "n_train": None,
         "paper": None,
     }
@@ -201,5 +205,4 @@ def _row(
 
 def _comparison(split: str, minus: str, task: str | None, statistic: str, found: Estimate) -> dict[str, Any]:
     named = {"method": MAIN, "minus": minus, "split": split, "task": task, "protocol": PROTOCOL}
-    value = {"metric": METRIC, "statistic": statistic, "value": found.value, "ci95": list(found.ci95)}
-    return {**named, **value}
+    return {**named, "metric": METRIC, "statistic": statistic, **valued(found)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -101,6 +101,33 @@ def rate(split: str, method: str, task: str | None, statistic: str, tasks: Colle
     if task is None:
         return _rounded(averages(split).get((method, statistic)))
     return _rounded(per_task(split).rates.get(method, {}).get(task)) if statistic == "mean" else None
+
+
+PAPERS_SIZE = 35
+"""Training velocities behind the rows of the paper's Table 4 that do not say how many."""
+
+
+def average_return(method: str, n_train: int | None) -> float | None:
+    """The paper's average return over its test velocities, None where it has none."""
+    for row in load("table4")["rows"]:
+        if row["method"] == method and row.get("n_train", PAPERS_SIZE) == n_train:
+            return float(row["return"])
+    return None
+
+
+def beside(row: Mapping[str, Any], tasks: Collection[str]) -> float | None:
+    """The paper's number beside a row of ours, of its own protocol and tasks alone: others would compare unlike things.
+
+    Args:
+        row: The row.
+        tasks: The tasks of its split's average.
+    """
+    if row["protocol"] != "paper":
+        return None
+    if row["metric"] == "success_rate":
+        return rate(row["split"], row["method"], row["task"], row["statistic"], tasks)
+    is_papers = (row["task"], row["split"], row["statistic"]) == (None, "test", "mean")
+    return average_return(row["method"], row["n_train"]) if is_papers else None
 
 
 def _rounded(value: float | None) -> float | None:

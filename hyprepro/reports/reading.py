@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from hyprepro.errors import UserError
 
+RESULT = "result.json"
 SCHEMA = 1
+"""The form of a result.json that this version writes and reads."""
 KEY = ("method", "minus", "variant", "split", "task", "protocol", "metric", "statistic", "n_train")
 """What tells one number of a result from another."""
+Key = tuple[str, ...]
 DEEPEST = 60
 """Levels of nesting; a recipe has about ten."""
 MAKE = "Name the folder of a finished run, such as runs/table1/desktop, which is made by: hyprepro run table1"
@@ -88,8 +91,14 @@ class _Method(_Loose):
     training_seconds_by_n_train: dict[str, float | None] = Field(default_factory=dict)
 
 
+class _Config(_Loose):
+    seen: list[str] = Field(default_factory=list)
+    below: list[str] = Field(default_factory=list)
+    unseen: list[str] = Field(default_factory=list)
+
+
 class _Provenance(_Loose):
-    config: dict[str, Any] = Field(default_factory=dict)
+    config: _Config = Field(default_factory=_Config)
     stores: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
 
@@ -103,6 +112,19 @@ class _Result(_Loose):
     comparisons: list[_Comparison] = Field(default_factory=list)
     profiles: list[_Profile] = Field(default_factory=list)
     methods: dict[str, _Method] = Field(default_factory=dict)
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Read a result.json.
+
+    Raises:
+        UserError: It is missing, not JSON, of a newer schema, or malformed.
+    """
+    data = read_json(path)
+    found = problem(data)
+    if found:
+        raise UserError(f"The result is malformed: {found}.", where=str(path), fix=AGAIN)
+    return data
 
 
 def read_json(path: Path, missing: str = "There is no result here.", fix: str = MAKE) -> dict[str, Any]:
@@ -174,9 +196,9 @@ def problem(data: Mapping[str, Any]) -> str:
     return "" if twice is None else f"one number stands twice: {' '.join(part for part in twice if part)}"
 
 
-def key_of(row: Mapping[str, Any]) -> tuple[str, ...]:
+def key_of(row: Mapping[str, Any], fields: Sequence[str] = KEY) -> Key:
     """What tells a row or comparison from every other one of its result."""
-    return tuple(str(row.get(field, "")) for field in KEY)
+    return tuple("" if row.get(field) is None else str(row[field]) for field in fields)
 
 
 def _first(error: ValidationError) -> str:

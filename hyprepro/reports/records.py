@@ -1,7 +1,7 @@
 """Records: one tidy row a rollout, written once; every table, figure and interval is computed from them.
 
 CSV, so that anything reads it; gzip for a name ending in `.gz`, without a time stamp, so that equal records are equal
-files.
+files. Success and returns have had files of their own; both older forms are read, and turned into these records.
 """
 
 from __future__ import annotations
@@ -9,40 +9,61 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import math
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from hyprepro.errors import UserError
 
+T = TypeVar("T")
+
+SUCCESS, RETURN = "success_rate", "return"
+"""What rollouts are scored by, as rows name it."""
+DAMAGED = "the cached or written file is damaged: remove its folder and run the same command again"
+
 
 class Record(NamedTuple):
-    """One rollout.
+    """One rollout, which is scored by its success or by its return.
 
     Attributes:
-        method: The method's label, such as "gen-hyprl".
+        method: The method's name.
         variant: "ours", "paper" or "released"; empty until a run fills it in.
         seed: The generator seed; 0 for methods without one.
-        split: "seen" or "unseen".
-        task: The Meta-World task.
+        n_train: Number of training tasks, where a recipe varies it and the method depends on it; else None.
+        split: "seen" or "unseen" in training, "test", or "validation" for tasks that settings are chosen by.
+        task: The task.
         protocol: "paper", "strict" or "validation".
-        policy: Index of the policy, which is that of its prompt.
-        goal: The goal's label, such as "paper-720" or "fresh-4000017".
-        success: Whether the success flag was true at any step.
-        steps: Steps until success, or those after which the episode was given up.
+        policy: Index of the policy, which is that of its prompt where it was made from one.
+        start: The start's label, such as "paper-720" or "fresh-4000017".
+        success: Whether the success flag was true at any step; None where the domain has none.
+        steps: Steps until success, or those after which the episode was given up; None where every episode is whole.
+        total: The undiscounted return; None where success is the score.
     """
 
     method: str
     variant: str
     seed: int
+    n_train: int | None
     split: str
     task: str
     protocol: str
     policy: int
-    goal: str
-    success: bool
-    steps: int
+    start: str
+    success: bool | None = None
+    steps: int | None = None
+    total: float | None = None
+
+    @property
+    def metric(self) -> str:
+        """What the rollout is scored by."""
+        return RETURN if self.success is None else SUCCESS
+
+    @property
+    def score(self) -> float:
+        """The return, or 1 for success and 0 for failure."""
+        return float((self.total or 0.0) if self.success is None else self.success)
 
 
 def with_variant(records: Iterable[Record], variant: str) -> list[Record]:
@@ -52,45 +73,111 @@ def with_variant(records: Iterable[Record], variant: str) -> list[Record]:
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Write records in the order given, under a header line."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Record._fields)
-    writer.writerows([int(value) if isinstance(value, bool) else value for value in record] for record in records)
-    data = text.getvalue().encode()
-    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+    write_csv(path, Record._fields, records)
 
 
 def read_records(path: Path) -> list[Record]:
-    """Read records.
+    """Read records of today's form or of an older one.
 
     Raises:
         UserError: The file is missing, is not a records file, or has a malformed line.
     """
+    header, lines = read_csv(path, "records")
+    parse = FORMS.get(header)
+    if parse is None:
+        fix = f"its header must be {','.join(Record._fields)}"
+        raise UserError("This is not a records file.", where=str(path), fix=fix)
+    return list(parsed(lines, parse, "records"))
+
+
+def _record(
+    method: str, variant: str, seed: str, n_train: str, split: str, task: str, protocol: str, policy: str, start: str,
+    success: str, steps: str, total: str,
+) -> Record:  # fmt: skip
+    if not success and not total:
+        raise ValueError("neither success nor total")
+    return Record(
+        method, variant, int(seed), _whole(n_train), split, task, protocol, int(policy), start,
+        _FLAGS[success], _whole(steps), finite(total) if total else None,
+    )  # fmt: skip
+
+
+def _of_success(
+    method: str, variant: str, seed: str, split: str, task: str, protocol: str, policy: str, goal: str,
+    success: str, steps: str,
+) -> Record:  # fmt: skip
+    """A line of the older form of Meta-World, whose starts were goals."""
+    return _record(method, variant, seed, "", split, task, protocol, policy, goal, success, steps, "")
+
+
+def _of_return(
+    method: str, variant: str, seed: str, split: str, n_train: str, velocity: str, policy: str, start: str, total: str
+) -> Record:
+    """A line of the older form of Cheetah-Vel, which had one protocol and named its tasks by numbers."""
+    task, label = f"velocity-{finite(velocity):.3f}", f"fresh-{int(start)}"
+    return _record(method, variant, seed, n_train, split, task, "paper", policy, label, "", "", total)
+
+
+FORMS: dict[tuple[str, ...], Callable[..., Record]] = {
+    Record._fields: _record,
+    ("method", "variant", "seed", "split", "task", "protocol", "policy", "goal", "success", "steps"): _of_success,
+    ("method", "variant", "seed", "split", "n_train", "velocity", "policy", "start", "return"): _of_return,
+}
+"""What makes a record of a line, by the file's header."""
+
+_FLAGS = {"": None, "0": False, "1": True}
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text else None
+
+
+def finite(text: str) -> float:
+    """A number; `ValueError` for text that is none, NaN and the infinities."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
+
+
+def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write rows under a header line: truth as 1 and 0, None as nothing."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([int(value) if isinstance(value, bool) else value for value in row] for row in rows)
+    data = text.getvalue().encode()
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+
+
+def read_csv(path: Path, what: str) -> tuple[tuple[str, ...], list[tuple[str, list[str]]]]:
+    """The header of a file, and its lines, each with its place for messages.
+
+    Args:
+        path: The file.
+        what: What it holds, for messages, such as "records".
+
+    Raises:
+        UserError: It is missing or damaged.
+    """
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise UserError(
-            "The records cannot be read.",
-            where=f"{path}: {error}",
-            fix="the cached or written file is damaged: remove its folder and run the same command again",
-        ) from None
-    rows = csv.reader(io.StringIO(text))
-    header = next(rows, [])
-    if tuple(header) != Record._fields:
-        fix = f"its header must be {','.join(Record._fields)}"
-        raise UserError("This is not a records file.", where=str(path), fix=fix)
-    return [_parse(row, path, number) for number, row in enumerate(rows, start=2)]
+        header, *rows = list(csv.reader(io.StringIO(text))) or [[]]
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"The {what} cannot be read.", where=f"{path}: {error}", fix=DAMAGED) from None
+    return tuple(header), [(f"{path}:{number}", row) for number, row in enumerate(rows, start=2)]
 
 
-def _parse(row: list[str], path: Path, line: int) -> Record:
-    try:
-        method, variant, seed, split, task, protocol, policy, goal, success, steps = row
-        succeeded = {"0": False, "1": True}[success]
-        return Record(method, variant, int(seed), split, task, protocol, int(policy), goal, succeeded, int(steps))
-    except (ValueError, KeyError):
-        raise UserError(
-            "A line of the records is malformed.",
-            where=f"{path}:{line}: {','.join(row)}",
-            fix="the cached or written file is damaged: remove its folder and run the same command again",
-        ) from None
+def parsed(lines: Iterable[tuple[str, list[str]]], parse: Callable[..., T], what: str) -> Iterator[T]:
+    """What `parse` makes of each line's values.
+
+    Raises:
+        UserError: A line has too many values, too few, or one of another kind.
+    """
+    for where, row in lines:
+        try:
+            yield parse(*row)
+        except (TypeError, ValueError, KeyError):
+            place = f"{where}: {','.join(row)[:200]}"
+            raise UserError(f"A line of the {what} is malformed.", where=place, fix=DAMAGED) from None

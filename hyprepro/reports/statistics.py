@@ -1,27 +1,31 @@
-"""Means, interquartile means, top-k and their intervals, from what succeeded.
+"""Means, interquartile means, top-k, the probability of improvement and profiles, each with a bootstrap interval.
 
-Notation: S generator seeds, P policies (one a prompt) and G goals a task, B bootstrap resamples, T tasks.
+Notation: S generator seeds, P policies and G starts a task, B bootstrap resamples, T tasks.
 
-Policies of a task are no independent runs: all come from the same few generators, and policy i of every seed and
-method answers the same prompt on the same goals. So the bootstrap resamples two crossed things: generator seeds,
-jointly for all tasks because one generator serves them all, and prompts within each task. Both draws are the same for
-every method, so differences between methods are paired. Tasks are fixed (stratified). With one generator seed an
-interval speaks of prompts alone.
+Policies of a task are no independent runs: all come from the same few generators. So the bootstrap resamples crossed
+things. Generator seeds are drawn jointly for all tasks, because one generator serves them all; tasks are fixed
+(stratified); with one seed an interval speaks of the rest alone. What is drawn within a task depends on the metric:
 
-Comparing whole distributions of runs: the probability of improvement and performance profiles.
+    success   prompts: policy i of every seed and method answers prompt i from the same starts, so the draw is the same
+              for every method, and differences are paired by prompt (`Outcomes`)
+    return    starts, the same draw for every method, so that differences are paired by start, and the policies of each
+              method by themselves, as they answer to nothing in common; one policy is resampled over starts alone
+              (`Totals`)
 
-A *run* is one generator seed, as everywhere in the field. Its score on a task is its mean success over the task's
-prompts: the 100 policies of a task come from one generator and are no runs of their own. The intervals resample runs
-(jointly for all tasks) and, within each task, prompts; all methods meet the same draws. Both definitions are
-rliable's, whose intervals resample runs alone, each method and task by itself.
+A *run* is one generator seed, as everywhere in the field. Its score on a task is its mean over the task's policies,
+which come from one generator and are no runs of their own. The probability of improvement and performance profiles
+compare distributions of runs, by rliable's definitions; rliable's intervals resample runs alone, each method and task
+by itself, and ours runs and prompts.
 """
 
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,17 +37,95 @@ DIGITS = 6
 an order of ours (`weighted_sums`) and none by the BLAS library."""
 
 
+class Cell(ABC):
+    """What one method did on one task under one protocol, and how that is resampled."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """S, P and further axes."""
+
+    @property
+    @abstractmethod
+    def design(self) -> tuple[int, ...]:
+        """The sizes that another method's must share for their difference to be paired."""
+
+    @abstractmethod
+    def observed(self, statistic: Statistic) -> FloatArray:
+        """The statistic's score of every seed `[1, S]`."""
+
+    @abstractmethod
+    def drawn(self, statistic: Statistic, task: str, bootstrap: Bootstrap) -> FloatArray:
+        """The same on resamples of what the task has `[B, S]`; seeds are resampled by the caller."""
+
+
 @dataclass(frozen=True)
-class Outcomes:
-    """What the policies of one method did on one task under one protocol.
+class Outcomes(Cell):
+    """Success, whose prompts are resampled.
 
     Attributes:
         success: 0 or 1, `[S, P, G]`.
-        validation: Mean success of each policy on validation goals `[S, P]`, None where there were none.
+        validation: Mean success of each policy from validation starts `[S, P]`, None where there were none.
     """
 
     success: FloatArray
     validation: FloatArray | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """S, P and G."""
+        return self.success.shape
+
+    @property
+    def design(self) -> tuple[int, ...]:
+        """P and G."""
+        return self.success.shape[1:]
+
+    def observed(self, statistic: Statistic) -> FloatArray:
+        """Every prompt once."""
+        return statistic.score(self, np.ones((1, self.success.shape[1])))
+
+    def drawn(self, statistic: Statistic, task: str, bootstrap: Bootstrap) -> FloatArray:
+        """Prompts as often as they were drawn for the task."""
+        return statistic.score(self, bootstrap.counts(task, self.success.shape[1]))
+
+
+@dataclass(frozen=True)
+class Totals(Cell):
+    """Returns, whose policies and starts are resampled; their only score is the mean.
+
+    Attributes:
+        totals: Returns `[S, P, G]`, every policy from the same starts.
+        owner: Whose policies they are: those of one owner are drawn alike.
+    """
+
+    totals: FloatArray
+    owner: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """S, P and G."""
+        return self.totals.shape
+
+    @property
+    def design(self) -> tuple[int, ...]:
+        """G."""
+        return self.totals.shape[2:]
+
+    def observed(self, statistic: Statistic) -> FloatArray:
+        """Means over policies and starts."""
+        mean: FloatArray = self.totals.mean(axis=(1, 2))[None]
+        return mean
+
+    def drawn(self, statistic: Statistic, task: str, bootstrap: Bootstrap) -> FloatArray:
+        """Means over the owner's policies and the task's starts as often as they were drawn."""
+        seeds, policies, starts = self.totals.shape
+        by_policy = bootstrap.counts(f"policies of {self.owner} at {task}", policies)
+        by_start = bootstrap.counts(f"starts at {task}", starts)
+        episodes = (by_policy[:, :, None] * by_start[:, None]).reshape(len(by_start), policies * starts)
+        sums = weighted_sums(episodes, self.totals.reshape(seeds, policies * starts).T)
+        means: FloatArray = sums / (policies * starts)
+        return means
 
 
 def weighted_sums(weights: FloatArray, values: FloatArray) -> FloatArray:
@@ -109,7 +191,8 @@ def top_k(counts: FloatArray, rank: FloatArray, value: FloatArray, k: int) -> Fl
     return mean
 
 
-Score = Callable[[Outcomes, FloatArray], FloatArray]
+Score = Callable[[Any, FloatArray], FloatArray]
+"""Scores `[B, S]` of a `Cell` when policy p counts `counts[b, p]` times."""
 
 
 @dataclass(frozen=True)
@@ -163,10 +246,10 @@ class Bootstrap:
     resamples: int = RESAMPLES
     seed: int = 0
     _counts: dict[tuple[str, int], FloatArray] = field(default_factory=dict)
-    _scores: dict[tuple[object, ...], tuple[Outcomes, FloatArray]] = field(default_factory=dict)
+    _scores: dict[tuple[object, ...], tuple[Cell, FloatArray]] = field(default_factory=dict)
 
     def counts(self, task: str, policies: int) -> FloatArray:
-        """How often each prompt of a task occurs `[B, P]`."""
+        """How often each prompt of a task, or each policy or start of a name, occurs `[B, P]`."""
         key = (task, policies)
         if key not in self._counts:
             drawn = self._rng(task, policies).integers(0, policies, (self.resamples, policies))
@@ -175,12 +258,11 @@ class Bootstrap:
             self._counts[key] = counts.reshape(self.resamples, policies).astype(np.float64)
         return self._counts[key]
 
-    def scores(self, statistic: Statistic, task: str, outcomes: Outcomes) -> FloatArray:
-        """The statistic's scores `[B, S]` on the resampled prompts of a task, computed once."""
-        key = (statistic.key, task, id(outcomes))  # the outcomes are kept below, so that the id stays theirs
+    def scores(self, statistic: Statistic, task: str, cell: Cell) -> FloatArray:
+        """The statistic's scores `[B, S]` on the resamples of a task, computed once."""
+        key = (statistic.key, task, id(cell))  # the cell is kept below, so that the id stays its own
         if key not in self._scores:
-            counts = self.counts(task, outcomes.success.shape[1])
-            self._scores[key] = (outcomes, statistic.score(outcomes, counts))
+            self._scores[key] = (cell, cell.drawn(statistic, task, self))
         return self._scores[key][1]
 
     def seeds(self, count: int) -> NDArray[np.int64]:
@@ -216,29 +298,26 @@ class Scores:
     drawn: FloatArray
 
 
-def scores(statistic: Statistic, outcomes: Mapping[str, Outcomes], bootstrap: Bootstrap) -> Scores:
+def scores(statistic: Statistic, cells: Mapping[str, Cell], bootstrap: Bootstrap) -> Scores:
     """The statistic's scores of one method on some tasks (by name).
 
     Raises:
         ValueError: The tasks differ in their number of seeds, or have fewer policies than the statistic needs.
     """
-    seeds = {outcome.success.shape[0] for outcome in outcomes.values()}
-    fewest = min(outcome.success.shape[1] for outcome in outcomes.values())
+    seeds = {cell.shape[0] for cell in cells.values()}
+    fewest = min(cell.shape[1] for cell in cells.values())
     if len(seeds) != 1 or fewest < statistic.at_least:
         raise ValueError(f"{statistic.name} over {seeds} seeds and {fewest} policies")
     count = seeds.pop()
-    observed, resampled = [], []
-    for task, outcome in outcomes.items():
-        policies = outcome.success.shape[1]
-        observed.append(statistic.score(outcome, np.ones((1, policies))))
-        resampled.append(bootstrap.scores(statistic, task, outcome))
+    observed = [cell.observed(statistic) for cell in cells.values()]
+    resampled = [bootstrap.scores(statistic, task, cell) for task, cell in cells.items()]
     drawn = np.take_along_axis(np.stack(resampled, axis=2), bootstrap.seeds(count)[:, :, None], axis=1)
     return Scores(np.stack(observed, axis=2), drawn)
 
 
-def estimate(statistic: Statistic, outcomes: Mapping[str, Outcomes], bootstrap: Bootstrap) -> Estimate:
+def estimate(statistic: Statistic, cells: Mapping[str, Cell], bootstrap: Bootstrap) -> Estimate:
     """A statistic of one method over some tasks (by name), with its interval. Raises as `scores` does."""
-    found = scores(statistic, outcomes, bootstrap)
+    found = scores(statistic, cells, bootstrap)
     return Estimate.of(float(statistic.combine(found.observed)[0]), statistic.combine(found.drawn))
 
 
@@ -247,10 +326,9 @@ def difference(one: Estimate, other: Estimate) -> Estimate:
     return Estimate.of(one.value - other.value, one.samples - other.samples)
 
 
-def same_design(one: Sequence[Outcomes], other: Sequence[Outcomes]) -> bool:
-    """Whether two methods can be paired: the same numbers of policies and goals; their seeds may differ in number."""
-    shapes = [[outcome.success.shape[1:] for outcome in side] for side in (one, other)]
-    return shapes[0] == shapes[1]
+def same_design(one: Sequence[Cell], other: Sequence[Cell]) -> bool:
+    """Whether two methods can be paired on some tasks; their seeds may differ in number."""
+    return [cell.design for cell in one] == [cell.design for cell in other]
 
 
 def _round(value: float | np.floating) -> float:
@@ -273,14 +351,12 @@ def improvement(one: FloatArray, other: FloatArray) -> FloatArray:
     return share
 
 
-def probability_of_improvement(
-    one: Mapping[str, Outcomes], other: Mapping[str, Outcomes], bootstrap: Bootstrap
-) -> Estimate:
+def probability_of_improvement(one: Mapping[str, Cell], other: Mapping[str, Cell], bootstrap: Bootstrap) -> Estimate:
     """That a run of one method scores above a run of another on a task; 0.5 says that neither is better.
 
     Args:
-        one: Outcomes by task.
-        other: Outcomes of the same tasks.
+        one: Cells by task.
+        other: Those of the same tasks.
         bootstrap: The resamples.
     """
     mine, theirs = scores(MEAN, one, bootstrap), scores(MEAN, other, bootstrap)
@@ -306,11 +382,9 @@ class Profile:
     high: tuple[float, ...]
 
 
-def performance_profile(
-    outcomes: Mapping[str, Outcomes], bootstrap: Bootstrap, taus: tuple[float, ...] = TAUS
-) -> Profile:
+def performance_profile(cells: Mapping[str, Cell], bootstrap: Bootstrap, taus: tuple[float, ...] = TAUS) -> Profile:
     """The profile of one method over some tasks."""
-    grid, found = np.array(taus), scores(MEAN, outcomes, bootstrap)
+    grid, found = np.array(taus), scores(MEAN, cells, bootstrap)
     low, high = np.percentile(shares_above(found.drawn, grid), [2.5, 97.5], axis=0)
     return Profile(taus, _plain(shares_above(found.observed, grid)[0]), _plain(low), _plain(high))
 

@@ -8,12 +8,18 @@ from typing import Any
 
 from hyprepro.reports.latent_records import read_latents
 from hyprepro.reports.latents import summarise_latents
-from hyprepro.reports.records import read_records
-from hyprepro.reports.returns import summarise_returns
+from hyprepro.reports.records import read_records, write_records
 from hyprepro.reports.summary import Summary, summarise
 
 RECORDS = "records.csv.gz"
 LATENTS = "latents.csv.gz"
+TASKS = ("seen", "below", "unseen")
+"""Where a recipe names its tasks, in the order of its rows; one that names none there has those of its records."""
+
+
+def records_in(folder: Path) -> Path | None:
+    """The file of records in the folder of a result; None where it holds none."""
+    return next((folder / name for name in (LATENTS, RECORDS) if (folder / name).is_file()), None)
 
 
 def read_summary(folder: Path, result: Mapping[str, Any]) -> tuple[Sequence[tuple[Any, ...]], Summary]:
@@ -26,16 +32,26 @@ def read_summary(folder: Path, result: Mapping[str, Any]) -> tuple[Sequence[tupl
     Raises:
         UserError: The records are missing, damaged or incomplete.
     """
-    config, recipe = result["provenance"].get("config", {}), str(result["recipe"])
-    kind = config.get("component")
-    if kind == "LatentRecipe":
+    if (folder / LATENTS).is_file():
         latents = read_latents(folder / LATENTS)
         return latents, summarise_latents(latents)
-    if kind == "VelocityRecipe":
-        from hyprepro.reports.velocity_records import read_records as read_returns
+    records, config = read_records(folder / RECORDS), result["provenance"].get("config", {})
+    tasks = [task for name in TASKS for task in config.get(name, ())]
+    summary = summarise(
+        records,
+        recipe=str(result["recipe"]),
+        tasks=tasks,
+        below=config.get("below", ()),
+        reference=str(config.get("reference")),
+    )
+    return records, summary
 
-        returns = read_returns(folder / RECORDS)
-        return returns, summarise_returns(returns, recipe=recipe, reference=str(config.get("reference")))
-    records = read_records(folder / RECORDS)
-    tasks = {name: config.get(name, ()) for name in ("seen", "below", "unseen")}
-    return records, summarise(records, recipe=recipe, reference=str(config.get("reference")), **tasks)
+
+def renew_records(folder: Path) -> None:
+    """Write the records of rollouts in a folder again, in today's form.
+
+    Raises:
+        UserError: They are damaged.
+    """
+    if (folder / RECORDS).is_file():
+        write_records(folder / RECORDS, read_records(folder / RECORDS))

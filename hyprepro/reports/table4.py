@@ -9,8 +9,8 @@ from hyprepro.component import component
 from hyprepro.reports import paper
 from hyprepro.reports.markdown import NONE, bullets, paragraph, table
 from hyprepro.reports.notes import COSTS, heading, knowledge
+from hyprepro.reports.paper import PAPERS_SIZE, average_return
 from hyprepro.reports.report import Report
-from hyprepro.reports.returns import PAPERS_SIZE, paper_return
 from hyprepro.reports.summary import MAIN
 
 Row = Mapping[str, Any]
@@ -37,7 +37,7 @@ CEILINGS = (
 )
 OURS = (
     "`gen-hyprl-wo-hypformer` is the paper's row. `gen-hyprl` differs from it in HypFormer and in what G is trained "
-    "on: mixtures of neighbouring velocities' latents as well (`GenHypRLVelocity.between`); chosen on withheld "
+    "on: mixtures of neighbouring velocities' latents as well (`GenHypRL.between`); chosen on withheld "
     "training velocities."
 )
 PUBLISHED = ("macaw-0", "macaw-20k", "prompt-dt")
@@ -147,7 +147,7 @@ def versus_paper(returns: Returns) -> list[str]:
             ]
         )
     for size in returns.sizes:
-        if returns.row(MAIN, size) and paper_return(MAIN, size) is None:
+        if returns.row(MAIN, size) and average_return(MAIN, size) is None:
             rows.append([f"Gen-HypRL, ours ({size} velocities)", NONE, with_interval(returns.row(MAIN, size))])
     if returns.row(EXPERT, None):
         rows.append(["expert at the test velocity", NONE, with_interval(returns.row(EXPERT, None))])

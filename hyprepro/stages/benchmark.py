@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from hyprepro.domains.base import Query
 from hyprepro.gen_hyprl.assembled import Aggregated, PolicyGenerator
 from hyprepro.gen_hyprl.blocks import frozen
+from hyprepro.gen_hyprl.conditions import Conditions
 from hyprepro.gen_hyprl.latent_model import LatentSource
 from hyprepro.policies.layout import METAWORLD_LAYOUT
+from hyprepro.stores.prompts import Prompts
 
 if TYPE_CHECKING:
     from hyprepro.methods.gen_hyprl import GenHypRL, LatentMethod
@@ -46,11 +49,13 @@ def measure_generation(ours: GenHypRL, peer: MakeAnAgent, prompts: int, rounds: 
     try:
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(0)
-            tau, tau_hat = (torch.randn(prompts, size) for size in PROMPT_SIZES)
+            tau, tau_hat = (torch.randn(prompts, size).numpy() for size in PROMPT_SIZES)
+            none = np.full(prompts, -1)
+            query = Query("random", (), Prompts("random", "test", tau, tau_hat, none, none), prompts)
             former = ours.hypformer.build(*_sizes(ours))
             generator = frozen(ours.hyplatent.build(*_sizes(ours)))
-            whole = _generation(ours, Aggregated(generator, frozen(former), ours.hypformer.candidates), tau, tau_hat)
-            diffused = _generation(peer, frozen(peer.diffusion.build(*_sizes(peer))), tau, tau_hat)
+            whole = _generation(ours, Aggregated(generator, frozen(former), ours.hypformer.candidates), query)
+            diffused = _generation(peer, frozen(peer.diffusion.build(*_sizes(peer))), query)
             contestants = {"ours": whole, "peer": diffused, "bound": _products_of(whole)}
             speeds = _speeds(contestants, prompts, rounds)
     finally:
@@ -72,14 +77,14 @@ def _sizes(method: LatentMethod) -> tuple[int, int]:
     return method.embedding.embedding_size, method.autoencoder.latent_size
 
 
-def _generation(method: LatentMethod, source: LatentSource, tau: Tensor, tau_hat: Tensor) -> Callable[[], None]:
+def _generation(method: LatentMethod, source: LatentSource, query: Query) -> Callable[[], None]:
     """The whole forward pass of an untrained method."""
     autoencoder = frozen(method.autoencoder.build(METAWORLD_LAYOUT))
     embedding = frozen(method.embedding.build(PROMPT_SIZES))
-    assembled, draws = PolicyGenerator(autoencoder, embedding, source), torch.Generator().manual_seed(0)
+    assembled, draws = PolicyGenerator(autoencoder, source, Conditions(embedding)), torch.Generator().manual_seed(0)
 
     def generate() -> None:
-        assembled.policies(tau, tau_hat, draws)
+        assembled.policies(query, draws)
 
     return generate
 

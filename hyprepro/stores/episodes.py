@@ -1,20 +1,18 @@
-"""Offline episodes of Cheetah-Vel as arrays: what MACAW and Prompt-DT are trained on and adapt from."""
+"""Offline episodes as arrays: what MACAW and Prompt-DT are trained on and adapt from."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.domains.cheetah_vel.tasks import velocity_task
 from hyprepro.errors import UserError
-from hyprepro.policies.layout import CHEETAH_LAYOUT
 
 if TYPE_CHECKING:
-    from hyprepro.engine.stage import StoreFile
+    from hyprepro.stores.files import StoreFiles
     from hyprepro.stores.trajectory_store import TrajectoryStore
 
 USES = {
@@ -27,12 +25,12 @@ USES = {
 
 @dataclass(frozen=True)
 class Episodes:
-    """Episodes of one velocity, of equal length T, those of early checkpoints first.
+    """Episodes of one task, of equal length T, those of early checkpoints first.
 
     Attributes:
         observations: `[N, T + 1, O]`.
         actions: `[N, T, A]`, in [-1, 1].
-        rewards: `[N, T]`, for the episodes' own velocity.
+        rewards: `[N, T]`, for the episodes' own task.
     """
 
     observations: NDArray[np.float32]
@@ -57,53 +55,30 @@ class Episodes:
         return result.astype(np.float32)
 
 
-def read_episodes(file: StoreFile, velocities: Sequence[float], split: str) -> list[Episodes]:
-    """The episodes of one split of some velocities, in their order, from a trajectory store.
+def read_episodes(files: StoreFiles, tasks: Iterable[str], split: str) -> list[Episodes]:
+    """The episodes of one split of some tasks, in their order, from a trajectory store.
 
     Raises:
-        UserError: A store of another observation layout, no such velocity, no episodes of that split, episodes of
-            unequal length, or a return that is not finite.
+        UserError: No such task, no episodes of that split, episodes of unequal length, or a return that is not finite.
     """
-    from hyprepro.stores.trajectory_store import TrajectoryStore
-
-    with TrajectoryStore.open(file.path) as store:
-        _check_layout(store)
-        return [_read(store, velocity, split) for velocity in velocities]
+    with files.open_trajectories() as store:
+        return [_read(store, task, split) for task in tasks]
 
 
-def read_buffer(file: StoreFile, velocity: float) -> Episodes:
-    """The episodes that a method may adapt from at a velocity it was not trained on.
+def read_buffer(files: StoreFiles, task: str) -> Episodes:
+    """The episodes that a method may adapt from at a task it was not trained on.
 
-    Those of split "test"; for a training velocity that was withheld, which has none, those of split "train".
+    Those of split "test"; for a training task that was withheld, which has none, those of split "train".
 
     Raises:
         UserError: As `read_episodes`.
     """
-    from hyprepro.stores.trajectory_store import TrajectoryStore
-
-    with TrajectoryStore.open(file.path) as store:
-        _check_layout(store)
-        task = velocity_task(velocity)
+    with files.open_trajectories() as store:
         is_withheld = not store.count(task, "test") and store.count(task, "train")
-        return _read(store, velocity, "train" if is_withheld else "test")
+        return _read(store, task, "train" if is_withheld else "test")
 
 
-def _check_layout(store: TrajectoryStore) -> None:
-    found, wanted = (
-        (store.observation_size, store.action_size),
-        (CHEETAH_LAYOUT.observation_size, CHEETAH_LAYOUT.action_size),
-    )
-    if found != wanted:
-        raise UserError(
-            f"The store holds {found[0]} observations and {found[1]} actions a step; Cheetah-Vel has {wanted[0]} and "
-            f"{wanted[1]}.",
-            where=store.where,
-            fix=f"hyprepro store info {store.path} shows what it holds",
-        )
-
-
-def _read(store: TrajectoryStore, velocity: float, split: str) -> Episodes:
-    task = velocity_task(velocity)
+def _read(store: TrajectoryStore, task: str, split: str) -> Episodes:
     where = f"{store.where}:/trajectories/{task}"
     found = list(store.episodes(task, split))
     if not found:
@@ -117,7 +92,7 @@ def _read(store: TrajectoryStore, velocity: float, split: str) -> Episodes:
         raise UserError(
             f"The {split} episodes of {task} have from {min(lengths)} to {max(lengths)} steps.",
             where=where,
-            fix="use a store whose episodes of a velocity are of one length: hyprepro collect cheetah-vel",
+            fix="use a store whose episodes of a task are of one length; hyprepro collect makes one",
         )
     with np.errstate(over="ignore"):
         returns = [float(episode.rewards.sum()) for episode in found]

@@ -121,7 +121,7 @@ def read_prompts(store: TrajectoryStore, task: str, split: str, limit: int | Non
         raise UserError(
             f"Prompts need observations of {OBSERVATION_SIZE} and actions of {ACTION_SIZE} numbers.",
             where=store.where,
-            fix="name a store of Meta-World's episodes; those of Cheetah-Vel are bound to CheetahData",
+            fix=f"name a store of such episodes; hyprepro store info {store.path} shows what this one has",
         )
     ids = store.ids(task, split)[:limit]
     if not len(ids):

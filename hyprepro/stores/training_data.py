@@ -6,6 +6,7 @@ The training tasks are those with training policies in the policy store. The tes
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,8 +17,11 @@ from hyprepro.errors import UserError
 from hyprepro.policies.layout import PolicyLayout
 from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.policy_store import PolicyStore
-from hyprepro.stores.prompts import OBSERVATION_SIZE, Prompts, read_prompts
+from hyprepro.stores.prompts import Prompts, read_prompts
 from hyprepro.stores.trajectory_store import TrajectoryStore
+
+Recording = Literal["prompts", "episodes"]
+"""What a trajectory store has of the training policies: prompts, or whole episodes."""
 
 EPISODE_STRIDE = 5
 """Every so many steps an observation is read, where there are whole episodes and no prompts."""
@@ -64,17 +68,19 @@ def training_policies(file: StoreFile) -> tuple[Tensor, PolicyLayout]:
         return torch.from_numpy(np.concatenate(parts)), store.layout
 
 
-def training_observations(data: StoreFiles) -> Tensor:
+def training_observations(data: StoreFiles, recording: Recording) -> Tensor:
     """Observations of the training tasks `[M, obs]` float32.
 
-    Of Meta-World those in all training prompts; elsewhere every `EPISODE_STRIDE`-th one of the validation episodes,
-    which are the experts', or of the training episodes of a task that has none.
+    Args:
+        data: The stores.
+        recording: "prompts": those in all training prompts; "episodes": every `EPISODE_STRIDE`-th one of the validation
+            episodes, which are the experts', or of the training episodes of a task that has none.
 
     Raises:
         UserError: A training task has no such episodes.
     """
     with data.open_policies() as policies, data.open_trajectories() as store:
-        if store.observation_size == OBSERVATION_SIZE:
+        if recording == "prompts":
             states = [read_prompts(store, task, "train").states for task in training_tasks(policies)]
         else:
             states = [_episode_states(store, task) for task in training_tasks(policies)]

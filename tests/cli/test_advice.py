@@ -29,10 +29,10 @@ def test_a_missing_result_is_made_by_the_same_recipe_with_the_same_flags(
 @pytest.mark.parametrize(
     ("recipe", "component", "fields"),
     [
-        ("table1", "DataSource", ("policies", "trajectories")),
-        ("figure4", "DataSource", ("policies", "trajectories")),
-        ("table4", "CheetahData", ("policies", "trajectories", "parents")),
-        ("velocities", "CheetahData", ("policies",)),
+        ("table1", "MetaWorld", ("policies", "trajectories")),
+        ("figure4", "MetaWorld", ("policies", "trajectories")),
+        ("table4", "CheetahVel", ("policies", "trajectories", "parents")),
+        ("velocities", "CheetahVel", ("policies",)),
     ],
 )
 def test_a_store_that_is_not_there_is_bound_in_the_component_that_the_recipe_has(
@@ -45,9 +45,9 @@ def test_a_store_that_is_not_there_is_bound_in_the_component_that_the_recipe_has
 
 
 def test_imported_stores_too(hyprepro, tmp_path: Path) -> None:
-    bindings = ["-b", "Recipe.data=@ImportedData()", "-b", f"ImportedData.policies='{tmp_path / 'nowhere.h5'}'"]
+    bindings = ["-b", "MetaWorld.checked=False", "-b", f"MetaWorld.policies='{tmp_path / 'nowhere.h5'}'"]
     words = hyprepro("run", "table1", "--dry-run", *bindings).assert_one_panel().words
-    assert "do bind ImportedData.policies to a store" in words
+    assert "do bind MetaWorld.policies to a store" in words
 
 
 def test_a_task_of_metaworld_that_is_not_supported_is_not_called_unknown(hyprepro) -> None:

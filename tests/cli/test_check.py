@@ -20,8 +20,8 @@ Recipe.below = ()
 Recipe.prompts_per_task = 5
 Recipe.methods = (@Expert(), @MeanPolicy())
 Recipe.protocols = (@StrictProtocol(),)
-DataSource.policies = '{policies}'
-DataSource.trajectories = '{trajectories}'
+MetaWorld.policies = '{policies}'
+MetaWorld.trajectories = '{trajectories}'
 """
 
 

@@ -26,7 +26,7 @@ FIVE = [
 def folder(tmp_path_factory: pytest.TempPathFactory, tiny_stores) -> Path:
     """A working folder with a recipe of each kind, on the tiny stores, and in time their cache and results."""
     folder = tmp_path_factory.mktemp("figures")
-    stores = f"DataSource.policies = '{tiny_stores.policies}'\nDataSource.trajectories = '{tiny_stores.trajectories}'\n"
+    stores = f"MetaWorld.policies = '{tiny_stores.policies}'\nMetaWorld.trajectories = '{tiny_stores.trajectories}'\n"
     (folder / "four.gin").write_text(f"include 'recipes/figure4.gin'\n{stores}")
     five = "\n".join(binding.replace("=", " = ", 1) for binding in FIVE)
     (folder / "five.gin").write_text(f"include 'recipes/figure5.gin'\n{stores}{five}\n")

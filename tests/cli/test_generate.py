@@ -19,8 +19,8 @@ def generate(hyprepro, tiny_stores, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Generates from the tiny stores at smoke scale: two prompts, one goal each."""
     monkeypatch.chdir(tmp_path)
     bindings = [
-        f"DataSource.policies='{tiny_stores.policies}'",
-        f"DataSource.trajectories='{tiny_stores.trajectories}'",
+        f"MetaWorld.policies='{tiny_stores.policies}'",
+        f"MetaWorld.trajectories='{tiny_stores.trajectories}'",
         "Recipe.methods=(@Expert(), @MSERegressor())",
         "Recipe.protocols=(@StrictProtocol(),)",
         "Recipe.prompts_per_task=2",

@@ -32,8 +32,8 @@ def run(hyprepro, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Runs Table 1 with the experts alone: one task, one prompt, one goal, nothing to train."""
     monkeypatch.chdir(tmp_path)
     bindings = [
-        f"DataSource.policies='{stores[0]}'",
-        f"DataSource.trajectories='{stores[1]}'",
+        f"MetaWorld.policies='{stores[0]}'",
+        f"MetaWorld.trajectories='{stores[1]}'",
         "Recipe.methods=(@Expert(),)",
         "Recipe.protocols=(@StrictProtocol(),)",
         "Recipe.below=()",
@@ -181,7 +181,7 @@ def test_a_bad_store_is_one_panel_and_leaves_earlier_results(run, stores: Stores
 def test_stores_of_another_simulator(run, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = build_tiny_stores(tmp_path / "other", versions={**versions(), "mujoco": "3.5.0"})
-    words = run("-b", f"DataSource.policies='{other.policies}'").assert_one_panel().words
+    words = run("-b", f"MetaWorld.policies='{other.policies}'").assert_one_panel().words
     assert "mujoco 3.5.0 in the store" in words
 
 
@@ -190,11 +190,11 @@ def test_imported_policies_and_prompts_run_where_that_is_asked_for(hyprepro, run
     path.write_bytes(hostile.saved(hostile.maa_content(4)))
     imported = (tmp_path / "maa.policies.h5", tmp_path / "maa.trajectories.h5")
     maa.import_maa(maa.plan([path], [path], None), *imported)
-    refused = run("-b", f"DataSource.policies='{imported[0]}'").assert_one_panel().words
+    refused = run("-b", f"MetaWorld.policies='{imported[0]}'").assert_one_panel().words
     assert "metaworld unknown in the store" in refused
-    assert "@ImportedData()" in refused
+    assert "MetaWorld.checked = False" in refused
     fields = zip(("policies", "trajectories"), imported, strict=True)
-    bindings = [f"ImportedData.{field}='{file}'" for field, file in fields]
+    bindings = [f"MetaWorld.{field}='{file}'" for field, file in fields]
     bindings += ["Recipe.methods=(@Expert(),)", "Recipe.protocols=(@StrictProtocol(),)", "Recipe.below=()"]
     bindings += ["Recipe.seen=('door-open',)", "Recipe.prompts_per_task=1"]
     options = [part for binding in bindings for part in ("-b", binding)]

@@ -99,8 +99,8 @@ def test_a_run_writes_its_result_whoever_reads_along(
     tmp_path: Path, tiny_stores: TinyStores, redirection: str, code: int
 ) -> None:
     bindings = [
-        f"DataSource.policies='{tiny_stores.policies}'",
-        f"DataSource.trajectories='{tiny_stores.trajectories}'",
+        f"MetaWorld.policies='{tiny_stores.policies}'",
+        f"MetaWorld.trajectories='{tiny_stores.trajectories}'",
         "Recipe.methods=(@Expert(),)",
         "Recipe.protocols=(@StrictProtocol(),)",
         "Recipe.below=()",

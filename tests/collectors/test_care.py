@@ -21,6 +21,7 @@ from hyprepro.collectors.care_sac import CareSAC
 from hyprepro.collectors.care_training import TrainCare
 from hyprepro.collectors.collection import SACSettings
 from hyprepro.collectors.update import Batch
+from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.errors import UserError
 from hyprepro.methods.care.method import Care
@@ -98,7 +99,7 @@ def test_a_tied_actor_does_not_train_the_encoder_that_it_sees_through() -> None:
 
 
 def stage_of(stores: TinyStores, training: CareTraining = TRAINING) -> TrainCare:
-    return Care(network=NETWORK, care=training).training(stores.data.files(), seed=0)
+    return Care(network=NETWORK, care=training).training(stores.domain.data(), seed=0)
 
 
 def make(stage: TrainCare, cache: ArtifactCache) -> Path:
@@ -117,7 +118,7 @@ def test_it_trains_and_acts_on_described_tasks(tiny_stores: TinyStores, tmp_path
     assert curve[-1]["steps_a_task"] == training.steps == 80
     assert set(curve[-1]["success"]) == {"door-open", "reach"}
     policy = stage.load(path)
-    method, data = Care(), tiny_stores.data.files()
+    method, data = Care(), tiny_stores.domain.data()
     observations = np.random.default_rng(0).normal(size=(1, 39)).astype(np.float32)
     prompts = prompts_of(data, "reach")
     acted = {}
@@ -133,7 +134,7 @@ def test_a_task_without_a_description_is_refused(tiny_stores: TinyStores, tmp_pa
     (tmp_path / "few.yaml").write_text(texts)
     method = Care(network=NETWORK, care=TRAINING, descriptions=TaskDescriptions(file=str(tmp_path / "few.yaml")))
     with pytest.raises(UserError, match="'door-open' has no description"):
-        make(method.training(tiny_stores.data.files(), 0), ArtifactCache(tmp_path / "cache"))
+        make(method.training(tiny_stores.domain.data(), 0), ArtifactCache(tmp_path / "cache"))
 
 
 def _run(stores: TinyStores, folder: Path) -> None:
@@ -164,8 +165,8 @@ def test_there_is_nothing_to_clone_from_scratch() -> None:
 
 
 def test_it_says_what_it_was_given() -> None:
-    text = Care(care=TRAINING).information
+    text = Care(care=TRAINING).information(MetaWorld())
     assert "sentence" in text
     assert "80 environment steps" in text
     assert "demonstrations" in text
-    assert "demonstrations" not in Care(care=SCRATCH).information
+    assert "demonstrations" not in Care(care=SCRATCH).information(MetaWorld())

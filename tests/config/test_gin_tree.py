@@ -21,8 +21,7 @@ COLLECTIONS = sorted(files.shipped("collections"))
 COMPONENT_FILES = [path for paths in files.shipped_components().values() for path in paths]
 TABLE2_SLOTS = ("care_network", "care_training", "descriptions", "text_encoder", "transformer")
 RECIPES_OF = {
-    "velocity_method": ("table4", "baselines4"),
-    "method": ("table1", "table2"),
+    "method": ("table1", "table2", "table4", "baselines4"),
     **dict.fromkeys(TABLE2_SLOTS, ("table2",)),
 }
 """Which recipes have the parts of a slot, where it is not Table 1."""

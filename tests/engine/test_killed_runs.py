@@ -21,8 +21,8 @@ STAGES = ("LinearAutoencoder", "ContrastiveEmbedding", "HypLatent", "HypFormer",
 
 def command(stores: TinyStores, folder: Path) -> list[str]:
     bindings = (
-        f"DataSource.policies = '{stores.policies}'",
-        f"DataSource.trajectories = '{stores.trajectories}'",
+        f"MetaWorld.policies = '{stores.policies}'",
+        f"MetaWorld.trajectories = '{stores.trajectories}'",
         "Recipe.methods = (@GenHypRL(), @GenHypRLWithoutHypFormer())",
         "Recipe.below = ()",
         "Recipe.prompts_per_task = 2",

@@ -42,14 +42,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> ArtifactCache:
 @pytest.fixture(scope="module")
 def recipe(tiny_stores: TinyStores) -> LatentRecipe:
     return LatentRecipe(
-        name="figure4", title="Toy", tasks=("reach", "door-open"), data=tiny_stores.data, methods=(WITHOUT, WHOLE),
+        name="figure4", title="Toy", tasks=("reach", "door-open"), domain=tiny_stores.domain, methods=(WITHOUT, WHOLE),
         seeds=2, prompts_per_task=4, components=3,
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def records(recipe: LatentRecipe, cache: ArtifactCache) -> list[LatentRecord]:
-    (stage,) = recipe.targets(recipe.data.files())
+    (stage,) = recipe.targets(recipe.data())
     return stage.load(make(stage, cache))
 
 
@@ -108,7 +108,7 @@ def test_damaged_records_are_refused(tmp_path: Path, text: str, says: str) -> No
 def test_methods_of_different_autoencoders_are_refused(recipe: LatentRecipe) -> None:
     other = WHOLE.model_copy(update={"autoencoder": WHOLE.autoencoder.model_copy(update={"latent_size": 6})})
     with pytest.raises(UserError, match="different autoencoders"):
-        recipe.model_copy(update={"methods": (WITHOUT, other)}).targets(recipe.data.files())
+        recipe.model_copy(update={"methods": (WITHOUT, other)}).targets(recipe.data())
 
 
 @pytest.mark.parametrize(
@@ -123,18 +123,18 @@ def test_methods_of_different_autoencoders_are_refused(recipe: LatentRecipe) -> 
 )
 def test_what_the_stores_lack_is_refused_before_any_work(recipe: LatentRecipe, update: dict, says: str) -> None:
     with pytest.raises(UserError, match=says):
-        recipe.model_copy(update=update).targets(recipe.data.files())
+        recipe.model_copy(update=update).targets(recipe.data())
 
 
 def test_validation_prompts_have_the_latents_of_their_own_policies(recipe: LatentRecipe, cache: ArtifactCache) -> None:
-    (stage,) = recipe.model_copy(update={"prompt_split": "validation", "seeds": 1}).targets(recipe.data.files())
-    with recipe.data.open_trajectories() as store:
+    (stage,) = recipe.model_copy(update={"prompt_split": "validation", "seeds": 1}).targets(recipe.data())
+    with recipe.domain.open_trajectories() as store:
         rows = store.table("reach")["policy_row"][store.ids("reach", "validation")]
     records = stage.load(make(stage, cache))
     assert [r.policy for r in chosen(records, TRUE)] == list(rows[:4])
 
 
 def test_tasks_without_training_policies_are_unseen(recipe: LatentRecipe) -> None:
-    data = recipe.data.model_copy(update={"withheld": ("reach",)})
-    (stage,) = recipe.model_copy(update={"data": data}).targets(data.files())
+    without = recipe.model_copy(update={"withheld": ("reach",)})
+    (stage,) = without.targets(without.data())
     assert stage.splits == ("unseen", "seen")

@@ -10,6 +10,7 @@ import pytest
 
 from hyprepro.errors import UserError
 from hyprepro.experiments.references import PACKAGE, adopt, is_reference, recomputed, roots
+from hyprepro.reports.records import read_records, write_csv
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANGE = {"settings": ["Recipe.seeds"], "paths": ["seeds"], "shipped": 3, "here": 1}
@@ -48,6 +49,18 @@ def test_a_reference_computed_again_is_as_it_was(run: Path, tmp_path: Path) -> N
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert adopt(folder, tmp_path / "results").folder == folder
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_records_of_an_older_form_are_adopted_in_todays(run: Path, tmp_path: Path) -> None:
+    file = run / "records.csv.gz"
+    today, records = file.read_bytes(), read_records(file)
+    older = ["method", "variant", "seed", "split", "task", "protocol", "policy", "start", "success", "steps"]
+    header = ["goal" if name == "start" else name for name in older]
+    write_csv(file, header, [[getattr(record, name) for name in older] for record in records])
+    adopted = adopt(run, tmp_path / "results")
+    assert adopted.changed == 0
+    assert (adopted.folder / "records.csv.gz").read_bytes() == today != file.read_bytes()
+    assert recomputed(run) == json.loads((adopted.folder / "result.json").read_text())
 
 
 def test_the_side_by_side_with_the_paper_follows(run: Path, tmp_path: Path) -> None:

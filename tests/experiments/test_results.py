@@ -16,7 +16,7 @@ from hyprepro.reports.changes import Change, Departure
 from hyprepro.reports.records import Record, read_records, write_records
 
 RECORDS = [
-    Record("expert", "ours", 0, "seen", "reach", "paper", policy, "paper-720", policy != 1, 40 + policy)
+    Record("expert", "ours", 0, None, "seen", "reach", "paper", policy, "paper-720", policy != 1, 40 + policy)
     for policy in range(3)
 ]
 

@@ -19,7 +19,7 @@ PROTOCOLS = (PaperProtocol(env_seeds=(720,)), StrictProtocol())
 
 
 def expert_rollouts(stores: TinyStores, prompts: int = 2) -> Rollouts:
-    data = stores.data.files()
+    data = stores.domain.data()
     return Rollouts.of(Expert(), data, task="reach", split="seen", protocols=PROTOCOLS, seed=7, prompts=prompts)
 
 
@@ -28,8 +28,8 @@ def test_a_rollout_stage_writes_one_record_a_trial(tiny_stores: TinyStores, tmp_
     stage = expert_rollouts(tiny_stores)
     cache = ArtifactCache(tmp_path / "first")
     records = stage.load(cache.make(stage))
-    trials = [trial for protocol in PROTOCOLS for trial in protocol.trials("reach", 2)]
-    assert [(r.protocol, r.policy, r.goal) for r in records] == [(t.protocol, t.policy, t.goal.label) for t in trials]
+    trials = [trial for protocol in PROTOCOLS for trial in protocol.trials(stage.data.domain, "reach", 2)]
+    assert [(r.protocol, r.policy, r.start) for r in records] == [(t.protocol, t.policy, t.start.label) for t in trials]
     assert {(r.method, r.variant, r.seed, r.split, r.task) for r in records} == {("expert", "", 0, "seen", "reach")}
     assert all(r.steps == 500 or r.success for r in records)
     again = ArtifactCache(tmp_path / "second")
@@ -40,7 +40,9 @@ def test_a_rollout_stage_writes_one_record_a_trial(tiny_stores: TinyStores, tmp_
 @pytest.mark.sim
 @pytest.mark.parametrize("stepper", ["fast", "metaworld"])
 def test_an_evaluation_tells_what_stepped_it(stepper: StepperName, tiny_stores: TinyStores, tmp_path: Path) -> None:
-    stage = dataclasses.replace(expert_rollouts(tiny_stores, prompts=1), stepper=stepper, protocols=PROTOCOLS[:1])
+    stage = expert_rollouts(tiny_stores, prompts=1)
+    data = dataclasses.replace(stage.data, domain=stage.data.domain.model_copy(update={"stepper": stepper}))
+    stage = dataclasses.replace(stage, data=data, protocols=PROTOCOLS[:1])
     cache = ArtifactCache(tmp_path)
     assert stage.stepped_by(cache.make(stage)) == stepper
     assert stepper_used([stage], cache) == {"stepper": stepper}

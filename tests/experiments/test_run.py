@@ -35,7 +35,7 @@ def recipe(tiny_stores: TinyStores) -> Recipe:
         seen=("door-open",),
         below=("reach",),
         scale="smoke",
-        data=tiny_stores.data,
+        domain=tiny_stores.domain,
         methods=(Shifted(), Sources()),
         protocols=(PaperProtocol(env_seeds=(720,)), StrictProtocol(goals_per_policy=1)),
         seeds=2,
@@ -283,17 +283,17 @@ def test_unseen_tasks_have_rows_of_their_own_split(recipe: Recipe, cache: Artifa
 
 
 def test_withheld_tasks_count_as_unseen_and_in_the_keys(recipe: Recipe, cache: ArtifactCache) -> None:
-    data = recipe.data.model_copy(update={"withheld": ("reach",)})
-    with data.files().open_policies() as store:
+    without = recipe.model_copy(update={"withheld": ("reach",)})
+    with without.data().open_policies() as store:
         assert training_tasks(store) == ["door-open"]
         assert len(store.rows("reach")) > 0, "its policies are still there, as ceilings"
-    withheld = plan(recipe.model_copy(update={"data": data}), cache).rollouts
+    withheld = plan(without, cache).rollouts
     assert not {stage.key for stage in withheld} & {stage.key for stage in plan(recipe, cache).rollouts}
 
 
 def test_a_task_to_withhold_must_be_in_the_store(recipe: Recipe) -> None:
     with pytest.raises(UserError, match="no task 'raech'") as caught:
-        recipe.data.model_copy(update={"withheld": ("raech",)}).files()
+        recipe.model_copy(update={"withheld": ("raech",)}).data()
     assert caught.value.closest == "reach"
 
 

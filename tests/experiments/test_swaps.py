@@ -19,10 +19,9 @@ from tests.config.test_gin_tree import TABLE2_SLOTS
 
 pytestmark = [pytest.mark.sim, pytest.mark.long]
 
-COMPONENT_FILES = [
-    path for slot, paths in files.shipped_components().items() for path in paths if slot != "velocity_method"
-]
-"""Those of Table 4 are run in tests/experiments/test_velocity_recipe.py."""
+NUMBERS = {"interpolation", "parent", "macaw", "macaw_online", "prompt_dt"}
+COMPONENT_FILES = [path for paths in files.shipped_components().values() for path in paths if path.stem not in NUMBERS]
+"""Those of Table 4 alone are run in tests/experiments/test_recipe_parameters.py."""
 COMPETITOR_FILES = [
     path
     for path in COMPONENT_FILES
@@ -41,8 +40,8 @@ Run = Callable[..., dict[str, Any]]
 def run(tiny_stores, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Runs Table 1 at smoke scale on the tiny stores, one task and one prompt, and returns its result."""
     folder = tmp_path_factory.mktemp("swaps")
-    bindings = [*TINY, f"DataSource.policies='{tiny_stores.policies}'"]
-    bindings += [f"DataSource.trajectories='{tiny_stores.trajectories}'"]
+    bindings = [*TINY, f"MetaWorld.policies='{tiny_stores.policies}'"]
+    bindings += [f"MetaWorld.trajectories='{tiny_stores.trajectories}'"]
     counter = iter(range(1000))
 
     def invoke(*arguments: object, recipe: object = "table1") -> dict[str, Any]:

@@ -9,12 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hyprepro.component import setting
+from hyprepro.domains.base import Data, Query
 from hyprepro.engine.stage import Report, Stage
 from hyprepro.errors import UserError
 from hyprepro.methods.base import Method
 from hyprepro.policies.controllers import Controllers, PolicyControllers
-from hyprepro.stores.files import StoreFiles
-from hyprepro.stores.prompts import Prompts
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,9 @@ class Sources(Method):
     label: ClassVar[str] = "expert"
     knows: ClassVar[str] = "the policies"
 
-    def deploy(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
+    def deploy(self, trained: Any, data: Data, query: Query, seed: int) -> Controllers:
         with data.open_policies() as store:
-            return PolicyControllers(store.layout, store.read(prompts.task, prompts.policy_rows))
+            return PolicyControllers(store.layout, store.read(query.task, query.shown.policy_rows))
 
 
 class Shifted(Method):
@@ -57,12 +56,12 @@ class Shifted(Method):
     scale: float = setting(0.01, "Standard deviation of the shift.", ge=0.0)
     fails: bool = setting(False, "Whether deployment fails.")
 
-    def training(self, data: StoreFiles, seed: int) -> Stage | None:
+    def training(self, data: Data, seed: int) -> Stage | None:
         return Draw(seed, self.scale)
 
-    def deploy(self, trained: Any, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
+    def deploy(self, trained: Any, data: Data, query: Query, seed: int) -> Controllers:
         if self.fails:
             raise UserError("This method cannot be deployed.", where="a test")
         with data.open_policies() as store:
-            params = store.read(prompts.task, prompts.policy_rows) + np.float32(trained)
+            params = store.read(query.task, query.shown.policy_rows) + np.float32(trained)
             return PolicyControllers(store.layout, params)

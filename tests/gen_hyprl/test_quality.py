@@ -14,7 +14,7 @@ from hyprepro.engine.training import Job, seeded
 from hyprepro.gen_hyprl.autoencoder import LinearAutoencoder
 from hyprepro.gen_hyprl.autoencoder_net import AutoencoderJob, PolicyAutoencoder
 from hyprepro.gen_hyprl.blocks import frozen
-from hyprepro.gen_hyprl.conditions import PromptLatents
+from hyprepro.gen_hyprl.conditions import LatentSamples
 from hyprepro.gen_hyprl.discriminator import MLPDiscriminator
 from hyprepro.gen_hyprl.embedding import ContrastiveEmbedding
 from hyprepro.gen_hyprl.embedding_net import EmbeddingJob
@@ -53,13 +53,13 @@ def data() -> tuple[Zoo, torch.Tensor]:
     return policies, torch.arange(len(policies.task)) % 8 == 0
 
 
-def encoded() -> tuple[PromptLatents, PromptLatents, dict[str, float]]:
+def encoded() -> tuple[LatentSamples, LatentSamples, dict[str, float]]:
     """Training and held-out prompts as the later stages see them, and the first stages' metrics."""
     return first_stages()[:3]
 
 
 @cache
-def first_stages() -> tuple[PromptLatents, PromptLatents, dict[str, float], PolicyAutoencoder]:
+def first_stages() -> tuple[LatentSamples, LatentSamples, dict[str, float], PolicyAutoencoder]:
     """The same, and E and D."""
     policies, held_out = data()
 
@@ -77,9 +77,9 @@ def first_stages() -> tuple[PromptLatents, PromptLatents, dict[str, float], Poli
     encoder, embed = frozen(autoencoder.modules["autoencoder"]), frozen(embedding.modules["embedding"])
     latents = encoder.encode(policies.params)
 
-    def split(rows: torch.Tensor) -> PromptLatents:
+    def split(rows: torch.Tensor) -> LatentSamples:
         h, v = embed.embed(policies.tau[rows], policies.tau_hat[rows])
-        return PromptLatents(h, v, policies.policy[rows], latents, policies.task[rows])
+        return LatentSamples(h, v, policies.policy[rows], latents, policies.task[rows])
 
     return split(~held_out), split(held_out), metrics, encoder
 

@@ -8,7 +8,7 @@ from hyprepro.config.registry import resolve
 from hyprepro.errors import UserError
 
 DECISION_TRANSFORMER = "Recipe.methods=(@MultiTaskDecisionTransformer(),)"
-PROMPT_DT = "VelocityRecipe.methods=(@PromptDT(),)"
+PROMPT_DT = "Recipe.methods=(@PromptDT(),)"
 MAKE_AN_AGENT = "Recipe.methods=(@MakeAnAgent(),)"
 
 

@@ -32,9 +32,10 @@ from hyprepro.methods.regressor import MLPRegressor, MSERegressor
 from hyprepro.policies.controllers import PolicyControllers
 from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.policy_store import PolicyStore
-from hyprepro.stores.prompts import read_prompts
+from hyprepro.stores.prompts import Prompts, read_prompts
 from hyprepro.stores.training_data import held_out_rows, training_observations, training_policies, training_prompts
 from tests.conftest import TinyStores
+from tests.methods.shared import prompted
 
 AUTOENCODER = LinearAutoencoder(latent_size=8, steps=4, batch_size=4)
 EMBEDDING = ContrastiveEmbedding(embedding_size=8, prompt_hidden=(16,), outcome_hidden=16, steps=6, batch_size=8)
@@ -52,6 +53,7 @@ REGRESSOR = MSERegressor(
     autoencoder=AUTOENCODER, embedding=EMBEDDING, regressor=MLPRegressor(hidden=(16,), steps=6, batch_size=8)
 )
 DIFFUSION = LatentDiffusion(channels=(8, 16), step_embedding=8, inference_steps=4, steps=6, batch_size=8)
+BLANK = prompted(Prompts("reach", "test", np.zeros((2, 1020), "f"), np.zeros((2, 117), "f"), *np.zeros((2, 2), "i8")))
 MAA = MakeAnAgent(autoencoder=AUTOENCODER, embedding=EMBEDDING, diffusion=DIFFUSION)
 
 
@@ -71,7 +73,7 @@ def digests(stage: Stage, cache: ArtifactCache) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def files(tiny_stores: TinyStores) -> StoreFiles:
-    return tiny_stores.data.files()
+    return tiny_stores.domain.data()
 
 
 @pytest.fixture(scope="module")
@@ -87,19 +89,14 @@ def test_a_method_trains_and_deploys_one_policy_a_prompt(
     trained = stage.load(make(stage, cache))
     with files.open_trajectories() as store:
         prompts = read_prompts(store, "reach", "test")
-    controllers, again = (method.deploy(trained, files, prompts, seed=1) for _ in range(2))
+    controllers, again = (method.deploy(trained, files, prompted(prompts), seed=1) for _ in range(2))
     assert isinstance(controllers, PolicyControllers)
     assert controllers.params.shape == (len(prompts), 22664)
     assert isinstance(again, PolicyControllers)
     params = np.asarray(controllers.params)
     assert np.isfinite(params).all()
     assert np.array_equal(params, np.asarray(again.params))
-    drawn = [
-        trained.latents(
-            torch.from_numpy(prompts.tau), torch.from_numpy(prompts.tau_hat), torch.Generator().manual_seed(s)
-        )
-        for s in (0, 1)
-    ]
+    drawn = [trained.latents(prompted(prompts), torch.Generator().manual_seed(s)) for s in (0, 1)]
     assert torch.equal(*drawn) == (method is REGRESSOR)  # noise makes the generator's policies differ
 
 
@@ -109,9 +106,7 @@ def test_generated_policies_stay_near_the_training_policies(files: StoreFiles, c
     params, _ = training_policies(files.policies)
     with files.open_trajectories() as store:
         prompts = read_prompts(store, "reach", "train")
-    generated = trained.policies(
-        torch.from_numpy(prompts.tau), torch.from_numpy(prompts.tau_hat), torch.Generator().manual_seed(0)
-    )
+    generated = trained.policies(prompted(prompts), torch.Generator().manual_seed(0))
     center, spread = params.mean(0), (params - params.mean(0)).norm(dim=1).max()
     assert ((generated - center).norm(dim=1) < 3 * spread).all()
 
@@ -138,8 +133,7 @@ def test_an_assembled_method_needs_no_other_artifact(files: StoreFiles, tmp_path
             for file in sorted(source.rglob("*"), reverse=True):
                 file.unlink()
             source.rmdir()
-    tau, tau_hat = torch.zeros(2, 1020), torch.zeros(2, 117)
-    assert stage.load(moved).policies(tau, tau_hat, torch.Generator().manual_seed(0)).shape == (2, 22664)
+    assert stage.load(moved).policies(BLANK, torch.Generator().manual_seed(0)).shape == (2, 22664)
 
 
 def test_metrics_hold_losses_and_validation(files: StoreFiles, cache: ArtifactCache) -> None:
@@ -267,11 +261,10 @@ def test_the_mean_candidate_takes_hypformers_place_without_training(files: Store
     single = WITHOUT.training(files, 1)
     assert averaged.generator == single.generator
     trained, generator = averaged.load(make(averaged, cache)), single.load(make(single, cache)).source
-    tau, tau_hat = torch.zeros(2, 1020), torch.zeros(2, 117)
-    h, v = trained.embedding.embed(tau, tau_hat)
+    h, v = trained.conditions.of(BLANK)
     noise = torch.randn(3, 2, generator.noise_size, generator=torch.Generator().manual_seed(5))
     expected = torch.stack([generator.generate(h, v, n) for n in noise]).mean(0)
-    assert torch.allclose(trained.latents(tau, tau_hat, torch.Generator().manual_seed(5)), expected, atol=1e-6)
+    assert torch.allclose(trained.latents(BLANK, torch.Generator().manual_seed(5)), expected, atol=1e-6)
 
 
 def test_noise_on_the_condition_changes_what_is_learned(files: StoreFiles, cache: ArtifactCache) -> None:
@@ -289,7 +282,7 @@ def test_an_aligning_autoencoder_goes_on_from_a_checkpoint_with_the_same_policie
     params, layout = training_policies(files.policies)
     orders = torch.rand(2, len(params), layout.hidden, generator=torch.Generator().manual_seed(0)).argsort(2)
     shuffled = reordered(layout, params, *orders)
-    observations = training_observations(files)
+    observations = training_observations(files, "prompts")
     fresh = AutoencoderJob(settings, layout, shuffled, observations)
     resumed = AutoencoderJob(settings, layout, shuffled, observations, resumes=True)
     resumed.modules["autoencoder"].load_state_dict(fresh.modules["autoencoder"].state_dict())

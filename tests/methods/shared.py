@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.policies.controllers import Controllers, PolicyControllers
+from hyprepro.domains.base import Query
+from hyprepro.domains.cheetah_vel.tasks import velocity_task
+from hyprepro.policies.controllers import Controllers, PolicyControllers, Session
 from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.prompts import Prompts, read_prompts
 
@@ -23,3 +25,23 @@ def stored(data: StoreFiles, task: str, rows: NDArray[np.int64] | list[int]) -> 
 def params_of(controllers: Controllers) -> NDArray[np.float32]:
     assert isinstance(controllers, PolicyControllers)
     return controllers.params
+
+
+def prompted(prompts: Prompts) -> Query:
+    return Query(prompts.task, (), prompts, len(prompts))
+
+
+def asked(velocity: float) -> Query:
+    return Query(velocity_task(velocity), (velocity,))
+
+
+def named(velocities: tuple[float, ...]) -> list[str]:
+    return [velocity_task(velocity) for velocity in velocities]
+
+
+def begun(controllers: Controllers, rows: list[int]) -> Session:
+    """A session with an episode of each of the controllers in a slot."""
+    session = controllers.session(len(rows))
+    for slot, row in enumerate(rows):
+        session.assign(slot, row)
+    return session

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 from typer.testing import CliRunner
 
 from hyprepro.cli import app
 from hyprepro.config.registry import resolve
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
+from hyprepro.experiments.recipe import Recipe
 from tests.cheetah_stores import CheetahStores
 
 pytestmark = pytest.mark.sim
@@ -22,7 +25,7 @@ TOLD = ("expert", "velocity-parent", "velocity-cloning")
 def test_both_are_trained_and_scored_beside_the_papers_numbers(cheetah_stores: CheetahStores, tmp_path: Path) -> None:
     line = ["run", "baselines4", "--scale", "smoke", "--workers", "0", "--cache", str(tmp_path / "cache")]
     # A withheld training velocity in the place of the five test velocities
-    small = ["-b", "VelocityRecipe.withheld=(1.5,)", "-b", "VelocityRecipe.train=(10,)", *cheetah_stores.bindings]
+    small = ["-b", "Recipe.withheld=(1.5,)", "-b", "Recipe.train=(10,)", *cheetah_stores.bindings]
     outcome = CliRunner().invoke(app, [*line, *small, "--out", str(tmp_path / "out")])
     assert outcome.exit_code == 0, outcome.output
     result = json.loads((tmp_path / "out/result.json").read_text())
@@ -38,7 +41,8 @@ def test_both_are_trained_and_scored_beside_the_papers_numbers(cheetah_stores: C
 
 
 def test_each_row_says_what_it_knows() -> None:
-    found = {method.name: method.information for method in resolve("baselines4", "desktop").recipe.methods}  # type: ignore[attr-defined]
+    recipe = cast(Recipe, resolve("baselines4", "desktop").recipe)
+    found = {method.name: method.information(CheetahVel()) for method in recipe.methods}
     assert list(found) == [*OURS, *ROWS, *TOLD]
     assert found["macaw-unadapted"] == "nothing"
     assert "256 transitions" in found["macaw-0"]

@@ -24,7 +24,7 @@ def both(*files: str, scale: str = "desktop") -> tuple[GenHypRL, MakeAnAgent]:
 
 def test_by_default_the_generator_alone_differs(tiny_stores: TinyStores) -> None:
     ours, peer = both()
-    files: StoreFiles = tiny_stores.data.files()
+    files: StoreFiles = tiny_stores.domain.data()
     theirs, mine = peer.training(files, seed=1), ours.training(files, seed=1)
     assert (theirs.autoencoder, theirs.embedding) == (mine.autoencoder, mine.embedding)
     assert theirs.generator.latents == mine.generator.latents

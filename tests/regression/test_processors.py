@@ -26,7 +26,7 @@ import json, sys
 from pathlib import Path
 import numpy, threadpoolctl
 from hyprepro.experiments.references import recomputed
-from hyprepro.reports.summary import read_result
+from hyprepro.reports.reading import read_result
 
 folders = sorted(Path(sys.argv[1]).glob("*/desktop"))
 different = [folder.parent.name for folder in folders if recomputed(folder) != read_result(folder / "result.json")]

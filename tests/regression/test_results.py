@@ -17,13 +17,13 @@ import pytest
 from pytest_regressions.num_regression import NumericRegressionFixture
 
 from hyprepro.config.registry import resolve
-from hyprepro.domains.cheetah_vel.domain import CheetahData
-from hyprepro.domains.metaworld.domain import DataSource
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
+from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.experiments.results import digest
 from hyprepro.reports.check import check, refuse_unlike, tolerance
+from hyprepro.reports.reading import read_result
 from hyprepro.reports.report import report_of
 from hyprepro.reports.summaries import read_summary
-from hyprepro.reports.summary import read_result
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIRED = (
@@ -88,7 +88,7 @@ def test_the_table_follows_from_the_result(path: Path) -> None:
 @each_result
 def test_the_result_is_of_the_bundled_stores(path: Path) -> None:
     provenance = read_result(path)["provenance"]
-    bundled = CheetahData() if provenance["config"]["component"] == "VelocityRecipe" else DataSource()
+    bundled = CheetahVel() if provenance["config"]["component"] == "Recipe" else MetaWorld()
     assert {name: provenance["stores"][name] for name in ("policies", "trajectories")} == bundled.digests
 
 

@@ -36,7 +36,8 @@ def make_records(
                     own = [("strict", f"fresh-{policy}"), *(("validation", f"fresh-v{i}") for i in range(validation))]
                     for protocol, goal in goals + own:
                         won = bool(rng.random() < rate)
-                        found.append(Record(method, "ours", generator, split, task, protocol, policy, goal, won, 100))
+                        place = (None, split, task, protocol, policy, goal)
+                        found.append(Record(method, "ours", generator, *place, success=won, steps=100))
     return found
 
 
@@ -46,7 +47,7 @@ def make_result(records: Sequence[Record] | None = None, report: str = "TaskTabl
     tasks = [task for task in TABLE1_TASKS if any(record.task == task for record in records)]
     below = [task for task in BELOW if any(record.task == task for record in records)]
     unseen = [task for task in TABLE3_TASKS if any(record.task == task for record in records)]
-    summary = summarise(records, recipe="table1", seen=tasks, below=below, unseen=unseen, resamples=200)
+    summary = summarise(records, recipe="table1", tasks=[*tasks, *below, *unseen], below=below, resamples=200)
     return {
         "schema": 1,
         "recipe": "table1",

@@ -33,7 +33,7 @@ def records() -> list[Record]:
 
 @pytest.fixture(scope="module")
 def result() -> dict[str, Any]:
-    summary = summarise(records(), recipe="ablation", seen=SEEN, unseen=UNSEEN, resamples=200)
+    summary = summarise(records(), recipe="ablation", tasks=[*SEEN, *UNSEEN], resamples=200)
     methods = [*METHODS, {"component": "Retrieval", "row": "", "condition": "h"}]
     return {
         "recipe": "ablation",
@@ -123,7 +123,7 @@ def test_all_settings_are_told_of_a_part_where_there_was_none() -> None:
 
 def test_a_recipe_of_seen_tasks_alone_has_no_columns_for_unseen_ones() -> None:
     found = [record for record in records() if record.split == "seen"]
-    summary = summarise(found, recipe="ablation", seen=SEEN, resamples=50)
+    summary = summarise(found, recipe="ablation", tasks=SEEN, resamples=50)
     text = AblationTable().markdown({"provenance": {}, "rows": summary.rows, "comparisons": summary.comparisons})
     assert "averages over 2 seen tasks" in " ".join(text.split())
     assert len(cells(text, "## Strict protocol", "no Q")) == 4

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hyprepro.reports.compared import compared, key_of, square_and_add
+from hyprepro.reports.compared import FIELDS, compared, square_and_add
+from hyprepro.reports.reading import key_of
 
 
 def row(method: str, value: float | None, ci95: list[float] | None = None, **more: Any) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def test_a_value_that_could_not_be_computed_has_no_difference() -> None:
 
 def test_a_paired_difference_goes_before_an_independent_one() -> None:
     a, b = {"rows": [row("expert", 1.0)]}, {"rows": [row("expert", 1.5)]}
-    paired = {key_of(a["rows"][0]): {"value": 0.5, "ci95": [0.4, 0.6]}}
+    paired = {key_of(a["rows"][0], FIELDS): {"value": 0.5, "ci95": [0.4, 0.6]}}
     (apart,), (pair,) = compared(a, b, {}), compared(a, b, paired)
     assert (apart.interval, pair.interval) == ("independent", "paired")
     assert pair.ci95 == (0.4, 0.6)

@@ -5,13 +5,11 @@ from typing import Any
 
 import pytest
 
-from hyprepro.domains.metaworld.tasks import TABLE1_TASKS
-from hyprepro.reports.compared import key_of, paired
+from hyprepro.reports.compared import FIELDS, paired
+from hyprepro.reports.reading import key_of
 from hyprepro.reports.records import Record, write_records
-from hyprepro.reports.velocity_records import VelocityRecord
-from hyprepro.reports.velocity_records import write_records as write_velocities
 from tests.reports import velocities
-from tests.reports.synthetic import make_records, make_result
+from tests.reports.synthetic import BELOW, make_records, make_result
 
 
 def side(folder: Path, records: list[Record]) -> dict[str, Any]:
@@ -19,7 +17,7 @@ def side(folder: Path, records: list[Record]) -> dict[str, Any]:
     folder.mkdir()
     write_records(folder / "records.csv.gz", records)
     found = make_result(records)
-    found["provenance"]["config"] |= {"seen": list(TABLE1_TASKS), "prompt_split": "test"}
+    found["provenance"]["config"] |= {"below": list(BELOW), "prompt_split": "test"}
     return found
 
 
@@ -45,10 +43,10 @@ def test_a_difference_of_the_same_design_is_that_of_two_methods_of_one_table(
     for row in a["rows"]:
         if row["method"] == "gen-hyprl-wo-hypformer" and row["statistic"] == "mean":
             gain = gains[row["task"], row["protocol"]]
-            assert found[key_of(row)]["value"] == pytest.approx(gain["value"], abs=1e-6)
+            assert found[key_of(row, FIELDS)]["value"] == pytest.approx(gain["value"], abs=1e-6)
             checked += 1
     assert checked == len(gains)
-    assert {row["statistic"] for row in a["rows"] if key_of(row) in found} == {"mean", "iqm", "top5"}
+    assert {row["statistic"] for row in a["rows"] if key_of(row, FIELDS) in found} == {"mean", "iqm", "top5"}
 
 
 def test_pairing_is_tighter_than_two_runs_that_share_nothing(tmp_path: Path, records: list[Record]) -> None:
@@ -61,17 +59,17 @@ def test_pairing_is_tighter_than_two_runs_that_share_nothing(tmp_path: Path, rec
         for row in a["rows"]
         if (row["method"], row["task"], row["protocol"], row["statistic"]) == ("expert", one.task, "strict", "mean")
     )
-    low, high = found[key_of(row)]["ci95"]
+    low, high = found[key_of(row, FIELDS)]["ci95"]
     assert high - low > 0
     unchanged = next(row for row in a["rows"] if row["method"] == "retrieval")
-    assert found[key_of(unchanged)] == {"value": 0.0, "ci95": [0.0, 0.0]}
+    assert found[key_of(unchanged, FIELDS)] == {"value": 0.0, "ci95": [0.0, 0.0]}
 
 
-@pytest.mark.parametrize("what", ["store", "split", "goals", "size", "records", "kind"])
+@pytest.mark.parametrize("what", ["store", "split", "goals", "size", "records", "metric"])
 def test_what_shares_no_prompts_is_not_paired(tmp_path: Path, records: list[Record], what: str) -> None:
     others = records
     if what == "goals":
-        others = [record._replace(goal=f"{record.goal}-other") for record in records]
+        others = [record._replace(start=f"{record.start}-other") for record in records]
     if what == "size":
         others = [record for record in records if record.policy < 6]
     a, b = side(tmp_path / "a", records), side(tmp_path / "b", others)
@@ -81,32 +79,27 @@ def test_what_shares_no_prompts_is_not_paired(tmp_path: Path, records: list[Reco
         b["provenance"]["config"]["prompt_split"] = "validation"
     if what == "records":
         (tmp_path / "b" / "records.csv.gz").unlink()
-    if what == "kind":
-        b["provenance"]["config"]["component"] = "LatentRecipe"
+    if what == "metric":
+        write_records(tmp_path / "b" / "records.csv.gz", velocities.records())
     assert paired(a, b, (tmp_path / "a", tmp_path / "b")) == {}
 
 
-def velocity_side(folder: Path, records: list[VelocityRecord]) -> dict[str, Any]:
+def velocity_side(folder: Path, records: list[Record]) -> dict[str, Any]:
     folder.mkdir()
-    write_velocities(folder / "records.csv.gz", records)
+    write_records(folder / "records.csv.gz", records)
     found = velocities.velocity_result(records)
-    found["provenance"]["config"]["component"] = "VelocityRecipe"
     return found
 
 
-def test_average_returns_of_the_same_starts_are_paired(tmp_path: Path) -> None:
+def test_returns_of_the_same_starts_are_paired(tmp_path: Path) -> None:
     before = velocities.records()
     after = [record._replace(total=record.total + 2.0) for record in before if record.method != "nearest-velocity"]
     a, b = velocity_side(tmp_path / "a", before), velocity_side(tmp_path / "b", after)
     found = paired(a, b, (tmp_path / "a", tmp_path / "b"))
-    averages = [
-        row
-        for row in a["rows"]
-        if row["task"] is None and row["statistic"] == "mean" and row["method"] != "nearest-velocity"
-    ]
-    assert set(found) == {key_of(row) for row in averages}
-    assert {row["method"] for row in averages} == {"gen-hyprl", "gen-hyprl-wo-hypformer", "expert"}
+    both = [row for row in a["rows"] if row["method"] != "nearest-velocity"]
+    assert set(found) == {key_of(row, FIELDS) for row in both}
+    assert {row["method"] for row in both} == {"gen-hyprl", "gen-hyprl-wo-hypformer", "expert"}
     assert all(each["value"] == pytest.approx(2.0) for each in found.values())
-    elsewhere = [record._replace(start=record.start + 100) for record in after]
+    elsewhere = [record._replace(start=record.start + "9") for record in after]
     other = velocity_side(tmp_path / "c", elsewhere)
     assert paired(a, other, (tmp_path / "a", tmp_path / "c")) == {}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hyprepro.errors import UserError
-from hyprepro.reports.summary import read_result
+from hyprepro.reports.reading import read_result
 from tests.reports.synthetic import make_records, make_result
 
 NAN, INFINITY = float("nan"), float("inf")

@@ -9,7 +9,8 @@ import pytest
 
 from hyprepro.domains.cheetah_vel.tasks import velocity_task
 from hyprepro.errors import UserError
-from hyprepro.reports.returns import paper_return, summarise_returns
+from hyprepro.reports.paper import average_return
+from hyprepro.reports.summary import summarise
 from tests.reports.velocities import TESTED, records
 
 
@@ -20,9 +21,9 @@ def row(rows: Sequence[Mapping[str, object]], **wanted: object) -> Mapping[str, 
 
 def test_means_of_velocities_and_their_average() -> None:
     found = records({("gen-hyprl", 35): -20.0})
-    rows = summarise_returns(found, recipe="table4", resamples=200).rows
+    rows = summarise(found, recipe="table4", resamples=200).rows
     for velocity in TESTED:
-        mean = np.mean([each.total for each in found if each.velocity == velocity])
+        mean = np.mean([each.total for each in found if each.task == velocity_task(velocity)])
         assert row(rows, task=velocity_task(velocity))["value"] == pytest.approx(mean, abs=1e-5)
     average = row(rows, task=None, statistic="mean")
     assert average["value"] == pytest.approx(np.mean([each.total for each in found]), abs=1e-5)
@@ -33,19 +34,19 @@ def test_means_of_velocities_and_their_average() -> None:
 
 
 def test_the_papers_numbers_stand_beside_their_own_rows() -> None:
-    assert paper_return("gen-hyprl-wo-hypformer", 10) == -33.44
-    assert paper_return("gen-hyprl-wo-hypformer", 35) == -29.6
-    assert paper_return("gen-hyprl-wo-hypformer", 20) is None
-    assert paper_return("prompt-dt", 35) == -34.43
-    assert paper_return("prompt-dt", 10) is None
+    assert average_return("gen-hyprl-wo-hypformer", 10) == -33.44
+    assert average_return("gen-hyprl-wo-hypformer", 35) == -29.6
+    assert average_return("gen-hyprl-wo-hypformer", 20) is None
+    assert average_return("prompt-dt", 35) == -34.43
+    assert average_return("prompt-dt", 10) is None
     found = records({("gen-hyprl-wo-hypformer", 35): -20.0}, splits=dict.fromkeys(TESTED, "validation"))
-    rows = summarise_returns(found, recipe="table4", resamples=50).rows
+    rows = summarise(found, recipe="table4", resamples=50).rows
     assert {each["paper"] for each in rows} == {None}, "the paper has tested nothing else"
 
 
 def test_differences_are_paired_by_starts() -> None:
     means: dict[tuple[str, int | None], float] = {("gen-hyprl", 35): -20.0, ("nearest-velocity", 35): -22.0}
-    found = summarise_returns(records(means, noise=0.1), recipe="table4", resamples=500)
+    found = summarise(records(means, noise=0.1), recipe="table4", resamples=500)
     gain = row(found.comparisons, minus="nearest-velocity")
     width = np.subtract(*gain["ci95"][::-1])  # type: ignore[index]
     assert gain["value"] == pytest.approx(2.0, abs=0.2)
@@ -61,16 +62,14 @@ def test_methods_of_every_size_are_compared_with_each() -> None:
         ("expert", None): -18.0,
         ("nearest-velocity", 10): -30.0,
     }
-    found = summarise_returns(records(means), recipe="table4", resamples=50).comparisons
+    found = summarise(records(means), recipe="table4", resamples=50).comparisons
     pairs = [(each["minus"], each["n_train"]) for each in found]
     assert pairs == [("expert", 35), ("expert", 10), ("nearest-velocity", 10)]
 
 
 def test_another_method_changes_no_interval() -> None:
-    alone = summarise_returns(records({("gen-hyprl", 35): -20.0}), recipe="t", resamples=100).rows
-    both = summarise_returns(
-        records({("gen-hyprl", 35): -20.0, ("expert", None): -1.0}), recipe="t", resamples=100
-    ).rows
+    alone = summarise(records({("gen-hyprl", 35): -20.0}), recipe="t", resamples=100).rows
+    both = summarise(records({("gen-hyprl", 35): -20.0, ("expert", None): -1.0}), recipe="t", resamples=100).rows
     assert [each for each in both if each["method"] == "gen-hyprl"] == alone
 
 
@@ -79,9 +78,9 @@ def test_records_that_cannot_be_summarised() -> None:
     for broken, message in (
         ([], "empty"),
         (every[1:], "episodes are missing"),
-        ([*every, every[0]], "stands twice"),
-        ([*every, every[0]._replace(variant="paper", start=99)], "several variants"),
-        ([each for each in every if each.seed == 0 or each.velocity == 1.2], "missing"),
+        ([*every, every[0]], "meets fresh-0 twice"),
+        ([*every, every[0]._replace(variant="paper", start="fresh-99")], "mix the variants"),
+        ([each for each in every if each.seed == 0 or each.task == "velocity-1.200"], "missing"),
     ):
         with pytest.raises(UserError, match=message):
-            summarise_returns(broken, recipe="table4", resamples=10)
+            summarise(broken, recipe="table4", resamples=10)

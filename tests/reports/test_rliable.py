@@ -28,7 +28,7 @@ def records() -> list[Record]:
 
 @pytest.fixture(scope="module")
 def summary(records: list[Record]) -> Summary:
-    return summarise(records, recipe="table1", seen=TABLE1_TASKS, resamples=REPS)
+    return summarise(records, recipe="table1", tasks=TABLE1_TASKS, resamples=REPS)
 
 
 def runs(records: list[Record], method: str) -> NDArray[np.float64]:
@@ -78,11 +78,11 @@ def test_with_prompts_fixed_our_intervals_are_of_the_width_of_rliables() -> None
     won = rng.random(12) < 0.5
     task = TABLE1_TASKS[0]
     found = [
-        Record("gen-hyprl", "ours", seed, "seen", task, "strict", policy, f"fresh-{policy}", bool(won[seed]), 9)
+        Record("gen-hyprl", "ours", seed, None, "seen", task, "strict", policy, f"fresh-{policy}", bool(won[seed]), 9)
         for seed in range(12)
         for policy in range(4)
     ]
-    row = summarise(found, recipe="table1", seen=(task,), resamples=REPS).rows[0]
+    row = summarise(found, recipe="table1", tasks=(task,), resamples=REPS).rows[0]
     scores = {"gen-hyprl": won.astype(float)[:, None]}
     points, intervals = library.get_interval_estimates(
         scores, lambda x: np.array([metrics.aggregate_mean(x)]), reps=REPS, random_state=np.random.RandomState(0)

@@ -10,8 +10,9 @@ import pytest
 
 from hyprepro.domains.metaworld.tasks import TABLE1_TASKS, TABLE3_TASKS
 from hyprepro.errors import UserError
+from hyprepro.reports.reading import read_result
 from hyprepro.reports.records import Record, read_records, write_records
-from hyprepro.reports.summary import Summary, read_result, summarise
+from hyprepro.reports.summary import Summary, summarise
 from tests.reports.synthetic import BELOW, RATES, make_records, make_result
 
 KEYS = [
@@ -20,8 +21,11 @@ KEYS = [
 ]  # fmt: skip
 
 
+ALL = TABLE1_TASKS + BELOW + TABLE3_TASKS
+
+
 def summary_of(records: list[Record], **changes: Any) -> Summary:
-    arguments = {"recipe": "table1", "seen": TABLE1_TASKS, "below": BELOW, "resamples": 200}
+    arguments = {"recipe": "table1", "tasks": TABLE1_TASKS + BELOW, "below": BELOW, "resamples": 200}
     return summarise(records, **{**arguments, **changes})
 
 
@@ -130,10 +134,10 @@ def test_tasks_below_do_not_enter_the_average(records: list[Record], summary: Su
         (lambda records: [r for r in records if (r.method, r.task) != ("expert", "reach")], "lack expert on reach"),
         (lambda records: records[1:], "incomplete: expert on window-open"),
         (lambda records: [r for r in records if (r.method, r.seed, r.policy) != ("gen-hyprl", 1, 4)], "incomplete"),
-        (lambda records: [*records, records[0]._replace(variant="paper", goal="paper-1")], "mix the variants"),
+        (lambda records: [*records, records[0]._replace(variant="paper", start="paper-1")], "mix the variants"),
         (lambda records: [], "empty"),
         (lambda records: [*records, records[0]], "meets paper-720 twice"),
-        (lambda records: [records[0]._replace(goal="paper-721"), *records[1:]], "different goals"),
+        (lambda records: [records[0]._replace(start="paper-721"), *records[1:]], "different starts"),
         (lambda records: [r for r in records if (r.protocol, r.policy) != ("validation", 3)], "not every policy"),
         (lambda records: [r for r in records if (r.method, r.seed, r.task) != ("gen-hyprl", 1, "reach")], "seeds are"),
         (lambda records: [*records[:-1], records[-1]._replace(split="unseen")], "mix splits: gen-hyprl on reach"),
@@ -146,14 +150,17 @@ def test_incomplete_records_are_refused(records: list[Record], spoil: Any, messa
 
 def test_records_that_are_incomplete_on_one_split_alone_are_refused(records: list[Record]) -> None:
     both = records + make_records(tasks=TABLE3_TASKS, validation=3)
-    assert {row["split"] for row in summary_of(both, unseen=TABLE3_TASKS).rows} == {"seen", "unseen"}
+    assert {row["split"] for row in summary_of(both, tasks=ALL).rows} == {
+        "seen",
+        "unseen",
+    }
     short = [record for record in both if (record.method, record.task) != ("retrieval", "reach-wall")]
     with pytest.raises(UserError, match="lack retrieval on reach-wall"):
-        summary_of(short, unseen=TABLE3_TASKS)
+        summary_of(short, tasks=ALL)
 
 
 def test_an_average_of_one_split_does_not_depend_on_the_other(records: list[Record], summary: Summary) -> None:
-    both = summary_of(records + make_records(tasks=TABLE3_TASKS, validation=3), unseen=TABLE3_TASKS)
+    both = summary_of(records + make_records(tasks=TABLE3_TASKS, validation=3), tasks=ALL)
     assert [row for row in both.rows if row["split"] == "seen"] == summary.rows
     assert [row for row in both.comparisons if row["split"] == "seen"] == summary.comparisons
     assert [row for row in both.profiles if row["split"] == "seen"] == summary.profiles

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from hyprepro.reports.returns import summarise_returns
-from hyprepro.reports.velocity_records import VelocityRecord
+from hyprepro.domains.cheetah_vel.tasks import velocity_task
+from hyprepro.reports.records import Record
+from hyprepro.reports.summary import summarise
 
 TESTED = (0.225, 1.2)
 MEANS: dict[tuple[str, int | None], float] = {
@@ -29,14 +30,23 @@ def records(
     starts: int = 5,
     seeds: int = 2,
     splits: Mapping[float, str] | None = None,
-) -> list[VelocityRecord]:
+) -> list[Record]:
     """Every method at every velocity; each start has an effect of its own, the same for all methods."""
     rng = np.random.default_rng(0)
     splits = splits or dict.fromkeys(TESTED, "test")
     start_effects = {(v, g): 5 * rng.normal() for v in splits for g in range(starts)}
     return [
-        VelocityRecord(
-            method, "ours", s, split, size, v, p, g, mean - 10 * v + start_effects[v, g] + noise * rng.normal()
+        Record(
+            method,
+            "ours",
+            s,
+            size,
+            split,
+            velocity_task(v),
+            "paper",
+            p,
+            f"fresh-{g}",
+            total=mean - 10 * v + start_effects[v, g] + noise * rng.normal(),
         )
         for (method, size), mean in means.items()
         for s in range(seeds if method.startswith("gen-hyprl") else 1)
@@ -46,9 +56,9 @@ def records(
     ]
 
 
-def velocity_result(found: Sequence[VelocityRecord], recipe: str = "table4") -> dict[str, Any]:
+def velocity_result(found: Sequence[Record], recipe: str = "table4") -> dict[str, Any]:
     """The content of a result.json of some records."""
-    summary = summarise_returns(found, recipe=recipe, resamples=100)
+    summary = summarise(found, recipe=recipe, resamples=100)
     seconds = {"35": 60.4, "10": 30.0}
     methods = {"gen-hyprl": {"knows": "the velocity", "training_seconds_by_n_train": seconds}}
     methods["expert"] = {"knows": "the policies", "training_seconds_by_n_train": {"any": 0.0}}

@@ -70,7 +70,7 @@ def test_a_subset_keeps_rows_together(tiny_stores: TinyStores) -> None:
 
 
 def test_the_tiny_prompts_are_those_of_their_policies(tiny_stores: TinyStores) -> None:
-    data = tiny_stores.data
+    data = tiny_stores.domain
     with data.open_policies() as policies, data.open_trajectories() as trajectories:
         prompts = read_prompts(trajectories, "reach", "validation")
         stacked = StackedPolicies(policies.layout, policies.read("reach", prompts.policy_rows))

@@ -1,130 +1,159 @@
-"""The stores of Cheetah-Vel: policies and episodes by velocity, and the parent that the experts grew from.
-
-Policies out of the policy store by velocity, as the reference rows need them.
-"""
+"""Cheetah-Vel: a half-cheetah told by one number how fast to run, and scored by its return."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
 
 from hyprepro.component import component, setting
-from hyprepro.domains.cheetah_vel.tasks import task_velocity, velocity_task
-from hyprepro.domains.metaworld.domain import DataSource
-from hyprepro.engine.stage import StoreFile
+from hyprepro.domains.base import RETURN, Condition, Data, Domain, Metric, Query, Start, Step, Use
+from hyprepro.domains.cheetah_vel.tasks import (
+    HORIZON,
+    LARGEST_VELOCITY,
+    TEST_INDICES,
+    check_velocity,
+    task_velocity,
+    training_subset,
+    velocity_grid,
+    velocity_reward,
+    velocity_task,
+)
 from hyprepro.errors import UserError
-from hyprepro.policies.layout import CHEETAH_LAYOUT
-from hyprepro.stores.files import StoreFiles
-from hyprepro.stores.policy_store import PolicyStore
+from hyprepro.policies.layout import CHEETAH_LAYOUT, PolicyLayout
 
 if TYPE_CHECKING:
-    import numpy as np
+    from gymnasium.envs.registration import EnvSpec
     from numpy.typing import NDArray
 
-    from hyprepro.stores.trajectory_store import TrajectoryStore
+STARTS = {"validation": range(3_000_000, 4_000_000), "test": range(4_000_000, 5_000_000)}
+"""Seeds of start noise, a range for each use; those below are for collection."""
 
-
-@dataclass(frozen=True)
-class VelocityFiles(StoreFiles):
-    """Where policies and episodes lie, and the parents' folded policies, one a velocity, if they are known."""
-
-    parents: StoreFile | None = None
-
-    def open_parents(self) -> PolicyStore:
-        """The store of the parent's policies.
-
-        Raises:
-            UserError: None is bound.
-        """
-        if self.parents is None:
-            raise UserError(
-                "The velocity-conditioned parent's policies are not bound.",
-                where="CheetahData.parents",
-                fix="bind CheetahData.parents to their store, or leave out VelocityParent",
-            )
-        return PolicyStore.of(self.parents)
-
-    def trained_on(self, velocities: Collection[float]) -> VelocityFiles:
-        """The same with the training policies of all other velocities withheld."""
-        wanted = {velocity_task(velocity) for velocity in velocities}
-        with self.open_policies() as store:
-            others = tuple(task for task in store.tasks if task not in wanted)
-        return replace(self, policies=replace(self.policies, withheld=others))
+_BLOCK = 1_000
 
 
 @component
-class CheetahData(DataSource):
-    """The bundled stores of Cheetah-Vel, or others of its observations, policies and task names."""
+class CheetahVel(Domain):
+    """HalfCheetah-v5 at a target velocity; an episode is always 200 steps long.
 
-    unchecked = "collect it anew with the installed simulator: hyprepro collect cheetah-vel"
+    Paper says: velocities in [0, 3], 35 of 40 for training. Which ones: `hyprepro.domains.cheetah_vel.tasks`.
+    """
+
+    label: ClassVar[str] = "cheetah-vel"
+    title: ClassVar[str] = "Cheetah-Vel"
+    layout: ClassVar[PolicyLayout] = CHEETAH_LAYOUT
+    horizon: ClassVar[int] = HORIZON
+    metric: ClassVar[Metric] = RETURN
+    condition: ClassVar[Condition] = "parameter"
+    told: ClassVar[str] = "velocity"
+    ranges: ClassVar[tuple[tuple[float, float], ...]] = ((0.0, LARGEST_VELOCITY),)
+    episodes_at_once: ClassVar[int] = 64
+    episode_seconds: ClassVar[float] = 0.025
+    idles: ClassVar[bool] = True
 
     policies: str = setting("stores/cheetah-vel.policies.h5", "path of the policy store")
     trajectories: str = setting("stores/cheetah-vel.trajectories.h5", "path of the trajectory store")
-    parents: str = setting("", "path of the store of the velocity-conditioned parent's policies; empty: none")
+    first: float = setting(0.075, "Slowest velocity of the grid of 40, m/s (the paper's figure: 0).", source="MACAW")
+    last: float = setting(3.0, "Fastest velocity of the grid of 40, m/s.", source="MACAW")
 
-    def open_policies(self) -> PolicyStore:
-        """The policy store, checked for Cheetah-Vel's layout, task names and the installed simulator's version."""
-        return self._opened(PolicyStore.open(self.policies_path, CHEETAH_LAYOUT))
+    @property
+    def grid(self) -> tuple[float, ...]:
+        """All 40 velocities, in m/s (`UserError` if its ends are none)."""
+        return velocity_grid(check_velocity(self.first), check_velocity(self.last))
 
-    def open_trajectories(self) -> TrajectoryStore:
-        """The trajectory store, checked for Cheetah-Vel's spaces and the installed simulator's version."""
-        store = super().open_trajectories()
-        sizes, wanted = (store.observation_size, store.action_size), _SIZES
-        if sizes != wanted:
-            store.close()
+    def parameter(self, task: str) -> tuple[float, ...]:
+        """The target velocity, in m/s."""
+        return (task_velocity(task),)
+
+    def task_name(self, parameter: tuple[float, ...]) -> str:
+        """The name of a target velocity, which must be one of the grid."""
+        velocity, grid = check_velocity(*parameter), self.grid
+        if velocity not in grid:
+            nearest = min(grid, key=lambda each: abs(each - velocity))
             raise UserError(
-                f"The store holds episodes of {sizes[0]} observations and {sizes[1]} actions; Cheetah-Vel has "
-                f"{wanted[0]} and {wanted[1]}.",
-                where=store.where,
-                fix="bind CheetahData.trajectories to a store of Cheetah-Vel",
+                f"{velocity:g} m/s is none of the 40 velocities from {grid[0]:g} to {grid[-1]:g} m/s.",
+                closest=f"{nearest:g}",
+                fix=f"name velocities of the grid; another grid: {self.kind}.first and .last",
             )
-        return store
+        return velocity_task(velocity)
 
-    def files(self) -> VelocityFiles:
-        """All stores as plain data for stages; errors as `DataSource.files`."""
-        found = super().files()
-        parents = None
-        if self.parents:
-            path = self.locate(self.parents, "parents")
-            with self._opened(PolicyStore.open(path, CHEETAH_LAYOUT)) as store:
-                parents = StoreFile(str(path), store.digest)
-        return VelocityFiles(found.policies, found.trajectories, parents)
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """The five test velocities."""
+        return tuple(velocity_task(self.grid[index]) for index in TEST_INDICES)
 
-    def _opened(self, store: PolicyStore) -> PolicyStore:
+    @property
+    def sweep(self) -> tuple[str, ...]:
+        """The whole grid."""
+        return tuple(map(velocity_task, self.grid))
+
+    def training_subset(self, count: int) -> tuple[str, ...]:
+        """`count` of the 35 training velocities."""
+        return tuple(velocity_task(self.grid[index]) for index in training_subset(count))
+
+    def query(self, data: Data, task: str, count: int, split: str) -> Query:
+        """The target velocity; a method deploys as many controllers as its own settings say."""
+        return Query(task, self.parameter(task))
+
+    def start(self, use: Use, base_seed: int, task: str, index: int) -> Start:
+        """Start noise from a seed of the use's range; a task and use has a block of a thousand."""
+        if not 0 <= index < _BLOCK:
+            raise UserError(
+                f"A velocity has {_BLOCK} starts for each use, and more are asked for.",
+                where="the recipe's protocols",
+                fix="score fewer policies, or each from fewer starts",
+            )
+        digest = hashlib.sha256(f"{base_seed}/{task}".encode()).digest()
+        block = int.from_bytes(digest[:8], "big") % (len(STARTS[use]) // _BLOCK)
+        return Start("fresh", STARTS[use].start + block * _BLOCK + index)
+
+    def simulator(self, task: str, slots: int) -> Cheetahs:
+        """A batch of cheetahs."""
+        return Cheetahs(task_velocity(task), slots)
+
+    def environment(self, task: str) -> EnvSpec | None:
+        """The environment that this package registers with gymnasium."""
+        from gymnasium.envs.registration import EnvSpec
+
         try:
-            for task in store.tasks:
-                task_velocity(task)
-        except UserError as error:
-            store.close()
-            raise UserError(error.what, where=store.where, fix="bind a store of Cheetah-Vel") from None
-        return self._accepted(store)
+            velocity = task_velocity(task)
+        except UserError:
+            return None
+        return EnvSpec(
+            id="hyprepro/CheetahVel-v0",
+            entry_point="hyprepro.domains.cheetah_vel.env:CheetahVel",
+            kwargs={"velocity": velocity},
+        )
 
 
-_SIZES = (CHEETAH_LAYOUT.observation_size, CHEETAH_LAYOUT.action_size)
+class Cheetahs:
+    """Cheetahs at one target velocity, one a slot; all are stepped, active or not.
 
-
-Checkpoints = Literal["all", "last"]
-
-
-def policies_of(store: PolicyStore, velocity: float, checkpoints: Checkpoints = "all") -> NDArray[np.float32]:
-    """Stored policies of a velocity, of whatever split, by their training step `[n, P]`: all, or the last alone."""
-    task = velocity_task(velocity)
-    order = store.meta(task)["step"].argsort(kind="stable")
-    return store.read(task, order if checkpoints == "all" else order[-1:])
-
-
-def neighbours(velocities: tuple[float, ...], target: float) -> tuple[float, float, float]:
-    """The training velocities around a target, and its place between them.
-
-    Returns:
-        The next slower and the next faster one, and the share of the way from the first to the second; at the ends of
-        the range the same velocity twice and 0.
+    Args:
+        velocity: The target velocity, in m/s.
+        slots: How many.
     """
-    slower = [velocity for velocity in velocities if velocity <= target]
-    faster = [velocity for velocity in velocities if velocity >= target]
-    if not slower or not faster:
-        only = (slower or faster)[-1 if slower else 0]
-        return only, only, 0.0
-    low, high = slower[-1], faster[0]
-    return low, high, (target - low) / (high - low) if high > low else 0.0
+
+    def __init__(self, velocity: float, slots: int) -> None:
+        from hyprepro.domains.cheetah_vel.env import CheetahBatch  # lazily: it loads the simulator
+
+        self._velocity = velocity
+        self._batch = CheetahBatch(slots)
+
+    @property
+    def slots(self) -> int:
+        """Number of cheetahs."""
+        return self._batch.count
+
+    def reset(self, slot: int, start: Start) -> NDArray[np.float64]:
+        """Begin an episode with the start noise of a seed."""
+        return self._batch.reset_one(slot, start.seed)
+
+    def step(self, actions: NDArray[np.float32], active: Sequence[int]) -> Step:
+        """One step of 0.05 s; actions count within [-1, 1]."""
+        actions = np.clip(actions, -1.0, 1.0)
+        observations, speed = self._batch.step(actions)
+        rewards: NDArray[np.float64] = velocity_reward(speed, actions.astype(np.float64), self._velocity)
+        return Step(observations, rewards, None)

@@ -131,13 +131,19 @@ class CheetahBatch:
         if not 1 <= len(seeds) <= len(self._datas):
             raise ValueError(f"{len(seeds)} seeds for {len(self._datas)} cheetahs")
         self.count = len(seeds)
-        for data, seed in zip(self._datas, seeds, strict=False):
-            rng, _ = np_random(int(seed))
-            mujoco.mj_resetData(self._model, data)
-            data.qpos[:] = self._start + rng.uniform(-_NOISE, _NOISE, self._model.nq)
-            data.qvel[:] = _NOISE * rng.standard_normal(self._model.nv)
-            mujoco.mj_forward(self._model, data)
+        for slot, seed in enumerate(seeds):
+            self.reset_one(slot, seed)
         return self._observations()
+
+    def reset_one(self, slot: int, seed: int) -> NDArray[np.float64]:
+        """Begin an episode in one cheetah; its observation `[17]`."""
+        rng, _ = np_random(int(seed))
+        data = self._datas[slot]
+        mujoco.mj_resetData(self._model, data)
+        data.qpos[:] = self._start + rng.uniform(-_NOISE, _NOISE, self._model.nq)
+        data.qvel[:] = _NOISE * rng.standard_normal(self._model.nv)
+        mujoco.mj_forward(self._model, data)
+        return self._observation(data)
 
     def step(self, actions: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """One step of each for actions `[n, 6]`: observations `[n, 17]` and mean forward speeds `[n]` in m/s."""
@@ -156,6 +162,10 @@ class CheetahBatch:
             row[: self._model.nq - 1] = data.qpos[1:]
             row[self._model.nq - 1 :] = data.qvel
         return rows
+
+    @staticmethod
+    def _observation(data: mujoco.MjData) -> NDArray[np.float64]:
+        return np.concatenate([data.qpos[1:], data.qvel])
 
 
 @cache

@@ -18,11 +18,7 @@ from numpy.typing import NDArray
 
 from hyprepro.domains.metaworld.env import MetaWorldEnv, Start
 from hyprepro.domains.metaworld.steppers import StepperName
-from hyprepro.domains.metaworld.tasks import Goal
-
-SLOTS = 4
-"""Environments of one task in a process, and so the episodes that share a forward pass. More save nothing: with four,
-the forward pass takes 1 % of the simulator's time, and each environment takes 40 MB."""
+from hyprepro.domains.metaworld.tasks import SLOTS, Goal
 
 
 class Environment(Protocol):

@@ -11,9 +11,8 @@ from hyprepro.methods.care.text import TaskDescriptions
 
 if TYPE_CHECKING:
     from hyprepro.collectors.care_training import CarePolicy, TrainCare
+    from hyprepro.domains.base import Condition, Data, Domain, Query
     from hyprepro.policies.controllers import Controllers
-    from hyprepro.stores.files import StoreFiles
-    from hyprepro.stores.prompts import Prompts
 
 
 @component
@@ -27,13 +26,14 @@ class Care(Method):
     label: ClassVar[str] = "care"
     seeded: ClassVar[bool] = True
     knows: ClassVar[str] = "a sentence that describes the task, and no prompt"
+    conditions: ClassVar[frozenset[Condition]] = frozenset({"prompt"})
+    needs: ClassVar[str] = "it reads sentences that describe Meta-World's tasks"
 
     network: CareNetwork = setting(CareNetwork(), "the networks")
     care: CareTraining = setting(CareTraining(), "how they are trained")
     descriptions: TaskDescriptions = setting(TaskDescriptions(), "the tasks in words, and the sentence encoder")
 
-    @property
-    def information(self) -> str:
+    def information(self, domain: Domain) -> str:
         """What it is given at test time, and what it was trained with."""
         steps = f"{self.care.steps:,} environment steps a seen task (published: 2,000,000)"
         if self.care.route == "scratch":
@@ -49,7 +49,7 @@ class Care(Method):
         taught = ", demonstrations" if self.care.route == "demonstrations" else ""
         return f"text, {self.care.steps:,} steps a task{taught}"
 
-    def training(self, data: StoreFiles, seed: int) -> TrainCare:
+    def training(self, data: Data, seed: int) -> TrainCare:
         """Multi-task SAC on the training tasks (`UserError` if the descriptions cannot be read)."""
         from hyprepro.collectors.care_training import TrainCare
         from hyprepro.methods.care.text import EmbedDescriptions
@@ -57,8 +57,8 @@ class Care(Method):
         texts = EmbedDescriptions(self.descriptions.sentences(), self.descriptions.encoder)
         return TrainCare(texts, self.network, self.care, data.policies, data.trajectories, seed)
 
-    def deploy(self, trained: CarePolicy, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
-        """The policy of the prompts' task (`UserError` if it has no description)."""
+    def deploy(self, trained: CarePolicy, data: Data, query: Query, seed: int) -> Controllers:
+        """The policy of the task (`UserError` if it has no description)."""
         from hyprepro.policies.controllers import LayeredControllers
 
-        return LayeredControllers(trained.layers(prompts.task), len(prompts))
+        return LayeredControllers(trained.layers(query.task), query.n)

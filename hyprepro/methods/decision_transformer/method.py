@@ -24,9 +24,9 @@ from hyprepro.stores.files import StoreFiles
 if TYPE_CHECKING:
     import torch
 
+    from hyprepro.domains.base import Condition, Data, Query
     from hyprepro.methods.decision_transformer.network import PromptedNetwork
     from hyprepro.policies.controllers import Controllers
-    from hyprepro.stores.prompts import Prompts
 
 
 _DT = "Decision Transformer's code"
@@ -175,6 +175,8 @@ class MultiTaskDecisionTransformer(Method):
     knows: ClassVar[str] = (
         "the prompt; trained on whole episodes of the training policies with their rewards (the training prompts' own)"
     )
+    conditions: ClassVar[frozenset[Condition]] = frozenset({"prompt"})
+    needs: ClassVar[str] = "it is shown the states and actions of a prompt"
 
     transformer: PromptedTransformer = setting(PromptedTransformer(), "the network and how it is trained")
     memory: int = setting(4, "most steps of an episode that are seen at test time; at most the context", ge=2)
@@ -189,16 +191,16 @@ class MultiTaskDecisionTransformer(Method):
         """The same in a few words."""
         return "prompt"
 
-    def training(self, data: StoreFiles, seed: int) -> TrainDecisionTransformer:
+    def training(self, data: Data, seed: int) -> TrainDecisionTransformer:
         """The transformer, and the episodes that it learns from beside the stored ones."""
         count = self.disturbed_episodes
         more = DisturbedEpisodes(count, self.disturbance, self.longest, data.policies) if count else None
         return TrainDecisionTransformer(more, self.transformer, data.policies, data.trajectories, seed)
 
-    def deploy(self, trained: PromptedNetwork, data: StoreFiles, prompts: Prompts, seed: int) -> Controllers:
+    def deploy(self, trained: PromptedNetwork, data: Data, query: Query, seed: int) -> Controllers:
         """The transformer with each prompt."""
         from hyprepro.methods.decision_transformer.network import prompt_windows
         from hyprepro.methods.decision_transformer.session import TransformerControllers
 
-        windows = prompt_windows(prompts, self.transformer.prompt_steps)
+        windows = prompt_windows(query.shown, self.transformer.prompt_steps)
         return TransformerControllers(trained, windows, min(self.memory, self.transformer.context))

@@ -18,18 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.component import Width, component, setting
-from hyprepro.domains.cheetah_vel.tasks import HORIZON
-from hyprepro.engine.stage import Report, Stage, StoreFile
+from hyprepro.engine.stage import Report, Stage
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.training import Schedule, Trained, nearest_divisor, rate
-from hyprepro.methods.velocity_base import VelocityMethod, derived_seed
-from hyprepro.policies.layout import CHEETAH_LAYOUT
+from hyprepro.methods.base import Method, derived_seed
 
 if TYPE_CHECKING:
     import torch
 
-    from hyprepro.domains.cheetah_vel.domain import VelocityFiles
-    from hyprepro.methods.decision_transformer.network import DecisionTransformer, PromptedTransformer, Segment
+    from hyprepro.domains.base import Condition, Data, Domain, Query
+    from hyprepro.methods.decision_transformer.network import Agent, DecisionTransformer, PromptedTransformer, Segment
 
 
 SOURCE = "Prompt-DT's released code"
@@ -132,8 +130,7 @@ class TrainPromptDT(Stage):
 
     Attributes:
         transformer: The network and how it is trained.
-        trajectories: The trajectory store.
-        velocities: The training velocities, in m/s.
+        data: The stores.
         seed: The seed.
 
     Metrics: `loss` (squared error of an action's entries) and, on the same windows of expert episodes each time,
@@ -144,21 +141,20 @@ class TrainPromptDT(Stage):
     version: ClassVar[int] = 1
 
     transformer: PromptTransformer
-    trajectories: StoreFile
-    velocities: tuple[float, ...]
+    data: Data
     seed: int = 0
 
     @property
     def label(self) -> str:
         """For progress lines."""
-        return f"Prompt-DT on {len(self.velocities)} velocities, seed {self.seed}"
+        return f"Prompt-DT on {len(self.data.trained())} tasks, seed {self.seed}"
 
     @property
     def cost(self) -> float:
         """Seconds on one slow core: about 5 ms a window and step at the published size."""
         size = self.transformer
         tokens = size.layers * (size.hidden / 128) ** 2 * (size.context + size.prompt_steps) / 75
-        return 5 + 5e-3 * tokens * size.steps * size.batch_size * len(self.velocities)
+        return 5 + 5e-3 * tokens * size.steps * size.batch_size * len(self.data.trained())
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Train and write the weights."""
@@ -167,9 +163,9 @@ class TrainPromptDT(Stage):
         from hyprepro.stores.episodes import read_episodes
 
         self.transformer.check()
-        experts = read_episodes(self.trajectories, self.velocities, "validation")
+        experts = read_episodes(self.data, self.data.trained(), "validation")
         is_expert = self.transformer.episodes == "expert"
-        episodes = experts if is_expert else read_episodes(self.trajectories, self.velocities, "train")
+        episodes = experts if is_expert else read_episodes(self.data, self.data.trained(), "train")
         job = training.train(
             lambda: PromptDTJob(self.build(), self.transformer, episodes, experts),
             self.transformer.steps,
@@ -192,13 +188,14 @@ class TrainPromptDT(Stage):
         """An untrained transformer with the scaling of its inputs."""
         from hyprepro.methods.decision_transformer.network import PromptedTransformer
 
-        size, sizes = self.transformer, (CHEETAH_LAYOUT.observation_size, CHEETAH_LAYOUT.action_size)
-        network = size.build(*sizes, HORIZON)
+        size, domain = self.transformer, self.data.domain
+        sizes = domain.sizes
+        network = size.build(*sizes, domain.horizon)
         return PromptedTransformer(network, sizes[0], size.return_scale, size.target_return, size.prompt_steps)
 
 
 @component
-class PromptDT(VelocityMethod):
+class PromptDT(Method):
     """Prompt-DT: a Decision Transformer behind a prompt of the test velocity's expert, and the target return 0.
 
     Paper says (Xu et al.): one prompt a test task and evaluation, 50 episodes. We chose: `prompts` controllers, each
@@ -207,7 +204,10 @@ class PromptDT(VelocityMethod):
 
     label: ClassVar[str] = "prompt-dt"
     seeded: ClassVar[bool] = True
-    knows: ClassVar[str] = "5 steps of an expert's episode at the test velocity, with their rewards"
+    knows: ClassVar[str] = "5 steps of an expert's episode at the test {told}, with their rewards"
+    conditions: ClassVar[frozenset[Condition]] = frozenset({"parameter"})
+    rewarded: ClassVar[bool] = True
+    needs: ClassVar[str] = "it learns from episodes of equal length that are scored by their return"
 
     transformer: PromptTransformer = setting(PromptTransformer(), "the transformer and how it is trained")
     memory: int = setting(
@@ -215,28 +215,20 @@ class PromptDT(VelocityMethod):
     )
     prompts: int = setting(5, "number of prompts, each of another expert episode as far as there are", ge=1)
 
-    @property
-    def information(self) -> str:
+    def information(self, domain: Domain) -> str:
         """With the length of the prompt."""
-        return self.knows.replace("5", str(self.transformer.prompt_steps), 1)
+        return super().information(domain).replace("5", str(self.transformer.prompt_steps), 1)
 
-    def training(self, data: VelocityFiles, velocities: tuple[float, ...], seed: int) -> TrainPromptDT:
+    def training(self, data: Data, seed: int) -> TrainPromptDT:
         """The transformer, trained on the episodes of the training velocities.
 
         Raises:
             UserError: The prompt is longer than the context.
         """
         self.transformer.check()
-        return TrainPromptDT(self.transformer, data.trajectories, velocities, seed)
+        return TrainPromptDT(self.transformer, data, seed)
 
-    def deploy(
-        self,
-        trained: PromptedTransformer,
-        data: VelocityFiles,
-        velocities: tuple[float, ...],
-        target: float,
-        seed: int,
-    ) -> PromptedAgents:
+    def deploy(self, trained: PromptedTransformer, data: Data, query: Query, seed: int) -> PromptedAgents:
         """One agent a prompt; prompts are drawn from the test velocity's expert episodes.
 
         Raises:
@@ -247,8 +239,8 @@ class PromptDT(VelocityMethod):
         from hyprepro.methods.decision_transformer.prompt_dt_job import EpisodeTensors, prompts
         from hyprepro.stores.episodes import read_episodes
 
-        (experts,) = read_episodes(data.trajectories, [target], "validation")
-        order = np.random.default_rng(derived_seed(seed, target)).permutation(len(experts))
+        (experts,) = read_episodes(data, [query.task], "validation")
+        order = np.random.default_rng(derived_seed(seed, query.task)).permutation(len(experts))
         rows = torch.from_numpy(np.resize(order, self.prompts))
         return PromptedAgents(trained, prompts(trained, EpisodeTensors.of([experts]), rows), self.memory)
 
@@ -272,29 +264,40 @@ class PromptedAgents:
         """Number of prompts."""
         return len(self._prompts[0])
 
-    def start(self) -> PromptedSession:
+    def representatives(self) -> NDArray[np.int64]:
+        """Nothing is known: each has a prompt of its own."""
+        return np.arange(self.n)
+
+    def session(self, slots: int) -> PromptedSession:
         """A session that remembers the last steps of its episodes."""
-        return PromptedSession(self._model, self._prompts, self._memory)
+        return PromptedSession(self._model, self._prompts, self._memory, slots)
 
 
 class PromptedSession:
     """Parallel episodes of `PromptedAgents`."""
 
-    def __init__(self, model: PromptedTransformer, prompts: Segment, memory: int) -> None:
+    def __init__(self, model: PromptedTransformer, prompts: Segment, memory: int, slots: int) -> None:
         self._model = model
         self._prompts = prompts
         self._memory = memory
+        self._rows = np.zeros(slots, np.int64)
+        self._agent: Agent | None = None
 
-    def reset(self, rows: NDArray[np.int64]) -> None:
-        """Episodes begin, each behind its controller's prompt."""
-        states, actions, to_go, steps, _ = self._prompts
-        self._agent = self._model.agent((states[rows], actions[rows], to_go[rows], steps[rows], None), self._memory)
+    def assign(self, slot: int, row: int) -> None:
+        """An episode begins behind its controller's prompt; those of all slots begin together."""
+        self._rows[slot] = row
+        self._agent = None
 
-    def act(self, observations: NDArray[np.float64]) -> NDArray[np.float32]:
+    def act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
         """The predicted actions."""
         import torch
 
-        states = torch.from_numpy(observations.astype(np.float32)).to(self._prompts[0].device)
+        if self._agent is None:
+            before, actions_before, to_go, steps, _ = self._prompts
+            rows = self._rows
+            prompts = (before[rows], actions_before[rows], to_go[rows], steps[rows], None)
+            self._agent = self._model.agent(prompts, self._memory)
+        states = torch.from_numpy(observations).to(self._prompts[0].device)
         actions: NDArray[np.float32] = self._agent.act(self._model.scaled(states)).cpu().numpy()
         return actions
 
@@ -303,4 +306,5 @@ class PromptedSession:
         import torch
 
         scaled = torch.from_numpy((rewards / self._model.return_scale).astype(np.float32))
-        self._agent.observe(scaled.to(self._prompts[0].device))
+        if self._agent is not None:
+            self._agent.observe(scaled.to(self._prompts[0].device))

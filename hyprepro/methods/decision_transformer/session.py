@@ -299,6 +299,9 @@ class TransformerSession:
         self._count += 1
         return found
 
+    def observe(self, rewards: NDArray[np.float64]) -> None:
+        """Nothing is done with them: returns-to-go fall along the training episodes' mean."""
+
     def _take_in(self, observations: NDArray[np.float32]) -> None:
         """The tokens of this step's return-to-go and state, and of the action before."""
         steps = np.minimum(np.maximum(self._time[:, None] + _LAST_AND_NOW, 0), self._last)

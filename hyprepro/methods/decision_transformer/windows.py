@@ -140,7 +140,7 @@ def _unit(task: str, episodes: list[Episode], data: StoreFiles) -> float:
         raise UserError(
             "The task has no training episode of a stored training policy.",
             where=where,
-            fix=f"hyprepro store info {data.trajectories.path}; DataSource.withheld leaves tasks out",
+            fix=f"hyprepro store info {data.trajectories.path}; Recipe.withheld leaves tasks out",
         )
     unit = float(np.mean([each.rewards.sum(dtype=np.float64) for each in episodes]))
     if not np.isfinite(unit) or unit <= 0:

@@ -13,7 +13,7 @@ MACAW (Mitchell et al. 2021): offline meta-reinforcement learning with advantage
 Sources: "Offline Meta-Reinforcement Learning with Advantage Weighting" and its released code (eric-mitchell/macaw),
 whose Cheetah-Vel settings the defaults are, unless a field says otherwise.
 
-MACAW: meta-train an actor and a value function on the offline buffers of the training velocities.
+MACAW: meta-train an actor and a value function on the offline buffers of the training tasks.
 """
 
 from __future__ import annotations
@@ -26,15 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.component import Component, Width, component, setting
-from hyprepro.engine.stage import Report, Stage, StoreFile
-from hyprepro.methods.velocity_base import VelocityMethod, derived_seed
-from hyprepro.policies.layout import CHEETAH_LAYOUT
+from hyprepro.engine.stage import Report, Stage
+from hyprepro.methods.base import Method, derived_seed
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from hyprepro.domains.cheetah_vel.domain import VelocityFiles
+    from hyprepro.domains.base import Condition, Data, Domain, Query
     from hyprepro.methods.macaw.learner import Actor, MetaLearner, TransformedMLP, Weights
 
 
@@ -45,7 +44,7 @@ SOURCE = "MACAW's released code"
 class AdvantageWeighting(Component):
     """MACAW's actor and value function, and how they are meta-trained.
 
-    A meta-step takes `tasks` training velocities. For each, the value function takes one gradient step (inner loop)
+    A meta-step takes `tasks` training tasks. For each, the value function takes one gradient step (inner loop)
     towards the Monte-Carlo returns of a batch, and the actor one towards the batch's actions, weighted by
     exp(advantage), plus the squared error of its advantage head; both with a learned step size for every tensor. The
     loss of the stepped networks on a second batch of the same velocity (outer loop) trains what they were before.
@@ -62,7 +61,7 @@ class AdvantageWeighting(Component):
     code: Width = setting(100, "size of the code that a layer's weights are a linear map of", source=SOURCE)
     head: Width = setting(32, "hidden width of the advantage head", source=SOURCE)
     steps: int = setting(50000, "meta-steps", source="MACAW's released code (the archives that it fine-tunes)", ge=0)
-    tasks: int = setting(5, "training velocities of a meta-step", source=SOURCE, ge=1)
+    tasks: int = setting(5, "training tasks of a meta-step", source=SOURCE, ge=1)
     batch_size: int = setting(256, "transitions of the inner batch, and of the outer one", source=SOURCE, ge=2)
     skip: int = setting(7, "every so many-th transition of a buffer is kept", source=SOURCE, ge=1)
     contiguous: bool = setting(True, "inner batches in training are successive transitions of a buffer", source=SOURCE)
@@ -108,16 +107,15 @@ WEIGHTS = "macaw.safetensors"
 
 @dataclass(frozen=True)
 class TrainMACAW(Stage):
-    """Meta-trains MACAW on the episodes of split "train" of the training velocities.
+    """Meta-trains MACAW on the episodes of split "train" of the training tasks.
 
     Attributes:
         learner: The networks and how they are meta-trained.
-        trajectories: The trajectory store.
-        velocities: The training velocities, in m/s.
+        data: The stores.
         seed: The seed.
 
     Metrics: `value_loss`, `actor_loss` of the outer loop and `inner_value_loss`, `inner_actor_loss` before the inner
-    step. On fixed batches of all training velocities: `validation_value_loss` after the inner step, and the squared
+    step. On fixed batches of all training tasks: `validation_value_loss` after the inner step, and the squared
     error of the actor's actions on the experts' episodes before it (`validation_error_before`) and after it
     (`validation_error`).
     """
@@ -126,14 +124,13 @@ class TrainMACAW(Stage):
     version: ClassVar[int] = 1
 
     learner: AdvantageWeighting
-    trajectories: StoreFile
-    velocities: tuple[float, ...]
+    data: Data
     seed: int = 0
 
     @property
     def label(self) -> str:
         """For progress lines."""
-        return f"MACAW on {len(self.velocities)} velocities, seed {self.seed}"
+        return f"MACAW on {len(self.data.trained())} tasks, seed {self.seed}"
 
     @property
     def cost(self) -> float:
@@ -146,9 +143,7 @@ class TrainMACAW(Stage):
         from hyprepro.methods.macaw.training import MACAWJob
         from hyprepro.stores.episodes import read_episodes
 
-        episodes, experts = (
-            read_episodes(self.trajectories, self.velocities, split) for split in ("train", "validation")
-        )
+        episodes, experts = (read_episodes(self.data, self.data.trained(), split) for split in ("train", "validation"))
         job = training.train(
             lambda: MACAWJob(self.build(), episodes, experts), self.learner.steps, work, report, self.seed
         )
@@ -166,38 +161,35 @@ class TrainMACAW(Stage):
         """Untrained networks."""
         from hyprepro.methods.macaw.learner import MetaLearner
 
-        return MetaLearner(self.learner, CHEETAH_LAYOUT.observation_size, CHEETAH_LAYOUT.action_size)
+        return MetaLearner(self.learner, *self.data.domain.sizes)
 
 
 @component
-class MACAW(VelocityMethod):
+class MACAW(Method):
     """MACAW: the meta-trained actor after one gradient step on offline transitions of the test velocity."""
 
     label: ClassVar[str] = "macaw-0"
     seeded: ClassVar[bool] = True
-    knows: ClassVar[str] = "{batch} transitions of an offline buffer of the test velocity, with their rewards"
+    knows: ClassVar[str] = "{batch} transitions of an offline buffer of the test {told}, with their rewards"
+    conditions: ClassVar[frozenset[Condition]] = frozenset({"parameter"})
+    rewarded: ClassVar[bool] = True
+    needs: ClassVar[str] = "it learns from episodes of equal length that are scored by their return"
 
     learner: AdvantageWeighting = setting(AdvantageWeighting(), "the networks and how they are meta-trained")
     adaptations: int = setting(5, "number of actors, each adapted on other transitions", ge=1)
     adapt: bool = setting(True, "take the inner step; without it the actor knows nothing of the velocity")
 
-    @property
-    def information(self) -> str:
+    def information(self, domain: Domain) -> str:
         """With the size of the batch."""
-        return self.knows.format(batch=self.learner.batch_size) if self.adapt else "nothing"
+        if not self.adapt:
+            return "nothing"
+        return super().information(domain).replace("{batch}", str(self.learner.batch_size))
 
-    def training(self, data: VelocityFiles, velocities: tuple[float, ...], seed: int) -> TrainMACAW:
+    def training(self, data: Data, seed: int) -> TrainMACAW:
         """The meta-trained networks; all rows share them."""
-        return TrainMACAW(self.learner, data.trajectories, velocities, seed)
+        return TrainMACAW(self.learner, data, seed)
 
-    def deploy(
-        self,
-        trained: MetaLearner,
-        data: VelocityFiles,
-        velocities: tuple[float, ...],
-        target: float,
-        seed: int,
-    ) -> AdaptedActors:
+    def deploy(self, trained: MetaLearner, data: Data, query: Query, seed: int) -> AdaptedActors:
         """The adapted actors.
 
         Raises:
@@ -208,16 +200,16 @@ class MACAW(VelocityMethod):
         from hyprepro.stores.episodes import read_buffer
 
         actor, value = trained.actor.weights(self.adaptations), trained.value.weights(self.adaptations)
-        with seeded(derived_seed(seed, target)):
+        with seeded(derived_seed(seed, query.task)):
             if self.adapt:
-                buffer = Buffer.of(read_buffer(data.trajectories, target), self.learner)
+                buffer = Buffer.of(read_buffer(data, query.task), self.learner)
                 rows = [buffer.rows(self.learner.batch_size) for _ in range(self.adaptations)]
                 adapted = trained.adapt(gathered([buffer] * self.adaptations, rows))
                 actor, value = adapted.actor, adapted.value
-            actor = self.tuned(trained, actor, value, target)
+            actor = self.tuned(trained, actor, value, data.domain, query.task)
         return AdaptedActors(trained.actor, [part.detach() for part in actor])
 
-    def tuned(self, model: MetaLearner, actor: Weights, value: Weights, target: float) -> Weights:
+    def tuned(self, model: MetaLearner, actor: Weights, value: Weights, domain: Domain, task: str) -> Weights:
         """The actors' weights after what follows the offline step: nothing."""
         return actor
 
@@ -243,16 +235,15 @@ class MACAWOnline(MACAW):
     actor_updates: int = setting(200, "steps of the actor after an episode", source=SOURCE, ge=0)
     tuning_rate: float = setting(1e-4, "Adam's step size in fine-tuning", gt=0)
 
-    @property
-    def information(self) -> str:
+    def information(self, domain: Domain) -> str:
         """With the steps in the environment."""
-        return f"{super().information}; {self.environment_steps:,} steps of the environment at it"
+        return f"{super().information(domain)}; {self.environment_steps:,} steps of the environment at it"
 
-    def tuned(self, model: MetaLearner, actor: Weights, value: Weights, target: float) -> Weights:
+    def tuned(self, model: MetaLearner, actor: Weights, value: Weights, domain: Domain, task: str) -> Weights:
         """The actors' weights after fine-tuning."""
         from hyprepro.methods.macaw.training import fine_tuned
 
-        return fine_tuned(self, model, actor, value, target)
+        return fine_tuned(self, model, actor, value, domain, task)
 
 
 class AdaptedActors:
@@ -272,27 +263,33 @@ class AdaptedActors:
         """Number of actors."""
         return len(self._weights[0])
 
-    def start(self) -> ActorSession:
+    def representatives(self) -> NDArray[np.int64]:
+        """Nothing is known: each was adapted on other transitions."""
+        return np.arange(self.n)
+
+    def session(self, slots: int) -> ActorSession:
         """A session without memory."""
-        return ActorSession(self._actor, self._weights)
+        return ActorSession(self._actor, self._weights, slots)
 
 
 class ActorSession:
     """Parallel episodes of `AdaptedActors`."""
 
-    def __init__(self, actor: Actor, weights: Weights) -> None:
+    def __init__(self, actor: Actor, weights: Weights, slots: int) -> None:
         self._actor = actor
         self._weights = weights
+        self._chosen = [part[:1].repeat(slots, *[1] * (part.ndim - 1)) for part in weights]
 
-    def reset(self, rows: NDArray[np.int64]) -> None:
-        """Episodes begin."""
-        self._chosen = [part[rows] for part in self._weights]
+    def assign(self, slot: int, row: int) -> None:
+        """An episode begins."""
+        for chosen, part in zip(self._chosen, self._weights, strict=True):
+            chosen[slot] = part[row]
 
-    def act(self, observations: NDArray[np.float64]) -> NDArray[np.float32]:
+    def act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
         """The mean actions."""
         import torch
 
-        states = torch.from_numpy(observations.astype(np.float32)).to(self._chosen[0].device)
+        states = torch.from_numpy(observations).to(self._chosen[0].device)
         with torch.no_grad():
             actions: NDArray[np.float32] = self._actor.mean(self._chosen, states[:, None])[:, 0].cpu().numpy()
         return actions

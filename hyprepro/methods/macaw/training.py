@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hyprepro.domains.cheetah_vel.env import CheetahBatch
-from hyprepro.domains.cheetah_vel.tasks import HORIZON, velocity_reward
+from hyprepro.domains.base import Domain, Simulator, Start
 from hyprepro.engine.training import Job, batch_of, device
 from hyprepro.errors import UserError
 from hyprepro.methods.macaw.learner import MetaLearner, Transitions, Weights
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Buffer:
-    """The transitions of one velocity, those of early checkpoints first.
+    """The transitions of one task, those of early checkpoints first.
 
     Attributes:
         columns: states, actions, returns, last states and discounts, as in `Transitions`, `[N, ...]` each.
@@ -81,12 +80,12 @@ def gathered(buffers: Sequence[Buffer], rows: Sequence[Tensor]) -> Transitions:
 
 
 class MACAWJob(Job):
-    """Meta-steps on random training velocities.
+    """Meta-steps on random training tasks.
 
     Args:
         model: The untrained networks.
-        episodes: Training episodes of each velocity: the offline buffers.
-        experts: Expert episodes of each velocity, for validation.
+        episodes: Training episodes of each task: the offline buffers.
+        experts: Expert episodes of each task, for validation.
     """
 
     def __init__(self, model: MetaLearner, episodes: Sequence[Episodes], experts: Sequence[Episodes]) -> None:
@@ -121,7 +120,7 @@ class MACAWJob(Job):
         }
 
     def validate(self) -> dict[str, float]:
-        """Losses on fixed batches of all training velocities, before and after the inner step."""
+        """Losses on fixed batches of all training tasks, before and after the inner step."""
         model, size = self._model, self._settings.batch_size
         with torch.random.fork_rng():
             torch.manual_seed(0)
@@ -146,10 +145,12 @@ class MACAWJob(Job):
 
 
 FIRST_START = 2_000_000
-"""Seeds of start noise from here on: collection's, none of an evaluation."""
+"""Seeds of starts from here on: collection's, none of an evaluation."""
 
 
-def fine_tuned(method: MACAWOnline, model: MetaLearner, actor: Weights, value: Weights, target: float) -> Weights:
+def fine_tuned(
+    method: MACAWOnline, model: MetaLearner, actor: Weights, value: Weights, domain: Domain, task: str
+) -> Weights:
     """The actors' weights `[n, P]` after `environment_steps` each, with random draws from torch's global generator.
 
     Args:
@@ -157,14 +158,15 @@ def fine_tuned(method: MACAWOnline, model: MetaLearner, actor: Weights, value: W
         model: The networks.
         actor: The actors' weights; left as they are.
         value: The value functions' weights; left as they are.
-        target: The target velocity, in m/s.
+        domain: What the task is of.
+        task: The task.
     """
     actor, value = ([part.detach().clone().requires_grad_() for part in each] for each in (actor, value))
     optimisers = [torch.optim.Adam(part, lr=method.tuning_rate, fused=True) for part in (value, actor)]
-    cheetahs = CheetahBatch(len(actor[0]))
+    simulator = domain.simulator(task, len(actor[0]))
     buffers: list[Buffer] = []
-    for episode in range(method.environment_steps // HORIZON):
-        fresh = _episodes(model, actor, cheetahs, episode, target)
+    for episode in range(method.environment_steps // domain.horizon):
+        fresh = _episodes(model, actor, simulator, episode, domain.horizon)
         buffers = [_joined(*pair) for pair in zip(buffers, _buffers(fresh, method), strict=True)] if buffers else (
             _buffers(fresh, method)
         )  # fmt: skip
@@ -179,19 +181,19 @@ def fine_tuned(method: MACAWOnline, model: MetaLearner, actor: Weights, value: W
 
 
 @torch.no_grad()
-def _episodes(model: MetaLearner, actor: Weights, cheetahs: CheetahBatch, number: int, target: float) -> list[Episodes]:
+def _episodes(model: MetaLearner, actor: Weights, simulator: Simulator, number: int, horizon: int) -> list[Episodes]:
     """One episode of each actor with its noise."""
-    count = len(actor[0])
-    states = [cheetahs.reset([FIRST_START + number * count + i for i in range(count)])]
+    slots, first = range(len(actor[0])), FIRST_START + number * len(actor[0])
+    states = [np.stack([simulator.reset(slot, Start("fresh", first + slot)) for slot in slots])]
     taken, rewards = [], []
-    for _ in range(HORIZON):
+    for _ in range(horizon):
         mean = model.actor.mean(actor, torch.from_numpy(states[-1].astype(np.float32))[:, None])[:, 0]
         noisy = mean + model.settings.deviation * torch.randn_like(mean)
         actions = noisy.clamp(-1.0, 1.0).cpu().numpy()
-        observed, speed = cheetahs.step(actions)
-        states.append(observed)
+        stepped = simulator.step(actions, slots)
+        states.append(stepped.observations.copy())
         taken.append(actions)
-        rewards.append(velocity_reward(speed, actions.astype(np.float64), target))
+        rewards.append(np.zeros(len(slots)) if stepped.rewards is None else stepped.rewards)
     parts = (np.stack(each, axis=1).astype(np.float32) for each in (states, taken, rewards))
     return [Episodes(*(part[None] for part in each)) for each in zip(*parts, strict=True)]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.domains.cheetah_vel.tasks import task_velocity
+from hyprepro.domains.catalogue import domain_of
 from hyprepro.engine.stage import write_atomically
 from hyprepro.errors import UserError
 from hyprepro.reports.figures import canvas
@@ -48,12 +48,6 @@ def draw(paths: Sequence[Path], name: str) -> dict[str, bytes]:
     """
     canvas.require()
     with PolicyStore.open(paths[0]) as experts:
-        if not experts.tasks or not all(task.startswith("velocity-") for task in experts.tasks):
-            raise UserError(
-                "The store's tasks are no velocities, and it records no success.",
-                where=experts.where,
-                fix="name a store of Cheetah-Vel; this one is shown without --plot",
-            )
         found = _points(experts)
         curve, runs = experts.route.get("curve"), _runs(experts)
     parent = None
@@ -73,10 +67,18 @@ def draw(paths: Sequence[Path], name: str) -> dict[str, bytes]:
 
 def _points(store: PolicyStore) -> dict[str, Any]:
     """Velocities `[v]`, mean, lowest and highest return `[v]` of the stored policies, and which are for testing."""
-    order = sorted(store.tasks, key=task_velocity)
+    domain = domain_of(store.tasks, (store.layout.observation_size, store.layout.action_size))
+    numbers = {task: domain.parameter(task) for task in store.tasks} if domain is not None else {}
+    if not numbers or any(len(each) != 1 for each in numbers.values()):
+        raise UserError(
+            "The store's tasks are no velocities, and it records no success.",
+            where=store.where,
+            fix="name a store whose tasks are told apart by one number; this one is shown without --plot",
+        )
+    order = sorted(numbers, key=lambda task: numbers[task])
     values = [store.meta(task)["return"] for task in order]
     return {
-        "velocity": np.array([task_velocity(task) for task in order]),
+        "velocity": np.array([numbers[task][0] for task in order]),
         "mean": np.array([value.mean() for value in values]),
         "low": np.array([value.min() for value in values]),
         "high": np.array([value.max() for value in values]),

@@ -12,8 +12,8 @@ from hyprepro.errors import UserError
 from hyprepro.reports.figures import canvas
 from hyprepro.reports.markdown import bullets, paragraph, table
 from hyprepro.reports.notes import heading, knowledge
+from hyprepro.reports.paper import average_return
 from hyprepro.reports.report import Report
-from hyprepro.reports.returns import paper_return
 from hyprepro.reports.table4 import READING, Returns, costs, methods_table, notes, velocities_table, with_interval
 from hyprepro.reports.table4 import setting as run_setting
 
@@ -111,7 +111,7 @@ def _sizes_table(returns: Returns) -> str:
     """A row a number of training velocities, a column a method, and the paper's numbers where it has any."""
     rows = []
     for size in returns.sizes:
-        theirs = paper_return("gen-hyprl-wo-hypformer", size) if returns.split == "test" else None
+        theirs = average_return("gen-hyprl-wo-hypformer", size) if returns.split == "test" else None
         printed = f"{theirs:g}" if theirs is not None else "-"
         cells = [_cell(returns.row(method, size), method) for method in _columns(returns)]
         rows.append([str(size), printed, *cells])

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from hyprepro.domains.specs import task_spec
+from hyprepro.domains.catalogue import task_spec
 from hyprepro.errors import UserError
 from hyprepro.stores.atomic import AtomicFile
 from hyprepro.stores.exchange.foreign import refuse_existing

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.domains.specs import task_spec
+from hyprepro.domains.catalogue import task_spec
 from hyprepro.engine.provenance import versions
 from hyprepro.engine.stage import write_atomically
 from hyprepro.errors import UserError

@@ -16,7 +16,7 @@ from tests.conftest import TINY_POLICIES, TINY_TASKS, TinyStores
 
 @pytest.mark.sim
 def test_every_training_policy_is_recorded_beside_its_path(tiny_stores: TinyStores, tmp_path: Path) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     stage = DisturbedEpisodes(1, 0.3, 62, data.policies)
     cache = ArtifactCache(tmp_path / "cache")
     found = stage.load(cache.make(stage))

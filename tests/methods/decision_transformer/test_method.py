@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.engine import training
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import METRICS, Report, read_metrics
@@ -19,7 +20,7 @@ METHOD = MultiTaskDecisionTransformer(
 
 
 def test_it_is_trained_and_acts_on_each_prompt(tiny_stores: TinyStores, tmp_path: Path) -> None:
-    data = tiny_stores.data.files()
+    data = tiny_stores.domain.data()
     stage = METHOD.training(data, seed=1)
     path = ArtifactCache(tmp_path).make(stage)
     errors = [m["validation_error"] for m in read_metrics(path / METRICS) if "validation_error" in m]
@@ -41,7 +42,7 @@ def test_killed_it_goes_on_to_the_same_weights(
 ) -> None:
     monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     monkeypatch.setattr(training, "LARGEST_SHARE", float("inf"))
-    stage = METHOD.training(tiny_stores.data.files(), seed=0)
+    stage = METHOD.training(tiny_stores.domain.data(), seed=0)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir(), killed.mkdir()
     stage.run(whole, {}, Report())
@@ -59,5 +60,5 @@ def test_killed_it_goes_on_to_the_same_weights(
 
 
 def test_it_says_what_it_knows() -> None:
-    assert "prompt" in METHOD.information
-    assert "rewards" in METHOD.information
+    assert "prompt" in METHOD.information(MetaWorld())
+    assert "rewards" in METHOD.information(MetaWorld())

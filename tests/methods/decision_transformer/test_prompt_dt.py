@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.engine.stage import METRICS, Report, read_metrics
 from hyprepro.errors import UserError
 from hyprepro.methods.decision_transformer.prompt_dt import PromptDT, PromptedAgents, PromptTransformer
@@ -15,6 +16,7 @@ from hyprepro.methods.decision_transformer.prompt_dt_job import EpisodeTensors, 
 from hyprepro.stores.episodes import read_episodes
 from tests.cheetah_stores import CheetahStores
 from tests.methods.offline_training import killed_and_continued
+from tests.methods.shared import asked, begun, named
 
 KNOWN = (0.375, 1.05, 1.5)
 SMALL = PromptTransformer(
@@ -25,18 +27,17 @@ SMALL = PromptTransformer(
 @pytest.fixture(scope="module")
 def deployed(cheetah_stores: CheetahStores, tmp_path_factory: pytest.TempPathFactory) -> tuple[PromptedAgents, Path]:
     """Two agents at a velocity never trained on, and where the training left its metrics."""
-    files, method = cheetah_stores.data.files(), PromptDT(transformer=SMALL, prompts=2)
-    stage, work = method.training(files, KNOWN, 0), tmp_path_factory.mktemp("prompt-dt")
+    files, method = cheetah_stores.domain.data().trained_on(named(KNOWN)), PromptDT(transformer=SMALL, prompts=2)
+    stage, work = method.training(files, 0), tmp_path_factory.mktemp("prompt-dt")
     stage.run(work, {}, Report(work / METRICS))
-    return method.deploy(stage.load(work), files, KNOWN, 1.2, 0), work
+    return method.deploy(stage.load(work), files, asked(1.2), 0), work
 
 
 def actions(agents: PromptedAgents, rows: list[int], reward: float = -1.0, steps: int = 8) -> np.ndarray:
-    session, draws = agents.start(), np.random.default_rng(0)
-    session.reset(np.array(rows))
+    session, draws = begun(agents, rows), np.random.default_rng(0)
     taken = []
     for _ in range(steps):
-        taken.append(session.act(np.repeat(draws.normal(size=(1, 17)), len(rows), axis=0)))
+        taken.append(session.act(np.repeat(draws.normal(size=(1, 17)).astype(np.float32), len(rows), axis=0)))
         session.observe(np.full(len(rows), reward))
     return np.stack(taken)
 
@@ -69,31 +70,33 @@ def test_an_agent_sees_no_more_of_its_episode_than_its_memory(
     cheetah_stores: CheetahStores, deployed: tuple[PromptedAgents, Path]
 ) -> None:
     files, trained = (
-        cheetah_stores.data.files(),
-        PromptDT(transformer=SMALL).training(cheetah_stores.data.files(), KNOWN, 0).load(deployed[1]),
+        cheetah_stores.domain.data(),
+        PromptDT(transformer=SMALL)
+        .training(cheetah_stores.domain.data().trained_on(named(KNOWN)), 0)
+        .load(deployed[1]),
     )
     for memory, same in ((1, True), (2, False)):
         method = PromptDT(transformer=SMALL, prompts=1, memory=memory)
-        session = method.deploy(trained, files, KNOWN, 1.2, 0).start()
+        session = method.deploy(trained, files, asked(1.2), 0).session(1)
         last = []
         for first in (0.0, 3.0):
-            session.reset(np.array([0]))
-            session.act(np.full((1, 17), first))
+            session.assign(0, 0)
+            session.act(np.full((1, 17), first, np.float32))
             session.observe(np.array([-1.0]))
-            last.append(session.act(np.ones((1, 17))))
+            last.append(session.act(np.ones((1, 17), np.float32)))
         assert np.allclose(*last, atol=1e-6) == same
 
 
 def test_the_prompt_tells_the_velocity(cheetah_stores: CheetahStores, deployed: tuple[PromptedAgents, Path]) -> None:
-    files, method = cheetah_stores.data.files(), PromptDT(transformer=SMALL, prompts=1)
-    trained = method.training(files, KNOWN, 0).load(deployed[1])
-    slow, fast = (actions(method.deploy(trained, files, KNOWN, target, 0), [0]) for target in (0.225, 2.025))
+    files, method = cheetah_stores.domain.data().trained_on(named(KNOWN)), PromptDT(transformer=SMALL, prompts=1)
+    trained = method.training(files, 0).load(deployed[1])
+    slow, fast = (actions(method.deploy(trained, files, asked(target), 0), [0]) for target in (0.225, 2.025))
     assert not np.allclose(slow, fast, atol=1e-4)
 
 
 def test_a_prompt_is_the_end_of_an_experts_episode(cheetah_stores: CheetahStores) -> None:
-    (experts,) = read_episodes(cheetah_stores.data.files().trajectories, [1.05], "validation")
-    model = PromptDT(transformer=SMALL).training(cheetah_stores.data.files(), KNOWN, 0).build()
+    (experts,) = read_episodes(cheetah_stores.domain.data(), ["velocity-1.050"], "validation")
+    model = PromptDT(transformer=SMALL).training(cheetah_stores.domain.data().trained_on(named(KNOWN)), 0).build()
     states, taken, to_go, steps, _ = prompts(model, EpisodeTensors.of([experts]), torch.zeros(1, dtype=torch.long))
     assert steps.tolist() == [[196, 197, 198]]
     np.testing.assert_array_equal(states[0].numpy(), experts.observations[0, 196:199])
@@ -105,13 +108,13 @@ def test_a_killed_training_goes_on(
     cheetah_stores: CheetahStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method = PromptDT(transformer=SMALL.model_copy(update={"steps": 8}))
-    stage = method.training(cheetah_stores.data.files(), KNOWN, 0)
+    stage = method.training(cheetah_stores.domain.data().trained_on(named(KNOWN)), 0)
     whole, continued = killed_and_continued(stage, PromptDTJob, 5, tmp_path, monkeypatch)
     assert whole == continued
 
 
 def test_what_the_table_says_of_it() -> None:
-    assert PromptDT(transformer=SMALL).information.startswith("3 steps of an expert's episode")
+    assert PromptDT(transformer=SMALL).information(CheetahVel()).startswith("3 steps of an expert's episode")
 
 
 @pytest.mark.parametrize(
@@ -124,10 +127,10 @@ def test_what_the_table_says_of_it() -> None:
 def test_settings_that_do_not_fit(cheetah_stores: CheetahStores, changes: dict[str, int], message: str) -> None:
     method = PromptDT(transformer=SMALL.model_copy(update=changes))
     with pytest.raises(UserError, match=message):
-        method.training(cheetah_stores.data.files(), KNOWN, 0)
+        method.training(cheetah_stores.domain.data().trained_on(named(KNOWN)), 0)
 
 
 def test_a_context_longer_than_an_episode(cheetah_stores: CheetahStores, tmp_path: Path) -> None:
     method = PromptDT(transformer=SMALL.model_copy(update={"context": 201}))
     with pytest.raises(UserError, match="200 steps, fewer than the context of 201"):
-        method.training(cheetah_stores.data.files(), KNOWN, 0).run(tmp_path, {}, Report())
+        method.training(cheetah_stores.domain.data().trained_on(named(KNOWN)), 0).run(tmp_path, {}, Report())

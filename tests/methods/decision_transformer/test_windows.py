@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from hyprepro.domains.metaworld.domain import DataSource
+from hyprepro.domains.base import Data
+from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.errors import UserError
 from hyprepro.methods.decision_transformer.windows import EpisodeSet, TrajectoryData, trajectory_data
 from hyprepro.policies.layout import METAWORLD_LAYOUT
-from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.policy_store import PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStoreWriter
 from tests.conftest import TINY_PROMPTS, TINY_STEPS, TinyStores
@@ -22,12 +22,12 @@ CONTEXT = 20
 
 
 @pytest.fixture(scope="module")
-def files(tiny_stores: TinyStores) -> StoreFiles:
-    return tiny_stores.data.files()
+def files(tiny_stores: TinyStores) -> Data:
+    return tiny_stores.domain.data()
 
 
 @pytest.fixture(scope="module")
-def data(files: StoreFiles) -> TrajectoryData:
+def data(files: Data) -> TrajectoryData:
     return trajectory_data(files, CONTEXT, 5, {})
 
 
@@ -36,7 +36,7 @@ def episodes(data: TrajectoryData) -> EpisodeSet:
     return data.training
 
 
-def test_only_training_episodes_are_read(files: StoreFiles, episodes: EpisodeSet) -> None:
+def test_only_training_episodes_are_read(files: Data, episodes: EpisodeSet) -> None:
     # The tiny validation episodes are of test policies, so they are left out too.
     assert len(episodes.start) == 2 * TINY_PROMPTS["train"]
     assert episodes.longest == TINY_STEPS
@@ -83,7 +83,7 @@ def test_tiles_cover_each_episode_once(episodes: EpisodeSet) -> None:
     assert not torch.equal(prompt.states[0], episodes.prompts.states[0])
 
 
-def test_recorded_episodes_join_with_their_own_targets_and_stored_prompts(files: StoreFiles) -> None:
+def test_recorded_episodes_join_with_their_own_targets_and_stored_prompts(files: Data) -> None:
     rng = np.random.default_rng(0)
     more = {
         "observations": rng.normal(size=(130, 39)).astype(np.float32),
@@ -109,9 +109,9 @@ def test_recorded_episodes_join_with_their_own_targets_and_stored_prompts(files:
     assert torch.equal(joined.wanted[:TINY_STEPS], plain.wanted), "what is asked for is what the stored episodes reach"
 
 
-def stores(folder: Path, rewards: float) -> StoreFiles:
+def stores(folder: Path, rewards: float) -> Data:
     rng = np.random.default_rng(0)
-    data = DataSource(policies=str(folder / "p.h5"), trajectories=str(folder / "t.h5"))
+    domain = MetaWorld(policies=str(folder / "p.h5"), trajectories=str(folder / "t.h5"))
     with PolicyStoreWriter(folder / "p.h5", METAWORLD_LAYOUT, {"route": "synthetic"}) as writer:
         params = rng.normal(0, 0.1, (1, METAWORLD_LAYOUT.size))
         writer.append("reach", params, np.zeros(1), np.zeros(1), 1.0, 1, 1.0, "train")
@@ -120,7 +120,7 @@ def stores(folder: Path, rewards: float) -> StoreFiles:
         for seed in range(2):
             steps = np.full(62, rewards)
             episodes.append("reach", rng.normal(size=(63, 39)), np.zeros((62, 4)), steps, 59, seed, 0, "train")
-    return data.files()
+    return domain.data()
 
 
 def test_an_episode_shorter_than_the_context_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.engine.stage import METRICS, Report, read_metrics
 from hyprepro.errors import UserError
 from hyprepro.methods.macaw.learner import MetaLearner
@@ -16,6 +17,7 @@ from hyprepro.methods.macaw.training import Buffer, MACAWJob
 from hyprepro.stores.episodes import Episodes
 from tests.cheetah_stores import CheetahStores
 from tests.methods.offline_training import killed_and_continued
+from tests.methods.shared import asked, begun, named
 
 KNOWN = (0.375, 1.05, 1.5)
 SMALL = AdvantageWeighting(
@@ -27,7 +29,10 @@ SMALL = AdvantageWeighting(
 @pytest.fixture(scope="module")
 def trained(cheetah_stores: CheetahStores, tmp_path_factory: pytest.TempPathFactory) -> tuple[MetaLearner, Path]:
     """The meta-trained networks and where their training left its metrics."""
-    stage, work = MACAW(learner=SMALL).training(cheetah_stores.data.files(), KNOWN, 0), tmp_path_factory.mktemp("macaw")
+    stage, work = (
+        MACAW(learner=SMALL).training(cheetah_stores.domain.data().trained_on(named(KNOWN)), 0),
+        tmp_path_factory.mktemp("macaw"),
+    )
     stage.run(work, {}, Report(work / METRICS))
     return stage.load(work), work
 
@@ -35,13 +40,12 @@ def trained(cheetah_stores: CheetahStores, tmp_path_factory: pytest.TempPathFact
 def deploy(stores: CheetahStores, model: MetaLearner, target: float = 1.2, **changes: object) -> AdaptedActors:
     kind = MACAWOnline if "environment_steps" in changes else MACAW
     method = kind(learner=SMALL, adaptations=2).model_copy(update=changes)
-    return method.deploy(model, stores.data.files(), KNOWN, target, 0)
+    return method.deploy(model, stores.domain.data(), asked(target), 0)
 
 
 def actions(actors: AdaptedActors, rows: list[int]) -> np.ndarray:
-    session = actors.start()
-    session.reset(np.array(rows))
-    return session.act(np.random.default_rng(0).normal(size=(1, 17)).repeat(len(rows), axis=0))
+    observations = np.random.default_rng(0).normal(size=(1, 17)).astype(np.float32)
+    return begun(actors, rows).act(observations.repeat(len(rows), axis=0))
 
 
 def test_it_meta_learns(trained: tuple[MetaLearner, Path]) -> None:
@@ -91,15 +95,17 @@ def test_it_goes_on_in_the_environment(cheetah_stores: CheetahStores, trained: t
 
 
 def test_what_the_table_says_of_it() -> None:
-    assert MACAW(learner=SMALL).information.startswith("32 transitions of an offline buffer")
-    assert MACAWOnline().information.endswith("20,000 steps of the environment at it")
-    assert MACAW(adapt=False).information == "nothing"
+    assert MACAW(learner=SMALL).information(CheetahVel()).startswith("32 transitions of an offline buffer")
+    assert MACAWOnline().information(CheetahVel()).endswith("20,000 steps of the environment at it")
+    assert MACAW(adapt=False).information(CheetahVel()) == "nothing"
 
 
 def test_a_killed_training_goes_on(
     cheetah_stores: CheetahStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = MACAW(learner=SMALL.model_copy(update={"steps": 8})).training(cheetah_stores.data.files(), KNOWN, 0)
+    stage = MACAW(learner=SMALL.model_copy(update={"steps": 8})).training(
+        cheetah_stores.domain.data().trained_on(named(KNOWN)), 0
+    )
     whole, continued = killed_and_continued(stage, MACAWJob, 5, tmp_path, monkeypatch)
     assert whole == continued
 
@@ -127,4 +133,4 @@ def test_a_buffer_keeps_every_so_many_th_transition_with_its_return() -> None:
 def test_a_buffer_smaller_than_a_batch(cheetah_stores: CheetahStores, tmp_path: Path) -> None:
     method = MACAW(learner=SMALL.model_copy(update={"batch_size": 256}))
     with pytest.raises(UserError, match="makes 100: fewer than a batch of 256"):
-        method.training(cheetah_stores.data.files(), KNOWN, 0).run(tmp_path, {}, Report())
+        method.training(cheetah_stores.domain.data().trained_on(named(KNOWN)), 0).run(tmp_path, {}, Report())

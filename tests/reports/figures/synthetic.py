@@ -20,7 +20,7 @@ def tokens_result(prompt_split: str = "test", rates: dict[int, float] = RATES, *
     """A result of the recipe figure5 with three numbers of tokens on the paper's tasks."""
     seen, unseen = (paper.per_task(split).tasks for split in ("seen", "unseen"))
     records = make_records({f"gen-hyprl-{n}": rate for n, rate in rates.items()}, (*seen, *unseen), policies=4)
-    summary = summarise(records, recipe="figure5", seen=seen, unseen=unseen, resamples=50)
+    summary = summarise(records, recipe="figure5", tasks=[*seen, *unseen], resamples=50)
     methods = [
         {
             "component": "GenHypRL",

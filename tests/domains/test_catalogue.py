@@ -6,8 +6,8 @@ import pytest
 from gymnasium.envs.registration import EnvSpec
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
+from hyprepro.domains.catalogue import task_spec
 from hyprepro.domains.metaworld.tasks import SEEN_TASKS, UNSEEN_TASKS
-from hyprepro.domains.specs import task_spec
 
 
 @pytest.mark.parametrize("task", SEEN_TASKS + UNSEEN_TASKS)

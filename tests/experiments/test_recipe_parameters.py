@@ -11,12 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from hyprepro.cli import app
-from hyprepro.domains.cheetah_vel.tasks import TEST_INDICES, velocity_grid
+from hyprepro.domains.cheetah_vel.domain import STARTS
+from hyprepro.domains.cheetah_vel.tasks import TEST_INDICES, velocity_grid, velocity_task
 from hyprepro.errors import UserError
-from hyprepro.experiments.velocity_recipe import VelocityRecipe
-from hyprepro.experiments.velocity_rollouts import STARTS
-from hyprepro.methods.velocity_base import VelocityMethod
-from hyprepro.methods.velocity_reference import NearestVelocity, VelocityExpert, VelocityParent
+from hyprepro.experiments.protocols import CommonStarts
+from hyprepro.experiments.recipe import Recipe
+from hyprepro.methods.base import Method
+from hyprepro.methods.ceilings import Expert, Parent
+from hyprepro.methods.retrieval import Retrieval
 from hyprepro.reports.__main__ import main as side_by_side
 from hyprepro.stores.policy_store import PolicyStore
 from hyprepro.stores.training_data import training_tasks
@@ -24,49 +26,51 @@ from tests.cheetah_stores import CheetahStores
 
 pytestmark = pytest.mark.sim
 
-TESTED = tuple(velocity_grid()[index] for index in TEST_INDICES)
-METHODS: tuple[VelocityMethod, ...] = (NearestVelocity(row="gen-hyprl"), VelocityExpert())
-Make = Callable[..., VelocityRecipe]
+TESTED = tuple(velocity_task(velocity_grid()[index]) for index in TEST_INDICES)
+METHODS: tuple[Method, ...] = (Retrieval(row="gen-hyprl"), Expert())
+Make = Callable[..., Recipe]
 
 
 @pytest.fixture
 def recipe(cheetah_stores: CheetahStores) -> Make:
-    def make(**fields: Any) -> VelocityRecipe:
-        settings: dict[str, Any] = {"methods": METHODS, "seeds": 2, "starts": 3, **fields}
-        return VelocityRecipe(name="table4", title="Table 4", data=cheetah_stores.data, **settings)
+    def make(**fields: Any) -> Recipe:
+        settings: dict[str, Any] = {"methods": METHODS, "seeds": 2, "protocols": (CommonStarts(starts=3),), **fields}
+        grid = {name: settings.pop(name) for name in ("first", "last") if name in settings}
+        domain = cheetah_stores.domain.model_copy(update=grid)
+        return Recipe(name="table4", title="Table 4", domain=domain, **settings)
 
     return make
 
 
-def targets(recipe: VelocityRecipe) -> tuple[Any, ...]:
-    return recipe.targets(recipe.data.files())
+def targets(recipe: Recipe) -> tuple[Any, ...]:
+    return recipe.targets(recipe.data())
 
 
 def test_the_evaluations(recipe: Make) -> None:
     found = targets(recipe(train=(35, 10)))
-    assert [(each.method.label, each.n_train, each.target) for each in found] == [
-        *(("nearest-velocity", size, velocity) for size in (35, 10) for velocity in TESTED),
+    assert [(each.method.label, each.n_train, each.task) for each in found] == [
+        *(("retrieval", size, velocity) for size in (35, 10) for velocity in TESTED),
         *(("expert", None, velocity) for velocity in TESTED),
     ]
     assert {each.split for each in found} == {"test"}
-    assert all(not set(each.velocities) & set(TESTED) for each in found)
-    assert all(start in STARTS["test"] for each in found for start in each.starts)
-    same = {each.target: each.starts for each in found}
-    assert all(each.starts == same[each.target] for each in found), "every method runs from the same starts"
+    assert all(not set(each.data.trained()) & set(TESTED) for each in found)
+    assert {stage.protocols for stage in found} == {(CommonStarts(starts=3),)}, "every method runs from the same starts"
 
 
 def test_only_the_training_velocities_are_shown_to_a_method(recipe: Make) -> None:
     (stage, *_) = targets(recipe(train=(10,)))
-    with PolicyStore.of(stage.policies) as store:
+    with PolicyStore.of(stage.data.policies) as store:
         assert len(training_tasks(store)) == 10
 
 
 def test_withheld_velocities_are_tested_and_not_trained_on(recipe: Make) -> None:
     found = targets(recipe(withheld=(0.45, 1.5), train=(35,)))
-    assert {each.target for each in found} == {0.45, 1.5}
+    assert {each.task for each in found} == {"velocity-0.450", "velocity-1.500"}
     assert {each.split for each in found} == {"validation"}
     assert {each.n_train for each in found} == {33, None}
-    assert all(start in STARTS["validation"] for each in found for start in each.starts)
+    starts = {trial.start for each in found for trial in each._trials(1)}
+    assert len(starts) == 6
+    assert all(start.seed in STARTS["validation"] for start in starts)
 
 
 def test_the_sweep_covers_the_grid(recipe: Make) -> None:
@@ -79,17 +83,17 @@ def test_the_sweep_covers_the_grid(recipe: Make) -> None:
 @pytest.mark.parametrize(
     ("fields", "message", "where"),
     [
-        ({"training": (0.45, 1.2, 1.5)}, r"contains the test velocity 1\.2 m/s", "training"),
+        ({"training": (0.45, 1.2, 1.5)}, r"contains velocity-1\.200, which is tested", "training"),
         ({"training": (0.45, -0.3)}, r"-0\.3 m/s lies outside 0 to 3", "training"),
         ({"training": (0.45, 3.5)}, r"3\.5 m/s lies outside 0 to 3", "training"),
         ({"training": (0.45, 1.51)}, r"1\.51 m/s is none of the 40 velocities", "training"),
-        ({"training": (0.45, 0.45)}, "at least two velocities, each once", "training"),
+        ({"training": (0.45, 0.45)}, "at least two tasks, each once", "training"),
         ({"withheld": (0.46,)}, r"0\.46 m/s is none of the 40", "withheld"),
-        ({"withheld": (0.6,)}, "test velocity cannot be withheld", "withheld"),
+        ({"withheld": (0.6,)}, "velocity-0.600 is for testing and cannot be withheld", "withheld"),
         ({"train": (40,)}, "40 training velocities", ""),
         ({"train": (10, 10)}, "each once", "train"),
         ({"first": -1.0}, "-1 m/s lies outside", ""),
-        ({"first": 0.0}, r"no policies of 0\.154 m/s", "velocity-0.154"),
+        ({"first": 0.0}, r"no policies of velocity-0\.154", "velocity-0.154"),
         ({"methods": (*METHODS, *METHODS)}, "stands twice", "methods"),
     ],
 )
@@ -111,7 +115,7 @@ def invoke(*arguments: object) -> Any:
 
 def test_table_4_at_smoke_scale(cheetah_stores: CheetahStores, tmp_path: Path) -> None:
     line = ["--scale", "smoke", "--workers", 0, "--cache", tmp_path / "cache"]
-    small = ["-b", "VelocityRecipe.train=(10,)", *cheetah_stores.bindings]
+    small = ["-b", "Recipe.train=(10,)", *cheetah_stores.bindings]
     outcome = invoke("run", "table4", *line, *small, "--out", tmp_path / "out")
     assert outcome.exit_code == 0, outcome.output
     assert outcome.stdout.strip() == (tmp_path / "out/table.md").read_text().strip()
@@ -125,7 +129,7 @@ def test_table_4_at_smoke_scale(cheetah_stores: CheetahStores, tmp_path: Path) -
     again = invoke("run", "table4", *line, *small, "--out", tmp_path / "again", "--json")
     assert json.loads(again.stdout)["digest"] == result["digest"]
     assert json.loads(again.stdout)["provenance"]["stages_made"] == 0
-    sweep = [*small, "-b", "VelocityRecipe.sweep=False"]
+    sweep = [*small, "-b", "Recipe.sweep=False"]
     swept = invoke("run", "velocities", *line, *sweep, "--out", tmp_path / "swept")
     assert swept.exit_code == 0, swept.output
     assert {path.name for path in (tmp_path / "swept").glob("velocities.*")} == {
@@ -137,7 +141,7 @@ def test_table_4_at_smoke_scale(cheetah_stores: CheetahStores, tmp_path: Path) -
 
 
 def test_a_wrong_store_is_one_panel(tiny_stores: Any, cheetah_stores: CheetahStores, tmp_path: Path) -> None:
-    binding = f"CheetahData.policies='{tiny_stores.policies}'"
+    binding = f"CheetahVel.policies='{tiny_stores.policies}'"
     out = tmp_path / "out"
     outcome = invoke("run", "table4", "--scale", "smoke", *cheetah_stores.bindings, "-b", binding, "--out", out)
     assert outcome.exit_code == 2
@@ -147,12 +151,12 @@ def test_a_wrong_store_is_one_panel(tiny_stores: Any, cheetah_stores: CheetahSto
 
 
 def test_the_parents_store_may_be_missing_where_nothing_needs_it(recipe: Make) -> None:
-    mine = recipe(methods=(VelocityExpert(),))
-    assert targets(mine.model_copy(update={"data": mine.data.model_copy(update={"parents": ""})}))
+    mine = recipe(methods=(Expert(),))
+    assert targets(mine.model_copy(update={"domain": mine.domain.model_copy(update={"parents": ""})}))
 
 
 def test_a_parent_needs_its_store(recipe: Make) -> None:
-    mine = recipe(methods=(VelocityParent(),))
-    without = mine.model_copy(update={"data": mine.data.model_copy(update={"parents": ""})})
+    mine = recipe(methods=(Parent(),))
+    without = mine.model_copy(update={"domain": mine.domain.model_copy(update={"parents": ""})})
     with pytest.raises(UserError, match="are not bound"):
         targets(without)

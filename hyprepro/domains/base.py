@@ -1,0 +1,417 @@
+"""A domain: which tasks there are, what a method is told of them, where their stores lie and what simulates them.
+
+Nothing outside a domain's own folder knows its name, its sizes or its horizon: recipes, methods and reports ask these
+objects. A domain says in one of two ways which task is meant: by prompts, pieces of an expert's episode, or by a
+parameter, the numbers that tell its tasks apart.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
+
+from hyprepro.component import Component, setting
+from hyprepro.domains.stores import Store, locate, same_simulator
+from hyprepro.engine.stage import StoreFile
+from hyprepro.errors import UserError, closest_match
+from hyprepro.stores.files import StoreFiles
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from gymnasium.envs.registration import EnvSpec
+    from numpy.typing import NDArray
+
+    from hyprepro.policies.layout import PolicyLayout
+    from hyprepro.stores.policy_store import PolicyStore
+    from hyprepro.stores.prompts import Prompts
+    from hyprepro.stores.trajectory_store import TrajectoryStore
+
+Condition = Literal["prompt", "parameter"]
+Use = Literal["test", "validation"]
+"""What a start is for: scoring, or choosing what is scored."""
+
+_STORE_FIELDS = ("policies", "trajectories", "parents", "checked")
+
+
+class Metric(NamedTuple):
+    """What an episode is scored by.
+
+    Attributes:
+        name: Its name in results.
+        unit: What a value counts, for the reader.
+        ends_episode: Whether an episode ends where it is decided; if not, all of a domain's are equally long.
+    """
+
+    name: Literal["success_rate", "return"]
+    unit: str
+    ends_episode: bool
+
+
+SUCCESS = Metric("success_rate", "share of episodes in which the success flag is true at some step", True)
+RETURN = Metric("return", "undiscounted sum of an episode's rewards", False)
+
+
+@dataclass(frozen=True)
+class Start:
+    """How an episode begins: drawn in some way of its domain, from a seed.
+
+    Attributes:
+        kind: The way of drawing it; a domain documents its own.
+        seed: The seed.
+    """
+
+    kind: str
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """The name used in records, such as `paper-720` or `fresh-4000017`."""
+        return f"{self.kind}-{self.seed}"
+
+
+class Query(NamedTuple):
+    """What a method is asked: controllers for one task.
+
+    Attributes:
+        task: The task's name.
+        parameter: The numbers that tell the task from the domain's others; empty where the condition is a prompt.
+        prompts: The prompts, one a controller; None where the condition is a parameter.
+        n: How many controllers are asked for; 0: as many as the method's own settings say.
+    """
+
+    task: str
+    parameter: tuple[float, ...] = ()
+    prompts: Prompts | None = None
+    n: int = 0
+
+    @property
+    def shown(self) -> Prompts:
+        """The prompts, for methods that serve no domain without them."""
+        if self.prompts is None:
+            raise TypeError(f"{self.task} is asked for without prompts")
+        return self.prompts
+
+
+@dataclass(frozen=True)
+class Data(StoreFiles):
+    """What a run reads, as plain data: the stores of a domain.
+
+    Attributes:
+        parents: The store of the policies that the experts grew from, one a task, if it is known.
+        domain: What the stores are of.
+    """
+
+    parents: StoreFile | None = None
+    domain: Domain = field(kw_only=True)
+
+    def open_parents(self) -> PolicyStore:
+        """The store of the parents' policies.
+
+        Raises:
+            UserError: None is bound.
+        """
+        from hyprepro.stores.policy_store import PolicyStore
+
+        if self.parents is None:
+            place = f"{type(self.domain).__name__}.parents"
+            raise UserError(
+                "The policies of the parent that the experts grew from are not bound.",
+                where=place,
+                fix=f"bind {place} to their store, or leave out the method that deploys them",
+            )
+        return PolicyStore.of(self.parents)
+
+    def trained_on(self, tasks: Collection[str]) -> Data:
+        """The same with the training policies of all other tasks withheld."""
+        with self.open_policies() as store:
+            others = tuple(task for task in store.tasks if task not in tasks)
+        return replace(self, policies=replace(self.policies, withheld=others))
+
+    def trained(self) -> dict[str, tuple[float, ...]]:
+        """The tasks that are trained on, with their parameters, in the store's order.
+
+        Raises:
+            UserError: There is none.
+        """
+        return self._trained
+
+    def described(self) -> dict[str, Any]:
+        """What counts in a stage's key: the stores by their content, wherever they lie, and the domain's settings."""
+        stores = {"policies": self.policies, "trajectories": self.trajectories, "parents": self.parents}
+        domain = {name: value for name, value in self.domain.described().items() if name not in _STORE_FIELDS}
+        return {"domain": domain, **{name: store.described() for name, store in stores.items() if store}}
+
+    @cached_property
+    def _trained(self) -> dict[str, tuple[float, ...]]:
+        from hyprepro.stores.training_data import training_tasks
+
+        with self.open_policies() as store:
+            return {task: self.domain.parameter(task) for task in training_tasks(store)}
+
+
+class Step(NamedTuple):
+    """What a step of a simulator gave. Rows of slots that were not active mean nothing.
+
+    Attributes:
+        observations: `[slots, obs]`; the simulator may write the next step's into the same array.
+        rewards: `[slots]`; None where the domain's metric does not ask for them.
+        success: `[slots]`, the success flag; None where the domain has none.
+    """
+
+    observations: NDArray[np.float64]
+    rewards: NDArray[np.float64] | None
+    success: NDArray[np.bool_] | None
+
+
+class Simulator(Protocol):
+    """Episodes of one task, one in each of a fixed number of slots. What a slot shows depends on that slot alone."""
+
+    @property
+    def slots(self) -> int:
+        """How many episodes run at once."""
+
+    def reset(self, slot: int, start: Start) -> NDArray[np.float64]:
+        """Begin an episode in a slot; the first observation `[obs]`."""
+
+    def step(self, actions: NDArray[np.float32], active: Sequence[int]) -> Step:
+        """One step of the active slots for actions `[slots, act]`, which are finite; rows of the others are ignored."""
+
+
+class Domain(Component, ABC):
+    """One domain, with its stores. A recipe binds one of the components of this slot.
+
+    Paths of stores are tried as they are (from the working directory), then in the repository's root, then in its
+    `stores/`.
+
+    Subclasses declare:
+        label: The domain's name in files.
+        title: Its name in texts.
+        layout: The layout of its policies; those of a store may have other activations.
+        horizon: Steps of an episode.
+        metric: `SUCCESS` or `RETURN`.
+        condition: How a method is told the task: "prompt" or "parameter".
+        told: The same in this domain's word, for readers: "prompt", "velocity".
+        ranges: The least and the largest value of each number of a parameter, which conditions are standardised by.
+        kinds: The kinds of `Start` that it can draw.
+        episodes_at_once: Slots of a simulator, and so the episodes that share a forward pass.
+        episode_seconds: About how long an episode takes on one slow core.
+        idles: Whether an action that is not finite counts as zero; if not, it fails the episode there and then.
+    """
+
+    slot: ClassVar[str] = "domain"
+    label: ClassVar[str] = ""
+    title: ClassVar[str] = ""
+    layout: ClassVar[PolicyLayout]
+    horizon: ClassVar[int]
+    metric: ClassVar[Metric]
+    condition: ClassVar[Condition]
+    told: ClassVar[str] = "prompt"
+    ranges: ClassVar[tuple[tuple[float, float], ...]] = ()
+    kinds: ClassVar[frozenset[str]] = frozenset({"fresh"})
+    episodes_at_once: ClassVar[int] = 1
+    episode_seconds: ClassVar[float] = 0.1
+    idles: ClassVar[bool] = False
+
+    policies: str = setting(..., "path of the policy store")
+    trajectories: str = setting(..., "path of the trajectory store")
+    parents: str = setting("", "path of the store of the policies that the experts grew from; empty: none")
+    checked: bool = setting(
+        True,
+        "refuse stores that another simulator made, or an unknown one, as imported stores are; False: take them, and "
+        "let the experts' row tell how much of their success is left in the installed one",
+    )
+
+    @abstractmethod
+    def parameter(self, task: str) -> tuple[float, ...]:
+        """The numbers that tell a task from the others; empty where the condition is a prompt.
+
+        Raises:
+            UserError: The domain has no such task.
+        """
+
+    def task_name(self, parameter: tuple[float, ...]) -> str:
+        """The name of the task with a parameter.
+
+        Raises:
+            UserError: The domain has no such task, or none has numbers.
+        """
+        text = ", ".join(f"{number:g}" for number in parameter)
+        raise UserError(f"Tasks of {self.title} have names, and {text} is none.", fix="name tasks in quotes")
+
+    def named(self, task: str | float) -> str:
+        """The name of a task that is given by its name, or by its number where one number tells tasks apart.
+
+        Raises:
+            UserError: The domain has no such task.
+        """
+        if isinstance(task, str):
+            self.parameter(task)
+            return task
+        return self.task_name((float(task),))
+
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """The tasks that are for testing and never trained on, where the domain has a fixed test set."""
+        return ()
+
+    @property
+    def sweep(self) -> tuple[str, ...]:
+        """All tasks that a figure over the domain's parameter shows, in order; empty without one."""
+        return ()
+
+    def training_subset(self, count: int) -> tuple[str, ...]:
+        """`count` of the tasks that are not for testing, spread evenly over the parameter.
+
+        Raises:
+            UserError: There are not so many, or the domain has no order in which to spread them.
+        """
+        raise UserError(
+            f"{self.title} has no order of tasks to choose {count} of them by.",
+            where="Recipe.train",
+            fix="name the tasks: Recipe.training",
+        )
+
+    @abstractmethod
+    def query(self, data: Data, task: str, count: int, split: str) -> Query:
+        """What a method is asked for a task.
+
+        Args:
+            data: The stores.
+            task: The task.
+            count: How many prompts, from the first; of no account where the condition is a parameter.
+            split: Which prompts: "test" or "validation".
+
+        Raises:
+            UserError: The stores have fewer prompts of the task.
+        """
+
+    @abstractmethod
+    def start(self, use: Use, base_seed: int, task: str, index: int) -> Start:
+        """The `index`-th fresh start of a task for a use: a function of its arguments alone, the same for every method.
+
+        Args:
+            use: No two uses share a start.
+            base_seed: Another one gives other starts.
+            task: The task, so that tasks do not share starts.
+            index: From 0; indices differ, starts differ.
+        """
+
+    @abstractmethod
+    def simulator(self, task: str, slots: int) -> Simulator:
+        """What runs so many episodes of a task at once."""
+
+    def stepped_by(self, task: str) -> str:
+        """What steps the task's episodes here, where there is a choice; else empty."""
+        return ""
+
+    @abstractmethod
+    def environment(self, task: str) -> EnvSpec | None:
+        """How gymnasium makes the task's environment, in words that fit into a file; None: no such task."""
+
+    # Stores
+
+    @property
+    def kind(self) -> str:
+        """Its name in bindings: a binding of another kind's fields would change nothing."""
+        return type(self).__name__
+
+    @property
+    def policies_path(self) -> Path:
+        """The policy store's path (`UserError` if there is no such file)."""
+        return locate(self.policies, f"{self.kind}.policies")
+
+    @property
+    def trajectories_path(self) -> Path:
+        """The trajectory store's path (`UserError` if there is no such file)."""
+        return locate(self.trajectories, f"{self.kind}.trajectories")
+
+    def open_policies(self, path: Path | None = None) -> PolicyStore:
+        """The policy store, or another one at `path`, checked for the domain's layout and tasks and the simulator."""
+        from hyprepro.stores.policy_store import PolicyStore
+
+        store = PolicyStore.open(path or self.policies_path, self.layout)
+        try:
+            for task in store.tasks:
+                self.parameter(task)
+        except UserError as error:
+            store.close()
+            raise UserError(error.what, where=store.where, fix=f"bind a store of {self.title}") from None
+        return self._accepted(store)
+
+    def open_trajectories(self) -> TrajectoryStore:
+        """The trajectory store, checked for the domain's sizes and the installed simulator's version."""
+        from hyprepro.stores.trajectory_store import TrajectoryStore
+
+        store = TrajectoryStore.open(self.trajectories_path)
+        found, wanted = (store.observation_size, store.action_size), self.sizes
+        if found != wanted:
+            store.close()
+            raise UserError(
+                f"The store holds episodes of {found[0]} observations and {found[1]} actions; {self.title} has "
+                f"{wanted[0]} and {wanted[1]}.",
+                where=store.where,
+                fix=f"bind {self.kind}.trajectories to a store of {self.title}",
+            )
+        return self._accepted(store)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of an observation and of an action."""
+        return self.layout.observation_size, self.layout.action_size
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The recorded content digests: `policies` and `trajectories`.
+
+        Raises:
+            UserError: A store is invalid, or the trajectories were recorded with policies of another store.
+        """
+        with self.open_policies() as policies, self.open_trajectories() as trajectories:
+            wanted = trajectories.policies_digest
+            if wanted and wanted != policies.digest:
+                raise UserError(
+                    "The trajectories were recorded with the policies of another store; policy rows would be wrong.",
+                    where=f"{policies.where}: {policies.digest[:16]}\n{trajectories.where}: made with {wanted[:16]}",
+                    fix=f"bind {self.kind}.policies and {self.kind}.trajectories to stores of one collection",
+                )
+            return {"policies": policies.digest, "trajectories": trajectories.digest}
+
+    def data(self, withheld: Collection[str] = ()) -> Data:
+        """All stores as plain data for stages.
+
+        Args:
+            withheld: Tasks that nothing is trained on although the store could.
+
+        Raises:
+            UserError: As for `digests`; a withheld task that the store does not have.
+        """
+        digests, parents = self.digests, None
+        if self.parents:
+            path = locate(self.parents, f"{self.kind}.parents")
+            with self.open_policies(path) as store:
+                parents = StoreFile(str(path), store.digest)
+        with self.open_policies() as store:
+            for task in withheld:
+                if task not in store.tasks:
+                    raise UserError(
+                        f"The policy store has no task {task!r} to withhold.",
+                        where="Recipe.withheld",
+                        closest=closest_match(task, store.tasks),
+                        fix=f"hyprepro store info {self.policies_path}",
+                    )
+        return Data(
+            StoreFile(str(self.policies_path), digests["policies"], tuple(sorted(withheld))),
+            StoreFile(str(self.trajectories_path), digests["trajectories"]),
+            parents,
+            domain=self,
+        )
+
+    def _accepted(self, store: Store) -> Store:
+        if self.checked:
+            same_simulator(store, f"to use it all the same: {self.kind}.checked = False")
+        return store

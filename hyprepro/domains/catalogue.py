@@ -1,0 +1,52 @@
+"""Which domain a store is of: the domains say so themselves, by their sizes and by the names of their tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from hyprepro.component import COMPONENTS
+from hyprepro.domains.base import Domain
+from hyprepro.errors import UserError
+
+if TYPE_CHECKING:
+    from gymnasium.envs.registration import EnvSpec
+
+
+def domains() -> tuple[Domain, ...]:
+    """Every domain that is known, those of modules that a gin file imported included, with its own stores."""
+    from hyprepro.config.catalogue import load_components
+
+    load_components()
+    kinds = [cls for cls in COMPONENTS.values() if issubclass(cls, Domain)]
+    return tuple(cls() for cls in kinds if not any(field.is_required() for field in cls.model_fields.values()))
+
+
+def domain_of(tasks: Collection[str], sizes: tuple[int, int]) -> Domain | None:
+    """The domain that has all of some tasks; None where none has.
+
+    Args:
+        tasks: Names of tasks.
+        sizes: Numbers of an observation and of an action.
+    """
+    fitting = (domain for domain in domains() if domain.sizes == sizes)
+    return next((domain for domain in fitting if all(map(domain.environment, tasks))), None)
+
+
+def domain_with(task: str) -> Domain:
+    """The first domain that has a task.
+
+    Raises:
+        UserError: None has.
+    """
+    for domain in domains():
+        if domain.environment(task) is not None:
+            return domain
+    raise UserError(f"No domain has a task {task!r}.", fix="hyprepro list shows the domains")
+
+
+def task_spec(task: str, *sizes: int) -> EnvSpec | None:
+    """How `gymnasium.make` makes a task's environment; None if the name is no environment's of these sizes."""
+    observation_size, action_size = sizes
+    domain = domain_of([task], (observation_size, action_size))
+    return None if domain is None else domain.environment(task)
