@@ -124,7 +124,7 @@ def timed_episodes(
     outcomes = _run(task, controllers, episodes, pool)
     whole = time.process_time() - started
     in_resets = sum(env.reset_seconds for env in environments)
-    return Timed(whole - in_resets, in_resets, sum(outcome.steps for outcome in outcomes))
+    return Timed(whole - in_resets, in_resets, sum(outcome.steps or 0 for outcome in outcomes))
 
 
 def measure(
