@@ -12,10 +12,10 @@ import gymnasium
 import numpy as np
 import torch
 
+from hyprepro.collect.sac.agents import StackedSAC
+from hyprepro.collect.sac.reference import reference_sac
+from hyprepro.collect.sac.replay import Replay
 from hyprepro.collectors.collection import SACSettings, SACTraining
-from hyprepro.collectors.reference import reference_sac
-from hyprepro.collectors.replay import Replay
-from hyprepro.collectors.sac import StackedSAC
 from hyprepro.domains.metaworld.env import MetaWorldEnv
 from hyprepro.policies.layout import METAWORLD_LAYOUT, PolicyLayout
 

@@ -11,14 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hyprepro.collect.sac.networks import Normaliser
+from hyprepro.collect.sac.replay import Room
 from hyprepro.collectors.care import CareNetwork, CareTraining
 from hyprepro.collectors.care_sac import CareSAC
-from hyprepro.collectors.checkpoint import PREFIX, Checkpoints
-from hyprepro.collectors.collection import SCORING_GOALS, Agent, task_goal, training_goal
-from hyprepro.collectors.networks import Normaliser
-from hyprepro.collectors.replay import Replay, Room
-from hyprepro.collectors.scripted import expert_action
-from hyprepro.domains.metaworld.env import MetaWorldEnv
+from hyprepro.collectors.collection import SCORING_GOALS, Agent, task_goal
+from hyprepro.collectors.stepping import LocalEnvironments
+from hyprepro.collectors.task_loop import TaskLoop
 from hyprepro.domains.metaworld.tasks import COLLECTION
 from hyprepro.engine import training
 from hyprepro.engine.stage import Report, Stage, StoreFile
@@ -30,7 +29,6 @@ from hyprepro.stores.training_data import training_observations, training_tasks
 
 WEIGHTS = "actor.safetensors"
 CURVE = "learning_curve.json"
-_REPLAY = f"{PREFIX}replay.npy"
 GOAL_SEEDS = 4
 """SAC seeds whose training goals the episodes of a seed go through (see `collection.training_goal`)."""
 
@@ -151,11 +149,11 @@ class _Holder(torch.nn.Module):
         self.register_buffer("scale", torch.from_numpy(scale))
 
 
-class _Run:
-    """Lockstep episodes and updates of all tasks; transitions are in a file of their own.
+class _Run(TaskLoop):
+    """Training of all tasks, with points of the learning curve between episodes."""
 
-    A checkpoint at an episode's end holds the rest of the state, and how many of the transitions count.
-    """
+    sac: CareSAC
+    envs: LocalEnvironments
 
     def __init__(
         self,
@@ -166,122 +164,61 @@ class _Run:
         work: Path,
         report: Report,
     ) -> None:
-        self.settings, self.normaliser, self.report = stage.training, normaliser, report
-        self.agents = [Agent(task, stage.seed % GOAL_SEEDS) for task in tasks]
-        self.generator = torch.Generator().manual_seed(stage.seed)
-        self.rng = np.random.default_rng(stage.seed)
+        settings, agents = stage.training, [Agent(task, stage.seed % GOAL_SEEDS) for task in tasks]
+        envs = LocalEnvironments(tasks)
+        super().__init__(work, (), (stage.seed, stage.seed), settings, agents, envs, normaliser)
+        self.settings, self.report = settings, report
+        self.is_labelled = settings.route == "demonstrations"
         with training.seeded(stage.seed):
             actor, critic = stage.network.build(embeddings.shape[1])
-        self.sac = CareSAC(self.settings.sac, actor, critic, embeddings, stage.network.tied)
-        layout = METAWORLD_LAYOUT
-        self.shape = (len(tasks), layout.action_size)
-        self.checkpoints = Checkpoints(work, [_REPLAY])
-        capacity, slots = Room.of(self.settings.replay, self.settings.steps, self.settings.episode_steps)
-        sizes, file = (layout.observation_size, layout.action_size), work / _REPLAY
-        self.replay = Replay(len(tasks), capacity, *sizes, slots=slots, file=file, is_new=self.checkpoints.is_new)
-        self.envs = [MetaWorldEnv(task) for task in tasks]
+        sac = CareSAC(settings.sac, actor, critic, embeddings, stage.network.tied)
+        self.equip(sac, Room.of(settings.replay, settings.steps, settings.episode_steps))
         self.curve: Curve = []
-        self.episode = self.steps = self.updates = 0
 
     def run(self) -> tuple[CareActor, Curve]:
         """Train to the end."""
-        self._restore()
-        while self.updates < self.settings.updates:
-            success, returns = self._episode()
-            metrics = {"success": float(success.mean()), "episode_return": float(returns.mean())}
-            due = self.settings.score_every * (1 + len(self.curve))
-            if self.updates >= min(due, self.settings.updates):
-                metrics["scored_success"] = self._score()
-            self.report.progress(self.steps, self.settings.steps, **metrics)
-            if self.checkpoints.due or self.replay.overwrites(self.settings.episode_steps):
-                self._checkpoint()
+        self.train()
         return self.sac.trained_actor(), self.curve
 
-    def _episode(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        """One episode of every task, with the updates that fall into it; success and return `[A]`."""
-        goals = [training_goal(agent, self.episode) for agent in self.agents]
-        raw = np.stack([env.reset(goal) for env, goal in zip(self.envs, goals, strict=True)])
-        success, returns = np.zeros(len(raw), dtype=bool), np.zeros(len(raw))
-        for _ in range(self.settings.episode_steps):
-            observations, labels = self.normaliser.apply(raw), self._labels(raw)
-            actions = self._actions(observations, labels)
-            outcomes = [env.step(action) for env, action in zip(self.envs, actions, strict=True)]
-            raw = np.stack([outcome[0] for outcome in outcomes])
-            rewards = np.array([outcome[1] for outcome in outcomes])
-            success |= np.array([outcome[2] for outcome in outcomes])
-            returns += rewards
-            self.replay.add(
-                observations=observations,
-                actions=actions,
-                rewards=rewards,
-                next_observations=self.normaliser.apply(raw),
-                dones=np.zeros(len(raw)),  # a time limit is no terminal state
-                expert_actions=labels,
-            )
-            self.steps += 1
-            due = (self.steps - self.settings.first_steps) * self.settings.updates_per_step
-            while self.updates < min(due, self.settings.updates):
-                self._update()
-        self.episode += 1
-        return success, returns
-
-    def _labels(self, raw: NDArray[np.float64]) -> NDArray[np.float32]:
-        if self.settings.route == "scratch":
-            return np.zeros(self.shape, dtype=np.float32)
-        return np.stack([expert_action(agent.task, each) for agent, each in zip(self.agents, raw, strict=True)])
-
-    def _actions(self, observations: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float32]:
-        if self.steps >= self.settings.first_steps:
-            return self.sac.act(torch.from_numpy(observations), torch.randn(self.shape, generator=self.generator))
-        if self.settings.route == "scratch":
-            return self.rng.uniform(-1.0, 1.0, self.shape).astype(np.float32)
-        noise = self.settings.first_noise * (self.episode % 2) * self.rng.standard_normal(self.shape)
+    def act(self, observations: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Before the first update, the scripted experts with noise, or chance."""
+        if self.steps >= self.schedule.first_steps:
+            return super().act(observations, labels)
+        if not self.is_labelled:
+            return self.rng.uniform(-1.0, 1.0, labels.shape).astype(np.float32)
+        noise = self.settings.first_noise * (self.episode % 2) * self.rng.standard_normal(labels.shape)
         return np.clip(labels + noise, -1.0, 1.0).astype(np.float32)
 
-    def _update(self) -> None:
-        settings = self.settings
-        shape = (self.shape[0], settings.sac.batch_size, self.shape[1])
-        noise = torch.randn((2, *shape), generator=self.generator)
-        batch = self.replay.sample(settings.sac.batch_size, self.rng)
-        self.sac.update(batch, noise[0], noise[1], train_actor=self.updates >= settings.critic_updates)
-        self.updates += 1
+    def end_episode(self) -> None:
+        """Tell how it went, and score if it is time."""
+        metrics = {"success": float(self.success.mean()), "episode_return": float(self.returns.mean())}
+        due = self.settings.score_every * (1 + len(self.curve))
+        if self.updates >= min(due, self.settings.updates):
+            metrics["scored_success"] = self._score()
+        self.report.progress(self.steps, self.settings.steps, **metrics)
 
     def _score(self) -> float:
         """A point of the learning curve: deterministic episodes of the training length on goals of their own."""
-        solved = np.zeros(len(self.envs))
+        solved = np.zeros(len(self.agents))
+        still = torch.zeros(len(self.agents), self.sac.action_size)
         for number in range(self.settings.score_goals):
-            goals = [task_goal(COLLECTION, agent.task, SCORING_GOALS + number) for agent in self.agents]
-            raw = np.stack([env.reset(goal) for env, goal in zip(self.envs, goals, strict=True)])
+            raw = self.envs.reset([task_goal(COLLECTION, agent.task, SCORING_GOALS + number) for agent in self.agents])
             success = np.zeros(len(raw), dtype=bool)
             for _ in range(self.settings.episode_steps):
-                actions = self.sac.act(torch.from_numpy(self.normaliser.apply(raw)), torch.zeros(self.shape))
-                outcomes = [env.advance(action) for env, action in zip(self.envs, actions, strict=True)]
-                raw = np.stack([observation for observation, _ in outcomes])
-                success |= np.array([done for _, done in outcomes])
+                actions = self.sac.act(torch.from_numpy(self.normaliser.apply(raw)), still)
+                raw, done = self.envs.advance(actions)
+                success |= done
             solved += success
         shares = solved / max(self.settings.score_goals, 1)
         by_task = {agent.task: float(share) for agent, share in zip(self.agents, shares, strict=True)}
         self.curve.append({"updates": self.updates, "steps_a_task": self.steps, "success": by_task})
         return float(shares.mean())
 
-    def _checkpoint(self) -> None:
-        state: dict[str, Any] = {
-            "sac": self.sac.state(),
-            "curve": json.dumps(self.curve),
-            "counts": [self.replay.added, self.episode, self.steps, self.updates],
-            "generator": self.generator.get_state(),
-            "rng": json.dumps(self.rng.bit_generator.state),
-        }
-        self.checkpoints.save(state, self.replay)
-        self.replay.saved()
+    def state(self) -> dict[str, Any]:
+        """The learning curve too."""
+        return {**super().state(), "curve": json.dumps(self.curve)}
 
-    def _restore(self) -> None:
-        state = self.checkpoints.load()
-        if state is None:
-            return
-        self.sac.restore(state["sac"])
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take it back."""
+        super().restore(state)
         self.curve = json.loads(state["curve"])
-        added, self.episode, self.steps, self.updates = state["counts"]
-        self.replay.restore(added)
-        self.generator.set_state(state["generator"])
-        self.rng.bit_generator.state = json.loads(state["rng"])

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+from hyprepro.collect.sac.networks import Normaliser, Parameters
 from hyprepro.collectors.checkpoint import load_checkpoint, save_checkpoint
 from hyprepro.collectors.collection import CloneSettings, Route, task_goal
 from hyprepro.collectors.dagger import (
@@ -22,7 +23,6 @@ from hyprepro.collectors.dagger import (
     labelled_episode,
     parent_parameters,
 )
-from hyprepro.collectors.networks import Normaliser, Parameters
 from hyprepro.domains.metaworld.env import MetaWorldEnv
 from hyprepro.domains.metaworld.tasks import COLLECTION
 from hyprepro.engine.stage import Report, Stage

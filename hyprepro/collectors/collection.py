@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from hyprepro.collectors.base import Weights
 from hyprepro.component import Component, component, setting
@@ -64,6 +64,8 @@ class SACSettings(Component):
     cloning_weight: float = setting(
         0.0, "weight of the squared distance between tanh(mean) and the expert's action", ge=0
     )
+    target_entropy: ClassVar[None] = None
+    """Of what the temperature holds: minus the number of actions, as in stable-baselines3."""
 
 
 @component

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hyprepro.collect.sac.networks import Normaliser, Parameters, actor_features, actor_sizes, mlp_parameters
 from hyprepro.collectors.collection import CloneSettings
-from hyprepro.collectors.networks import Normaliser, Parameters, actor_features, actor_sizes, mlp_parameters
 from hyprepro.collectors.scripted import expert_action
 from hyprepro.domains.metaworld.env import MetaWorldEnv
 from hyprepro.domains.metaworld.tasks import Goal

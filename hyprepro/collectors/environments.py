@@ -11,8 +11,8 @@ import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
+from hyprepro.collect.sac.networks import Normaliser
 from hyprepro.collectors.collection import Agent, CloneSettings, task_goal, training_goal
-from hyprepro.collectors.networks import Normaliser
 from hyprepro.collectors.scripted import expert_action
 from hyprepro.domains.cheetah_vel.tasks import task_velocity
 from hyprepro.domains.metaworld.env import MetaWorldEnv

@@ -16,12 +16,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from hyprepro.collect.sac.agents import Learner, StackedSAC
+from hyprepro.collect.sac.networks import Parameters, actor_forward
+from hyprepro.collect.sac.replay import Replay
 from hyprepro.collectors.collection import SACTraining
 from hyprepro.collectors.environments import Arena, Environment, arena
-from hyprepro.collectors.learner import Learner
-from hyprepro.collectors.networks import Parameters, actor_forward
-from hyprepro.collectors.replay import Replay
-from hyprepro.collectors.sac import StackedSAC
 from hyprepro.engine.stage import Report, Stage, device
 
 if TYPE_CHECKING:
@@ -151,7 +150,7 @@ class _Crowd:
 
 def _reference(stage: LearningRun, place: Arena) -> Iterator[list[Parameters]]:
     """The same by stable-baselines3, seed after seed."""
-    from hyprepro.collectors.reference import actor_of, reference_sac
+    from hyprepro.collect.sac.reference import actor_of, reference_sac
 
     training, every = stage.training, stage.training.checkpoint_every
     kept: list[list[Parameters]] = []

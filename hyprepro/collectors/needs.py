@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hyprepro.collect.sac.networks import actor_sizes, critic_sizes
 from hyprepro.collectors.base import Estimate
 from hyprepro.collectors.harvest import HarvestTask
 from hyprepro.collectors.metaworld import MetaWorldCollection
-from hyprepro.collectors.networks import actor_sizes, critic_sizes
 from hyprepro.collectors.training import TrainSAC
 from hyprepro.engine.stage import Stage, device
 from hyprepro.policies.layout import METAWORLD_LAYOUT

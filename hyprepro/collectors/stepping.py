@@ -61,6 +61,11 @@ class LocalEnvironments:
         observations, rewards, success = zip(*steps, strict=True)
         return Outcome(np.stack(observations), np.array(rewards, dtype=np.float64), np.array(success, dtype=bool))
 
+    def advance(self, actions: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """A step without rewards: observations and success."""
+        steps = [env.advance(action) for env, action in zip(self._envs, actions, strict=True)]
+        return np.stack([seen for seen, _ in steps]), np.array([done for _, done in steps], dtype=bool)
+
     def __enter__(self) -> LocalEnvironments:
         return self
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,20 +11,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hyprepro.collectors.checkpoint import PREFIX, Checkpoints, open_mapped, publish
+from hyprepro.collect.sac.agents import StackedSAC
+from hyprepro.collect.sac.networks import Parameters, to_flat
+from hyprepro.collect.sac.replay import Room, replay_sizes
+from hyprepro.collectors.checkpoint import PREFIX, Flushes, open_mapped, publish
 from hyprepro.collectors.clones import CloneExperts, Clones
 from hyprepro.collectors.collection import Agent, SACTraining, training_goal
-from hyprepro.collectors.learner import Learner
-from hyprepro.collectors.networks import Parameters, to_flat
-from hyprepro.collectors.replay import Replay, Room, replay_sizes
-from hyprepro.collectors.sac import StackedSAC
-from hyprepro.collectors.scripted import expert_action
 from hyprepro.collectors.stepping import Environments, environments
+from hyprepro.collectors.task_loop import TaskLoop
 from hyprepro.domains.metaworld.tasks import SEEN_TASKS, UNSEEN_TASKS
 from hyprepro.engine.stage import Report, Stage, device
+from hyprepro.errors import UserError
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
-_POLICIES, _UPDATES, _REPLAY = "policies.npy", "updates.npy", "replay.npy"
+_POLICIES, _UPDATES = "policies.npy", "updates.npy"
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,7 @@ class TrainSAC(Stage):
         """Write policies.npy [checkpoints, agents, P] float32 and updates.npy [checkpoints]."""
         clones = self.clones.load(inputs["clones"])
         if self.training.trainer == "stable-baselines3":
-            from hyprepro.collectors.reference import train_reference
-
-            params, updates = train_reference(self, clones, report)
+            params, updates = _train_reference(self, clones, report)
             np.save(work / _POLICIES, params)
         else:
             with environments([task for task, _ in self.agents], device()) as envs:
@@ -110,117 +108,97 @@ def agent_seeds(stage: TrainSAC) -> list[int]:
     return [int(word) for word in np.random.SeedSequence([stage.clones.seed, *agents]).generate_state(2)]
 
 
-class _Run:
-    """Lockstep episodes and updates of one stack; transitions and kept policies are in files of their own.
+def _train_reference(stage: TrainSAC, clones: Clones, report: Report) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Train a stage's agents one after the other; returns what the batched collector returns.
 
-    A checkpoint at an episode's end holds the rest of the state, and how much of the files counts.
+    Raises:
+        UserError: stable-baselines3 is missing, or settings that its SAC does not have are switched on.
     """
+    from hyprepro.collect.sac.reference import actor_of, load_actor, reference_sac
+    from hyprepro.domains.metaworld.gym import MetaWorldGym
+
+    settings = stage.training
+    if settings.sac.cloning_weight or settings.sac.normalise_q or settings.critic_updates:
+        raise UserError(
+            "stable-baselines3's SAC has no cloning term, no normalised actor loss and no critic head start.",
+            where="SACTraining.trainer = 'stable-baselines3'",
+            fix="bind SACSettings.cloning_weight=0.0, SACSettings.normalise_q=False, SACTraining.critic_updates=0",
+        )
+    start = start_actors(stage, clones)
+    every, seed = settings.checkpoint_every, agent_seeds(stage)[0]
+    kept = []
+    for number, agent in enumerate(stage.agents):
+        env = MetaWorldGym(agent.task, partial(training_goal, agent), settings.episode_steps, clones.normaliser.apply)
+        model = reference_sac(settings, env, (seed + number) % 2**32)
+        if start is not None:
+            load_actor(model, {name: tensor[number] for name, tensor in start.items()})
+        policies = [actor_of(model)]
+        while model._n_updates < settings.updates:
+            steps = round(every / settings.updates_per_step) + (settings.first_steps if len(policies) == 1 else 0)
+            model.learn(steps, reset_num_timesteps=False)
+            policies.append(actor_of(model))
+            report.progress(number * settings.updates + model._n_updates, len(stage.agents) * settings.updates)
+        flat = [to_flat(p, METAWORLD_LAYOUT, clones.normaliser)[0] for p in policies]
+        kept.append(np.stack(flat[: 1 + settings.updates // every]))
+    updates = every * np.arange(len(kept[0]), dtype=np.int64)
+    return np.stack(kept, axis=1), updates
+
+
+class _Run(TaskLoop):
+    """Training of one stack; the kept policies are in a file of their own."""
 
     def __init__(self, stage: TrainSAC, clones: Clones, envs: Environments, work: Path, report: Report) -> None:
-        self.agents, self.settings, self.route = stage.agents, stage.training, stage.clones.route
-        self.normaliser, self.report = clones.normaliser, report
-        seeds = agent_seeds(stage)
-        self.generator = torch.Generator().manual_seed(int(seeds[0]))
-        self.rng = np.random.default_rng(int(seeds[1]))
-        layout, count = METAWORLD_LAYOUT, len(self.agents)
+        settings, count, seeds = stage.training, len(stage.agents), agent_seeds(stage)
+        files, kept = [f"{PREFIX}{_POLICIES}"], (settings.kept_policies, count, METAWORLD_LAYOUT.size)
+        super().__init__(work, files, (seeds[0], seeds[1]), settings, stage.agents, envs, clones.normaliser)
+        self.checkpoint_every, self.report = settings.checkpoint_every, report
+        self.is_labelled, self.starts_at_random = bool(settings.sac.cloning_weight), stage.clones.route == "scratch"
         start = start_actors(stage, clones)
-        self.sac = StackedSAC(self.settings.sac, layout, count, self.generator, start, device())
-        self.checkpoints = Checkpoints(work, [f"{PREFIX}{name}" for name in (_POLICIES, _REPLAY)])
-        is_new, (capacity, slots) = self.checkpoints.is_new, stage.room
-        sizes, file = (layout.observation_size, layout.action_size), work / f"{PREFIX}{_REPLAY}"
-        self.replay = Replay(count, capacity, *sizes, device(), slots, file, is_new)
-        self.policies = open_mapped(
-            work / f"{PREFIX}{_POLICIES}", (self.settings.kept_policies, count, layout.size), is_new
-        )
-        if self.sac.device.type != "cpu":
-            self.generator = torch.Generator(self.sac.device).manual_seed(int(seeds[0]))
-        self.learner = Learner(self.sac, self.replay, self.generator, self.rng)
-        self.envs = envs
-        self.kept = self.episode = self.steps = self.updates = 0
+        sac = StackedSAC(settings.sac, METAWORLD_LAYOUT, count, self.generator, start, device())
+        if sac.device.type != "cpu":
+            self.generator = torch.Generator(sac.device).manual_seed(seeds[0])
+        self.equip(sac, stage.room)
+        self.sac: StackedSAC = sac
+        self.policies = open_mapped(work / files[0], kept, self.checkpoints.is_new)
+        self.kept = 0
+
+    def start(self) -> None:
+        """The first kept policy is the one that the actor starts from."""
+        self.after_updates()
 
     def run(self) -> NDArray[np.int64]:
         """Train to the end; the number of updates of each policy in the file."""
-        self._restore()
-        if not self.kept and self.settings.critic_updates == 0:
-            self._keep()  # the first kept policy is always the one that the actor starts from
-        while self.updates < self.settings.updates:
-            success, returns = self._episode()
-            self.report.progress(
-                self.updates, self.settings.updates, success=float(success.mean()), episode_return=float(returns.mean())
-            )
-            if self.checkpoints.due or self.replay.overwrites(self.settings.episode_steps):
-                self._checkpoint()
+        self.train()
         self.policies.flush()
-        first, every = self.settings.critic_updates, self.settings.checkpoint_every
-        return first + every * np.arange(self.kept, dtype=np.int64)
+        return self.schedule.critic_updates + self.checkpoint_every * np.arange(self.kept, dtype=np.int64)
 
-    def _episode(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        """One episode of every agent, with the updates that fall into it; success and return `[A]`."""
-        goals = [training_goal(agent, self.episode) for agent in self.agents]
-        raw = self.envs.reset(goals)
-        success, returns = np.zeros(len(raw), dtype=bool), np.zeros(len(raw))
-        for _ in range(self.settings.episode_steps):
-            observations = self.normaliser.apply(raw)
-            actions = self._act(observations)
-            labels = self._labels(raw)
-            raw, rewards, solved = self.envs.step(actions)
-            success |= solved
-            returns += rewards
-            self.replay.add(
-                observations=observations,
-                actions=actions,
-                rewards=rewards,
-                next_observations=self.normaliser.apply(raw),
-                dones=np.zeros(len(raw)),  # a time limit is no terminal state
-                expert_actions=labels,
-            )
-            self.steps += 1
-            due = (self.steps - self.settings.first_steps) * self.settings.updates_per_step
-            while self.updates < min(due, self.settings.updates):
-                self._update()
-        self.episode += 1
-        return success, returns
+    def act(self, observations: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """From scratch, random actions before the first update."""
+        if self.starts_at_random and self.steps < self.schedule.first_steps:
+            return self.rng.uniform(-1.0, 1.0, labels.shape).astype(np.float32)
+        return super().act(observations, labels)
 
-    def _act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
-        shape = (len(self.agents), METAWORLD_LAYOUT.action_size)
-        if self.route == "scratch" and self.steps < self.settings.first_steps:
-            return self.rng.uniform(-1.0, 1.0, shape).astype(np.float32)
-        noise = torch.randn(shape, generator=self.generator, device=self.sac.device)
-        return self.sac.act(torch.from_numpy(observations), noise)
+    def after_updates(self) -> None:
+        """Keep a policy if it is time."""
+        after = self.updates - self.schedule.critic_updates
+        if after == self.kept * self.checkpoint_every:
+            self.policies[self.kept] = to_flat(self.sac.actor, METAWORLD_LAYOUT, self.normaliser)
+            self.kept += 1
 
-    def _labels(self, raw: NDArray[np.float64]) -> NDArray[np.float32]:
-        if not self.settings.sac.cloning_weight:
-            return np.zeros((len(raw), METAWORLD_LAYOUT.action_size), dtype=np.float32)
-        return np.stack([expert_action(task, o) for (task, _), o in zip(self.agents, raw, strict=True)])
+    def end_episode(self) -> None:
+        """Tell how it went."""
+        metrics = {"success": float(self.success.mean()), "episode_return": float(self.returns.mean())}
+        self.report.progress(self.updates, self.schedule.updates, **metrics)
 
-    def _update(self) -> None:
-        settings = self.settings
-        self.learner.update(train_actor=self.updates >= settings.critic_updates)
-        self.updates += 1
-        after = self.updates - settings.critic_updates
-        if after >= 0 and after % settings.checkpoint_every == 0:
-            self._keep()
+    def mapped(self) -> list[Flushes]:
+        """The kept policies too."""
+        return [*super().mapped(), self.policies]
 
-    def _keep(self) -> None:
-        self.policies[self.kept] = to_flat(self.sac.actor, METAWORLD_LAYOUT, self.normaliser)
-        self.kept += 1
+    def state(self) -> dict[str, Any]:
+        """How many policies are kept too."""
+        return {**super().state(), "kept": self.kept}
 
-    def _checkpoint(self) -> None:
-        state: dict[str, Any] = {
-            "sac": self.sac.state(),
-            "counts": [self.replay.added, self.kept, self.episode, self.steps, self.updates],
-            "generator": self.generator.get_state(),
-            "rng": json.dumps(self.rng.bit_generator.state),
-        }
-        self.checkpoints.save(state, self.replay, self.policies)
-        self.replay.saved()
-
-    def _restore(self) -> None:
-        state = self.checkpoints.load()
-        if state is None:
-            return
-        self.sac.restore(state["sac"])
-        added, self.kept, self.episode, self.steps, self.updates = state["counts"]
-        self.replay.restore(added)
-        self.generator.set_state(state["generator"])
-        self.rng.bit_generator.state = json.loads(state["rng"])
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take it back."""
+        super().restore(state)
+        self.kept = state["kept"]

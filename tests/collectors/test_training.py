@@ -39,7 +39,8 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from hyprepro.engine.stage import ArtifactCache
-from hyprepro.collectors import checkpoint, replay
+from hyprepro.collect.sac import replay
+from hyprepro.collectors import checkpoint
 from tests.collectors.test_training import STAGE
 
 add, last = replay.Replay.add, int(sys.argv[2])
@@ -67,8 +68,8 @@ def killed(folder: Path, added: int, how_often: str) -> None:
 
 def counts(work: Path) -> list[int]:
     """Transitions added and policies kept, as of the last checkpoint."""
-    found: list[int] = torch.load(work / "checkpoint.pt", weights_only=True)["counts"]
-    return found[:2]
+    own = torch.load(work / "checkpoint.pt", weights_only=True)["own"]
+    return [own["added"], own["kept"]]
 
 
 @pytest.mark.sim

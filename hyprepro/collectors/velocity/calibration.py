@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from hyprepro.collect.sac.agents import StackedSAC
+from hyprepro.collect.sac.update import Batch
 from hyprepro.collectors.base import Estimate
 from hyprepro.collectors.velocity.collection import VelocityCollection
 from hyprepro.collectors.velocity.experts import TrainExperts
 from hyprepro.collectors.velocity.harvest import HarvestVelocity
-from hyprepro.collectors.velocity.learner import Batch, Learner, Networks, Sizes
+from hyprepro.collectors.velocity.loop import fresh
 from hyprepro.collectors.velocity.parent import TrainParent
 from hyprepro.collectors.velocity.rollouts import returns
 from hyprepro.collectors.velocity.settings import VelocitySAC
@@ -83,13 +85,11 @@ _MEASURES: dict[type[Stage], Callable[[Sequence[Any], float], dict[str, float]]]
 
 def _updating(settings: VelocitySAC, agents: int, inputs: int) -> Callable[[], object]:
     """One update of a stack of fresh agents on random transitions."""
-    generator, layout = torch.Generator().manual_seed(0), CHEETAH_LAYOUT
-    sizes = Sizes(inputs, layout.action_size, layout.hidden, settings.critic_width)
-    learner = Learner(Networks.fresh(sizes, settings, agents, generator), settings, layout.action_size)
+    sac = StackedSAC.of(settings, fresh(inputs, settings, agents, torch.Generator().manual_seed(0)))
     shape = (agents, settings.batch_size)
-    batch = Batch(torch.randn(*shape, inputs), torch.zeros(*shape, 6), torch.zeros(shape), torch.randn(*shape, inputs))
-    noise = torch.randn(2, *shape, layout.action_size)
-    return lambda: learner.update(batch, noise[0], noise[1])
+    seen, actions = (torch.randn(*shape, size) for size in (inputs, sac.action_size))
+    batch, noise = Batch(seen, actions.tanh(), torch.zeros(shape), seen), torch.randn(2, *actions.shape)
+    return lambda: sac.update(batch, noise[0], noise[1])
 
 
 def _round_seconds(cheetahs: int, seconds: float) -> float:

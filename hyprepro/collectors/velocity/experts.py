@@ -17,9 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hyprepro.collect.sac.agents import StackedSAC
+from hyprepro.collect.sac.loop import Observations
+from hyprepro.collect.sac.networks import to_flat
+from hyprepro.collect.sac.update import Batch
 from hyprepro.collectors.checkpoint import PREFIX, Flushes, open_mapped, publish
-from hyprepro.collectors.velocity.learner import Batch, Networks, Sizes
-from hyprepro.collectors.velocity.loop import ROUNDING, Loop
+from hyprepro.collectors.velocity.loop import ROUNDING, VelocityLoop, fresh
 from hyprepro.collectors.velocity.memory import Memory, Transitions
 from hyprepro.collectors.velocity.parent import CONDITION, Parent, TrainParent, condition
 from hyprepro.collectors.velocity.settings import ExpertTraining
@@ -88,7 +91,7 @@ class TrainExperts(Stage):
         return Experts(np.load(path / _POLICIES, mmap_mode="r"), *np.load(path / _MARKS))
 
 
-class _Run(Loop[ExpertTraining]):
+class _Run(VelocityLoop[ExpertTraining]):
     """The experts' own part of the training loop: each cheetah at its agent's velocity, shared transitions."""
 
     stream = "experts"
@@ -98,20 +101,18 @@ class _Run(Loop[ExpertTraining]):
         self.velocities = np.array(stage.velocities)
         count = len(self.velocities)
         seed = (stage.seed, *(round(1000 * v) for v in stage.velocities))
-        super().__init__(work, report, stage.training, count, stage.rounds, seed)
-        self.parent = parent
+        training, self.parent = stage.training, parent
+        super().__init__(work, report, training, count, stage.rounds, seed, training.updates_per_step)
         if parent is None:
-            layout, width = CHEETAH_LAYOUT, stage.training.sac.critic_width
-            sizes = Sizes(layout.observation_size, layout.action_size, layout.hidden, width)
-            self.begin(Networks.fresh(sizes, stage.training.sac, count, self.generator))
+            start = fresh(CHEETAH_LAYOUT.observation_size, training.sac, count, self.generator)
         else:
-            told = torch.tensor(condition(self.velocities), dtype=torch.float32)
-            self.begin(parent.networks.fold(told, CONDITION))
-            self.normaliser = parent.normaliser
+            start = parent.networks.fold(torch.tensor(condition(self.velocities), dtype=torch.float32), CONDITION)
+            self.use(parent.normaliser)
+        self.sac = StackedSAC.of(training.sac, start)
         self.sources = self._sources(stage)
         self.due = stage.checkpoints
         shape = (len(self.due), count, CHEETAH_LAYOUT.size)
-        self.kept = open_mapped(work / f"{PREFIX}{_POLICIES}", shape, self.is_new)
+        self.kept = open_mapped(work / f"{PREFIX}{_POLICIES}", shape, self.checkpoints.is_new)
         self.marks: list[list[int]] = []
         self.reported = 0
 
@@ -130,29 +131,17 @@ class _Run(Loop[ExpertTraining]):
         """Each agent's own velocity."""
         return self.velocities
 
-    def inputs(self, observations: NDArray[np.float64], velocities: NDArray[np.float64]) -> Tensor:
+    def inputs(self, observations: Observations, velocities: NDArray[np.float64]) -> Tensor:
         """`[A, 1, 17]`."""
         return self.normalise(torch.from_numpy(observations))[:, None]
 
-    def explore(
-        self, observations: NDArray[np.float64], targets: NDArray[np.float64], warm: bool
-    ) -> NDArray[np.float32]:
+    def explore(self, observations: Observations, is_first: bool) -> NDArray[np.float32]:
         """On the route "parent" the policy acts from the first step on."""
-        return super().explore(observations, targets, warm and self.parent is None)
+        return super().explore(observations, is_first and self.parent is None)
 
-    def warm_up_ends(self) -> None:
+    def fits_normaliser(self) -> bool:
         """The parent's coordinates are kept."""
-        if self.parent is None:
-            self.fit_normaliser()
-
-    @property
-    def updates_per_transition(self) -> float:
-        """Updates of every agent for each of its own steps."""
-        return self.settings.updates_per_step / self.cheetahs
-
-    def trains_actor(self) -> bool:
-        """Not during the critics' head start."""
-        return self.updates >= self.settings.critic_updates
+        return self.parent is None
 
     def batches(self, count: int) -> list[Batch]:
         """Half of each batch the agent's own transitions, the rest in equal parts from the shared sources."""
@@ -172,23 +161,23 @@ class _Run(Loop[ExpertTraining]):
         shape = (self.cheetahs, count)
         memory = self.parents_memory if source == "parent" else self.memory
         if source != "own":
-            filled = self.steps if memory is self.memory else memory.rounds * memory.cheetahs * HORIZON
+            filled = self.steps * self.cheetahs if memory is self.memory else memory.rounds * memory.cheetahs * HORIZON
             return memory.gather(torch.randint(filled, shape, generator=self.generator))
-        times = torch.randint(self.steps // self.cheetahs, shape, generator=self.generator)
+        times = torch.randint(self.steps, shape, generator=self.generator)
         return memory.gather(times * self.cheetahs + torch.arange(self.cheetahs)[:, None])
 
     def after_updates(self) -> None:
         """Keep the policies that are due, and tell how the last round went."""
         while len(self.marks) < len(self.due) and self.updates >= self.due[len(self.marks)]:
-            self.kept[len(self.marks)] = self.learner.networks.flat(CHEETAH_LAYOUT, self.normaliser)
-            self.marks.append([self.due[len(self.marks)], self.steps // self.cheetahs])
-        if self.round > self.reported or self.updates >= self.settings.updates:
+            self.kept[len(self.marks)] = to_flat(self.sac.actor, CHEETAH_LAYOUT, self.normaliser)
+            self.marks.append([self.due[len(self.marks)], self.steps])
+        if self.episode > self.reported or self.updates >= self.settings.updates:
             self._report()
 
     def _report(self) -> None:
         """Returns of the last whole round, exploration noise included."""
-        self.reported = self.round
-        fields, last = self.memory.fields, self.round - 1
+        self.reported = self.episode
+        fields, last = self.memory.fields, self.episode - 1
         actions, speeds = (torch.from_numpy(fields[name][last]) for name in ("actions", "speeds"))
         totals = torch.as_tensor(velocity_reward(speeds, actions, torch.tensor(self.velocities))).sum(0).tolist()
         some = slice(None, None, -(-len(totals) // _SHOWN))
@@ -200,9 +189,10 @@ class _Run(Loop[ExpertTraining]):
         )
 
     def state(self) -> dict[str, Any]:
-        """What this kind of run adds to a checkpoint; the policies themselves are in their file."""
-        return {"marks": self.marks}
+        """See `Loop`; the policies themselves are in their file."""
+        return {**super().state(), "marks": self.marks}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take it back."""
+        """See `Loop`."""
+        super().restore(state)
         self.marks = state["marks"]

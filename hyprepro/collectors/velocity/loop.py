@@ -1,10 +1,10 @@
-"""The loop that the parent and the experts share: rounds of episodes, updates between steps, checkpoints."""
+"""The training loop over cheetahs, which the parent and the experts share; see `hyprepro.collect.sac.loop`."""
 
 from __future__ import annotations
 
-import json
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -13,11 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hyprepro.collectors.checkpoint import PREFIX, Checkpoints, Flushes
-from hyprepro.collectors.networks import Normaliser
-from hyprepro.collectors.velocity.learner import Batch, Learner, Networks
+from hyprepro.collect.sac.agents import Networks, StackedSAC
+from hyprepro.collect.sac.loop import Loop, Observations, Schedule
+from hyprepro.collect.sac.networks import Normaliser, mlp_parameters
+from hyprepro.collect.sac.update import Batch
+from hyprepro.collectors.checkpoint import PREFIX, Flushes
 from hyprepro.collectors.velocity.memory import Memory
-from hyprepro.collectors.velocity.settings import ExpertTraining, ParentTraining
+from hyprepro.collectors.velocity.settings import ExpertTraining, ParentTraining, VelocitySAC
 from hyprepro.domains.cheetah_vel.env import CheetahBatch
 from hyprepro.domains.cheetah_vel.tasks import HORIZON
 from hyprepro.domains.metaworld.tasks import COLLECTION, PROMPTS
@@ -44,11 +46,22 @@ def start_seed(stream: Stream, index: int) -> int:
     return seeds[index % len(seeds)]
 
 
-class Loop(ABC, Generic[Settings]):
-    """Rounds of one episode in each of n cheetahs, with the updates that fall into it.
+def fresh(inputs: int, settings: VelocitySAC, agents: int, generator: torch.Generator) -> Networks:
+    """Random weights; `inputs` is the observation and, if there is one, the condition."""
+    hidden, actions, width = CHEETAH_LAYOUT.hidden, CHEETAH_LAYOUT.action_size, settings.critic_width
+    sizes = {"linear1": (inputs + actions, width), "linear2": (width, width), "value": (width, 1)}
+    critic = mlp_parameters(sizes, 2 * agents, generator)
+    sizes = {"linear1": (inputs, hidden), "linear2": (hidden, hidden), "head": (hidden, 2 * actions)}
+    actor = mlp_parameters(sizes, agents, generator)
+    for kind in ("weight", "bias"):
+        actor[f"mean.{kind}"], actor[f"log_std.{kind}"] = actor.pop(f"head.{kind}").chunk(2, 2)
+    return Networks(actor, critic, critic, torch.full((agents,), math.log(settings.initial_temperature)))
 
-    A subclass says whom the cheetahs chase, what the networks are shown and which batches they learn from. A checkpoint
-    at a round's end holds the whole state; the transitions are files of their own.
+
+class VelocityLoop(Loop, Generic[Settings]):
+    """Rounds of one episode in each of n cheetahs.
+
+    A subclass says whom the cheetahs chase, what the networks are shown and which batches they learn from.
 
     Args:
         work: Folder of the stage in the making.
@@ -57,11 +70,14 @@ class Loop(ABC, Generic[Settings]):
         cheetahs: n.
         rounds: How many rounds there will be.
         seed: Of all randomness.
+        rate: Updates a step of all cheetahs.
     """
 
     stream: ClassVar[Stream]
     files: ClassVar[tuple[str, ...]] = ()
     """Names of mapped files that a subclass adds."""
+
+    sac: StackedSAC
 
     def __init__(
         self,
@@ -71,151 +87,101 @@ class Loop(ABC, Generic[Settings]):
         cheetahs: int,
         rounds: int,
         seed: int | tuple[int, ...],
+        rate: float,
     ) -> None:
+        first, second = np.random.SeedSequence(seed).generate_state(2)
+        critics = settings.critic_updates if isinstance(settings, ExpertTraining) else 0
+        schedule = Schedule(settings.updates, critics, rate, settings.first_rounds * HORIZON, HORIZON)
+        super().__init__(work, [*Memory.files(PREFIX), *self.files], (int(first), int(second)), schedule)
         self.report, self.settings, self.cheetahs = report, settings, cheetahs
-        words = np.random.SeedSequence(seed).generate_state(2)
-        self.generator = torch.Generator().manual_seed(int(words[0]))
-        self.rng = np.random.default_rng(int(words[1]))
         self.batch = CheetahBatch(cheetahs)
-        self.checkpoints = Checkpoints(work, [*Memory.files(PREFIX), *self.files])
-        self.is_new = self.checkpoints.is_new
-        self.memory = Memory(work, rounds, cheetahs, PREFIX, self.is_new)
+        self.memory = Memory(work, rounds, cheetahs, PREFIX, self.checkpoints.is_new)
         size = CHEETAH_LAYOUT.observation_size
-        self.normaliser = Normaliser(np.zeros(size), np.ones(size))
-        self.round = self.steps = self.updates = 0
-
-    def begin(self, networks: Networks) -> None:
-        """Set the learner up."""
-        self.learner = Learner(networks, self.settings.sac, CHEETAH_LAYOUT.action_size)
+        self.use(Normaliser(np.zeros(size), np.ones(size)))
 
     @abstractmethod
     def targets(self) -> NDArray[np.float64]:
         """The target velocity of each cheetah's next episode `[n]`."""
 
     @abstractmethod
-    def inputs(self, observations: NDArray[np.float64], velocities: NDArray[np.float64]) -> Tensor:
+    def inputs(self, observations: Observations, velocities: NDArray[np.float64]) -> Tensor:
         """What the actors see `[A, n / A, inputs]`."""
 
     @abstractmethod
-    def batches(self, count: int) -> list[Batch]:
+    def batches(self, count: int) -> Iterable[Batch]:
         """The next `count` batches."""
 
-    @abstractmethod
-    def after_updates(self) -> None:
-        """Called once before the first and after every group of updates."""
-
-    @abstractmethod
-    def state(self) -> dict[str, Any]:
-        """What the subclass adds to a checkpoint."""
-
-    @abstractmethod
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take it back."""
-
-    def mapped(self) -> list[Flushes]:
-        """What lies in mapped files."""
-        return [self.memory]
-
-    def warm_up_ends(self) -> None:
-        """Called once, when the first rounds are over."""
-        self.fit_normaliser()
-
-    def fit_normaliser(self) -> None:
-        """To the observations of the rounds so far."""
-        seen = self.memory.fields["observations"][: self.round].reshape(-1, CHEETAH_LAYOUT.observation_size)
-        self.normaliser = Normaliser.fit(seen, self.settings.smallest_scale)
+    def use(self, normaliser: Normaliser) -> None:
+        """From now on."""
+        self.normaliser = normaliser
+        self._mean, self._scale = (
+            torch.tensor(part, dtype=torch.float32) for part in (normaliser.mean, normaliser.scale)
+        )
 
     def normalise(self, observations: Tensor) -> Tensor:
         """In the networks' coordinates, float32."""
         return (observations.float() - self._mean) / self._scale
 
-    def train(self) -> None:
-        """All rounds, from the last checkpoint on."""
-        self._restore()
-        while self.updates < self.settings.updates:
-            self._round()
-            if self.checkpoints.due:
-                self._checkpoint()
+    def updates_due(self) -> int:
+        """Whole updates only."""
+        done = self.steps - self.schedule.first_steps
+        return math.floor(done * self.schedule.updates_per_step + ROUNDING)
 
-    def _round(self) -> None:
-        warm = self.round < self.settings.first_rounds
-        targets, first = self.targets(), self.round * self.cheetahs
-        seeds = [start_seed(self.stream, first + i) for i in range(self.cheetahs)]
-        observations = self.batch.reset(seeds)
-        self.memory.fields["velocities"][self.round] = targets
-        self.memory.step(self.round, 0, observations=observations)
-        for now in range(HORIZON):
-            actions = self.explore(observations, targets, warm)
-            observations, speeds = self.batch.step(actions)
-            self.memory.step(self.round, now, actions=actions, speeds=speeds)
-            self.memory.step(self.round, now + 1, observations=observations)
-            self.steps += self.cheetahs
-            if not warm:
-                self._update()
-        self.round += 1
-        if self.round == self.settings.first_rounds:
-            self.warm_up_ends()
-            self._use_normaliser()
-            self.after_updates()
+    def begin_episode(self) -> Observations:
+        """See `Loop`."""
+        first = self.episode * self.cheetahs
+        self.chased = self.memory.fields["velocities"][self.episode] = self.targets()
+        observations = self.batch.reset([start_seed(self.stream, first + i) for i in range(self.cheetahs)])
+        self.memory.step(self.episode, 0, observations=observations)
+        return observations
 
-    def explore(
-        self, observations: NDArray[np.float64], targets: NDArray[np.float64], warm: bool
-    ) -> NDArray[np.float32]:
+    def step(self, observations: Observations) -> Observations:
+        """See `Loop`."""
+        actions, now = self.explore(observations, self.episode < self.settings.first_rounds), self.steps % HORIZON
+        observations, speeds = self.batch.step(actions)
+        self.memory.step(self.episode, now, actions=actions, speeds=speeds)
+        self.memory.step(self.episode, now + 1, observations=observations)
+        return observations
+
+    def explore(self, observations: Observations, is_first: bool) -> NDArray[np.float32]:
         """Actions `[n, 6]` of an episode of training: random ones first, then those of the policy with its noise."""
-        if warm:
+        if is_first:
             return self.rng.uniform(-1.0, 1.0, (self.cheetahs, CHEETAH_LAYOUT.action_size)).astype(np.float32)
-        seen = self.inputs(observations, targets)
+        seen = self.inputs(observations, self.chased)
         noise = torch.randn((*seen.shape[:2], CHEETAH_LAYOUT.action_size), generator=self.generator)
-        return self.learner.act(seen, noise).reshape(self.cheetahs, -1).numpy()
+        return self.sac.act(seen, noise).reshape(self.cheetahs, -1)
 
-    def _update(self) -> None:
-        settings = self.settings
-        done_steps = self.steps - settings.first_rounds * HORIZON * self.cheetahs
-        due = min(math.floor(done_steps * self.updates_per_transition + ROUNDING), settings.updates)
-        count = due - self.updates
-        if count <= 0:
-            return
-        shape = (count, 2, self.learner.agents, settings.sac.batch_size, CHEETAH_LAYOUT.action_size)
-        noise = torch.randn(shape, generator=self.generator)
+    def learn(self, count: int) -> None:
+        """See `Loop`; the step size falls linearly."""
+        sac = self.settings.sac
+        noise = torch.randn((count, 2, self.sac.agents, sac.batch_size, self.sac.action_size), generator=self.generator)
         for batch, (here, there) in zip(self.batches(count), noise, strict=True):
-            self.learner.anneal(self.updates / settings.updates)
-            self.learner.update(batch, here, there, self.trains_actor())
+            share = self.updates / self.schedule.updates
+            self.sac.anneal(sac.learning_rate + share * (sac.last_learning_rate - sac.learning_rate))
+            self.sac.update(batch, here, there, self.trains_actor)
             self.updates += 1
+
+    def end_episode(self) -> None:
+        """The first rounds say in which coordinates the networks see, unless they came with theirs."""
+        if self.episode != self.settings.first_rounds:
+            return
+        if self.fits_normaliser():
+            seen = self.memory.fields["observations"][: self.episode].reshape(-1, CHEETAH_LAYOUT.observation_size)
+            self.use(Normaliser.fit(seen, self.settings.smallest_scale))
         self.after_updates()
 
-    @property
-    def updates_per_transition(self) -> float:
-        """Updates for each transition that enters the memory."""
-        return self.settings.updates_per_step
-
-    def trains_actor(self) -> bool:
-        """Whether the next update trains more than the critics."""
+    def fits_normaliser(self) -> bool:
+        """Whether the first rounds do."""
         return True
 
-    def _use_normaliser(self) -> None:
-        self._mean = torch.tensor(self.normaliser.mean, dtype=torch.float32)
-        self._scale = torch.tensor(self.normaliser.scale, dtype=torch.float32)
+    def mapped(self) -> list[Flushes]:
+        """See `Loop`."""
+        return [self.memory]
 
-    def _checkpoint(self) -> None:
-        state = {
-            "learner": self.learner.state(),
-            "own": self.state(),
-            "counts": [self.round, self.steps, self.updates],
-            "normaliser": [torch.from_numpy(self.normaliser.mean), torch.from_numpy(self.normaliser.scale)],
-            "generator": self.generator.get_state(),
-            "rng": json.dumps(self.rng.bit_generator.state),
-        }
-        self.checkpoints.save(state, *self.mapped())
+    def state(self) -> dict[str, Any]:
+        """See `Loop`."""
+        return {"normaliser": [torch.from_numpy(self.normaliser.mean), torch.from_numpy(self.normaliser.scale)]}
 
-    def _restore(self) -> None:
-        self._use_normaliser()
-        state = self.checkpoints.load()
-        if state is None:
-            return
-        self.learner.restore(state["learner"])
-        self.restore(state["own"])
-        self.round, self.steps, self.updates = state["counts"]
-        self.normaliser = Normaliser(*(part.numpy() for part in state["normaliser"]))
-        self.generator.set_state(state["generator"])
-        self.rng.bit_generator.state = json.loads(state["rng"])
-        self._use_normaliser()
+    def restore(self, state: dict[str, Any]) -> None:
+        """See `Loop`."""
+        self.use(Normaliser(*(part.numpy() for part in state["normaliser"])))

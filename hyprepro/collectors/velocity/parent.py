@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hyprepro.collectors.networks import Normaliser, Parameters
-from hyprepro.collectors.velocity.learner import Batch, Networks, Sizes
-from hyprepro.collectors.velocity.loop import ROUNDING, Loop, start_seed
+from hyprepro.collect.sac.agents import Networks, StackedSAC, folded
+from hyprepro.collect.sac.loop import Observations
+from hyprepro.collect.sac.networks import Normaliser, Parameters, to_flat
+from hyprepro.collect.sac.update import Batch
+from hyprepro.collectors.velocity.loop import ROUNDING, VelocityLoop, fresh, start_seed
 from hyprepro.collectors.velocity.rollouts import returns
 from hyprepro.collectors.velocity.settings import ParentTraining
 from hyprepro.domains.cheetah_vel.tasks import HORIZON, LARGEST_VELOCITY
@@ -74,8 +76,8 @@ def condition(velocities: Any) -> Any:
 
 def fold_actors(actors: Parameters, velocity: float, normaliser: Normaliser) -> NDArray[np.float32]:
     """Conditioned actors, stacked `[K, ...]`, as flat policies `[K, P]` of one velocity, for raw observations."""
-    stacked = Networks(actors, actors, actors, torch.zeros(len(actors["head.bias"]), 1, 1))
-    return stacked.fold(torch.tensor([condition(velocity)]), CONDITION).flat(CHEETAH_LAYOUT, normaliser)
+    told = torch.tensor([condition(velocity)])
+    return to_flat(folded(actors, told, CONDITION), CHEETAH_LAYOUT, normaliser)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ class TrainParent(Stage):
         """Write parent.safetensors and the transitions."""
         run = _Run(self, work, report)
         run.train()
-        save_file({name: tensor.contiguous() for name, tensor in run.result().items()}, work / "parent.safetensors")
+        tensors = {name: t.clone(memory_format=torch.contiguous_format) for name, t in run.result().items()}
+        save_file(tensors, work / "parent.safetensors")
         run.memory.finish(work)
 
     def load(self, path: Path) -> Parent:
@@ -127,14 +130,15 @@ class TrainParent(Stage):
         )
 
 
-class _Run(Loop[ParentTraining]):
+class _Run(VelocityLoop[ParentTraining]):
     """The parent's own part of the training loop: random training velocities, relabelling, evaluation."""
 
     stream = "parent"
 
     def __init__(self, stage: TrainParent, work: Path, report: Report) -> None:
         settings = stage.training
-        super().__init__(work, report, settings, settings.environments, stage.rounds, stage.seed)
+        count, rate = settings.environments, settings.updates_per_step * settings.environments
+        super().__init__(work, report, settings, count, stage.rounds, stage.seed, rate)
         self.velocities = torch.tensor(stage.velocities, dtype=torch.float32)
         spread = np.unique(np.linspace(0, len(stage.velocities) - 1, SHOWN).round().astype(int))
         self.shown = np.array(stage.velocities)[spread]
@@ -142,14 +146,13 @@ class _Run(Loop[ParentTraining]):
         self.keep_at = np.unique((share * settings.updates).round().astype(int)).tolist()
         self.kept: list[Parameters] = []
         self.curve: list[list[float]] = []
-        sizes = Sizes(CONDITION + 1, CHEETAH_LAYOUT.action_size, CHEETAH_LAYOUT.hidden, settings.sac.critic_width)
-        self.begin(Networks.fresh(sizes, settings.sac, 1, self.generator))
+        self.sac = StackedSAC.of(settings.sac, fresh(CONDITION + 1, settings.sac, 1, self.generator))
 
     def targets(self) -> NDArray[np.float64]:
         """A random training velocity for each cheetah's next episode."""
         return self.velocities.numpy()[self.rng.integers(len(self.velocities), size=self.cheetahs)]
 
-    def inputs(self, observations: NDArray[np.float64], velocities: NDArray[np.float64]) -> Tensor:
+    def inputs(self, observations: Observations, velocities: NDArray[np.float64]) -> Tensor:
         """`[1, n, 18]`."""
         known = self.normalise(torch.from_numpy(observations))
         told = condition(torch.from_numpy(np.asarray(velocities, dtype=np.float32)))
@@ -158,7 +161,7 @@ class _Run(Loop[ParentTraining]):
     def batches(self, count: int) -> list[Batch]:
         """`count` batches of uniform transitions, partly relabelled."""
         shape = (count, self.settings.sac.batch_size)
-        found = self.memory.gather(torch.randint(self.steps, shape, generator=self.generator))
+        found = self.memory.gather(torch.randint(self.steps * self.cheetahs, shape, generator=self.generator))
         chosen = self.velocities[torch.randint(len(self.velocities), shape, generator=self.generator)]
         relabelled = torch.rand(shape, generator=self.generator) < self.settings.relabelled
         velocities = torch.where(relabelled, chosen, found.velocities)
@@ -170,29 +173,30 @@ class _Run(Loop[ParentTraining]):
     def after_updates(self) -> None:
         """Keep what is to be kept, evaluate what is to be shown."""
         while len(self.kept) < len(self.keep_at) and self.updates >= self.keep_at[len(self.kept)]:
-            self.kept.append({name: t.clone() for name, t in self.learner.networks.actor.items()})
+            self.kept.append({name: t.clone() for name, t in self.sac.actor.items()})
         if self.updates >= len(self.curve) * self.settings.report_every or self.updates >= self.settings.updates:
             self._evaluate()
 
     def _evaluate(self) -> None:
-        actor = self.learner.networks.actor
+        actor = self.sac.actor
         policies = np.concatenate([fold_actors(actor, float(v), self.normaliser) for v in self.shown])
         found = returns(policies, self.shown, [_EVALUATION_SEED])[:, 0]
-        self.curve.append([self.updates, self.steps, *found.tolist()])
+        self.curve.append([self.updates, self.steps * self.cheetahs, *found.tolist()])
         self.report.progress(
             min(self.updates, self.settings.updates),
             self.settings.updates,
             episode_return=float(found.mean()),
-            temperature=float(self.learner.networks.log_alpha.exp()),
+            temperature=float(self.sac.log_alpha.exp()),
             **{f"at_{v:g}": float(r) for v, r in zip(self.shown, found, strict=True)},
         )
 
     def state(self) -> dict[str, Any]:
-        """What this kind of run adds to a checkpoint."""
-        return {"kept": self.kept, "curve": self.curve}
+        """See `Loop`."""
+        return {**super().state(), "kept": self.kept, "curve": self.curve}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take it back."""
+        """See `Loop`."""
+        super().restore(state)
         self.kept, self.curve = state["kept"], state["curve"]
 
     def result(self) -> dict[str, Tensor]:
@@ -201,12 +205,12 @@ class _Run(Loop[ParentTraining]):
         tensors = {
             f"{group}.{name}": tensor
             for group in ("actor", "critic", "target")
-            for name, tensor in getattr(self.learner.networks, group).items()
+            for name, tensor in getattr(self.sac, group).items()
         }
         tensors |= {f"kept.{name}": torch.cat([kept[name] for kept in self.kept]) for name in self.kept[0]}
         return {
             **tensors,
-            "log_alpha": self.learner.networks.log_alpha,
+            "log_alpha": self.sac.log_alpha,
             "mean": torch.from_numpy(self.normaliser.mean),
             "scale": torch.from_numpy(self.normaliser.scale),
             "kept_updates": torch.tensor(self.keep_at),

@@ -80,7 +80,7 @@ class _Sampling:
     def act(self, observations: NDArray[np.float32], rng: np.random.Generator | None) -> NDArray[np.float32]:
         if rng is None:
             return self._modes.act(self._rows, observations)
-        from hyprepro.collectors.networks import actor_forward
+        from hyprepro.collect.sac.networks import actor_forward
 
         with torch.inference_mode():
             mean, log_std = actor_forward(self._parts, torch.from_numpy(observations)[:, None])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -29,6 +29,11 @@ class VelocitySAC(Component):
     critic_width: Width = setting(128, "width of both hidden layers of the critics")
     initial_temperature: float = setting(0.2, "alpha at the start", gt=0)
     target_entropy: float = setting(-6.0, "entropy that the temperature holds; minus the number of actions", le=0)
+
+    # What the learner has for others: no terms besides SAC's, and products in float32.
+    normalise_q: ClassVar[bool] = False
+    cloning_weight: ClassVar[float] = 0.0
+    products: ClassVar[str] = "float32"
 
 
 @component

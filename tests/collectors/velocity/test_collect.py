@@ -17,6 +17,7 @@ import torch
 from typer.testing import CliRunner
 
 from hyprepro.cli import app
+from hyprepro.collect.sac.networks import actor_forward
 from hyprepro.collectors import checkpoint
 from hyprepro.collectors.velocity.collection import VelocityCollection
 from hyprepro.collectors.velocity.experts import TrainExperts
@@ -205,14 +206,11 @@ def test_the_folded_parent_acts_as_the_parent_told_the_velocity(cache: ArtifactC
     seen = torch.from_numpy(parent.normaliser.apply(raw))
     for velocity in (0.0, 0.6, 3.0):
         told = torch.full((20, 1), condition(velocity))
-        actor = parent.networks.actor
-        x = torch.cat((seen, told), 1)[None]
-        for layer in ("linear1", "linear2"):
-            x = torch.relu(torch.baddbmm(actor[f"{layer}.bias"], x, actor[f"{layer}.weight"]))
-        wanted = torch.tanh(torch.baddbmm(actor["head.bias"], x, actor["head.weight"])[..., :6])
+        mean, _ = actor_forward(parent.networks.actor, torch.cat((seen, told), 1)[None])
+        wanted = torch.tanh(mean)
         policy = StackedPolicies(CHEETAH_LAYOUT, parent.policy(velocity)[None])
         torch.testing.assert_close(policy.means(torch.from_numpy(raw).float()), wanted, rtol=1e-4, atol=1e-4)
-    assert actor["linear1.weight"].shape[1] == CONDITION + 1
+    assert parent.networks.actor["linear1.weight"].shape[1] == CONDITION + 1
 
 
 def test_a_parent_chases_its_own_velocities_only(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hyprepro.collectors.networks import Normaliser, actor_forward, actor_sizes, from_flat, mlp_parameters, to_flat
+from hyprepro.collect.sac.networks import Normaliser, actor_forward, actor_sizes, from_flat, mlp_parameters, to_flat
 from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 

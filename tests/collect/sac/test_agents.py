@@ -1,7 +1,8 @@
-"""An update never waits for the device, and is the same whether it is written for a graph or not."""
+"""Stacks of agents: updates that never wait for the device, checkpoints, and the folding of a condition into a bias."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,14 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from hyprepro.collect.sac.agents import Learner, StackedSAC
+from hyprepro.collect.sac.networks import Normaliser, Parameters, actor_forward, to_flat
+from hyprepro.collect.sac.replay import Replay
 from hyprepro.collectors.collection import SACSettings
-from hyprepro.collectors.learner import Learner
-from hyprepro.collectors.replay import Replay
-from hyprepro.collectors.sac import StackedSAC
-from hyprepro.policies.layout import METAWORLD_LAYOUT
+from hyprepro.collectors.velocity.loop import fresh
+from hyprepro.collectors.velocity.settings import VelocitySAC
+from hyprepro.policies.forward import StackedPolicies
+from hyprepro.policies.layout import CHEETAH_LAYOUT, METAWORLD_LAYOUT
 
 WAITING = ("_local_scalar_dense", "item", "nonzero", "masked_select", "is_nonzero", "equal", "unique")
 """Operations whose result, or its size, must come back to the host; a CUDA graph cannot hold them."""
@@ -83,7 +87,7 @@ def test_values_are_put_back_in_place() -> None:
     kept, places = [tensor.clone() for tensor in sac.tensors()], [tensor.data_ptr() for tensor in sac.tensors()]
     found.update()
     after = [tensor.clone() for tensor in sac.tensors()]
-    sac.restore({"tensors": kept})
+    sac.restore(kept)
     assert all(torch.equal(old, new) for old, new in zip(kept, sac.tensors(), strict=True))
     assert [tensor.data_ptr() for tensor in sac.tensors()] == places
     again_sac, again = learner()
@@ -119,3 +123,39 @@ def test_the_graph_equals_the_step_by_step_update_on_a_gpu() -> None:
         states.append([tensor.cpu() for tensor in sac.tensors()])
     for captured, plain in zip(*states, strict=True):
         torch.testing.assert_close(captured, plain, atol=1e-5, rtol=1e-4)
+
+
+def test_folding_equals_the_conditioned_networks() -> None:
+    generator, layout = torch.Generator().manual_seed(3), CHEETAH_LAYOUT
+    parent = fresh(18, VelocitySAC(critic_width=16), 1, generator)
+    conditions = torch.tensor([-0.9, 0.2, 1.0])
+    seen = torch.randn(3, 10, 17, generator=generator)
+    told = torch.cat((seen, conditions.view(3, 1, 1).expand(3, 10, 1)), 2)
+    found = parent.fold(conditions, 17)
+
+    def critics(parameters: Parameters, x: torch.Tensor) -> torch.Tensor:
+        for name in ("linear1", "linear2"):
+            x = torch.relu(x @ parameters[f"{name}.weight"] + parameters[f"{name}.bias"])
+        return x @ parameters["value.weight"] + parameters["value.bias"]
+
+    wanted = actor_forward({name: t.repeat(3, 1, 1) for name, t in parent.actor.items()}, told)
+    for mine, theirs in zip(actor_forward(found.actor, seen), wanted, strict=True):
+        torch.testing.assert_close(mine, theirs)
+    actions = torch.randn(3, 10, 6, generator=generator)
+    twice = {name: t.repeat(3, 1, 1) for name, t in parent.critic.items()}
+    wanted = critics(twice, torch.cat((told, actions), 2).repeat_interleave(2, 0))
+    torch.testing.assert_close(critics(found.critic, torch.cat((seen, actions), 2).repeat_interleave(2, 0)), wanted)
+    normaliser = Normaliser(np.linspace(-1, 1, 17), np.linspace(0.5, 4, 17))
+    raw = seen.double() * torch.from_numpy(normaliser.scale) + torch.from_numpy(normaliser.mean)
+    policies = StackedPolicies(layout, to_flat(found.actor, layout, normaliser))
+    mean, _ = actor_forward(found.actor, seen)
+    torch.testing.assert_close(policies.means(raw.float()), torch.tanh(mean), rtol=1e-4, atol=1e-4)
+    assert math.isclose(float(found.log_alpha[2]), math.log(0.2), rel_tol=1e-6)
+
+
+def test_an_agent_may_act_in_many_environments() -> None:
+    sac, generator = learner()[0], torch.Generator().manual_seed(5)
+    observations, noise = torch.randn(3, 7, 39, generator=generator), torch.randn(3, 7, 4, generator=generator)
+    together = sac.act(observations, noise)
+    one_by_one = [sac.act(observations[:, i], noise[:, i]) for i in range(7)]
+    np.testing.assert_allclose(together, np.stack(one_by_one, 1), atol=1e-6)

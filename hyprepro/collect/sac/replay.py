@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hyprepro.collect.sac.update import Batch
 from hyprepro.collectors.checkpoint import open_mapped
-from hyprepro.collectors.update import Batch
 
 
 class Room(NamedTuple):
@@ -68,19 +68,25 @@ class Replay:
         is_drawn_from_file = self._file is not None and torch.device(device).type == "cpu"
         self._memory = torch.from_numpy(self._file) if is_drawn_from_file else torch.zeros(shape, device=device)
         self._widths = list(sizes.values())
+        ends = np.cumsum(self._widths).tolist()
+        self._columns = {name: slice(end - width, end) for (name, width), end in zip(sizes.items(), ends, strict=True)}
+        self._row = np.empty(shape[1:], dtype=np.float32)
         self.fields = self._split(self._memory)
         self.added = self._saved = 0
+        self._numbers = torch.arange(agents, device=device)[:, None]
+        self._drawn = self._memory.new_empty((0, shape[2]))
         self._oldest = torch.zeros((), dtype=torch.int64, device=device)
 
-    def add(self, **transition: NDArray[np.floating[Any]]) -> None:
-        """One transition of every agent: each field `[A, ...]`."""
+    def add(self, **transition: NDArray[np.floating[Any]] | float) -> None:
+        """One transition of every agent: each field `[A, ...]`, or one number for all."""
         at = self.added % self.slots
-        parts = [np.asarray(transition[name], dtype=np.float32).reshape(self.agents, -1) for name in self.fields]
-        row = np.concatenate(parts, axis=1)
+        for name, columns in self._columns.items():
+            value = np.asarray(transition[name], dtype=np.float32)
+            self._row[:, columns] = value[:, None] if value.ndim == 1 else value
         if self._file is not None:
-            self._file[at] = row
+            self._file[at] = self._row
         if self._file is None or self._memory.device.type != "cpu":
-            self._memory[at].copy_(torch.from_numpy(row))
+            self._memory[at].copy_(torch.from_numpy(self._row))
         self._count(self.added + 1)
 
     def sample(self, batch_size: int, rng: np.random.Generator) -> Batch:
@@ -89,12 +95,18 @@ class Replay:
         return self.rows(torch.from_numpy(rows).to(self._memory.device))
 
     def rows(self, rows: Tensor) -> Batch:
-        """The transitions `[A, B]` of the given numbers modulo the capacity: row `rows[a, b]` of agent a."""
+        """The transitions `[A, B]` of the given numbers modulo the capacity: row `rows[a, b]` of agent a.
+
+        They lie in memory that the next call writes over.
+        """
         if self.slots > self.capacity:  # where a transition lies does not change which one is drawn
             rows = (self._oldest + (rows - self._oldest) % self.capacity) % self.slots
-        flat = (rows * self.agents + torch.arange(self.agents, device=rows.device)[:, None]).view(-1)
-        found = self._memory.view(-1, self._memory.shape[2]).index_select(0, flat).view(*rows.shape, -1)
-        return Batch(**{name: part.contiguous() for name, part in self._split(found).items()})
+        flat = (rows * self.agents + self._numbers).view(-1)
+        width = self._memory.shape[2]
+        if len(flat) != len(self._drawn):
+            self._drawn = self._memory.new_empty((len(flat), width))
+        torch.index_select(self._memory.view(-1, width), 0, flat, out=self._drawn)
+        return Batch(**self._split(self._drawn.view(*rows.shape, width)))
 
     def overwrites(self, steps: int) -> bool:
         """Whether the next `steps` transitions would overwrite some that the last checkpoint needs."""
