@@ -19,6 +19,8 @@ from hyprepro.errors import UserError
 
 T = TypeVar("T")
 
+RECORDS = "records.csv.gz"
+"""The file beside a result.json."""
 SUCCESS, RETURN = "success_rate", "return"
 """What rollouts are scored by, as rows name it."""
 DAMAGED = "the cached or written file is damaged: remove its folder and run the same command again"

@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 from hyprepro.component import COMPONENTS, Component
 from hyprepro.errors import UserError
 from hyprepro.reports.changes import Change, Departure
-from hyprepro.reports.markdown import bullets, paragraph, quote, valued
+from hyprepro.reports.markdown import bullets, paragraph, quote, with_interval
+from hyprepro.reports.numbers import TESTED
 from hyprepro.reports.summary import MAIN
 
 SMOKE = "smoke"
@@ -26,7 +27,6 @@ FEWEST = 5
 LENGTHS = ("steps", "updates")
 """Fields that say how long something is trained."""
 PAPER_PROMPTS = 100
-TESTED = ("test", "validation")
 
 
 def framed(text: str, result: Mapping[str, Any]) -> str:
@@ -171,7 +171,7 @@ def headline(result: Mapping[str, Any]) -> list[str]:
         theirs = (
             f" (the paper: {100 * paper if row['metric'] == 'success_rate' else paper:g})" if paper is not None else ""
         )
-        found.setdefault(name, []).append(f"{_label(row)} {valued(row)}{theirs}")
+        found.setdefault(name, []).append(f"{_label(row)} {with_interval(row)}{theirs}")
     return [f"{name}: {'; '.join(values)}" for name, values in found.items()]
 
 

@@ -13,7 +13,7 @@ from hyprepro.errors import UserError
 from hyprepro.reports import paper
 from hyprepro.reports.figures import canvas
 from hyprepro.reports.markdown import bullets, paragraph, printed, table, with_interval
-from hyprepro.reports.notes import INTERVALS, SUCCESS, environment_gap, route
+from hyprepro.reports.notes import INTERVALS, SUCCESS, environment_gap, heading, route, run_of
 from hyprepro.reports.report import Report
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class TokensFigure(Report):
         """The curves as tables, the choice of L if it is one, and the notes."""
         config = result["provenance"]["config"]
         curves = curves_of(result)
-        parts = [f"# {config['title']}", paragraph(_setting(result))]
+        parts = [heading(result), paragraph(_setting(result))]
         for split in dict.fromkeys(split for split, _ in curves):
             parts += [f"## {split.capitalize()} tasks", _table(split, curves, chosen(result))]
         best = chosen(result)
@@ -78,8 +78,8 @@ class TokensFigure(Report):
                 f"Chosen: L = {best}, the highest mean on validation prompts of seen tasks; of equal ones the smallest."
             )
             parts.append(paragraph(text))
-        provenance = result["provenance"]
-        parts += ["## Notes", bullets([*_notes(config, curves), SUCCESS, INTERVALS, *_origin(provenance)])]
+        origin = [environment_gap(result["provenance"]), route(result["provenance"])]
+        parts += ["## Notes", bullets([*_notes(config, curves), SUCCESS, INTERVALS, *origin])]
         return "\n\n".join(parts) + "\n"
 
     def figures(self, result: Mapping[str, Any]) -> dict[str, bytes]:
@@ -204,8 +204,7 @@ def _setting(result: Mapping[str, Any]) -> str:
     row = next(iter(curves_of(result).values()))[0].row
     config = result["provenance"]["config"]
     return (
-        f"Success rates in percent by number of candidate latents that HypFormer aggregates. "
-        f"Recipe {result['recipe']}, scale {result['scale']}, variant {result['variant']}. "
+        f"Success rates in percent by number of candidate latents that HypFormer aggregates. {run_of(result)}. "
         f"Generator seeds: {row['n_seeds']}; {config['prompt_split']} prompts a task: {config['prompts_per_task']}."
     )
 
@@ -219,7 +218,3 @@ def _notes(config: Mapping[str, Any], curves: Curves) -> list[str]:
     if any(point.paper is not None for points in curves.values() for point in points):
         found.append("The paper's points are read off its Figure 5, which prints no numbers.")
     return found
-
-
-def _origin(provenance: Mapping[str, Any]) -> list[str]:
-    return [environment_gap(provenance), route(provenance)]

@@ -1,4 +1,4 @@
-"""Returns of Cheetah-Vel: known values, paired differences, intervals, records that are incomplete."""
+"""Rows of returns: known values, paired differences, intervals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from hyprepro.domains.cheetah_vel.tasks import velocity_task
-from hyprepro.errors import UserError
 from hyprepro.reports.paper import average_return
 from hyprepro.reports.summary import summarise
 from tests.reports.velocities import TESTED, records
@@ -71,16 +70,3 @@ def test_another_method_changes_no_interval() -> None:
     alone = summarise(records({("gen-hyprl", 35): -20.0}), recipe="t", resamples=100).rows
     both = summarise(records({("gen-hyprl", 35): -20.0, ("expert", None): -1.0}), recipe="t", resamples=100).rows
     assert [each for each in both if each["method"] == "gen-hyprl"] == alone
-
-
-def test_records_that_cannot_be_summarised() -> None:
-    every = records({("gen-hyprl", 35): -20.0})
-    for broken, message in (
-        ([], "empty"),
-        (every[1:], "episodes are missing"),
-        ([*every, every[0]], "meets fresh-0 twice"),
-        ([*every, every[0]._replace(variant="paper", start="fresh-99")], "mix the variants"),
-        ([each for each in every if each.seed == 0 or each.task == "velocity-1.200"], "missing"),
-    ):
-        with pytest.raises(UserError, match=message):
-            summarise(broken, recipe="table4", resamples=10)
