@@ -1,10 +1,9 @@
 """Reports: what is written for people from the numbers of a result. A recipe names one; users may swap it.
 
-What every report says above its numbers, whatever it reports, and the line that closes it on a terminal.
-
-Above: that the numbers of a miniature mean nothing, and every value that differs from the shipped recipe. Below: what
-stepped Meta-World if that is not what was asked for, and what a whole run costs. All follow from the result's own
-provenance, so no kind of table or figure can leave them out.
+Whatever it reports, every report says more than its numbers. Above them: that those of a miniature mean nothing, and
+every value that differs from the shipped recipe. Below: what stepped Meta-World if that is not what was asked for, and
+what a whole run costs. All follow from the result's own provenance, so no kind of table or figure can leave them out.
+`closing` is the same in a few lines, for the end of a terminal.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hyprepro.component import component
+from hyprepro.domains.cheetah_vel.tasks import task_velocity
 from hyprepro.reports import paper
 from hyprepro.reports.markdown import NONE, bullets, paragraph, point, table, with_interval
 from hyprepro.reports.notes import beside_the_paper, costs, heading, knowledge, route, run_of
@@ -80,11 +81,6 @@ def average(numbers: Numbers, method: str, statistic: str = "mean") -> Row | Non
     return numbers.row(method, PROTOCOL, None, statistic)
 
 
-def velocity(task: str) -> float:
-    """The velocity that a task's name states, in m/s."""
-    return float(task.rpartition("-")[2])
-
-
 def setting(result: Mapping[str, Any]) -> str:
     """What was run, in a few sentences."""
     text = f"Average returns, higher is better. {run_of(result)}."
@@ -153,7 +149,7 @@ def _velocities_table(numbers: Numbers) -> str:
     rows = [
         [method, *(point(numbers.row(method, PROTOCOL, task)) for task in numbers.tasks)] for method in numbers.methods
     ]
-    return table(["method", *(f"{velocity(task):g}" for task in numbers.tasks)], rows)
+    return table(["method", *(f"{task_velocity(task):g}" for task in numbers.tasks)], rows)
 
 
 def notes(result: Mapping[str, Any]) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ from hyprepro.reports import paper
 from hyprepro.reports.figures import canvas
 from hyprepro.reports.markdown import bullets, paragraph, printed, table, with_interval
 from hyprepro.reports.notes import INTERVALS, SUCCESS, environment_gap, heading, route, run_of
+from hyprepro.reports.records import csv_text
 from hyprepro.reports.report import Report
 
 if TYPE_CHECKING:
@@ -142,15 +141,12 @@ def chosen(result: Mapping[str, Any]) -> int | None:
 
 def points_csv(result: Mapping[str, Any]) -> str:
     """All points as CSV, fractions as in the result."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_FIELDS)
+    rows = []
     for (split, protocol), points in curves_of(result).items():
         for point in points:
-            row, theirs = point.row, "" if point.paper is None else point.paper
-            sizes = (row["n_policies"], row["n_seeds"])
-            writer.writerow([split, protocol, point.tokens, row["value"], *row["ci95"], *sizes, theirs])
-    return text.getvalue()
+            row, sizes = point.row, (point.row["n_policies"], point.row["n_seeds"])
+            rows.append([split, protocol, point.tokens, row["value"], *row["ci95"], *sizes, point.paper])
+    return csv_text(CSV_FIELDS, rows)
 
 
 def _papers(result: Mapping[str, Any], row: Mapping[str, Any], tokens: int) -> float | None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hyprepro.component import component, setting
+from hyprepro.domains.cheetah_vel.tasks import task_velocity
 from hyprepro.errors import UserError
 from hyprepro.reports.figures import canvas
 from hyprepro.reports.markdown import bullets, paragraph, point, table, with_interval
 from hyprepro.reports.notes import heading
 from hyprepro.reports.numbers import TESTED, Numbers
 from hyprepro.reports.paper import average_return
+from hyprepro.reports.records import csv_text
 from hyprepro.reports.report import Report
 from hyprepro.reports.summary import BASELINE, MAIN
-from hyprepro.reports.table4 import EXPERT, average, by_size, notes, velocity
+from hyprepro.reports.table4 import EXPERT, average, by_size, notes
 from hyprepro.reports.table4 import setting as run_setting
 
 if TYPE_CHECKING:
@@ -85,15 +85,12 @@ PICTURE = (
 
 def points_csv(result: Mapping[str, Any]) -> str:
     """Mean returns of all methods at all velocities as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_FIELDS)
-    for row in _by_velocity(result):
-        sizes = (row["n_policies"], row["n_seeds"])
-        writer.writerow(
-            [row["n_train"], row["method"], _velocity(row), row["split"], row["value"], *row["ci95"], *sizes]
-        )
-    return text.getvalue()
+    rows = [
+        [row["n_train"], row["method"], _velocity(row), row["split"], row["value"], *row["ci95"], row["n_policies"],
+         row["n_seeds"]]
+        for row in _by_velocity(result)
+    ]  # fmt: skip
+    return csv_text(CSV_FIELDS, rows)
 
 
 def _by_velocity(result: Mapping[str, Any]) -> list[Row]:
@@ -101,7 +98,7 @@ def _by_velocity(result: Mapping[str, Any]) -> list[Row]:
 
 
 def _velocity(row: Row) -> float:
-    return velocity(row["task"])
+    return task_velocity(row["task"])
 
 
 def _sizes_table(result: Mapping[str, Any], split: str) -> str:
