@@ -80,7 +80,9 @@ def test_every_command_module_is_in_the_table(hyprepro) -> None:
 
 def test_an_installed_package_says_that_benchmarks_stay_in_the_repository() -> None:
     program = "import sys; sys.modules['benchmarks'] = None; from hyprepro.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", program, "bench", "store"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program, "bench", "store"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert "checkout of the repository" in done.stderr
     assert "Traceback" not in done.stderr
