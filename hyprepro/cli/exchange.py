@@ -95,11 +95,13 @@ def export_sb3(
     row: Annotated[int, typer.Option("--row", metavar="N", min=0, help="The policy's row in its task.")] = 0,
 ) -> None:
     """Write one policy for stable-baselines3: SAC.load gives the same deterministic actions. Critics are untrained."""
+    from hyprepro.domains.catalogue import task_spec
     from hyprepro.stores.exchange import sb3
     from hyprepro.stores.policy_store import PolicyStore
 
     with PolicyStore.open(store) as policies:
-        sb3.export_sb3(policies, task, row, out)
+        sizes = policies.layout.observation_size, policies.layout.action_size
+        sb3.export_sb3(policies, task, row, out, task_spec(task, sizes))
     console.line(f'{out}: {task}, row {row}; from stable_baselines3 import SAC; SAC.load("{out}", device="cpu")')
 
 
@@ -110,11 +112,15 @@ def export_minari(
     json: JsonOption = False,
 ) -> None:
     """Write recorded episodes as Minari datasets, one a task."""
+    from hyprepro.domains.catalogue import task_spec
     from hyprepro.stores.exchange import minari
     from hyprepro.stores.trajectory_store import TrajectoryStore
 
     with TrajectoryStore.open(store) as trajectories:
-        counts = minari.export_minari(trajectories, out, split.value if split else None)
+        sizes = trajectories.observation_size, trajectories.action_size
+        counts = minari.export_minari(
+            trajectories, out, split.value if split else None, lambda task: task_spec(task, sizes)
+        )
     if json:
         console.print_json({"root": str(out.parent), "datasets": counts})
         return

@@ -45,8 +45,7 @@ def domain_with(task: str) -> Domain:
     raise UserError(f"No domain has a task {task!r}.", fix="hyprepro list shows the domains")
 
 
-def task_spec(task: str, *sizes: int) -> EnvSpec | None:
+def task_spec(task: str, sizes: tuple[int, int]) -> EnvSpec | None:
     """How `gymnasium.make` makes a task's environment; None if the name is no environment's of these sizes."""
-    observation_size, action_size = sizes
-    domain = domain_of([task], (observation_size, action_size))
+    domain = domain_of([task], sizes)
     return None if domain is None else domain.environment(task)

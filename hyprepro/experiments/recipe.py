@@ -219,7 +219,9 @@ class Recipe(Experiment):
                 a method or protocol does not fit the domain.
         """
         self._check(data)
-        chosen = training_sets(self, data)
+        training, withheld = self.named("training"), self.named("withheld")
+        tested = () if self.named_tasks else self.tested
+        chosen = training_sets(data, self.train, training, withheld, self.unseen, tested)
         sets = {each: data if each is None else data.trained_on(each) for each in chosen}
         for method in self.methods:
             method.require(data)

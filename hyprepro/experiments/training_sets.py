@@ -9,44 +9,55 @@ from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
     from hyprepro.domains.base import Data
-    from hyprepro.experiments.recipe import Recipe
 
 TrainingSet = tuple[str, ...] | None
 """The tasks that something is trained on; None: all of the stores."""
 
 
-def training_sets(recipe: Recipe, data: Data) -> tuple[TrainingSet, ...]:
+def training_sets(
+    data: Data,
+    train: Sequence[int],
+    training: Sequence[str],
+    withheld: Sequence[str],
+    unseen: Sequence[str],
+    tested: Sequence[str],
+) -> tuple[TrainingSet, ...]:
     """The training sets of a recipe, one a table.
 
     Args:
-        recipe: Its `train`, `training` and `withheld` say which.
         data: The stores, which must have policies of all that is trained on or tested.
+        train: Numbers of training tasks; of none all of the stores are trained on.
+        training: The training tasks themselves, in place of `train`.
+        withheld: Tasks that nothing is trained on although the stores could.
+        unseen: Tasks that the recipe tests as unseen ones.
+        tested: Tasks that the domain tests by itself, or that are withheld to be tested; empty where the recipe names
+            its tasks.
 
     Raises:
         UserError: A task that the domain or the stores do not have, a set with a tested task, one of fewer than two
             tasks, a number or a task that stands twice.
     """
-    fixed, withheld = set(recipe.domain.tested), recipe.named("withheld")
+    fixed = set(data.domain.tested)
     if fixed & set(withheld):
         raise UserError(
             f"{min(fixed & set(withheld))} is for testing and cannot be withheld: it is never trained on.",
             where="Recipe.withheld",
             fix="leave it out of this list; the test tasks are tested where nothing is withheld",
         )
-    if recipe.training:
-        sets = [tuple(sorted(recipe.named("training")))]
-    elif len(set(recipe.train)) < len(recipe.train):
+    if training:
+        sets = [tuple(sorted(training))]
+    elif len(set(train)) < len(train):
         raise UserError(
             "train must be numbers of training tasks, each once.",
             where="Recipe.train",
             fix="-b Recipe.train=(35,), for instance",
         )
     else:
-        subsets = [recipe.domain.training_subset(count) for count in recipe.train]
+        subsets = [data.domain.training_subset(count) for count in train]
         sets = [tuple(task for task in each if task not in withheld) for each in subsets]
     for each in sets:
-        _check(each, fixed | set(withheld) | set(recipe.unseen))
-    _check_stores(recipe, data, sets)
+        _check(each, fixed | set(withheld) | set(unseen))
+    _check_stores(data, sets, tested)
     return tuple(sets) or (None,)
 
 
@@ -67,9 +78,8 @@ def _check(trained: tuple[str, ...], tested: set[str]) -> None:
         )
 
 
-def _check_stores(recipe: Recipe, data: Data, sets: Sequence[tuple[str, ...]]) -> None:
-    """Every training task must have training policies; the domain's own tests must be in the store."""
-    tested = () if recipe.named_tasks else recipe.tested
+def _check_stores(data: Data, sets: Sequence[tuple[str, ...]], tested: Sequence[str]) -> None:
+    """Every training task must have training policies; what is tested must be in the store."""
     with data.open_policies() as store:
         for task in dict.fromkeys((*tested, *(task for each in sets for task in each))):
             if task not in store.tasks or not (task in tested or store.count(task, "train")):

@@ -12,7 +12,7 @@ from hyprepro.domains.metaworld.tasks import SEEN_TASKS, UNSEEN_TASKS
 
 @pytest.mark.parametrize("task", SEEN_TASKS + UNSEEN_TASKS)
 def test_every_task_has_a_specification_that_a_file_can_hold(task: str) -> None:
-    spec = task_spec(task, 39, 4)
+    spec = task_spec(task, (39, 4))
     assert spec is not None
     assert spec.kwargs["name"] in ALL_V3_ENVIRONMENTS
     assert EnvSpec.from_json(spec.to_json()) == spec
@@ -20,7 +20,7 @@ def test_every_task_has_a_specification_that_a_file_can_hold(task: str) -> None:
 
 @pytest.mark.sim
 def test_it_makes_what_metaworlds_own_name_makes() -> None:
-    spec = task_spec("door-lock", 39, 4)
+    spec = task_spec("door-lock", (39, 4))
     assert spec is not None
     ours = gymnasium.make(EnvSpec.from_json(spec.to_json()))
     theirs = gymnasium.make("Meta-World/MT1", env_name="door-lock-v3", seed=1, disable_env_checker=True)
@@ -35,7 +35,7 @@ def test_it_makes_what_metaworlds_own_name_makes() -> None:
 
 @pytest.mark.sim
 def test_a_velocity_is_a_cheetah() -> None:
-    spec = task_spec("velocity-1.200", 17, 6)
+    spec = task_spec("velocity-1.200", (17, 6))
     assert spec is not None
     env = gymnasium.make(EnvSpec.from_json(spec.to_json()))
     assert env.reset(seed=0)[1]["velocity"] == 1.2
@@ -46,4 +46,4 @@ def test_a_velocity_is_a_cheetah() -> None:
     [("my-task", (39, 4)), ("reach", (17, 6)), ("velocity-1.200", (39, 4)), ("velocity-9.000", (17, 6))],
 )
 def test_no_environment_is_made_up(task: str, sizes: tuple[int, int]) -> None:
-    assert task_spec(task, *sizes) is None
+    assert task_spec(task, sizes) is None

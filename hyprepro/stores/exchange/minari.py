@@ -17,31 +17,39 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyprepro.domains.catalogue import task_spec
 from hyprepro.errors import UserError
 from hyprepro.stores.atomic import AtomicFile
 from hyprepro.stores.exchange.foreign import refuse_existing
 from hyprepro.stores.exchange.prompts_only import refuse_prompts_only
 from hyprepro.stores.trajectory_store import Episode, TrajectoryStore
 
+if TYPE_CHECKING:
+    from gymnasium.envs.registration import EnvSpec
+
+Environment = Callable[[str], "EnvSpec | None"]
+"""How gymnasium makes a task's environment."""
+
 LIBRARIES = ("metaworld", "mujoco")
 """What an environment's numbers depend on; their versions are a dataset's requirements."""
 
 
-def export_minari(store: TrajectoryStore, out: Path, split: str | None = None) -> dict[str, int]:
+def export_minari(
+    store: TrajectoryStore, out: Path, split: str | None = None, environment: Environment = lambda task: None
+) -> dict[str, int]:
     """Write a store's episodes below `out`; the folder appears complete or not at all.
 
     Args:
         store: Recorded episodes.
         out: DIR/NAME: a Minari root and the namespace of the datasets.
         split: Only the episodes of one split.
+        environment: How gymnasium makes a task's environment; None for a task that has none.
 
     Returns:
         Number of episodes by dataset id, such as `NAME/reach-v0`; a dot of a task's name becomes an underscore.
@@ -62,7 +70,7 @@ def export_minari(store: TrajectoryStore, out: Path, split: str | None = None) -
         )
     with _whole_folder(out) as work:
         for task, dataset_id in tasks.items():
-            _write_dataset(store, task, split, work / Path(dataset_id).name / "data", dataset_id)
+            _write_dataset(store, task, split, work / Path(dataset_id).name / "data", dataset_id, environment(task))
     return {dataset_id: store.count(task, split) for task, dataset_id in tasks.items()}
 
 
@@ -93,7 +101,9 @@ def _dataset_id(namespace: str, task: str) -> str:
     return f"{namespace}/{task.replace('.', '_')}-v0"
 
 
-def _write_dataset(store: TrajectoryStore, task: str, split: str | None, folder: Path, dataset_id: str) -> None:
+def _write_dataset(
+    store: TrajectoryStore, task: str, split: str | None, folder: Path, dataset_id: str, spec: EnvSpec | None
+) -> None:
     import minari
     from gymnasium.spaces import Box
     from minari.dataset.minari_storage import MinariStorage
@@ -104,7 +114,7 @@ def _write_dataset(store: TrajectoryStore, task: str, split: str | None, folder:
         folder.resolve(),  # minari measures the size of relative folders at the wrong place
         Box(-np.inf, np.inf, sizes[:1], np.float32),
         Box(-1.0, 1.0, sizes[1:], np.float32),
-        task_spec(task, *sizes),
+        spec,
     )
     steps = _write_episodes(store, task, split, folder / "main_data.hdf5")
     storage.update_metadata(

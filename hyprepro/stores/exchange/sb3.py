@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.domains.catalogue import task_spec
 from hyprepro.engine.provenance import versions
 from hyprepro.engine.stage import write_atomically
 from hyprepro.errors import UserError
@@ -42,6 +41,7 @@ from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 
 if TYPE_CHECKING:
     from gymnasium import Space
+    from gymnasium.envs.registration import EnvSpec
 
 MAX_MEMBER = 64 * 2**20
 """Bytes of `data` or `policy.pth`; those of our layout have under one million."""
@@ -114,8 +114,15 @@ def import_sb3(files: Sequence[Path], out: Path, task: str, trained_here: bool =
     return len(files)
 
 
-def export_sb3(store: PolicyStore, task: str, row: int, out: Path) -> None:
+def export_sb3(store: PolicyStore, task: str, row: int, out: Path, environment: EnvSpec | None = None) -> None:
     """Write one policy such that `SAC.load(out)`, with its task's `env` or without, acts as it does, deterministically.
+
+    Args:
+        store: The policies.
+        task: The policy's task.
+        row: Its row.
+        out: The file to write.
+        environment: How gymnasium makes the task's environment; None: it has none.
 
     Raises:
         UserError: stable-baselines3 is missing, another layout, no such policy, `out` exists.
@@ -131,7 +138,7 @@ def export_sb3(store: PolicyStore, task: str, row: int, out: Path) -> None:
     parts = METAWORLD_LAYOUT.split(store.read(task, [row])[0])
     meta = store.meta(task)
     content = io.BytesIO()
-    model = _model(parts, task, int(meta["seed"][row]), int(meta["step"][row]))
+    model = _model(parts, environment, int(meta["seed"][row]), int(meta["step"][row]))
     model.save(content)
     try:
         write_atomically(out, content.getvalue())
@@ -143,12 +150,11 @@ def export_sb3(store: PolicyStore, task: str, row: int, out: Path) -> None:
         ) from None
 
 
-def _spaces(task: str) -> tuple[Space[Any], Space[Any]]:
-    """The spaces of a task's environment, which `SAC.load(FILE, env=...)` compares; unbounded for unknown names."""
+def _spaces(spec: EnvSpec | None) -> tuple[Space[Any], Space[Any]]:
+    """The spaces of a task's environment, which `SAC.load(FILE, env=...)` compares; unbounded without one."""
     import gymnasium
 
     sizes = METAWORLD_LAYOUT.observation_size, METAWORLD_LAYOUT.action_size
-    spec = task_spec(task, *sizes)
     if spec is None:
         box = gymnasium.spaces.Box
         return box(-np.inf, np.inf, sizes[:1], np.float64), box(-1.0, 1.0, sizes[1:], np.float32)
@@ -157,7 +163,7 @@ def _spaces(task: str) -> tuple[Space[Any], Space[Any]]:
     return env.observation_space, env.action_space
 
 
-def _model(parts: dict[str, NDArray[np.float32]], task: str, seed: int, step: int) -> Any:
+def _model(parts: dict[str, NDArray[np.float32]], spec: EnvSpec | None, seed: int, step: int) -> Any:
     """A SAC model with these actor weights, fresh critics and the spaces of the task's environment."""
     try:
         import gymnasium
@@ -171,7 +177,7 @@ def _model(parts: dict[str, NDArray[np.float32]], task: str, seed: int, step: in
     class Spaces(gymnasium.Env[Any, Any]):
         """Nothing but the spaces."""
 
-        observation_space, action_space = _spaces(task)
+        observation_space, action_space = _spaces(spec)
 
     width = METAWORLD_LAYOUT.hidden
     kwargs = {"net_arch": [width, width]}

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hyprepro.domains.catalogue import task_spec
 from hyprepro.domains.metaworld import maa
 from hyprepro.errors import UserError
 from hyprepro.stores.exchange import minari
@@ -77,7 +78,7 @@ def test_minari_recovers_the_environment_of_a_task(
 ) -> None:
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     with TrajectoryStore.open(tiny_stores.trajectories) as store:
-        minari.export_minari(store, tmp_path / "hyprepro", "test")
+        minari.export_minari(store, tmp_path / "hyprepro", "test", lambda task: task_spec(task, (39, 4)))
     data = library.load_dataset("hyprepro/reach-v0")
     for eval_env in (False, True):
         env = data.recover_environment(eval_env=eval_env)
@@ -94,7 +95,7 @@ def test_minari_finds_velocities_and_recovers_theirs(
     """Their names have dots, which Minari does not know: one such dataset, and it lists none below the root."""
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     with TrajectoryStore.open(cheetah_stores.trajectories) as store:
-        counts = minari.export_minari(store, tmp_path / "cheetah", "test")
+        counts = minari.export_minari(store, tmp_path / "cheetah", "test", lambda task: task_spec(task, (17, 6)))
     assert set(library.list_local_datasets()) == set(counts)
     assert "cheetah/velocity-1_200-v0" in counts
     env = library.load_dataset("cheetah/velocity-1_200-v0").recover_environment()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from hyprepro.domains.catalogue import task_spec
 from hyprepro.engine import stage as artifacts
 from hyprepro.errors import UserError
 from hyprepro.policies.forward import StackedPolicies
@@ -33,7 +34,7 @@ class Spaces(gymnasium.Env):
 def exported(tiny_stores: TinyStores, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sb3") / "policy.zip"
     with PolicyStore.open(tiny_stores.policies) as store:
-        sb3.export_sb3(store, "reach", 3, path)
+        sb3.export_sb3(store, "reach", 3, path, task_spec("reach", (39, 4)))
     return path
 
 
