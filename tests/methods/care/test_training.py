@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import multiprocessing
@@ -26,7 +27,7 @@ from hyprepro.methods.care.settings import CareNetwork, CareTraining
 from hyprepro.methods.care.text import TaskDescriptions
 from hyprepro.methods.care.training import CareSAC, TrainCare
 from tests.conftest import TinyStores
-from tests.methods.shared import prompts_of
+from tests.methods.shared import prompted, prompts_of
 
 NETWORK = CareNetwork(experts=3, expert_hidden=8, features=8, context_hidden=(8,), context=8, hidden=(16,))
 SAC = SACSettings(batch_size=8, normalise_q=True, cloning_weight=5.0, learning_rate=1e-3)
@@ -124,7 +125,7 @@ def test_it_trains_and_acts_on_described_tasks(tiny_stores: TinyStores, tmp_path
     prompts = prompts_of(data, "reach")
     acted = {}
     for task in ("reach", "door-open", "window-close"):
-        controllers = method.deploy(policy, data, prompts.__class__(task, *list(vars(prompts).values())[1:]), 0)
+        controllers = method.deploy(policy, data, prompted(dataclasses.replace(prompts, task=task)), 0)
         acted[task] = controllers.session(1).act(observations)
     assert len({action.tobytes() for action in acted.values()}) == 3, "every description gives a policy of its own"
 
