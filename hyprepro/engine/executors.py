@@ -118,7 +118,7 @@ class ThisProcess:
     @contextmanager
     def open(self, cache: ArtifactCache, tell: Tell) -> Iterator[Crew]:
         """See `Executor`."""
-        with _single_threaded_torch():
+        with torch_restored():
             yield _Alone(cache, tell)
 
 
@@ -329,13 +329,20 @@ def _settle(stage: Stage) -> None:
         import torch
 
         torch.manual_seed(seed)
-        torch.set_num_threads(1)
-        torch.use_deterministic_algorithms(True)
+        settle_torch()
+
+
+def settle_torch() -> None:
+    """Let torch compute the same sums in the same order every time."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
 
 
 @contextmanager
-def _single_threaded_torch() -> Iterator[None]:
-    """Undo what `_settle` does to torch in a process that is not ours."""
+def torch_restored() -> Iterator[None]:
+    """Undo what `_settle` or `settle_torch` does to torch in a process that is not ours."""
     torch = sys.modules.get("torch")
     threads = torch.get_num_threads() if torch else None
     strict = torch.are_deterministic_algorithms_enabled() if torch else False
