@@ -17,9 +17,8 @@ from typing import Any
 
 from hyprepro.reports.cells import Cells, Line, groups, measured
 from hyprepro.reports.reading import KEY, Key, key_of
-from hyprepro.reports.records import SUCCESS, Record, read_records
+from hyprepro.reports.records import RECORDS, SUCCESS, Record, read_records
 from hyprepro.reports.statistics import IQM, MEAN, Bootstrap, Statistic, difference, estimate, same_design, top
-from hyprepro.reports.summaries import RECORDS
 from hyprepro.reports.summary import TOP, is_ranked, valued
 
 Interval = tuple[float, float]

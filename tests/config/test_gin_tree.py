@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hyprepro.collectors.base import Collection
+from hyprepro.collect.collection import Collection
 from hyprepro.config import files
 from hyprepro.config.catalogue import load_components
 from hyprepro.config.registry import resolve
@@ -22,6 +22,7 @@ COMPONENT_FILES = [path for paths in files.shipped_components().values() for pat
 TABLE2_SLOTS = ("care_network", "care_training", "descriptions", "text_encoder", "transformer")
 RECIPES_OF = {
     "method": ("table1", "table2", "table4", "baselines4"),
+    "protocol": ("table1", "table4"),
     **dict.fromkeys(TABLE2_SLOTS, ("table2",)),
 }
 """Which recipes have the parts of a slot, where it is not Table 1."""

@@ -154,9 +154,14 @@ class MetaWorldEnv:
         return _rebuilt, (self.task, self._starts is not None, self._wanted, state)
 
     def _draw(self, goal: Goal) -> NDArray[np.float64]:
-        """The random vector that metaworld's reset uses for this goal."""
+        """The random vector that metaworld's reset uses for this goal.
+
+        The reset that draws it leaves the hand where it is: moving it is what takes time, and no draw looks at it.
+        """
         env = self._env
         env._freeze_rand_vec = False
+        reset_hand = env._reset_hand
+        env._reset_hand = lambda *_: reset_hand(0)
         if goal.kind == "paper":
             # What ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE[...](seed=s) does: the global generator, seeded, then one reset.
             state = np.random.get_state()  # noqa: NPY002 - metaworld draws from the global generator
@@ -170,6 +175,7 @@ class MetaWorldEnv:
             env.seeded_rand_vec = True
             env.seed(goal.seed)
             env.reset()
+        del env._reset_hand  # the class's again
         return np.array(env._last_rand_vec, dtype=np.float64)
 
 
