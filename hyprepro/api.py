@@ -23,7 +23,7 @@ import numpy as np
 from hyprepro.cli.recipes import Choice, choose, open_cache
 from hyprepro.domains.base import Domain, Query
 from hyprepro.engine.cache import ArtifactCache
-from hyprepro.engine.executors import settle_torch, torch_restored
+from hyprepro.engine.executors import process_restored, settle_torch
 from hyprepro.engine.schedule import execute
 from hyprepro.errors import UserError, closest_match
 from hyprepro.experiments.generated import Evaluation, Policies, as_policies
@@ -172,7 +172,7 @@ class Generator:
     def answer(self, query: Query) -> Policies:
         """The policies for what `asked` made of a condition."""
         stage = self.stage
-        with torch_restored():
+        with process_restored():
             settle_torch()
             made = stage.method.deploy(self.trained, stage.data, query, stage.seed)
         controllers = as_policies(made, stage.method.name)
@@ -216,13 +216,13 @@ def asked(stage: Rollouts, condition: object, task: str = "", n: int | None = No
 
 def _numbers(domain: Domain, condition: Any) -> tuple[float, ...]:
     """Numbers in the ranges of a domain (`UserError` for others, or none)."""
-    given = np.asarray(condition) if isinstance(condition, int | float | np.number | Sequence | np.ndarray) else None
-    if given is None or given.dtype.kind not in "fiu" or given.size != len(domain.ranges):
+    given = condition.tolist() if isinstance(condition, np.ndarray | np.number) else condition
+    numbers = tuple(given) if isinstance(given, list | tuple) else (given,)
+    if len(numbers) != len(domain.ranges) or not all(isinstance(number, int | float) for number in numbers):
         raise UserError(
             f"{domain.title} is told its {domain.told}, and shown no demonstration.",
             fix=f"give the {domain.told}, such as {', '.join(f'{(low + high) / 2:g}' for low, high in domain.ranges)}",
         )
-    numbers = tuple(map(float, given.flat))
     for number, (low, high) in zip(numbers, domain.ranges, strict=True):
         if not low <= number <= high:
             raise UserError(

@@ -55,7 +55,8 @@ class Evaluation:
 
     def __repr__(self) -> str:
         n, starts = self.values.shape
-        return f"<{self.metric} {self.mean:.4g} on {self.task}: {n} policies, {starts} starts each>"
+        runs = f"{_count(n, 'policy', 'policies')}, {_count(starts, 'start', 'starts')} each"
+        return f"<{self.metric} {self.mean:.4g} on {self.task}: {runs}>"
 
 
 class Policies:
@@ -100,7 +101,7 @@ class Policies:
         return self.controllers.n
 
     def __repr__(self) -> str:
-        return f"<{len(self)} policies for {self.task or 'a demonstration'} of {self.domain.title}>"
+        return f"<{_count(len(self), 'policy', 'policies')} for {self.name}, {self.domain.title}>"
 
     @property
     def name(self) -> str:
@@ -197,3 +198,7 @@ def write_policies(path: str | Path, parts: Sequence[tuple[Policies, Evaluation 
                 policies.name, policies.params, policies.seed, 0, rates["success"], episodes,
                 rates["returns"], "test",
             )  # fmt: skip
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

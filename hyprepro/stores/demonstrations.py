@@ -201,7 +201,7 @@ def _of_object(source: Any) -> Demonstration:
     """A mapping, a `Demonstration`, an episode of a store or of Minari: its success is a value or an info."""
     where = "the demonstration"
     if isinstance(source, Mapping):
-        _require(source, where)
+        _require(source, where, f"give {_SHAPES}, {_SUCCESS}")
         observations, actions, success = (source[name] for name in NAMES)
         return Demonstration(observations, actions, success, where)
     if isinstance(source, Demonstration):
@@ -259,7 +259,7 @@ def _npz(path: Path) -> Demonstration:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            _require(members, where)
+            _require(members, where, _FIX_NPZ)
             arrays = []
             for name in NAMES:
                 with archive.open(members[name]) as file:
@@ -294,12 +294,10 @@ def _npy(file: IO[bytes], size: int, where: str) -> NDArray[Any]:
     return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
 
 
-def _require(found: Mapping[str, Any], where: str) -> None:
+def _require(found: Mapping[str, Any], where: str, fix: str) -> None:
     for name in NAMES:
         if name not in found:
-            raise UserError(
-                f"{name!r} is missing.", where=where, closest=closest_match(name, map(str, found)), fix=_FIX_NPZ
-            )
+            raise UserError(f"{name!r} is missing.", where=where, closest=closest_match(name, map(str, found)), fix=fix)
 
 
 def _minari_file(source: str, path: Path) -> Path:
