@@ -91,10 +91,11 @@ def generate(
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write the policies that a method generates from the test prompts, with their measured success.
+    """Write the policies that a method generates, one a test prompt or some a velocity, with their measured scores.
 
-    What must be trained or evaluated for it is trained and evaluated, and kept for `hyprepro run`. Policies for a
-    demonstration or a number of your own are run from the starts of the recipe's protocols, if their task is known.
+    Of several numbers of training tasks the recipe's first counts. What must be trained or evaluated for it is trained
+    and evaluated, and kept for `hyprepro run`. Policies for demonstrations or numbers of your own are run from the
+    starts of the recipe's protocols, if their task is known.
     """
     from hyprepro.api import evaluations
     from hyprepro.experiments.generated import write_policies

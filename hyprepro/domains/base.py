@@ -189,7 +189,7 @@ class Domain(Stores):
         ranges: The least and the largest value of each number of a parameter, which conditions are standardised by.
         kinds: The kinds of `Start` that it can draw.
         episodes_at_once: Slots of a simulator, and so the episodes that share a forward pass.
-        episode_seconds: About how long an episode takes on one slow core.
+        episode_seconds: What an episode costs, in the units of `Stage.cost`.
         idles: Whether an action that is not finite counts as zero; if not, it fails the episode there and then.
     """
 

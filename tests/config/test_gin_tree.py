@@ -10,6 +10,7 @@ import pytest
 from hyprepro.collect.collection import Collection
 from hyprepro.config import files
 from hyprepro.config.catalogue import load_components
+from hyprepro.config.lint import RENAMED
 from hyprepro.config.registry import resolve
 from hyprepro.errors import UserError
 from hyprepro.experiments.recipe import Experiment
@@ -60,6 +61,18 @@ def test_the_defaults_are_our_variant(recipe: str) -> None:
 def test_the_variants_differ_in_their_methods() -> None:
     methods = [str(resolve("table1", "desktop", name).recipe.described()["methods"]) for name in VARIANTS]
     assert len(set(methods)) == len(VARIANTS) == 3
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_is_answered_with_one_that_exists(old: str, new: str) -> None:
+    components = load_components()
+    name, _, field = new.partition(".")
+    assert name in components
+    assert not field or field in components[name].model_fields
+    binding = f"{old}=1" if "." in old else f"{old}.row='mine'"
+    with pytest.raises(UserError) as caught:
+        resolve("table4", "smoke", bindings=[binding])
+    assert caught.value.closest.startswith(new)
 
 
 @pytest.mark.parametrize("path", COMPONENT_FILES, ids=name_of)

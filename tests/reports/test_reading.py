@@ -51,6 +51,8 @@ def refused(tmp_path: Path) -> Callable[[Any], str]:
         ({"provenance": None}, "provenance:"),
         ({"provenance": {"versions": {"mujoco": 3.3}}}, "provenance.versions.mujoco"),
         ({"provenance": {"config": []}}, "provenance.config"),
+        ({"provenance": {"config": {"seen": 3}}}, "provenance.config.seen: input should be a valid list"),
+        ({"provenance": {"config": {"below": [3]}}}, "provenance.config.below[0]"),
         ({"profiles": [{"method": "expert"}]}, "profiles[0].split"),
         ({"methods": {"expert": 1}}, "methods.expert"),
         ({"methods": {"expert": {"training_seconds": "long"}}}, "methods.expert.training_seconds"),

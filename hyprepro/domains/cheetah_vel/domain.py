@@ -50,7 +50,7 @@ class CheetahVel(Domain):
     told: ClassVar[str] = "velocity"
     ranges: ClassVar[tuple[tuple[float, float], ...]] = ((0.0, LARGEST_VELOCITY),)
     episodes_at_once: ClassVar[int] = 64
-    episode_seconds: ClassVar[float] = 0.025
+    episode_seconds: ClassVar[float] = 0.15  # 0.025 s; a unit is 0.17 s: hyprepro.engine.calibration
     idles: ClassVar[bool] = True
 
     policies: str = setting("stores/cheetah-vel.policies.h5", "path of the policy store")
