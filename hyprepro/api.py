@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -79,7 +80,8 @@ def load(
             raise UserError(
                 f"{method}, seed {seed}, is not trained here with these settings and this version.",
                 where=str(store.root.absolute()),
-                fix=f"{choice.command} --cache {store.root}   trains all rows; load(..., train=True) this one",
+                fix=f"{choice.command} --cache {shlex.quote(str(store.root))}   trains all rows; "
+                "load(..., train=True) this one",
             )
         execute([trained], store, workers=0)
     return Generator(choice, stage, store)

@@ -270,3 +270,13 @@ def test_a_saved_generator_is_loaded_from_its_folder(
     part.unlink()
     part.write_bytes(content)
     refused(lambda: load(cache=tmp_path / "mine"), "is not trained")
+
+
+def test_a_policy_acts_alike_in_stable_baselines3(
+    generator: hyprepro.Generator, velocities: hyprepro.Generator, episode: Episode
+) -> None:
+    pytest.importorskip("stable_baselines3")
+    policies = generator.generate(episode, n=2)
+    theirs, _ = policies.to_sb3(policy=1).predict(episode.observations[0], deterministic=True)
+    np.testing.assert_allclose(theirs, policies.act(episode.observations[0], policy=1), rtol=1e-4, atol=1e-5)
+    refused(velocities.generate(1.2).to_sb3, "one activation for all layers")

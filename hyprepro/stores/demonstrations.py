@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hyprepro.errors import UserError, closest_match
 from hyprepro.stores import hdf5
-from hyprepro.stores.prompts import ACTION_SIZE, OBSERVATION_SIZE, Prompts, prompt_from_episode, read_prompts
+from hyprepro.stores.prompts import ACTION_SIZE, FRAME, OBSERVATION_SIZE, Prompts, prompt_from_episode, read_prompts
 from hyprepro.stores.trajectory_store import MAX_STEPS, TrajectoryStore
 
 NAMES = ("observations", "actions", "success")
@@ -135,6 +135,12 @@ def _prompt(demonstration: Demonstration) -> tuple[NDArray[np.float32], NDArray[
             where=where,
             fix="give the actions as the environment takes them: numpy.clip(actions, -1, 1)",
         )
+    if len(observations) and not observations[:, 2 * FRAME :].any():
+        raise UserError(
+            "The goal is hidden: the last numbers of all observations are 0.",
+            where=where,
+            fix="record it where the goal is observed (Meta-World's MT1 shows it, ML1 hides it)",
+        )
     step = _first_success(demonstration.success, len(actions), where)
     try:
         return prompt_from_episode(observations, actions, step)
@@ -237,13 +243,24 @@ def _told(observations: Any, actions: Any, success: Any, infos: Any, where: str)
 
 
 def _of_path(source: str, task: str, limit: int) -> Iterator[Prompts]:
-    path = Path(source).expanduser()
-    if path.name == _MINARI_FILE or not path.is_file():
-        yield _cut(_minari_episodes(_minari_file(source, path), limit), task)
-    elif h5py.is_hdf5(path):
-        yield _stored(path, task, limit)
-    else:
-        yield _cut([_npz(path)], task)
+    try:
+        path = Path(source).expanduser()
+        if path.name == _MINARI_FILE or not path.is_file():
+            yield _cut(_minari_episodes(_minari_file(source, path), limit), task)
+        elif _starts_as_hdf5(path):
+            yield _stored(path, task, limit)
+        else:
+            yield _cut([_npz(path)], task)
+    except (OSError, RuntimeError) as error:  # a name that is too long, a home that nobody has, no permission
+        raise UserError(
+            "This cannot be read.", where=f"{source[:200]}: {error}", fix="check the path and its permissions"
+        ) from None
+
+
+def _starts_as_hdf5(path: Path) -> bool:
+    """By the file's first bytes; h5py's own test wants a lock, which some file systems do not give."""
+    with path.open("rb") as file:
+        return file.read(8) == b"\x89HDF\r\n\x1a\n"
 
 
 def _stored(path: Path, task: str, limit: int) -> Prompts:

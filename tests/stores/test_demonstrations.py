@@ -164,6 +164,10 @@ UNFIT: dict[str, tuple[Callable[[Episode], dict[str, Any]], str]] = {
         "step 5",
     ),
     "too large for float32": (lambda e: arrays(e, observations=e.observations.astype(float) + 1e300), "not finite"),
+    "a hidden goal": (
+        lambda e: arrays(e, observations=np.where(np.arange(39) < 36, e.observations, 0)),
+        "The goal is hidden",
+    ),
     "complex": (lambda e: arrays(e, actions=e.actions.astype(complex)), "complex"),
     "words": (lambda e: arrays(e, actions=np.full((66, 4), "left")), "no array"),
 }
@@ -297,3 +301,10 @@ def test_a_file_that_is_not_there_is_answered_with_the_closest_one(episode: Epis
     with pytest.raises(UserError, match="no such file") as caught:
         prompts_of(tmp_path / "mien.npz")
     assert caught.value.closest == "mine.npz"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "~nobody-of-this-name/mine.npz", "nul\0.npz", ""])
+def test_names_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(UserError) as caught:
+        prompts_of(name)
+    assert caught.value.fix
