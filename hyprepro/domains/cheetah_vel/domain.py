@@ -79,6 +79,10 @@ class CheetahVel(Domain):
             )
         return velocity_task(velocity)
 
+    def task_at(self, parameter: tuple[float, ...]) -> str:
+        """The name of any target velocity, which has three digits."""
+        return velocity_task(check_velocity(*parameter))
+
     @property
     def tested(self) -> tuple[str, ...]:
         """The five test velocities."""
