@@ -161,15 +161,19 @@ class Step(NamedTuple):
         observations: `[slots, obs]`; the simulator may write the next step's into the same array.
         rewards: `[slots]`; None where the domain's metric does not ask for them.
         success: `[slots]`, the success flag; None where the domain has none.
+        ended: `[slots]`, whether the environment ended the episode by this step; None where it never does.
+        signals: `[slots]`, what a reward depends on besides action and parameter (`Domain.rewards`); None: the rewards.
     """
 
     observations: NDArray[np.float64]
     rewards: NDArray[np.float64] | None
     success: NDArray[np.bool_] | None
+    ended: NDArray[np.bool_] | None = None
+    signals: NDArray[np.float64] | None = None
 
 
 class Simulator(Protocol):
-    """Episodes of one task, one in each of a fixed number of slots. What a slot shows depends on that slot alone."""
+    """Episodes, one in each of a fixed number of slots. What a slot shows depends on that slot alone."""
 
     @property
     def slots(self) -> int:
@@ -179,7 +183,12 @@ class Simulator(Protocol):
         """Begin an episode in a slot; the first observation `[obs]`."""
 
     def step(self, actions: NDArray[np.float32], active: Sequence[int]) -> Step:
-        """One step of the active slots for actions `[slots, act]`, which are finite; rows of the others are ignored."""
+        """One step of the active slots; rows of the others are ignored.
+
+        Args:
+            actions: `[slots, act]`, finite, within the bounds of the domain's layout; without bounds within [-1, 1].
+            active: The slots.
+        """
 
 
 class Domain(Component, ABC):
@@ -192,10 +201,12 @@ class Domain(Component, ABC):
         label: The domain's name in files.
         title: Its name in texts.
         layout: The layout of its policies; those of a store may have other activations.
-        horizon: Steps of an episode.
+        horizon: Steps of an episode, at most.
         metric: `SUCCESS` or `RETURN`.
         condition: How a method is told the task: "prompt" or "parameter".
         told: The same in this domain's word, for readers: "prompt", "velocity".
+        many: The plural of that word.
+        unit: Its unit, as "m/s"; empty where it has none.
         ranges: The least and the largest value of each number of a parameter, which conditions are standardised by.
         kinds: The kinds of `Start` that it can draw.
         episodes_at_once: Slots of a simulator, and so the episodes that share a forward pass.
@@ -211,6 +222,8 @@ class Domain(Component, ABC):
     metric: ClassVar[Metric]
     condition: ClassVar[Condition]
     told: ClassVar[str] = "prompt"
+    many: ClassVar[str] = "prompts"
+    unit: ClassVar[str] = ""
     ranges: ClassVar[tuple[tuple[float, float], ...]] = ()
     kinds: ClassVar[frozenset[str]] = frozenset({"fresh"})
     episodes_at_once: ClassVar[int] = 1
@@ -309,9 +322,18 @@ class Domain(Component, ABC):
         """What steps the task's episodes here, where there is a choice; else empty."""
         return ""
 
+    @property
+    def words(self) -> dict[str, Any]:
+        """What a report says of the domain beside its numbers, JSON-ready."""
+        return {"title": self.title, "told": self.told, "many": self.many, "unit": self.unit, "horizon": self.horizon}
+
+    def has(self, task: str) -> bool:
+        """Whether the domain has a task of this name."""
+        return self.environment(task) is not None
+
     @abstractmethod
     def environment(self, task: str) -> EnvSpec | None:
-        """How gymnasium makes the task's environment, in words that fit into a file; None: no such task."""
+        """How gymnasium makes the task's environment, in words that fit into a file; None: it has no name there."""
 
     # Stores
 
@@ -334,8 +356,9 @@ class Domain(Component, ABC):
         """The policy store, or another one at `path`, checked for the domain's layout and tasks and the simulator."""
         from hyprepro.stores.policy_store import PolicyStore
 
-        store = PolicyStore.open(path or self.policies_path, self.layout)
+        store = PolicyStore.open(path or self.policies_path, self.required_layout)
         try:
+            self.accept(store.layout)
             for task in store.tasks:
                 self.parameter(task)
         except UserError as error:
@@ -358,6 +381,21 @@ class Domain(Component, ABC):
                 fix=f"bind {self.kind}.trajectories to a store of {self.title}",
             )
         return self._accepted(store)
+
+    @property
+    def required_layout(self) -> PolicyLayout | None:
+        """The layout whose layers a policy store must have; None: any that `accept` takes."""
+        return self.layout
+
+    def accept(self, layout: PolicyLayout) -> None:
+        """Refuse a store's policies that could not act here (`UserError`)."""
+        sizes = layout.observation_size, layout.action_size
+        if sizes != self.sizes or layout.bounds != self.layout.bounds:
+            raise UserError(
+                f"The store holds policies of another layout: {layout.shape}, actions within {_bounds(layout)}; "
+                f"{self.title} has {self.sizes[0]} observations and {self.sizes[1]} actions within "
+                f"{_bounds(self.layout)}."
+            )
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -415,3 +453,7 @@ class Domain(Component, ABC):
         if self.checked:
             same_simulator(store, f"to use it all the same: {self.kind}.checked = False")
         return store
+
+
+def _bounds(layout: PolicyLayout) -> str:
+    return ", ".join(f"[{low:g}, {high:g}]" for low, high in dict.fromkeys(layout.bounds)) or "[-1, 1]"

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from hyprepro.domains.cheetah_vel.tasks import velocity_task
 from hyprepro.errors import UserError
 from hyprepro.reports.paper import average_return
 from hyprepro.reports.summary import summarise
 from tests.reports.velocities import TESTED, records
+from tests.cheetah_stores import velocity_task
 
 
 def row(rows: Sequence[Mapping[str, object]], **wanted: object) -> Mapping[str, object]:

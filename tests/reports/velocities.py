@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from hyprepro.domains.cheetah_vel.tasks import velocity_task
 from hyprepro.reports.records import Record
 from hyprepro.reports.summary import summarise
+from tests.cheetah_stores import velocity_task
 
 TESTED = (0.225, 1.2)
 MEANS: dict[tuple[str, int | None], float] = {
