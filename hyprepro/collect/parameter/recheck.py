@@ -1,4 +1,4 @@
-"""Whether a Cheetah-Vel store's recorded returns hold: a sample of its policies again, from fresh starts.
+"""Whether a store's recorded returns hold: a sample of its policies again, from fresh starts.
 
 All policies of a task were scored from the same few starts, so the recorded mean counts as one measurement on those,
 however many policies share it. Both means are compared by Welch's t-test with the measured spread over starts, and a
@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
+from hyprepro.collect.parameter.loop import start_seed
+from hyprepro.collect.parameter.rollouts import returns
 from hyprepro.collectors.recheck import CONFIDENCE, Recheck
-from hyprepro.collectors.velocity.loop import start_seed
-from hyprepro.collectors.velocity.rollouts import returns
-from hyprepro.domains.cheetah_vel.tasks import task_velocity
+from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.errors import UserError
 from hyprepro.stores.policy_store import PolicyStore
 
@@ -25,6 +25,7 @@ TOLERANCE = 1.0
 
 
 def recheck_returns(
+    domain: ParameterDomain,
     store: PolicyStore,
     policies: int,
     starts: int = 10,
@@ -34,14 +35,15 @@ def recheck_returns(
     """Run up to `policies` policies of each task from `starts` fresh starts each.
 
     Args:
-        store: The policies; its tasks are velocities.
+        domain: What its tasks are of.
+        store: The policies.
         policies: How many of each task, drawn by the store's digest, so the same every time.
         starts: Fresh starts, the same for the policies of a task.
         tasks: Which tasks; all if empty.
         on_task: Called with each task before it is run.
 
     Raises:
-        UserError: A task that is no velocity or that the store lacks, numbers below 1, fewer than two starts.
+        UserError: A task that is not of the domain or that the store lacks, numbers below 1, fewer than two starts.
     """
     names = list(tasks) or list(store.tasks)
     if policies < 1 or starts < 2:
@@ -50,7 +52,7 @@ def recheck_returns(
             fix="--rollouts 1 or more, --goals 2 or more",
         )
     for task in names:
-        task_velocity(task)
+        domain.parameter(task)
         if not store.count(task):
             raise UserError(
                 f"The store has no policy of {task}.",
@@ -61,15 +63,17 @@ def recheck_returns(
     for number, task in enumerate(names):
         on_task(task)
         seeds = [start_seed("recheck", number * starts + i) for i in range(starts)]
-        found.append(_recheck(store, task, policies, seeds, CONFIDENCE / len(names)))
+        found.append(_recheck(domain, store, task, policies, seeds, CONFIDENCE / len(names)))
     return found
 
 
-def _recheck(store: PolicyStore, task: str, policies: int, seeds: list[int], level: float) -> Recheck:
+def _recheck(
+    domain: ParameterDomain, store: PolicyStore, task: str, policies: int, seeds: list[int], level: float
+) -> Recheck:
     draw = int.from_bytes(hashlib.sha256(f"{store.digest}/{task}".encode()).digest()[:8], "big")
     rows = np.sort(np.random.default_rng(draw).permutation(store.count(task))[:policies])
-    velocities = np.full(len(rows), task_velocity(task))
-    scores = returns(store.read(task, rows), velocities, seeds).mean(0)  # of a start, over the policies
+    found = returns(domain, store.layout, store.read(task, rows), [task] * len(rows), seeds)
+    scores = found.mean(0)  # of a start, over the policies
     mean, error = float(scores.mean()), float(scores.std(ddof=1)) / len(seeds) ** 0.5
     reach = float(stats.t.ppf(0.975, len(seeds) - 1)) * error
     meta = store.meta(task)

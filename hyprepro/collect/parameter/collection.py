@@ -1,0 +1,134 @@
+"""A collection of experts in a domain of numbers: of which tasks, the route to them, and the settings of every step.
+
+Apart from `settings`, so that no stage depends on how its stores and its card are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from hyprepro.collect.parameter.settings import ExpertTraining, ParameterSelection, ParentTraining
+from hyprepro.collectors.base import Collection, Estimate
+from hyprepro.component import component, setting
+from hyprepro.domains.base import Domain
+from hyprepro.domains.parameter import ParameterDomain
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.engine.stage import Stage
+from hyprepro.errors import UserError
+
+Route = Literal["parent", "scratch"]
+"""How an expert's SAC starts: from the conditioned parent at its task, or from random weights."""
+
+_RELABELS = "-b 'ParentTraining.relabelled=0.0', -b \"ExpertTraining.sharing='none'\"; or leave both out"
+
+
+@component
+class ParameterCollection(Collection):
+    """A zoo of experts, one SAC run a task, and offline episodes of all tasks, in a domain whose tasks are numbers."""
+
+    domain: Domain = setting(..., "what the tasks are of")
+    name: str = setting("", "stem of the files that are written; empty: the gin file's", pattern=r"^[A-Za-z0-9_-]*$")
+    train: tuple[str | float, ...] = setting(
+        (), "the training tasks, by name or number; none: all of the domain's grid that are not for testing"
+    )
+    test: tuple[str | float, ...] | None = setting(
+        None, "tasks whose experts are ceilings only, by name or number; None: those that the domain tests"
+    )
+    route: Route = setting("parent", "how an expert's SAC starts")
+    seed: int = setting(0, "seed of all randomness", ge=0)
+    parent: ParentTraining = setting(ParentTraining(), "how the parent is trained")
+    experts: ExpertTraining = setting(ExpertTraining(), "how each task goes on from it")
+    selection: ParameterSelection = setting(ParameterSelection(), "which policies and episodes are kept")
+
+    def check(self) -> None:
+        """The domain is one of numbers, its policies are what this SAC trains, no task stands twice, routes fit."""
+        domain, experts = self.of, self.experts
+        layout = domain.layout
+        if (layout.activations, layout.squash) != (("relu", "relu"), "tanh") or len(set(layout.widths)) > 1:
+            raise UserError(
+                f"SAC trains policies with two equal hidden layers of ReLU, squashed by tanh; those of {domain.title} "
+                f"are {layout.shape}, {', '.join(layout.nonlinearities)}.",
+                where=f"{domain.kind}.layout",
+                fix="give the domain such a layout, or train elsewhere and import: hyprepro store import-sb3",
+            )
+        train, test = self.train_tasks, self.test_tasks
+        for task in train:
+            if task in test:
+                raise UserError(
+                    f"The training tasks contain {task}, which is for testing.",
+                    where="ParameterCollection.train, ParameterCollection.test",
+                    fix="leave it out of one of them",
+                )
+        for tasks in (train, test):
+            for task in tasks:
+                if tasks.count(task) > 1:
+                    raise UserError(f"{task} stands there twice.", where="ParameterCollection.train, .test")
+        if not train:
+            raise UserError("Nothing is trained on.", where="ParameterCollection.train", fix="name a task or more")
+        if self.route == "scratch" and experts.sharing in ("parent", "all"):
+            raise UserError(
+                "There is no parent to share with.",
+                where="ParameterCollection.route, ExpertTraining.sharing",
+                fix="bind ExpertTraining.sharing='experts' or 'none'",
+            )
+        if not domain.relabels and (self.parent.relabelled or experts.sharing not in (None, "none")):
+            raise UserError(
+                f"A step of {domain.title} says nothing of another {domain.told}: the dynamics depend on it, and not "
+                "the reward alone. So steps can neither be relabelled nor shared.",
+                where="ParentTraining.relabelled, ExpertTraining.sharing",
+                fix=_RELABELS,
+            )
+
+    @property
+    def of(self) -> ParameterDomain:
+        """The domain, which must be one of numbers (`UserError` if it is not)."""
+        if not isinstance(self.domain, ParameterDomain):
+            raise UserError(
+                f"{self.domain.title} tells its tasks by a {self.domain.told}, not by numbers.",
+                where="ParameterCollection.domain",
+                fix="bind a domain of numbers: hyprepro list shows the domains",
+            )
+        return self.domain
+
+    @property
+    def bare(self) -> ParameterDomain:
+        """The domain without its stores, which are only being made: what counts in the keys of the stages."""
+        return self.of.model_copy(update={"policies": "", "trajectories": "", "parents": "", "checked": True})
+
+    @property
+    def train_tasks(self) -> tuple[str, ...]:
+        """Those that the parent is trained on, and whose experts are training data; in the order of their numbers."""
+        return self._sorted("train", self.train) or tuple(t for t in self.of.training if t not in self.test_tasks)
+
+    @property
+    def test_tasks(self) -> tuple[str, ...]:
+        """Those whose experts are ceilings only."""
+        return self.of.tested if self.test is None else self._sorted("test", self.test)
+
+    def _sorted(self, field: str, tasks: Sequence[str | float]) -> tuple[str, ...]:
+        domain = self.of
+        try:
+            return tuple(sorted((domain.named(task) for task in tasks), key=domain.parameter))
+        except UserError as error:
+            where = f"ParameterCollection.{field}"
+            raise UserError(error.what, where=where, closest=error.closest, fix=error.fix) from None
+
+    def stages(self) -> Sequence[Stage]:
+        """One stage a task, in the order of their numbers."""
+        from hyprepro.collect.parameter.collect import stages_of
+
+        return stages_of(self)
+
+    def estimate(self, todo: Sequence[Stage]) -> Estimate:
+        """By ten seconds of every kind of work on this machine."""
+        from hyprepro.collect.parameter.calibration import estimate
+
+        return estimate(self, todo)
+
+    def write(self, cache: ArtifactCache, folder: Path, name: str) -> list[Path]:
+        """NAME.policies.h5, NAME.trajectories.h5, NAME-parent.policies.h5, NAME.md and NAME.svg."""
+        from hyprepro.collect.parameter.collect import write_stores
+
+        return write_stores(self, cache, folder, self.name or name)
