@@ -31,9 +31,7 @@ TasksOption = Annotated[
 
 
 @app.command()
-def info(
-    path: PathArgument, json: JsonOption = False, plot: PlotOption = None, domain: DomainOption = None
-) -> None:
+def info(path: PathArgument, json: JsonOption = False, plot: PlotOption = None, domain: DomainOption = None) -> None:
     """Show what a store holds and how it was made."""
     from hyprepro.stores.info import store_info
 
@@ -139,9 +137,7 @@ def _plot_info(found: dict[str, Any], path: Path, plot: Path, domain: str | None
     plot_returns(path, plot, chosen_domain(domain))
 
 
-def _recheck(
-    store: PolicyStore, policies: int, goals: int, tasks: list[str], named: str | None
-) -> list[Recheck]:
+def _recheck(store: PolicyStore, policies: int, goals: int, tasks: list[str], named: str | None) -> list[Recheck]:
     from hyprepro.collectors import recheck
     from hyprepro.domains.catalogue import domain_of
     from hyprepro.domains.parameter import ParameterDomain

@@ -35,7 +35,7 @@ Condition = Literal["prompt", "parameter"]
 Use = Literal["test", "validation"]
 """What a start is for: scoring, or choosing what is scored."""
 
-_STORE_FIELDS = ("policies", "trajectories", "parents", "checked")
+_STORE_FIELDS = ("policies", "trajectories", "parents", "randomised", "checked")
 
 
 class Metric(NamedTuple):
@@ -103,28 +103,32 @@ class Data(StoreFiles):
 
     Attributes:
         parents: The store of the policies that the experts grew from, one a task, if it is known.
+        randomised: The store of a policy that is one for all tasks, if there is one.
         domain: What the stores are of.
     """
 
     parents: StoreFile | None = None
+    randomised: StoreFile | None = None
     domain: Domain = field(kw_only=True)
 
-    def open_parents(self) -> PolicyStore:
-        """The store of the parents' policies.
+    def open_parents(self, which: Literal["parents", "randomised"] = "parents") -> PolicyStore:
+        """The store of the parents' policies, or of the one for all tasks.
 
         Raises:
             UserError: None is bound.
         """
         from hyprepro.stores.policy_store import PolicyStore
 
-        if self.parents is None:
-            place = f"{type(self.domain).__name__}.parents"
+        found: StoreFile | None = getattr(self, which)
+        if found is None:
+            place = f"{type(self.domain).__name__}.{which}"
+            of = "of the parent that the experts grew from" if which == "parents" else "of one policy for all tasks"
             raise UserError(
-                "The policies of the parent that the experts grew from are not bound.",
+                f"The policies {of} are not bound.",
                 where=place,
                 fix=f"bind {place} to their store, or leave out the method that deploys them",
             )
-        return PolicyStore.of(self.parents)
+        return PolicyStore.of(found)
 
     def trained_on(self, tasks: Collection[str]) -> Data:
         """The same with the training policies of all other tasks withheld."""
@@ -142,7 +146,7 @@ class Data(StoreFiles):
 
     def described(self) -> dict[str, Any]:
         """What counts in a stage's key: the stores by their content, wherever they lie, and the domain's settings."""
-        stores = {"policies": self.policies, "trajectories": self.trajectories, "parents": self.parents}
+        stores = {name: getattr(self, name) for name in _STORE_FIELDS if name != "checked"}
         domain = {name: value for name, value in self.domain.described().items() if name not in _STORE_FIELDS}
         return {"domain": domain, **{name: store.described() for name, store in stores.items() if store}}
 
@@ -233,6 +237,9 @@ class Domain(Component, ABC):
     policies: str = setting(..., "path of the policy store")
     trajectories: str = setting(..., "path of the trajectory store")
     parents: str = setting("", "path of the store of the policies that the experts grew from; empty: none")
+    randomised: str = setting(
+        "", "path of the store of one policy for all tasks, trained on all without being told which; empty: none"
+    )
     checked: bool = setting(
         True,
         "refuse stores that another simulator made, or an unknown one, as imported stores are; False: take them, and "
@@ -428,11 +435,12 @@ class Domain(Component, ABC):
         Raises:
             UserError: As for `digests`; a withheld task that the store does not have.
         """
-        digests, parents = self.digests, None
-        if self.parents:
-            path = locate(self.parents, f"{self.kind}.parents")
-            with self.open_policies(path) as store:
-                parents = StoreFile(str(path), store.digest)
+        digests, further = self.digests, {}
+        for name in ("parents", "randomised"):
+            if getattr(self, name):
+                path = locate(getattr(self, name), f"{self.kind}.{name}")
+                with self.open_policies(path) as store:
+                    further[name] = StoreFile(str(path), store.digest)
         with self.open_policies() as store:
             for task in withheld:
                 if task not in store.tasks:
@@ -445,7 +453,7 @@ class Domain(Component, ABC):
         return Data(
             StoreFile(str(self.policies_path), digests["policies"], tuple(sorted(withheld))),
             StoreFile(str(self.trajectories_path), digests["trajectories"]),
-            parents,
+            **further,
             domain=self,
         )
 

@@ -122,7 +122,11 @@ def _working_bytes(collection: ParameterCollection, stages: Sequence[Stage]) -> 
 
 
 def _stored_bytes(collection: ParameterCollection) -> int:
-    selection, tasks, layout = collection.selection, collection.train_tasks + collection.test_tasks, collection.of.layout
+    selection, tasks, layout = (
+        collection.selection,
+        collection.train_tasks + collection.test_tasks,
+        collection.of.layout,
+    )
     episodes = selection.offline_episodes + selection.expert_episodes + selection.prompt_episodes
     policy, episode = layout.size * _BYTES_A_WEIGHT[selection.weights], collection.of.horizon * _numbers(collection)
     policies = selection.policies + (collection.route == "parent")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,29 @@ from hyprepro.stores.info import store_info
 
 
 def data_card(
-    name: str, collection: ParameterCollection, policies: Path, trajectories: Path, parent: Path | None = None
+    name: str, collection: ParameterCollection, policies: Path, trajectories: Path, parents: Mapping[str, Path]
 ) -> str:
     """Markdown: contents and quality by task, route, schedule, versions, limits."""
     zoo, episodes = store_info(policies), store_info(trajectories)
-    folded = store_info(parent)["tasks"] if parent is not None else {}
+    folded, for_all = (
+        store_info(parents[kind])["tasks"] if kind in parents else {} for kind in ("parent", "randomised")
+    )
     training, selection, domain = collection.experts, collection.selection, collection.of
     layout, many = domain.layout, domain.many
     rows = [_row(t, zoo["tasks"][t], folded.get(t), episodes["tasks"].get(t, {"counts": {}})) for t in zoo["tasks"]]
     versions = ", ".join(f"{library} {version}" for library, version in zoo["versions"].items())
-    recipe = _selection_lines(domain, training, selection) + _expert_lines(domain, training) + _parent_lines(collection)
+    recipe = _selection_lines(domain, training, selection) + _expert_lines(domain, training)
+    recipe += _parent_lines(collection) + _randomised_line(collection, for_all)
     means = _means(many, zoo["tasks"], folded)
     tested = ", ".join(_number(task) for task in collection.test_tasks)
-    shortest = min((each["steps"][0] for each in episodes["tasks"].values() if each.get("steps")), default=domain.horizon)
+    shortest = min(
+        (each["steps"][0] for each in episodes["tasks"].values() if each.get("steps")), default=domain.horizon
+    )
     ends = "" if shortest == domain.horizon else " at most (the environment ends some)"
     unit = f", {domain.unit}" if domain.unit else ""
-    score = textwrap.fill(f"{domain.score or 'the undiscounted sum of rewards'}.", 118, initial_indent="  ", subsequent_indent="  ")
+    score = textwrap.fill(
+        f"{domain.score or 'the undiscounted sum of rewards'}.", 118, initial_indent="  ", subsequent_indent="  "
+    )
     return f"""# Data card: {name}
 
 Made by `hyprepro collect {name}`; written by that command, not by hand.
@@ -106,6 +114,16 @@ def _parent_lines(collection: ParameterCollection) -> str:
         f"{training.updates_per_step} an environment step,\n  {training.environments} environments at random training "
         f"{domain.many}, {share:.0%} of each batch relabelled with random ones,\n  "
         f"{_sac_line(domain, training.sac)}. Its input for the {domain.told}\n  is folded into the first layer's bias.\n"
+    )
+
+
+def _randomised_line(collection: ParameterCollection, for_all: Mapping[str, Any]) -> str:
+    if collection.randomised is None:
+        return ""
+    mean = np.mean([content["return_mean"] for content in for_all.values()])
+    return (
+        f"- **Domain randomisation**: one policy for all {collection.of.many}, told none, by "
+        f"{collection.randomised.updates:,} updates: a mean\n  return of {mean:.1f}.\n"
     )
 
 

@@ -35,6 +35,12 @@ def parent_of(collection: ParameterCollection) -> TrainParent | None:
     return TrainParent(collection.bare, collection.parent, collection.train_tasks, collection.seed)
 
 
+def randomised_of(collection: ParameterCollection) -> TrainParent | None:
+    """The stage of the policy for all tasks; None if none is asked for."""
+    training = collection.randomised
+    return training and TrainParent(collection.bare, training, collection.train_tasks, collection.seed)
+
+
 def stages_of(collection: ParameterCollection) -> list[HarvestParameter]:
     """The last stage of each task, in the order of their numbers; everything else hangs on these.
 
@@ -55,7 +61,11 @@ def stages_of(collection: ParameterCollection) -> list[HarvestParameter]:
 
 def route_of(collection: ParameterCollection) -> dict[str, Any]:
     """What the stores, the data card and every result say about where the policies come from."""
-    return {"name": collection.route, "summary": _SUMMARIES[collection.route].format(collection.of.told), "collection": collection.described()}
+    return {
+        "name": collection.route,
+        "summary": _SUMMARIES[collection.route].format(collection.of.told),
+        "collection": collection.described(),
+    }
 
 
 def write_stores(collection: ParameterCollection, cache: ArtifactCache, folder: Path, name: str) -> list[Path]:
@@ -71,22 +81,31 @@ def write_stores(collection: ParameterCollection, cache: ArtifactCache, folder: 
     layout = collection.of.layout
     written = write_pair(stages, cache, folder, name, layout, route, selection.weights, selection.starts)
     parent, card, picture = parent_of(collection), folder / f"{name}.md", folder / f"{name}.svg"
-    if parent is not None:
-        written.append(_write_parent(collection, parent.load(cache.path_of(parent)), folder, name))
-    write_atomically(card, data_card(name, collection, *written).encode())
+    further = {"parent": parent, "randomised": randomised_of(collection)}
+    paths = {
+        kind: _write_parent(collection, stage.load(cache.path_of(stage)), folder / f"{name}-{kind}.policies.h5")
+        for kind, stage in further.items()
+        if stage is not None
+    }
+    write_atomically(card, data_card(name, collection, *written, paths).encode())
+    written += [*paths.values(), card]
     if not can_draw():
-        return [*written, card]
-    write_atomically(picture, draw(collection.of, [written[0], *written[2:]], name)[picture.name])
-    return [*written, card, picture]
+        return written
+    drawn = [written[0], *(path for kind, path in paths.items() if kind == "parent")]
+    write_atomically(picture, draw(collection.of, drawn, name)[picture.name])
+    return [*written, picture]
 
 
-def _write_parent(collection: ParameterCollection, parent: Parent, folder: Path, name: str) -> Path:
-    """The parent folded at every task, one policy each, and its learning curve."""
-    path, selection, domain = folder / f"{name}-parent.policies.h5", collection.selection, collection.of
+def _write_parent(collection: ParameterCollection, parent: Parent, path: Path) -> Path:
+    """A parent folded at every task, one policy each, and its learning curve."""
+    selection, domain = collection.selection, collection.of
+    summary = f"one {domain.told}-conditioned SAC agent, trained on the training {domain.many}, folded at each"
+    if not parent.told:
+        summary = f"one SAC agent for all {domain.many}, trained on the training {domain.many} and told none"
     curve = {field: np.round(values, 3).tolist() for field, values in parent.curve._asdict().items()}
     route = {
-        "name": "parameter-parent",
-        "summary": f"one {domain.told}-conditioned SAC agent, trained on the training {domain.many}, folded at each",
+        "name": "parameter-parent" if parent.told else "domain-randomisation",
+        "summary": summary,
         "collection": collection.described(),
         "curve": curve,
     }

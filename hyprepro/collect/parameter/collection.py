@@ -39,6 +39,9 @@ class ParameterCollection(Collection):
     route: Route = setting("parent", "how an expert's SAC starts")
     seed: int = setting(0, "seed of all randomness", ge=0)
     parent: ParentTraining = setting(ParentTraining(), "how the parent is trained")
+    randomised: ParentTraining | None = setting(
+        None, "how one policy for all training tasks is trained beside them (domain randomisation); None: none is"
+    )
     experts: ExpertTraining = setting(ExpertTraining(), "how each task goes on from it")
     selection: ParameterSelection = setting(ParameterSelection(), "which policies and episodes are kept")
 
@@ -67,13 +70,20 @@ class ParameterCollection(Collection):
                     raise UserError(f"{task} stands there twice.", where="ParameterCollection.train, .test")
         if not train:
             raise UserError("Nothing is trained on.", where="ParameterCollection.train", fix="name a task or more")
+        if not self.parent.told or (self.randomised is not None and self.randomised.told):
+            raise UserError(
+                "A parent is told the task, and domain randomisation is not.",
+                where="ParentTraining.told, ParameterCollection.parent, ParameterCollection.randomised",
+                fix="bind randomised/ParentTraining.told=False, and no other",
+            )
         if self.route == "scratch" and experts.sharing in ("parent", "all"):
             raise UserError(
                 "There is no parent to share with.",
                 where="ParameterCollection.route, ExpertTraining.sharing",
                 fix="bind ExpertTraining.sharing='experts' or 'none'",
             )
-        if not domain.relabels and (self.parent.relabelled or experts.sharing not in (None, "none")):
+        relabelled = [each.relabelled for each in (self.parent, self.randomised) if each is not None]
+        if not domain.relabels and (any(relabelled) or experts.sharing not in (None, "none")):
             raise UserError(
                 f"A step of {domain.title} says nothing of another {domain.told}: the dynamics depend on it, and not "
                 "the reward alone. So steps can neither be relabelled nor shared.",
@@ -116,10 +126,11 @@ class ParameterCollection(Collection):
             raise UserError(error.what, where=where, closest=error.closest, fix=error.fix) from None
 
     def stages(self) -> Sequence[Stage]:
-        """One stage a task, in the order of their numbers."""
-        from hyprepro.collect.parameter.collect import stages_of
+        """One stage a task, in the order of their numbers, and that of the policy for all."""
+        from hyprepro.collect.parameter.collect import randomised_of, stages_of
 
-        return stages_of(self)
+        randomised = randomised_of(self)
+        return [*stages_of(self), *([randomised] if randomised else [])]
 
     def estimate(self, todo: Sequence[Stage]) -> Estimate:
         """By ten seconds of every kind of work on this machine."""
@@ -128,7 +139,7 @@ class ParameterCollection(Collection):
         return estimate(self, todo)
 
     def write(self, cache: ArtifactCache, folder: Path, name: str) -> list[Path]:
-        """NAME.policies.h5, NAME.trajectories.h5, NAME-parent.policies.h5, NAME.md and NAME.svg."""
+        """NAME.policies.h5, NAME.trajectories.h5, NAME-parent.policies.h5 and the like, NAME.md and NAME.svg."""
         from hyprepro.collect.parameter.collect import write_stores
 
         return write_stores(self, cache, folder, self.name or name)

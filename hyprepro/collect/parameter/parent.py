@@ -60,14 +60,19 @@ class Parent(NamedTuple):
     curve: Curve
     episodes: Path
 
+    told: bool
+
     def policies(self, task: str) -> NDArray[np.float32]:
         """The kept actors folded at a task: flat policies `[K, P]`."""
-        return fold_actors(self.domain, self.kept, task, self.normaliser)
+        return self._folded(self.kept, task)
 
     def policy(self, task: str) -> NDArray[np.float32]:
         """The final actor folded at a task: a flat policy `[P]`."""
-        flat: NDArray[np.float32] = fold_actors(self.domain, self.networks.actor, task, self.normaliser)[0]
+        flat: NDArray[np.float32] = self._folded(self.networks.actor, task)[0]
         return flat
+
+    def _folded(self, actors: Parameters, task: str) -> NDArray[np.float32]:
+        return fold_actors(self.domain, actors, [task] if self.told else [], self.normaliser)
 
 
 def conditions(domain: ParameterDomain, tasks: Sequence[str]) -> Tensor:
@@ -77,11 +82,12 @@ def conditions(domain: ParameterDomain, tasks: Sequence[str]) -> Tensor:
 
 
 def fold_actors(
-    domain: ParameterDomain, actors: Parameters, task: str, normaliser: Normaliser
+    domain: ParameterDomain, actors: Parameters, told: Sequence[str], normaliser: Normaliser
 ) -> NDArray[np.float32]:
-    """Conditioned actors, stacked `[K, ...]`, as flat policies `[K, P]` of one task, for raw observations."""
+    """Actors, stacked `[K, ...]`, as flat policies `[K, P]` of the task that they are told, for raw observations."""
     at = domain.layout.observation_size
-    return to_flat(folded(actors, conditions(domain, [task]), at), domain.layout, normaliser)
+    plain = folded(actors, conditions(domain, told), at) if told else actors
+    return to_flat(plain, domain.layout, normaliser)
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ class TrainParent(Stage):
     @property
     def label(self) -> str:
         """On how many tasks."""
-        return f"parent of {len(self.tasks)} {self.domain.many}"
+        return f"{'parent of' if self.training.told else 'one policy for'} {len(self.tasks)} {self.domain.many}"
 
     @property
     def cost(self) -> float:
@@ -133,6 +139,7 @@ class TrainParent(Stage):
             data["kept_updates"].numpy(),
             Curve(*(data[f"curve.{name}"].numpy() for name in Curve._fields)),
             path,
+            self.training.told,
         )
 
 
@@ -156,7 +163,8 @@ class _Run(ParameterLoop[ParentTraining]):
         self.keep_at = np.unique((share * settings.updates).round().astype(int)).tolist()
         self.kept: list[Parameters] = []
         self.curve: list[list[float]] = []
-        inputs = self.layout.observation_size + self.known.shape[1]
+        self.told = settings.told
+        inputs = self.layout.observation_size + self.told * self.known.shape[1]
         self.sac = StackedSAC.of(settings.sac, fresh(stage.domain, inputs, settings.sac, 1, self.generator))
 
     def targets(self) -> list[str]:
@@ -165,8 +173,12 @@ class _Run(ParameterLoop[ParentTraining]):
 
     def inputs(self, observations: Observations, parameters: NDArray[np.float32]) -> Tensor:
         """`[1, n, obs + k]`."""
-        known = self.normalise(torch.from_numpy(observations))
-        return torch.cat((known, condition(self.domain, torch.from_numpy(parameters))), 1)[None]
+        return self._shown(torch.from_numpy(observations), torch.from_numpy(parameters))[None]
+
+    def _shown(self, observations: Tensor, parameters: Tensor) -> Tensor:
+        """Observations `[..., obs]` in the networks' coordinates and, where it is told, the condition behind them."""
+        known = self.normalise(observations)
+        return torch.cat((known, condition(self.domain, parameters)), -1) if self.told else known
 
     def batches(self, count: int) -> list[Batch]:
         """`count` batches of uniform transitions, partly relabelled."""
@@ -175,8 +187,7 @@ class _Run(ParameterLoop[ParentTraining]):
         chosen = self.known[torch.randint(len(self.known), shape, generator=self.generator)]
         relabelled = torch.rand(shape, generator=self.generator) < self.relabelled
         parameters = torch.where(relabelled[..., None], chosen, found.parameters)
-        told = condition(self.domain, parameters)
-        now, after = (torch.cat((self.normalise(o), told), 2) for o in (found.observations, found.next_observations))
+        now, after = (self._shown(o, parameters) for o in (found.observations, found.next_observations))
         parts = (now, found.actions, self.rewards(found, parameters), after, found.ended)
         return [Batch(*(part[i : i + 1] for part in parts)) for i in range(count)]
 
@@ -189,7 +200,8 @@ class _Run(ParameterLoop[ParentTraining]):
 
     def _evaluate(self) -> None:
         actor = self.sac.actor
-        policies = np.concatenate([fold_actors(self.domain, actor, task, self.normaliser) for task in self.shown])
+        told = [[task] if self.told else [] for task in self.shown]
+        policies = np.concatenate([fold_actors(self.domain, actor, each, self.normaliser) for each in told])
         found = returns(self.domain, self.layout, policies, self.shown, [_EVALUATION_SEED])[:, 0]
         self.curve.append([self.updates, self.steps * self.environments, *found.tolist()])
         self.report.progress(

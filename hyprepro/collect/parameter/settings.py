@@ -45,11 +45,11 @@ class ParentTraining(Component):
     slot = "parent_training"
     sac: ParameterSAC = setting(ParameterSAC(), "the algorithm's hyperparameters")
     updates: int = setting(200_000, "gradient steps", ge=1)
-    environments: int = setting(16, "environments stepped together, each round of episodes at a random training task", ge=1)
-    updates_per_step: float = setting(0.5, "gradient steps an environment step", gt=0, le=4)
-    first_rounds: int = setting(
-        3, "rounds of random-action episodes in each environment before the first update", ge=1
+    environments: int = setting(
+        16, "environments stepped together, each round of episodes at a random training task", ge=1
     )
+    updates_per_step: float = setting(0.5, "gradient steps an environment step", gt=0, le=4)
+    first_rounds: int = setting(3, "rounds of random-action episodes in each environment before the first update", ge=1)
     relabelled: float | None = setting(
         None,
         "share of a batch whose task is replaced by a random training task, its reward recomputed; None: half where a "
@@ -62,6 +62,7 @@ class ParentTraining(Component):
     )
     report_every: int = setting(5_000, "gradient steps between two evaluations of the deterministic policy", ge=1)
     smallest_scale: float = setting(0.05, "floor of an observation's scale in the normalisation, in its own unit", gt=0)
+    told: bool = setting(True, "tell it the task; False is domain randomisation: one policy for all tasks")
 
 
 @component

@@ -61,11 +61,11 @@ class CheetahVel(ParameterDomain):
 
     def check(self) -> None:
         """The grid must rise, too."""
-        super().check()
         if self.last <= self.first:
             raise UserError(
                 "The grid must rise, by at least 0.001 m/s a step.", where="CheetahVel.first, CheetahVel.last"
             )
+        super().check()
 
     def rewards(self, signals: Any, actions: Any, parameters: Any) -> Any:
         """The reward of forward speeds in m/s at target velocities."""

@@ -114,9 +114,7 @@ def _at(table: dict[str, Any], steps: NDArray[np.int64]) -> NDArray[np.floating[
     return np.array([table["return"][table["step"] == step].mean() for step in steps])
 
 
-def _draw_points(
-    axis: Axes, domain: Domain, experts: dict[str, Any], parent: dict[str, Any] | None
-) -> None:
+def _draw_points(axis: Axes, domain: Domain, experts: dict[str, Any], parent: dict[str, Any] | None) -> None:
     axis.fill_between(experts["number"], experts["low"], experts["high"], color=canvas.BLUE, alpha=0.2, linewidth=0)
     axis.plot(experts["number"], experts["mean"], color=canvas.BLUE, label="stored experts")
     test = experts["test"]
@@ -134,7 +132,12 @@ def _draw_curve(axis: Axes, domain: Domain, curve: dict[str, Any]) -> None:
     for place, label in ((0, f"{numbers[0]:g} {domain.unit}"), (-1, f"{numbers[-1]:g} {domain.unit}")):
         values = np.array(curve["returns"])[:, place]
         axis.plot(
-            curve["updates"], values, linewidth=0.8, alpha=0.7, color=(canvas.BLUE, canvas.RED)[place], label=label.strip()
+            curve["updates"],
+            values,
+            linewidth=0.8,
+            alpha=0.7,
+            color=(canvas.BLUE, canvas.RED)[place],
+            label=label.strip(),
         )
     axis.set(xlabel="updates", ylabel="return of one episode", title="The parent learns", yscale="symlog")
     axis.legend(loc="lower right")

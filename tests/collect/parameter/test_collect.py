@@ -180,7 +180,9 @@ def test_killed_experts_go_on_to_the_same_policies(
     np.testing.assert_array_equal(continued.params, whole.params)
     assert whole.updates.tolist() == [0, 5, 10, 15, 20]
     parent = PARENT.load(cache.make(PARENT))
-    np.testing.assert_allclose(whole.params[0, 1], parent.policy(ENDS[1]), atol=1e-6)  # each begins as the folded parent
+    np.testing.assert_allclose(
+        whole.params[0, 1], parent.policy(ENDS[1]), atol=1e-6
+    )  # each begins as the folded parent
     assert np.abs(whole.params[-1] - whole.params[0]).max() > 1e-4
 
 
