@@ -22,7 +22,7 @@ STORES = "examples/hopper-gravity/stores/hopper-gravity"
 
 
 def hopper(gravity: float) -> HopperEnv:
-    """gymnasium's Hopper-v5 under a gravity in m/s^2."""
+    """Gymnasium's Hopper-v5 under a gravity in m/s^2."""
     env = HopperEnv()
     env.model.opt.gravity[2] = -gravity
     return env

@@ -256,7 +256,6 @@ def chosen_domain(name: str | None) -> Domain | None:
 
 def open_cache(folder: Path | None) -> ArtifactCache:
     """The cache of finished stages: `--cache`, else `.hyprepro` in the working folder."""
-    from hyprepro.domains.base import Domain
     from hyprepro.engine.cache import ArtifactCache
 
     return ArtifactCache(folder or DEFAULT_CACHE)

@@ -10,8 +10,8 @@ import pytest
 from hyprepro.errors import UserError
 from hyprepro.reports.paper import average_return
 from hyprepro.reports.summary import summarise
-from tests.reports.velocities import TESTED, records
 from tests.cheetah_stores import velocity_task
+from tests.reports.velocities import TESTED, records
 
 
 def row(rows: Sequence[Mapping[str, object]], **wanted: object) -> Mapping[str, object]:

@@ -17,13 +17,13 @@ import torch
 from typer.testing import CliRunner
 
 from hyprepro.cli import app
-from hyprepro.collect.sac.networks import actor_forward
-from hyprepro.collectors import checkpoint
 from hyprepro.collect.parameter.collection import ParameterCollection
 from hyprepro.collect.parameter.experts import TrainExperts
 from hyprepro.collect.parameter.loop import start_seed
 from hyprepro.collect.parameter.memory import Memory
 from hyprepro.collect.parameter.parent import conditions
+from hyprepro.collect.sac.networks import actor_forward
+from hyprepro.collectors import checkpoint
 from hyprepro.config import files
 from hyprepro.config.registry import resolve
 from hyprepro.domains.cheetah_vel.env import CheetahVel

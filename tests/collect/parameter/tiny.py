@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hyprepro.collect.parameter.parent import TrainParent
-from hyprepro.collect.parameter.settings import ExpertTraining, ParentTraining, ParameterSAC, ParameterSelection
+from hyprepro.collect.parameter.settings import ExpertTraining, ParameterSAC, ParameterSelection, ParentTraining
 from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import Report, Stage
