@@ -70,7 +70,7 @@ def statistics(session: nox.Session) -> None:
 def envpool(session: nox.Session) -> None:
     """Drive EnvPool's Meta-World beside ours, for its bench (about 750 MB to install)."""
     session.install("-e", ".[dev,envpool]", *CONSTRAINTS)
-    session.run("pytest", "tests/evaluation/test_envpool.py", *session.posargs, env=ONE_THREAD)
+    session.run("pytest", "tests/benchmarks/test_envpool.py", *session.posargs, env=ONE_THREAD)
 
 
 @nox.session(default=False)

@@ -66,7 +66,7 @@ COMMANDS = {
     "store": Deferred(
         "hyprepro.cli.store", "app", "Look into a store, check it, exchange policies and episodes with others."
     ),
-    "bench": Deferred("hyprepro.cli.bench", "bench", "Measure speed against a peer, both in turn in the same run."),
+    "bench": Deferred("benchmarks.command", "bench", "Measure speed against a peer, both in turn in the same run."),
 }
 """All commands, in the order in which help lists them."""
 

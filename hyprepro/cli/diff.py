@@ -150,12 +150,12 @@ def _place(pair: Pair) -> tuple[str, str, str, str]:
 
 
 def _number(row: Mapping[str, Any] | None) -> str:
-    from hyprepro.reports.markdown import NONE, valued
+    from hyprepro.reports.markdown import with_interval
 
-    return NONE if row is None else valued(row)
+    return with_interval(row)
 
 
 def _delta(pair: Pair) -> str:
-    from hyprepro.reports.markdown import valued
+    from hyprepro.reports.markdown import with_interval
 
-    return valued({"value": pair.delta, "ci95": pair.ci95, "metric": pair.named["metric"]}, "+")
+    return with_interval({"value": pair.delta, "ci95": pair.ci95, "metric": pair.named["metric"]}, "+")

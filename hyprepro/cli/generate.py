@@ -1,4 +1,4 @@
-"""`hyprepro generate`: the policies that a method writes for a task's test prompts, as a policy store."""
+"""`hyprepro generate`: the policies that a method writes for the tasks of a recipe, as a policy store."""
 
 from __future__ import annotations
 
@@ -72,9 +72,10 @@ def generate(
     device: DeviceOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write the policies that a method generates from the test prompts, with their measured success.
+    """Write the policies that a method generates, one a test prompt or some a velocity, with their measured scores.
 
-    What must be trained or evaluated for it is trained and evaluated, and kept for `hyprepro run`.
+    Of several numbers of training tasks the recipe's first counts. What must be trained or evaluated for it is trained
+    and evaluated, and kept for `hyprepro run`.
     """
     from hyprepro.engine.schedule import execute
     from hyprepro.experiments.recipe import Recipe
@@ -89,7 +90,7 @@ def generate(
     store = open_cache(cache)
     if not isinstance(choice.recipe, Recipe):
         raise UserError(
-            f"{recipe} is not a recipe of Meta-World's policies, and no others are generated into a store.",
+            f"{recipe} runs no policies, and no others are generated into a store.",
             where=recipe,
             fix="Choose such a recipe, for instance: table1",
         )
@@ -141,7 +142,7 @@ def _rollouts(recipe: Recipe, cache: ArtifactCache, method: str, tasks: list[str
             where=f"--seed {seed}",
             fix="Seeds count from 0; a method that is not trained by seed has only seed 0.",
         )
-    return found
+    return [stage for stage in found if stage.n_train == found[0].n_train]
 
 
 def _one_of(what: str, name: str, known: list[str] | tuple[str, ...]) -> None:
@@ -157,17 +158,21 @@ def _one_of(what: str, name: str, known: list[str] | tuple[str, ...]) -> None:
 def _write(out: Path, rollouts: list[Rollouts], cache: ArtifactCache, source: dict[str, object]) -> dict[str, int]:
     import numpy as np
 
+    from hyprepro.domains.base import RETURN
     from hyprepro.stores.policy_store import PolicyStoreWriter
 
     counts: dict[str, int] = {}
     writer: PolicyStoreWriter | None = None
+    by_return = rollouts[0].data.domain.metric == RETURN
     for stage in rollouts:
         policies = _policies(stage, cache)
         if writer is None:
-            route = {"route": "generated", "note": "returns are not recorded and stand as 0", **source}
+            note = {} if by_return else {"note": "returns are not recorded and stand as 0"}
+            route = {"route": "generated", **note, **source}
             writer = PolicyStoreWriter(out, policies.layout, route, dtype="float32")
-        success, episodes = _scores(stage.load(cache.path_of(stage)), policies.n)
-        writer.append(stage.task, np.asarray(policies.params), stage.seed, 0, success, episodes, 0.0, "test")
+        scores, episodes = _scores(stage.load(cache.path_of(stage)), policies.n)
+        success, returns = (np.nan, scores) if by_return else (scores, 0.0)
+        writer.append(stage.task, np.asarray(policies.params), stage.seed, 0, success, episodes, returns, "test")
         counts[stage.task] = policies.n
     if writer is not None:
         writer.close()
@@ -194,7 +199,7 @@ def _policies(stage: Rollouts, cache: ArtifactCache) -> PolicyControllers:
 
 
 def _scores(records: list[Record], policies: int) -> tuple[list[float], list[int]]:
-    """Success rate and episode count of every policy, over the protocols that the table reports."""
+    """Success rate or mean return, and episode count, of every policy, over the protocols that the table reports."""
     results: dict[int, list[float]] = defaultdict(list)
     for record in records:
         if record.protocol != "validation":

@@ -6,11 +6,14 @@ Help and completion list commands by what the table says of them; a test holds t
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
+
+from hyprepro.errors import UserError
 
 
 class Deferred(NamedTuple):
@@ -28,7 +31,7 @@ class Deferred(NamedTuple):
 
     def load(self, name: str) -> Any:
         """Import the command, under the name that it has on the command line."""
-        found = getattr(importlib.import_module(self.module), self.attribute)
+        found = getattr(self._module(name), self.attribute)
         if isinstance(found, typer.Typer):
             command: Any = get_group(found)
         else:
@@ -37,6 +40,18 @@ class Deferred(NamedTuple):
             command = get_command(single)
         command.name = name
         return command
+
+    def _module(self, name: str) -> ModuleType:
+        try:
+            return importlib.import_module(self.module)
+        except ModuleNotFoundError as error:
+            if error.name is None or not self.module.startswith(error.name) or error.name.startswith("hyprepro"):
+                raise
+            raise UserError(
+                f"hyprepro {name} measures this project itself and is no part of an installed package.",
+                where=f"there is no module {error.name}",
+                fix='run it in a checkout of the repository: pip install -e ".[dev]"',
+            ) from None
 
 
 class LazyGroup(TyperGroup):

@@ -14,7 +14,7 @@ from hyprepro.cli.recipes import chosen_domain
 from hyprepro.errors import UserError
 
 if TYPE_CHECKING:
-    from hyprepro.collectors.recheck import Recheck
+    from hyprepro.collect.recheck import Recheck
     from hyprepro.stores.policy_store import PolicyStore
 
 CONTRADICTED = 1
@@ -138,7 +138,7 @@ def _plot_info(found: dict[str, Any], path: Path, plot: Path, domain: str | None
 
 
 def _recheck(store: PolicyStore, policies: int, goals: int, tasks: list[str], named: str | None) -> list[Recheck]:
-    from hyprepro.collectors import recheck
+    from hyprepro.collect import recheck
     from hyprepro.domains.catalogue import domain_of
     from hyprepro.domains.parameter import ParameterDomain
     from hyprepro.engine.provenance import identity_gaps, versions
@@ -147,7 +147,7 @@ def _recheck(store: PolicyStore, policies: int, goals: int, tasks: list[str], na
         console.note(f"Recorded with {name} {old}, run with {new}: a difference may come from that.")
     domain = chosen_domain(named) or domain_of(store.tasks, (store.layout.observation_size, store.layout.action_size))
     if isinstance(domain, ParameterDomain):
-        from hyprepro.collect.parameter.recheck import recheck_returns
+        from hyprepro.collect.recheck import recheck_returns
 
         return recheck_returns(domain, store, policies, goals, tasks, on_task=_note_task)
     return recheck.recheck(store, policies, goals, tasks, on_task=_note_task)

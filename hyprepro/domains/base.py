@@ -7,29 +7,24 @@ parameter, the numbers that tell its tasks apart.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
-from hyprepro.component import Component, setting
-from hyprepro.domains.stores import Store, locate, same_simulator
+from hyprepro.domains.stores import Stores, locate
 from hyprepro.engine.stage import StoreFile
 from hyprepro.errors import UserError, closest_match
 from hyprepro.stores.files import StoreFiles
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy as np
     from gymnasium.envs.registration import EnvSpec
     from numpy.typing import NDArray
 
-    from hyprepro.policies.layout import PolicyLayout
     from hyprepro.stores.policy_store import PolicyStore
     from hyprepro.stores.prompts import Prompts
-    from hyprepro.stores.trajectory_store import TrajectoryStore
 
 Condition = Literal["prompt", "parameter"]
 Use = Literal["test", "validation"]
@@ -195,16 +190,11 @@ class Simulator(Protocol):
         """
 
 
-class Domain(Component, ABC):
+class Domain(Stores):
     """One domain, with its stores. A recipe binds one of the components of this slot.
 
-    Paths of stores are tried as they are (from the working directory), then in the repository's root, then in its
-    `stores/`.
-
-    Subclasses declare:
+    Subclasses declare, besides what their stores are checked for:
         label: The domain's name in files.
-        title: Its name in texts.
-        layout: The layout of its policies; those of a store may have other activations.
         horizon: Steps of an episode, at most.
         metric: `SUCCESS` or `RETURN`.
         condition: How a method is told the task: "prompt" or "parameter".
@@ -214,14 +204,12 @@ class Domain(Component, ABC):
         ranges: The least and the largest value of each number of a parameter, which conditions are standardised by.
         kinds: The kinds of `Start` that it can draw.
         episodes_at_once: Slots of a simulator, and so the episodes that share a forward pass.
-        episode_seconds: About how long an episode takes on one slow core.
+        episode_seconds: What an episode costs, in the units of `Stage.cost`.
         idles: Whether an action that is not finite counts as zero; if not, it fails the episode there and then.
     """
 
     slot: ClassVar[str] = "domain"
     label: ClassVar[str] = ""
-    title: ClassVar[str] = ""
-    layout: ClassVar[PolicyLayout]
     horizon: ClassVar[int]
     metric: ClassVar[Metric]
     condition: ClassVar[Condition]
@@ -233,26 +221,6 @@ class Domain(Component, ABC):
     episodes_at_once: ClassVar[int] = 1
     episode_seconds: ClassVar[float] = 0.1
     idles: ClassVar[bool] = False
-
-    policies: str = setting(..., "path of the policy store")
-    trajectories: str = setting(..., "path of the trajectory store")
-    parents: str = setting("", "path of the store of the policies that the experts grew from; empty: none")
-    randomised: str = setting(
-        "", "path of the store of one policy for all tasks, trained on all without being told which; empty: none"
-    )
-    checked: bool = setting(
-        True,
-        "refuse stores that another simulator made, or an unknown one, as imported stores are; False: take them, and "
-        "let the experts' row tell how much of their success is left in the installed one",
-    )
-
-    @abstractmethod
-    def parameter(self, task: str) -> tuple[float, ...]:
-        """The numbers that tell a task from the others; empty where the condition is a prompt.
-
-        Raises:
-            UserError: The domain has no such task.
-        """
 
     def task_name(self, parameter: tuple[float, ...]) -> str:
         """The name of the task with a parameter.
@@ -342,90 +310,6 @@ class Domain(Component, ABC):
     def environment(self, task: str) -> EnvSpec | None:
         """How gymnasium makes the task's environment, in words that fit into a file; None: it has no name there."""
 
-    # Stores
-
-    @property
-    def kind(self) -> str:
-        """Its name in bindings: a binding of another kind's fields would change nothing."""
-        return type(self).__name__
-
-    @property
-    def policies_path(self) -> Path:
-        """The policy store's path (`UserError` if there is no such file)."""
-        return locate(self.policies, f"{self.kind}.policies")
-
-    @property
-    def trajectories_path(self) -> Path:
-        """The trajectory store's path (`UserError` if there is no such file)."""
-        return locate(self.trajectories, f"{self.kind}.trajectories")
-
-    def open_policies(self, path: Path | None = None) -> PolicyStore:
-        """The policy store, or another one at `path`, checked for the domain's layout and tasks and the simulator."""
-        from hyprepro.stores.policy_store import PolicyStore
-
-        store = PolicyStore.open(path or self.policies_path, self.required_layout)
-        try:
-            self.accept(store.layout)
-            for task in store.tasks:
-                self.parameter(task)
-        except UserError as error:
-            store.close()
-            raise UserError(error.what, where=store.where, fix=f"bind a store of {self.title}") from None
-        return self._accepted(store)
-
-    def open_trajectories(self) -> TrajectoryStore:
-        """The trajectory store, checked for the domain's sizes and the installed simulator's version."""
-        from hyprepro.stores.trajectory_store import TrajectoryStore
-
-        store = TrajectoryStore.open(self.trajectories_path)
-        found, wanted = (store.observation_size, store.action_size), self.sizes
-        if found != wanted:
-            store.close()
-            raise UserError(
-                f"The store holds episodes of {found[0]} observations and {found[1]} actions; {self.title} has "
-                f"{wanted[0]} and {wanted[1]}.",
-                where=store.where,
-                fix=f"bind {self.kind}.trajectories to a store of {self.title}",
-            )
-        return self._accepted(store)
-
-    @property
-    def required_layout(self) -> PolicyLayout | None:
-        """The layout whose layers a policy store must have; None: any that `accept` takes."""
-        return self.layout
-
-    def accept(self, layout: PolicyLayout) -> None:
-        """Refuse a store's policies that could not act here (`UserError`)."""
-        sizes = layout.observation_size, layout.action_size
-        if sizes != self.sizes or layout.bounds != self.layout.bounds:
-            raise UserError(
-                f"The store holds policies of another layout: {layout.shape}, actions within {_bounds(layout)}; "
-                f"{self.title} has {self.sizes[0]} observations and {self.sizes[1]} actions within "
-                f"{_bounds(self.layout)}."
-            )
-
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """Numbers of an observation and of an action."""
-        return self.layout.observation_size, self.layout.action_size
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """The recorded content digests: `policies` and `trajectories`.
-
-        Raises:
-            UserError: A store is invalid, or the trajectories were recorded with policies of another store.
-        """
-        with self.open_policies() as policies, self.open_trajectories() as trajectories:
-            wanted = trajectories.policies_digest
-            if wanted and wanted != policies.digest:
-                raise UserError(
-                    "The trajectories were recorded with the policies of another store; policy rows would be wrong.",
-                    where=f"{policies.where}: {policies.digest[:16]}\n{trajectories.where}: made with {wanted[:16]}",
-                    fix=f"bind {self.kind}.policies and {self.kind}.trajectories to stores of one collection",
-                )
-            return {"policies": policies.digest, "trajectories": trajectories.digest}
-
     def data(self, withheld: Collection[str] = ()) -> Data:
         """All stores as plain data for stages.
 
@@ -441,8 +325,8 @@ class Domain(Component, ABC):
                 path = locate(getattr(self, name), f"{self.kind}.{name}")
                 with self.open_policies(path) as store:
                     further[name] = StoreFile(str(path), store.digest)
-        with self.open_policies() as store:
-            for task in withheld:
+        for task in withheld:
+            with self.open_policies() as store:
                 if task not in store.tasks:
                     raise UserError(
                         f"The policy store has no task {task!r} to withhold.",
@@ -456,12 +340,3 @@ class Domain(Component, ABC):
             **further,
             domain=self,
         )
-
-    def _accepted(self, store: Store) -> Store:
-        if self.checked:
-            same_simulator(store, f"to use it all the same: {self.kind}.checked = False")
-        return store
-
-
-def _bounds(layout: PolicyLayout) -> str:
-    return ", ".join(f"[{low:g}, {high:g}]" for low, high in dict.fromkeys(layout.bounds)) or "[-1, 1]"

@@ -1,8 +1,8 @@
 """A digest of the code behind a stage, so that edited code never passes for what an earlier version computed.
 
-The digest covers the modules that define a stage and its components, and every module of the same package that these
-import, also inside functions. What cannot change a result does not count: comments, docstrings, annotations of
-signatures, error messages, and the descriptions of settings.
+The digest covers the modules that define a stage and its components, and every module of the same package, or of
+hyprepro, that these import, also inside functions. What cannot change a result does not count: comments, docstrings,
+annotations of signatures, error messages, and the descriptions of settings.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PLUMBING = frozenset(
 
 
 def source_digest(modules: Iterable[str]) -> str:
-    """SHA-256 over the code of some modules and of all that they import from their own package."""
+    """SHA-256 over the code of some modules and of all that they import from their own package and from hyprepro."""
     return _digest(frozenset(modules))
 
 
@@ -74,12 +74,13 @@ def _file_of(name: str) -> Path | None:
 
 @cache
 def _read(name: str, path: Path) -> tuple[str, list[str]]:
-    """The digest of one module's code, and the names of the modules of its package that it imports."""
+    """The digest of one module's code, and the names of the modules of its package and of hyprepro that it imports."""
     tree = ast.parse(path.read_bytes())
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     essence = _Essence(package)
     tree = essence.visit(tree)
-    imported = [found for found in essence.imported if found.split(".")[0] == name.split(".")[0]]
+    ours = {name.split(".")[0], "hyprepro"}  # a user's module, or a benchmark, rests on the package as well
+    imported = [found for found in essence.imported if found.split(".")[0] in ours]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imported
 
 

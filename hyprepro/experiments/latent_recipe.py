@@ -11,8 +11,8 @@ from hyprepro.experiments.latents import PredictLatents, ProjectLatents, TrueLat
 from hyprepro.experiments.recipe import Experiment, check_prompts, check_tasks, check_unique
 from hyprepro.experiments.results import Outcome
 from hyprepro.methods.gen_hyprl import LatentMethod
-from hyprepro.reports.figures.latents import LATENTS, LatentsFigure
-from hyprepro.reports.latent_records import write_latents
+from hyprepro.reports.figures.latents import LatentsFigure
+from hyprepro.reports.latent_records import LATENTS, write_latents
 from hyprepro.reports.latents import summarise_latents
 from hyprepro.reports.report import Report
 

@@ -275,30 +275,6 @@ class Recipe(Experiment):
         }
 
 
-class Named(StructuralType):
-    """A row of a table."""
-
-    @property
-    def name(self) -> str:
-        """The row's name in records and tables."""
-
-
-class Evaluation(StructuralType):
-    """The part of an evaluation stage that the cost of a method is told from."""
-
-    @property
-    def method(self) -> Named:
-        """What is evaluated."""
-
-    @property
-    def seed(self) -> int:
-        """The seed of the method."""
-
-    @property
-    def trained(self) -> Stage | None:
-        """The method's training stage, or None."""
-
-
 @runtime_checkable
 class _Terse(StructuralType):
     """A method that says in a few words what it may use."""
@@ -331,7 +307,7 @@ def _rollouts(recipe: Recipe, method: Method, sets: Mapping[TrainingSet, Data]) 
                     )
 
 
-def training_seconds(method: str, rollouts: Sequence[Evaluation], cache: ArtifactCache) -> float | None:
+def training_seconds(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> float | None:
     """What the stages behind one seed of a method took, from the stores on; the median over seeds.
 
     Stages that it shares with other methods count in full. 0 for a method that is not trained, None where a stage is no

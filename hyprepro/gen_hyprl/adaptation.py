@@ -2,23 +2,18 @@
 
 Paper says: nothing of the kind; a decoded policy is deployed as it is (variants "paper" and "released").
 We chose: gradient steps on the prompt (`PromptAdaptation`), from several starts (`RestartedAdaptation`), where a policy
-    does not act as its prompt does already (`GatedAdaptation`). An unseen task's policies lie outside the space that
-    the decoder spans (the autoencoder ceiling says how far), so no latent gives them; the prompt's own actions say what
-    is missing. The choice was made on tasks withheld from training, never on the unseen ones; results/README.md says
-    how.
-
-The same fit from several starts: what the generator says for the prompt, and what it says for training prompts.
-
-We chose: restarts, since a policy generated for an unseen task may act opposite to the prompt, while a policy that the
-    generator knows from a sibling task does nearly what is asked. Which start is best is told by the objective that the
-    fit lowers anyway, so nothing is added to what the method may look at but its own training prompts. Chosen on tasks
-    withheld from training (`hyprepro run withheld_a`, `withheld_b`, `withheld_c`).
-
-The gate before an adaptation: a generated policy that already acts as its prompt does is deployed as it is.
-
-We chose: a gate, since fitting 58 pairs of state and action costs more than it gives where the generator knows the
-    task (the rows `gen-hyprl` and `no gate` of `hyprepro run ablation`). The tolerance lies between the disagreement on
-    validation prompts of seen tasks and that on validation prompts of tasks withheld from training.
+    does not act as its prompt does already (`GatedAdaptation`).
+Steps: an unseen task's policies lie outside the space that the decoder spans (the autoencoder ceiling says how far), so
+    no latent gives them; the prompt's own actions say what is missing. The choice was made on tasks withheld from
+    training, never on the unseen ones; results/README.md says how.
+Starts: what the generator says for the prompt, and what it says for training prompts. A policy generated for an unseen
+    task may act opposite to the prompt, while a policy that the generator knows from a sibling task does nearly what is
+    asked. Which start is best is told by the objective that the fit lowers anyway, so nothing is added to what the
+    method may look at but its own training prompts. Chosen on tasks withheld from training (`hyprepro run withheld_a`,
+    `withheld_b`, `withheld_c`).
+Gate: fitting 58 pairs of state and action costs more than it gives where the generator knows the task (the rows
+    `gen-hyprl` and `no gate` of `hyprepro run ablation`). The tolerance lies between the disagreement on validation
+    prompts of seen tasks and that on validation prompts of tasks withheld from training.
 """
 
 from __future__ import annotations

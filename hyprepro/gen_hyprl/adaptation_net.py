@@ -1,7 +1,4 @@
-"""How generated policies are fitted to their prompts; choices in `hyprepro.gen_hyprl.adaptation`.
-
-How the best of several fits to a prompt is found; choices in `hyprepro.gen_hyprl.adaptation`.
-"""
+"""How generated policies are fitted to their prompts, and the best of several fits; choices in `adaptation`."""
 
 from __future__ import annotations
 

@@ -9,8 +9,6 @@ We chose: the same two tokens and linear maps, but (1) the first layer is writte
     noise as large as the policies' own deviations, and starts from its closed-form solution: principal components,
     shrunk. Unshrunk, small components carry half of a co-adapted change from one chunk and none from the other, which
     breaks policies that E has not seen; (4) no LayerNorm, which would remove the size of a deviation from the mean.
-
-Stage 1, first half: train E and D on the stored policies by eq. 1.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The autoencoder's networks; choices and sources in `hyprepro.gen_hyprl.autoencoder`.
-
-One training step of the policy autoencoder, and its validation.
-"""
+"""The autoencoder's networks, a training step and its validation; choices in `hyprepro.gen_hyprl.autoencoder`."""
 
 from __future__ import annotations
 

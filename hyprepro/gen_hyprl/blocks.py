@@ -1,7 +1,4 @@
-"""Small building blocks that several of the paper's networks share.
-
-Fixed affine scalings of latents and prompts, fitted on training data and stored with their network.
-"""
+"""Small building blocks that several of the paper's networks share, and fixed scalings of latents and prompts."""
 
 from __future__ import annotations
 

@@ -1,13 +1,11 @@
-"""F: the discriminator that tells autoencoder latents from generated ones (stage 2, eq. 4).
+"""F, which tells autoencoder latents from generated ones (eq. 4), and Q, which reads the condition from its features.
 
-Paper says: a 3-layer MLP; p_Z = F(Z-hat); its features feed the auxiliary head Q.
+Paper says of F: a 3-layer MLP; p_Z = F(Z-hat); its features feed the auxiliary head Q.
 Released code does: 2048 -> 1024 -> 1024 -> 512 with GELU, then one linear layer to one logit.
 We chose: the same with narrower layers (the stores of a small machine hold hundreds of policies, not thousands),
     dropout, and a logit in place of a sigmoid, which is the same function and numerically safe.
 
-Q: the auxiliary head that reads the behaviour embedding back from the discriminator's features (stage 2, eq. 5).
-
-Paper says: a 2-layer MLP that reconstructs tau_e.
+Paper says of Q (eq. 5): a 2-layer MLP that reconstructs tau_e.
 Released code does: one linear layer 512 -> 128 that reconstructs h alone, since h alone is the condition there.
 We chose: the paper's; Q reconstructs whatever conditions the generator.
 """

@@ -6,8 +6,6 @@ Released code does: it uses Make-An-Agent's embeddings: phi an MLP 1020-1024-102
     the embeddings are computed.
 We chose: the same networks, narrower; inputs standardised in training and use alike; embeddings standardised over the
     training prompts, so that the networks after it see unit-sized inputs.
-
-Stage 1, second half: train phi, psi and W on the stored prompts by eq. 2.
 """
 
 from __future__ import annotations

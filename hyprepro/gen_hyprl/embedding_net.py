@@ -1,7 +1,4 @@
-"""The behaviour embedding's networks; choices and sources in `hyprepro.gen_hyprl.embedding`.
-
-One training step of the behaviour embedding, and its validation.
-"""
+"""The behaviour embedding's networks, a training step and its validation; choices in `hyprepro.gen_hyprl.embedding`."""
 
 from __future__ import annotations
 

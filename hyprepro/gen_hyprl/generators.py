@@ -1,18 +1,15 @@
-"""The slot of G: what every generator of latents takes and gives.
-
-G as the paper names it: a convolutional 1D-UNet over the latent axis, with the two tokens as channels.
+"""G: as the paper names it, a convolutional 1D-UNet over the latent axis, and as the authors released it, an MLP.
 
 Paper says: "a 1D UNet architecture (Ronneberger et al. 2015) for the generator"; no sizes, no word on
     how tau_e and n enter.
-Released code does: an MLP with U-shaped widths and no convolution; see `mlp_unet.py`.
+Released code does: an MLP with U-shaped widths and no convolution; see below.
 We chose: an MLP turns (tau_e, n) into a context; a linear stem lays the context out along the D axis, since G has no
     input signal, `patch` latent numbers a position; blocks of two convolutions a resolution, halving and doubling with
     skip connections, each conditioned on the context by FiLM (or by constant channels); a linear guess from the context
     is added to the output, so that the convolutions refine it.
 
-G as the authors released it: an MLP whose widths form a U, with additive skip connections and no convolution.
+The MLP's widths form a U, with additive skip connections and no convolution.
 
-Paper says: 1D-UNet.
 Released code does: 256 inputs (128 noise, 128 embedding) -> 2048 -> 1024 -> 512 -> 256 -> 512 -> 1024 -> 2048 outputs
     (2 tokens x 1024), skips added at 512, 1024 and 2048 (the last from the first layer), Linear + BatchNorm + GELU +
     Dropout 0.1, first and last layer plain. 6.04 million weights at D = 1,024.

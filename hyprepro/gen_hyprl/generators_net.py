@@ -1,9 +1,4 @@
-"""What every generator network takes and gives.
-
-The convolutional 1D-UNet generator; choices and sources in `hyprepro.gen_hyprl.generators`.
-
-The released MLP U-Net generator; choices and sources in `hyprepro.gen_hyprl.generators`.
-"""
+"""The networks of G: the convolutional 1D-UNet and the released MLP; choices in `hyprepro.gen_hyprl.generators`."""
 
 from __future__ import annotations
 

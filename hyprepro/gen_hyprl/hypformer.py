@@ -8,8 +8,6 @@ Released code does: tau_e is h alone; batch_first is missing, so that attention 
     feed-forward width 2,048.
 We chose: attention over candidates; the latent head predicts a correction to the mean candidate, so that an untrained
     HypFormer already returns the mean (`latent_skip`); the target of the residue head carries no gradient.
-
-Stage 3: train HypFormer on the frozen generator's candidates (eq. 6 to 9).
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The HypFormer network; choices and sources in `hyprepro.gen_hyprl.hypformer`.
-
-One training step of HypFormer, and its validation.
-"""
+"""The HypFormer network, a training step and its validation; choices in `hyprepro.gen_hyprl.hypformer`."""
 
 from __future__ import annotations
 

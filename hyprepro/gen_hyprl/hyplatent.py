@@ -6,8 +6,6 @@ Released code does: condition h alone; latents scaled to [-1, 1] entry by entry;
     labels; **1e3 x the squared error to the true latent** in G's loss, which eq. 3 lacks; two G steps an iteration;
     then one step of 1e3 x eq. 5 on G, F and Q; Adam 2e-4 (0.5, 0.999), weight decay 1e-5, batch 128, 5,000 epochs.
 We chose: see the defaults below; `gin/variants/` moves all disputed points together.
-
-Stage 2: train HypLatent's generator against its discriminator (eq. 3 to 5).
 """
 
 from __future__ import annotations

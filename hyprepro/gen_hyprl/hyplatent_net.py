@@ -1,7 +1,4 @@
-"""The deployable part of HypLatent; choices and sources in `hyprepro.gen_hyprl.hyplatent`.
-
-One training step of HypLatent, and its validation.
-"""
+"""The deployable part of HypLatent, a training step and its validation; choices in `hyprepro.gen_hyprl.hyplatent`."""
 
 from __future__ import annotations
 

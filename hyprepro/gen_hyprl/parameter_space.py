@@ -1,14 +1,12 @@
 """The space in which an autoencoder sees policies: fixed, invertible, fitted on training data before the first step.
 
-Hidden units have no order of their own: bringing those of one policy into the order of another's.
+Hidden units have no order of their own. Exchanging two units of a hidden layer, with the weights into and out of them,
+leaves what a network computes as it is and moves its parameter vector far. Policies trained apart therefore differ by
+such permutations as well, and an autoencoder spends latents on them. Weight matching (Ainsworth et al., "Git Re-Basin",
+2023) finds the permutation by which two networks' weights have the largest inner product, one layer at a time, until no
+layer changes. That ends in the nearest optimum, so it is done from two starts and the better end is taken.
 
-Exchanging two units of a hidden layer, with the weights into and out of them, leaves what a network computes as it is
-and moves its parameter vector far. Policies trained apart therefore differ by such permutations as well, and an
-autoencoder spends latents on them. Weight matching (Ainsworth et al., "Git Re-Basin", 2023) finds the permutation by
-which two networks' weights have the largest inner product, one layer at a time, until no layer changes. That ends in
-the nearest optimum, so it is done from two starts and the better end is taken.
-
-Principal directions of a set of long vectors by the Gram matrix: for few vectors of great length.
+Principal directions come from the Gram matrix, as the vectors are few and long.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The settings that every trained network shares: how long, in which batches, with which Adam.
-
-The named choices that settings, networks and losses share. No torch here: settings are read without it.
-"""
+"""The settings that every trained network shares, and the named choices of settings and losses; no torch here."""
 
 from __future__ import annotations
 

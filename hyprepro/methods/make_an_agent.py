@@ -1,7 +1,7 @@
-"""Make-An-Agent's generator: a diffusion model of latents, conditioned on the behaviour embedding.
+"""Make-An-Agent: a diffusion model of latents, conditioned on (h, v), in the place of HypLatent and HypFormer.
 
-Source: Make-An-Agent (arXiv 2407.10973), the method that Gen-HypRL replaces, and its released code. Its autoencoder and
-    embedding are `LinearAutoencoder` and `ContrastiveEmbedding`.
+Source: Make-An-Agent (arXiv 2407.10973), the method that Gen-HypRL replaces, and its released code. With the
+    defaults its autoencoder and embedding are those of Gen-HypRL, so that the generator alone differs.
 Published: a conditional 1D-UNet (512, 1,024, 2,048 channels, kernel 3, 8 groups, FiLM, step embedding of 128) on the
     latent as a sequence of 2 tokens with 1,024 channels, conditioned on (h, v); 100 noise levels of the squared cosine
     schedule, the network predicts the clean latent, 10 DDIM steps; latents and conditions min-max scaled to [-1, 1] and
@@ -11,14 +11,8 @@ Published: a conditional 1D-UNet (512, 1,024, 2,048 channels, kernel 3, 8 groups
 We chose: latents scaled as HypLatent's and not clamped (each entry to its own range lets small entries count as much
     as large ones); the running mean is evaluated; a smaller network and a larger step size. With "minmax" each token
     has ranges of its own (published: one range for both), and nothing is selected by validation loss.
-    `gin/components/method/make_an_agent_published.gin` binds what is published.
-
-Make-An-Agent's third stage: train the diffusion over latents, in the place of stages 2 and 3.
-
-Make-An-Agent: the method that Gen-HypRL is compared with, a diffusion model in the place of HypLatent and HypFormer.
-
-With the defaults its autoencoder and its embedding are those of Gen-HypRL, so that the generator alone differs;
-`gin/components/method/make_an_agent_published.gin` gives it its own.
+    `gin/components/method/make_an_agent_published.gin` binds what is published, an
+    autoencoder and an embedding of its own included.
 """
 
 from __future__ import annotations

@@ -1,19 +1,15 @@
-"""The deployable part of Make-An-Agent's diffusion; choices and sources in `hyprepro.methods.make_an_agent`.
+"""Make-An-Agent's denoiser, its noise schedule and its training step; choices in `hyprepro.methods.make_an_agent`.
 
-Make-An-Agent's denoiser: a 1D-UNet whose blocks are conditioned by FiLM; choices in `hyprepro.methods.make_an_agent`.
+The denoiser is a 1D-UNet whose blocks are conditioned by FiLM. A block is convolution, GroupNorm, Mish, FiLM (scale * y
++ bias), convolution, GroupNorm, Mish, plus the input. Two blocks a resolution on the way down and up, two in the
+middle; the finest resolution has none on the way up, so its skip connection is not used. All convolutions that change
+the resolution are padded such that two positions stay two.
 
-A block is convolution, GroupNorm, Mish, FiLM (scale * y + bias), convolution, GroupNorm, Mish, plus the input. Two
-blocks a resolution on the way down and up, two in the middle; the finest resolution has none on the way up, so its skip
-connection is not used. All convolutions that change the resolution are padded such that two positions stay two.
-
-The DDIM noise schedule and sampler that Make-An-Agent takes from `diffusers`, in plain tensors.
-
-Noise levels 0 .. T-1 (0 is the least). With a(t) = cos^2((t + 0.008) / 1.008 * pi / 2), level i keeps the share
-alpha_i = prod_{j <= i} (1 - beta_j) of the signal's variance, beta_j = min(1 - a((j+1)/T) / a(j/T), 0.999)
-("squaredcos_cap_v2": beta_start and beta_end of Make-An-Agent's configuration have no effect with it). Sampling is
-deterministic (eta = 0), on evenly spaced levels ("leading" spacing), with a network that predicts the sample.
-
-One training step of the latent diffusion, and its validation.
+Schedule and sampler are the DDIM that Make-An-Agent takes from `diffusers`, in plain tensors. Noise levels 0 .. T-1 (0
+is the least). With a(t) = cos^2((t + 0.008) / 1.008 * pi / 2), level i keeps the share alpha_i = prod_{j <= i} (1 -
+beta_j) of the signal's variance, beta_j = min(1 - a((j+1)/T) / a(j/T), 0.999) ("squaredcos_cap_v2": beta_start and
+beta_end of Make-An-Agent's configuration have no effect with it). Sampling is deterministic (eta = 0), on evenly spaced
+levels ("leading" spacing), with a network that predicts the sample.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The regressor network; see `hyprepro.methods.regressor`.
-
-One training step of the regressor, and its validation.
-"""
+"""The regressor network, one training step of it and its validation; see `hyprepro.methods.regressor`."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 from hyprepro.component import component
 from hyprepro.reports.changes import gin, is_component
 from hyprepro.reports.markdown import NONE, bullets, paragraph, table, with_interval
-from hyprepro.reports.notes import INTERVALS, SUCCESS, environment_gap, route
+from hyprepro.reports.notes import INTERVALS, SUCCESS, environment_gap, heading, route, run_of
 from hyprepro.reports.numbers import PROTOCOLS, Numbers
 from hyprepro.reports.report import Report
 from hyprepro.reports.summary import MAIN
@@ -26,8 +26,7 @@ class AblationTable(Report):
         provenance = result["provenance"]
         found = [Numbers(result, split) for split in SPLITS]
         numbers = [side for side in found if side.methods]
-        parts = [f"# {provenance.get('config', {}).get('title') or result.get('recipe', 'Ablation')}"]
-        parts += [paragraph(_setting(result, numbers))]
+        parts = [heading(result), paragraph(_setting(result, numbers))]
         for protocol in reversed(PROTOCOLS):
             if any(protocol in side.protocols for side in numbers):
                 parts += [f"## {PROTOCOLS[protocol]}", _table(numbers, protocol, _reference(result))]
@@ -41,8 +40,7 @@ def _setting(result: Mapping[str, Any], numbers: list[Numbers]) -> str:
     splits = " and ".join(f"{len(side.tasks)} {side.split}" for side in numbers)
     seeds = max((row["n_seeds"] for row in result["rows"]), default=0)
     return (
-        f"Success rates in percent, averages over {splits} tasks. Recipe {result.get('recipe')}, scale "
-        f"{result.get('scale')}, variant {result.get('variant', 'ours')}; generator seeds: {seeds}. "
+        f"Success rates in percent, averages over {splits} tasks. {run_of(result)}; generator seeds: {seeds}. "
         f"`minus it`: the row minus `{_reference(result)}`, paired. n: prompts, and so policies, of one seed in each "
         "average."
     )

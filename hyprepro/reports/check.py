@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hyprepro.config.lint import RENAMED
 from hyprepro.engine.provenance import identity_gaps
 from hyprepro.errors import UserError
 from hyprepro.reports.reading import KEY, RESULT, Key, key_of, read_result
@@ -128,14 +129,17 @@ def unequal(one: Any, other: Any, place: str) -> Iterator[str]:
     """Places where two configurations differ.
 
     Fields that only one of them knows and paths of stores do not count; which rows have one seed alone says each row.
+    A component may have another name now; its row is then named as before, which the rows' own names are held against.
     """
     if isinstance(one, dict) and isinstance(other, dict):
-        for name in one.keys() & other.keys() - _OF_NO_ACCOUNT:
+        before, now = one.get("component"), other.get("component")
+        renamed = {"row"} if before in RENAMED and RENAMED[before] == now else set()
+        for name in one.keys() & other.keys() - _OF_NO_ACCOUNT - renamed:
             yield from unequal(one[name], other[name], f"{place}.{name}")
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for number, pair in enumerate(zip(one, other, strict=True)):
             yield from unequal(*pair, f"{place}[{number}]")
-    elif one != other:
+    elif one != other and not (place.endswith(".component") and RENAMED.get(one) == other):
         yield place
 
 

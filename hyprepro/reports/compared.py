@@ -17,9 +17,8 @@ from typing import Any
 
 from hyprepro.reports.cells import Cells, Line, groups, measured
 from hyprepro.reports.reading import KEY, Key, key_of
-from hyprepro.reports.records import SUCCESS, Record, read_records
+from hyprepro.reports.records import RECORDS, SUCCESS, Record, read_records
 from hyprepro.reports.statistics import IQM, MEAN, Bootstrap, Statistic, difference, estimate, same_design, top
-from hyprepro.reports.summaries import RECORDS
 from hyprepro.reports.summary import TOP, is_ranked, valued
 
 Interval = tuple[float, float]
@@ -157,7 +156,7 @@ def _can_be_paired(statistic: Statistic, sides: Sequence[Cells]) -> bool:
     """Whether both have the same tasks in one design, and policies ranked where the statistic picks by ranks."""
     if list(sides[0]) != list(sides[1]) or not same_design(*(list(side.values()) for side in sides)):
         return False
-    return not statistic.key.endswith("True") or all(is_ranked(side.values()) for side in sides)
+    return not statistic.is_validated or all(is_ranked(side.values()) for side in sides)
 
 
 def _statistic(name: str, protocol: str) -> Statistic | None:

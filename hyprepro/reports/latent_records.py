@@ -12,6 +12,8 @@ from typing import NamedTuple
 from hyprepro.errors import UserError
 from hyprepro.reports.records import finite, parsed, read_csv, write_csv
 
+LATENTS = "latents.csv.gz"
+"""The file beside a result.json."""
 TRUE = "true-latents"
 """The `method` of true latents."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 WIDTH = 120
@@ -55,23 +55,28 @@ def printed(rate: float | None) -> str:
 
 
 def with_interval(row: Mapping[str, Any] | None, sign: str = "") -> str:
-    """Value and 95% interval of a row, in percent: `91.2 [88.0, 94.1]`."""
+    """Value and 95% interval of a row in its metric's unit: `91.2 [88.0, 94.1]`; success in percent, others as is."""
     if row is None or row.get("value") is None:
         return NONE
-    value = percent(row["value"])
+    show = _unit(row)
     plus = sign if row["value"] > 0 else ""
-    return f"{plus}{value} [{', '.join(map(percent, row['ci95']))}]"
-
-
-def valued(row: Mapping[str, Any], sign: str = "") -> str:
-    """Value and 95% interval of a row in its metric's unit: success in percent, returns and distances as they are."""
-    if row["metric"] == "success_rate" or row["value"] is None:
-        return with_interval(row, sign)
-    digits = 2 if row["metric"] == "return" else 3
-    low, high = (f"{end:.{digits}f}" for end in row["ci95"])
-    return f"{sign if row['value'] > 0 else ''}{row['value']:.{digits}f} [{low}, {high}]"
+    return f"{plus}{show(row['value'])} [{', '.join(map(show, row['ci95']))}]"
 
 
 def point(row: Mapping[str, Any] | None) -> str:
-    """Value of a row, in percent."""
-    return NONE if row is None else percent(row.get("value"))
+    """Value of a row in its metric's unit."""
+    if row is None or row.get("value") is None:
+        return NONE
+    return _unit(row)(row["value"])
+
+
+def _unit(row: Mapping[str, Any]) -> Callable[[float], str]:
+    metric = row.get("metric", "success_rate")
+    return percent if metric == "success_rate" else ("{:.2f}" if metric == "return" else "{:.3f}").format
+
+
+def seconds(value: float | None) -> str:
+    """A time, without fractions."""
+    if value is None:
+        return NONE
+    return "none" if value == 0 else f"{value:.0f}"

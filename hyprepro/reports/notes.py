@@ -1,7 +1,4 @@
-"""What a reader of a table must know: stated under every table, from the result's own provenance.
-
-Sections that several reports have, from the numbers of one split or more.
-"""
+"""What several reports say: the notes under a table, from the result's own provenance, and the sections around it."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from hyprepro.reports import paper
-from hyprepro.reports.markdown import NONE, bullets, paragraph, percent, point, printed, table
+from hyprepro.reports.markdown import NONE, bullets, paragraph, percent, point, printed, seconds, table
 from hyprepro.reports.numbers import PROTOCOLS, SHORT, Numbers
 from hyprepro.reports.summary import MAA, MAIN
 
@@ -100,11 +97,11 @@ def environment_gap(provenance: Mapping[str, Any]) -> str:
     )
 
 
-def route(provenance: Mapping[str, Any]) -> str:
-    """How the experts of the stores were made."""
+def route(provenance: Mapping[str, Any], papers: str = "experts are Make-An-Agent's SAC checkpoints") -> str:
+    """How the experts of the stores were made, and the paper's."""
     declared = provenance.get("stores", {}).get("route", {})
     text = str(declared.get("summary") or declared.get("name") or "not stated in the store").rstrip(".")
-    return f"Route to the experts: {text}. The paper's experts are Make-An-Agent's SAC checkpoints."
+    return f"Route to the experts: {text}. The paper's {papers}."
 
 
 def averages(split: str) -> list[str]:
@@ -121,14 +118,13 @@ def averages(split: str) -> list[str]:
 
 
 COSTS = "## What each costs"
+BY_SIZE = "training_seconds_by_n_train"
 COSTS_ARE = (
     "Seconds of the training stages behind one seed of a method, those that it shares with others included; the median "
     "over seeds. They were taken on a noisy machine, beside other work, and a stage that was resumed counts from its "
     "last checkpoint on: a rough guide. What a method fits to a prompt at test time is not training. The time to "
     "generate a policy is measured by `hyprepro bench generation`."
 )
-
-
 MAY_USE = {
     "gen-hyprl": "prompt",
     "gen-hyprl-wo-hypformer": "prompt",
@@ -142,8 +138,6 @@ MAY_USE = {
     "mse-regressor": "prompt",
 }
 """What a method is given, in a word or two, where the run does not say so itself (`uses`)."""
-
-
 CURVES_ARE = (
     "Deterministic episodes of the training's length on goals that are not trained on; the mean over all training "
     "tasks, of the first generator seed. CARE's published runs are of 2,000,000 environment steps a task."
@@ -155,12 +149,22 @@ def heading(result: Mapping[str, Any]) -> str:
     return f"# {result['provenance'].get('config', {}).get('title') or result.get('recipe', 'Result')}"
 
 
+def beside_the_paper(number: int, setting: str, title: str = "") -> list[str]:
+    """How the side-by-side of a table in paper_tables/ begins: its heading, what it shows and what was run."""
+    shows = f"{title}. " if title else ""
+    text = f"{shows}Generated from a committed result; do not edit. {setting}"
+    return [f"# Table {number}: the paper and this reproduction", paragraph(text)]
+
+
+def run_of(result: Mapping[str, Any]) -> str:
+    """Which run of which recipe."""
+    return f"Recipe {result.get('recipe')}, scale {result.get('scale')}, variant {result.get('variant', 'ours')}"
+
+
 def setting(numbers: Numbers) -> str:
     """What was run, in two sentences."""
-    result = numbers.result
     main = numbers.row(MAIN, numbers.protocols[0], None) if numbers.protocols else None
-    text = f"Success rates in percent. Recipe {result.get('recipe')}, scale {result.get('scale')}"
-    text += f", variant {result.get('variant', 'ours')}."
+    text = f"Success rates in percent. {run_of(numbers.result)}."
     if main is None:
         return text
     count = main["n_policies"] // max(len(numbers.tasks), 1)
@@ -191,15 +195,22 @@ def every_method(numbers: Numbers) -> list[str]:
     return parts
 
 
-def costs(result: Mapping[str, Any]) -> list[str]:
-    """The seconds of training, if the run recorded them: the last section, as it alone differs from run to run."""
-    seconds = {
-        name: method["training_seconds"] for name, method in result.get("methods", {}).items() if _is_timed(method)
-    }
-    if not seconds:
-        return []
-    rows = [[name, _seconds(value)] for name, value in seconds.items()]
-    return [COSTS, table(["method", "training, s"], rows), paragraph(COSTS_ARE)]
+def costs(result: Mapping[str, Any], are: str = COSTS_ARE) -> list[str]:
+    """The seconds of training, if the run recorded them: the last section, as it alone differs from run to run.
+
+    Args:
+        result: The content of a result.json.
+        are: What the seconds are of.
+    """
+    methods = result.get("methods", {})
+    by_size = {name: each[BY_SIZE] for name, each in methods.items() if BY_SIZE in each}
+    sizes = list(dict.fromkeys(size for times in by_size.values() for size in times if size != "any"))
+    rows = [[name, *(seconds(times.get(size, times.get("any"))) for size in sizes)] for name, times in by_size.items()]
+    heads = [f"{size} velocities, s" for size in sizes]
+    if not rows:
+        rows = [[name, seconds(each["training_seconds"])] for name, each in methods.items() if _is_timed(each)]
+        heads = ["training, s"]
+    return [COSTS, table(["method", *heads], rows), paragraph(are)] if rows else []
 
 
 def costs_beside_results(result: Mapping[str, Any], splits: Sequence[Numbers]) -> list[str]:
@@ -211,7 +222,7 @@ def costs_beside_results(result: Mapping[str, Any], splits: Sequence[Numbers]) -
             averages = [numbers.row(name, protocol, None) for numbers in splits for protocol in protocols[-1:]]
             seeds = max((row["n_seeds"] for row in averages if row), default=0)
             uses = method.get("uses") or MAY_USE.get(name, NONE)
-            numbers_ = [uses, str(seeds), _seconds(method["training_seconds"])]
+            numbers_ = [uses, str(seeds), seconds(method["training_seconds"])]
             rows.append([name, *numbers_, *(point(row) for row in averages)])
     if not rows:
         return []
@@ -236,9 +247,3 @@ def learning_curves(result: Mapping[str, Any]) -> list[str]:
 
 def _is_timed(method: Mapping[str, Any]) -> bool:
     return "training_seconds" in method
-
-
-def _seconds(value: float | None) -> str:
-    if value is None:
-        return NONE
-    return "none" if value == 0 else f"{value:.0f}"

@@ -27,6 +27,9 @@ SHORT = {
 }
 """Column heads of the table of all methods; other methods get their first eight letters."""
 
+TESTED = ("validation", "test")
+"""Splits of tasks that nothing was trained on in a run that has other splits too."""
+
 PROTOCOLS = {"paper": "Paper protocol", "strict": "Strict protocol"}
 
 
@@ -35,16 +38,25 @@ class Numbers:
 
     Args:
         result: The content of a result.json.
-        split: "seen" or "unseen"; None for that of the first row.
+        split: "seen" or "unseen"; None for what the result is about: withheld or test tasks if it has such, else the
+            split of the first row.
+        n_train: Of methods that depend on their number of training tasks, the rows of this number alone.
     """
 
-    def __init__(self, result: Mapping[str, Any], split: str | None = None) -> None:
+    def __init__(self, result: Mapping[str, Any], split: str | None = None, n_train: int | None = None) -> None:
         self.result = result
         self.provenance: Mapping[str, Any] = result["provenance"]
-        self.split = split or (str(result["rows"][0]["split"]) if result["rows"] else "seen")
-        self._all = [row for row in result["rows"] if row["split"] == self.split]
+        present = [str(row["split"]) for row in result["rows"]]
+        self.split = split or next((each for each in TESTED if each in present), (*present, "seen")[0])
+        of_split = [row for row in result["rows"] if row["split"] == self.split]
+        self.sizes = list(dict.fromkeys(row["n_train"] for row in of_split if row["n_train"] is not None))
+        self._all = [row for row in of_split if row["n_train"] in (n_train, None)]
         self._rows = {(r["method"], r["protocol"], r["task"], r["statistic"]): r for r in self._all}
-        gains = [row for row in result.get("comparisons", []) if row["split"] == self.split]
+        gains = [
+            row
+            for row in result.get("comparisons", [])
+            if row["split"] == self.split and row.get("n_train") in (n_train, None)
+        ]
         self._gains = {(r["minus"], r["protocol"], r["task"], r["statistic"]): r for r in gains}
 
     def row(self, method: str, protocol: str, task: str | None, statistic: str = "mean") -> Row | None:

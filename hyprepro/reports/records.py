@@ -19,6 +19,8 @@ from hyprepro.errors import UserError
 
 T = TypeVar("T")
 
+RECORDS = "records.csv.gz"
+"""The file beside a result.json."""
 SUCCESS, RETURN = "success_rate", "return"
 """What rollouts are scored by, as rows name it."""
 DAMAGED = "the cached or written file is damaged: remove its folder and run the same command again"
@@ -141,13 +143,18 @@ def finite(text: str) -> float:
 
 
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Write rows under a header line: truth as 1 and 0, None as nothing."""
+    """Write rows under a header line; gzip where the name ends in `.gz`."""
+    data = csv_text(header, rows).encode()
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+
+
+def csv_text(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Rows under a header line: truth as 1 and 0, None as nothing."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows([int(value) if isinstance(value, bool) else value for value in row] for row in rows)
-    data = text.getvalue().encode()
-    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+    return text.getvalue()
 
 
 def read_csv(path: Path, what: str) -> tuple[tuple[str, ...], list[tuple[str, list[str]]]]:

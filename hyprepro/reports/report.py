@@ -1,10 +1,9 @@
 """Reports: what is written for people from the numbers of a result. A recipe names one; users may swap it.
 
-What every report says above its numbers, whatever it reports, and the line that closes it on a terminal.
-
-Above: that the numbers of a miniature mean nothing, and every value that differs from the shipped recipe. Below: what
-stepped Meta-World if that is not what was asked for, and what a whole run costs. All follow from the result's own
-provenance, so no kind of table or figure can leave them out.
+Whatever it reports, every report says more than its numbers. Above them: that those of a miniature mean nothing, and
+every value that differs from the shipped recipe. Below: what stepped Meta-World if that is not what was asked for, and
+what a whole run costs. All follow from the result's own provenance, so no kind of table or figure can leave them out.
+`closing` is the same in a few lines, for the end of a terminal.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ from typing import Any, ClassVar
 from hyprepro.component import COMPONENTS, Component
 from hyprepro.errors import UserError
 from hyprepro.reports.changes import Change, Departure
-from hyprepro.reports.markdown import bullets, paragraph, quote, valued
+from hyprepro.reports.markdown import bullets, paragraph, quote, with_interval
+from hyprepro.reports.numbers import TESTED
 from hyprepro.reports.summary import MAIN
 
 SMOKE = "smoke"
@@ -26,7 +26,6 @@ FEWEST = 5
 LENGTHS = ("steps", "updates")
 """Fields that say how long something is trained."""
 PAPER_PROMPTS = 100
-TESTED = ("test", "validation")
 
 
 def framed(text: str, result: Mapping[str, Any]) -> str:
@@ -171,7 +170,7 @@ def headline(result: Mapping[str, Any]) -> list[str]:
         theirs = (
             f" (the paper: {100 * paper if row['metric'] == 'success_rate' else paper:g})" if paper is not None else ""
         )
-        found.setdefault(name, []).append(f"{_label(row)} {valued(row)}{theirs}")
+        found.setdefault(name, []).append(f"{_label(row)} {with_interval(row)}{theirs}")
     return [f"{name}: {'; '.join(values)}" for name, values in found.items()]
 
 

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hyprepro.reports.latent_records import read_latents
+from hyprepro.reports.latent_records import LATENTS, read_latents
 from hyprepro.reports.latents import summarise_latents
-from hyprepro.reports.records import read_records, write_records
+from hyprepro.reports.records import RECORDS, read_records, write_records
 from hyprepro.reports.summary import Summary, summarise
 
-RECORDS = "records.csv.gz"
-LATENTS = "latents.csv.gz"
 TASKS = ("seen", "below", "unseen")
 """Where a recipe names its tasks, in the order of its rows; one that names none there has those of its records."""
 

@@ -169,9 +169,8 @@ class _Table:
             is_wanted = task is None or (self.is_success and other.method in TASK_BY_TASK)
             if not is_wanted or list(pair[0]) != list(pair[1]) or not same_design(*(list(p.values()) for p in pair)):
                 continue
-            size = {} if mine.n_train is None else {"n_train": mine.n_train}
             common: dict[str, Any] = {"method": mine.method, "minus": other.method, "split": split, "task": task}
-            common |= {"protocol": mine.protocol, "metric": self.found.metric, **size}
+            common |= {"protocol": mine.protocol, "metric": self.found.metric, **_size(mine)}
             gain = difference(*(estimate(MEAN, side, self.bootstrap) for side in pair))
             found.append({**common, "statistic": MEAN.name, **valued(gain)})
             if task is None and self.is_success:
@@ -190,8 +189,15 @@ class _Table:
                 if average:
                     profile = asdict(performance_profile(average, self.bootstrap))
                     lists = {name: list(values) for name, values in profile.items()}
-                    found.append({"method": line.method, "split": split, "protocol": line.protocol, **lists})
+                    found.append(
+                        {"method": line.method, "split": split, "protocol": line.protocol, **_size(line), **lists}
+                    )
         return found
+
+
+def _size(line: Line) -> dict[str, int]:
+    """What tells a comparison or profile from those of other numbers of training tasks, where there are several."""
+    return {} if line.n_train is None else {"n_train": line.n_train}
 
 
 def is_ranked(cells: Iterable[Cell]) -> bool:

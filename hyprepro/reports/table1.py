@@ -21,38 +21,27 @@ class TaskTable(Report):
 
     def markdown(self, result: Mapping[str, Any]) -> str:
         """The tables of both protocols, of top-k, of all methods, and the notes."""
-        return table_markdown(result)
+        numbers = Numbers(result)
+        found = [parts.heading(result), paragraph(parts.setting(numbers))]
+        for protocol in numbers.protocols:
+            found += [f"## {PROTOCOLS[protocol]}", *_main_tables(numbers, protocol)]
+        found += _tops(numbers)
+        found += ["## Ceilings and competitors, average of the tasks above", _methods_table(numbers)]
+        found += [*parts.knowledge(result), "## Every method, task by task", *parts.every_method(numbers)]
+        return "\n\n".join([*found, "## Notes", bullets(notes([numbers])), *parts.costs(result)]) + "\n"
 
     def side_by_side(self, result: Mapping[str, Any]) -> str:
-        """The paper's table and ours under the paper's protocol."""
-        return side_by_side(result)
-
-
-def table_markdown(result: Mapping[str, Any]) -> str:
-    """The whole of table.md for a result of per-task success rates, at most 120 characters wide."""
-    numbers = Numbers(result)
-    found = [parts.heading(result), paragraph(parts.setting(numbers))]
-    for protocol in numbers.protocols:
-        found += [f"## {PROTOCOLS[protocol]}", *_main_tables(numbers, protocol)]
-    found += _tops(numbers)
-    found += ["## Ceilings and competitors, average of the tasks above", _methods_table(numbers)]
-    found += [*parts.knowledge(result), "## Every method, task by task", *parts.every_method(numbers)]
-    return "\n\n".join([*found, "## Notes", bullets(notes([numbers])), *parts.costs(result)]) + "\n"
-
-
-def side_by_side(result: Mapping[str, Any]) -> str:
-    """paper_tables/tableN.md: the paper's table and ours under the paper's protocol, with what a reader must know."""
-    numbers = Numbers(result)
-    theirs = paper.per_task(numbers.split)
-    means = ", ".join(f"{theirs.names[name]} {printed(rate)}" for name, rate in theirs.recomputed.items())
-    found = [
-        f"# Table {theirs.number}: the paper and this reproduction",
-        paragraph(f"{theirs.title}. Generated from a committed result; do not edit. {parts.setting(numbers)}"),
-        *_main_tables(numbers, "paper"),
-        paragraph(f"The means of the paper's rows: {means}."),
-        bullets(notes([numbers])),
-    ]
-    return "\n\n".join(found) + "\n"
+        """The paper's table and ours under the paper's protocol, with what a reader must know."""
+        numbers = Numbers(result)
+        theirs = paper.per_task(numbers.split)
+        means = ", ".join(f"{theirs.names[name]} {printed(rate)}" for name, rate in theirs.recomputed.items())
+        found = [
+            *parts.beside_the_paper(theirs.number, parts.setting(numbers), theirs.title),
+            *_main_tables(numbers, "paper"),
+            paragraph(f"The means of the paper's rows: {means}."),
+            bullets(notes([numbers])),
+        ]
+        return "\n\n".join(found) + "\n"
 
 
 def _main_tables(numbers: Numbers, protocol: str) -> list[str]:

@@ -43,10 +43,7 @@ class AveragesTable(Report):
         """The paper's table and ours under the paper's protocol."""
         both = [Numbers(result, split) for split in SPLITS]
         found = [
-            "# Table 2: the paper and this reproduction",
-            paragraph(
-                f"{paper.load('table2')['title']}. Generated from a committed result; do not edit. {_setting(both)}"
-            ),
+            *parts.beside_the_paper(2, _setting(both), paper.load("table2")["title"]),
             _main_table(both, "paper"),
             bullets(notes(both)),
         ]

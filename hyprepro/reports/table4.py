@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from hyprepro.component import component
+from hyprepro.domains.cheetah_vel.tasks import task_velocity
 from hyprepro.reports import paper
-from hyprepro.reports.markdown import NONE, bullets, paragraph, table
-from hyprepro.reports.notes import COSTS, heading, knowledge
-from hyprepro.reports.paper import PAPERS_SIZE, average_return
+from hyprepro.reports.markdown import NONE, bullets, paragraph, point, table, with_interval
+from hyprepro.reports.notes import beside_the_paper, costs, heading, knowledge, route, run_of
+from hyprepro.reports.numbers import Numbers
 from hyprepro.reports.report import Report
 from hyprepro.reports.summary import MAIN
 
 Row = Mapping[str, Any]
 
+PROTOCOL = "paper"
+"""Whole episodes of fresh starts, undiscounted, as MACAW, Prompt-DT and the paper score them."""
 EXPERT = "expert"
 ABSENT = "not in this run"
 RETURNS = (
@@ -56,22 +59,14 @@ class VelocityTable(Report):
 
     def markdown(self, result: Mapping[str, Any]) -> str:
         """The paper beside ours, every row for each number of training velocities, returns by velocity, the notes."""
-        returns = Returns(result)
-        found = [heading(result), paragraph(setting(returns)), *versus_paper(returns)]
-        for size in returns.sizes:
-            found += [f"## {size} training velocities", methods_table(returns, size), "By target velocity, m/s:"]
-            found += [velocities_table(returns, size)]
-        found += [paragraph(READING), *knowledge(result), *costs(result)]
+        found = [heading(result), paragraph(setting(result)), *versus_paper(result), *by_size(result)]
         return "\n\n".join([*found, "## Notes", bullets(notes(result))]) + "\n"
 
     def side_by_side(self, result: Mapping[str, Any]) -> str:
         """The paper's table and ours, with the ceilings."""
-        returns = Returns(result)
-        found = ["# Table 4: the paper and this reproduction"]
-        found += [paragraph(f"Generated from a committed result; do not edit. {setting(returns)}")]
-        found += [*versus_paper(returns)]
-        for size in returns.sizes:
-            found += [f"{size} training velocities:", methods_table(returns, size)]
+        found = [*beside_the_paper(4, setting(result)), *versus_paper(result)]
+        for size in Numbers(result).sizes:
+            found += [f"{size} training velocities:", _methods_table(Numbers(result, n_train=size))]
         return "\n\n".join([*found, paragraph(READING), *knowledge(result), bullets(notes(result))]) + "\n"
 
 
@@ -81,151 +76,89 @@ READING = (
 )
 
 
-class Returns:
-    """The rows of a result by what they are.
-
-    Args:
-        result: The content of a result.json.
-        split: The split of the table; None: "validation" if the run has it, else "test".
-    """
-
-    def __init__(self, result: Mapping[str, Any], split: str | None = None) -> None:
-        self.result = result
-        splits = {row["split"] for row in result["rows"]}
-        self.split = split or ("validation" if "validation" in splits else "test")
-        rows = [row for row in result["rows"] if row["split"] == self.split]
-        self._rows = {(r["method"], r["n_train"], r["task"], r["statistic"]): r for r in rows}
-        gains = [row for row in result.get("comparisons", []) if row["split"] == self.split]
-        self._gains = {(r["minus"], r["n_train"]): r for r in gains}
-        self.methods = list(dict.fromkeys(row["method"] for row in rows))
-        self.tasks = list(dict.fromkeys(row["task"] for row in rows if row["task"] is not None))
-        self.sizes = list(dict.fromkeys(row["n_train"] for row in rows if row["n_train"] is not None))
-
-    def row(self, method: str, size: int | None, task: str | None = None, statistic: str = "mean") -> Row | None:
-        """One row; for a method that does not depend on the training velocities the same for every size."""
-        found = self._rows.get((method, size, task, statistic))
-        return found or self._rows.get((method, None, task, statistic))
-
-    def gain(self, minus: str, size: int | None) -> Row | None:
-        """The reference minus another method, paired."""
-        return self._gains.get((minus, size))
-
-    def velocity(self, task: str) -> str:
-        """A column's head: the velocity in m/s."""
-        return f"{float(task.rpartition('-')[2]):g}"
+def average(numbers: Numbers, method: str, statistic: str = "mean") -> Row | None:
+    """A method's average return."""
+    return numbers.row(method, PROTOCOL, None, statistic)
 
 
-def setting(returns: Returns) -> str:
+def setting(result: Mapping[str, Any]) -> str:
     """What was run, in a few sentences."""
-    result = returns.result
-    text = f"Average returns, higher is better. Recipe {result.get('recipe')}, scale {result.get('scale')}"
-    text += f", variant {result.get('variant', 'ours')}."
-    main = next((row for size in returns.sizes if (row := returns.row(MAIN, size))), None)
-    if main is None:
-        return text
-    count = main["n_policies"] // max(len(returns.tasks), 1)
-    starts = main["n_episodes"] // max(main["n_policies"] * main["n_seeds"], 1)
-    return (
-        f"{text} Generators: {main['n_seeds']} seeds, {count} policies a velocity and seed, {starts} starts each; "
-        f"{len(returns.tasks)} velocities."
-    )
+    text = f"Average returns, higher is better. {run_of(result)}."
+    for size in Numbers(result).sizes:
+        numbers = Numbers(result, n_train=size)
+        main, tasks = average(numbers, MAIN), len(numbers.tasks)
+        if main is not None:
+            starts = main["n_episodes"] // max(main["n_policies"] * main["n_seeds"], 1)
+            return (
+                f"{text} Generators: {main['n_seeds']} seeds, {main['n_policies'] // max(tasks, 1)} policies a "
+                f"velocity and seed, {starts} starts each; {tasks} velocities."
+            )
+    return text
 
 
-def versus_paper(returns: Returns) -> list[str]:
+def versus_paper(result: Mapping[str, Any]) -> list[str]:
     """The paper's table with ours beside it, where this run is about its test velocities."""
-    if returns.split != "test":
+    numbers = Numbers(result)
+    if numbers.split != "test":
         return []
     rows = []
     for printed in paper.load("table4")["rows"]:
-        size = printed.get("n_train", PAPERS_SIZE)
-        ours = returns.row(printed["method"], size)
-        rows.append(
-            [
-                printed["printed_as"],
-                f"{printed['return']:g}",
-                with_interval(ours) if ours else _absent(returns, printed["method"]),
-            ]
-        )
-    for size in returns.sizes:
-        if returns.row(MAIN, size) and average_return(MAIN, size) is None:
-            rows.append([f"Gen-HypRL, ours ({size} velocities)", NONE, with_interval(returns.row(MAIN, size))])
-    if returns.row(EXPERT, None):
-        rows.append(["expert at the test velocity", NONE, with_interval(returns.row(EXPERT, None))])
+        ours = average(Numbers(result, n_train=printed.get("n_train", paper.PAPERS_SIZE)), printed["method"])
+        shown = with_interval(ours) if ours else _absent(result, printed["method"])
+        rows.append([printed["printed_as"], f"{printed['return']:g}", shown])
+    for size in numbers.sizes:
+        ours = average(Numbers(result, n_train=size), MAIN)
+        if ours and paper.average_return(MAIN, size) is None:
+            rows.append([f"Gen-HypRL, ours ({size} velocities)", NONE, with_interval(ours)])
+    if average(numbers, EXPERT):
+        rows.append(["expert at the test velocity", NONE, with_interval(average(numbers, EXPERT))])
     return [table(["", "paper", "ours"], rows)]
 
 
-def _absent(returns: Returns, method: str) -> str:
+def _absent(result: Mapping[str, Any], method: str) -> str:
     """The cell of a row that was not run: where it stands if it is a published competitor's."""
-    return ELSEWHERE if method in PUBLISHED and not set(PUBLISHED) & set(returns.methods) else ABSENT
+    return ELSEWHERE if method in PUBLISHED and not _has_published(result) else ABSENT
 
 
-def methods_table(returns: Returns, size: int) -> str:
+def _has_published(result: Mapping[str, Any]) -> bool:
+    return any(row["method"] in PUBLISHED for row in result["rows"])
+
+
+def by_size(result: Mapping[str, Any]) -> list[str]:
+    """Every method for each number of training velocities, on average and by velocity; what each knows and costs."""
+    found = []
+    for size in Numbers(result).sizes:
+        numbers = Numbers(result, n_train=size)
+        found += [f"## {size} training velocities", _methods_table(numbers), "By target velocity, m/s:"]
+        found += [_velocities_table(numbers)]
+    return [*found, paragraph(READING), *knowledge(result), *costs(result, COSTS_ARE)]
+
+
+def _methods_table(numbers: Numbers) -> str:
     """Every method of one number of training velocities, and how far Gen-HypRL is above it."""
-    expert = returns.row(EXPERT, size)
     rows = []
-    for method in returns.methods:
-        row = returns.row(method, size)
-        if row is not None:
-            iqm = with_interval(returns.row(method, size, None, "iqm"))
-            gain = with_interval(returns.gain(method, size), "+")
-            rows.append([method, with_interval(row), iqm, gain, _beyond(row, expert)])
+    for method in numbers.methods:
+        mean, iqm = (average(numbers, method, statistic) for statistic in ("mean", "iqm"))
+        gain, beyond = numbers.gain(method, PROTOCOL, None), _beyond(mean, average(numbers, EXPERT))
+        rows.append([method, with_interval(mean), with_interval(iqm), with_interval(gain, "+"), beyond])
     return table(["method", "return", "IQM", f"{MAIN} minus it", "beyond expert"], rows)
 
 
-def velocities_table(returns: Returns, size: int) -> str:
+def _velocities_table(numbers: Numbers) -> str:
     """Mean returns by velocity."""
-    rows = []
-    for method in returns.methods:
-        cells = [returns.row(method, size, task) for task in returns.tasks]
-        if any(cells):
-            rows.append([method, *(_number(cell["value"]) if cell else NONE for cell in cells)])
-    return table(["method", *(returns.velocity(task) for task in returns.tasks)], rows)
-
-
-def costs(result: Mapping[str, Any]) -> list[str]:
-    """Training seconds by method and number of training velocities."""
-    methods = {
-        name: each["training_seconds_by_n_train"]
-        for name, each in result.get("methods", {}).items()
-        if "training_seconds_by_n_train" in each
-    }
-    sizes = list(dict.fromkeys(size for seconds in methods.values() for size in seconds if size != "any"))
-    if not methods:
-        return []
-    rows = [[name, *(_seconds(seconds, size) for size in sizes)] for name, seconds in methods.items()]
-    return [COSTS, table(["method", *(f"{size} velocities, s" for size in sizes)], rows), paragraph(COSTS_ARE)]
+    rows = [
+        [method, *(point(numbers.row(method, PROTOCOL, task)) for task in numbers.tasks)] for method in numbers.methods
+    ]
+    return table(["method", *(f"{task_velocity(task):g}" for task in numbers.tasks)], rows)
 
 
 def notes(result: Mapping[str, Any]) -> list[str]:
     """What a reader must know."""
-    declared = result["provenance"].get("stores", {}).get("route", {})
-    text = str(declared.get("summary") or declared.get("name") or "not stated in the store").rstrip(".")
-    route = f"Route to the experts: {text}. The paper's are 800 checkpoints of a SAC run a velocity."
-    ran = {row["method"] for row in result["rows"]}
-    absent = [COMPETITORS] if not set(PUBLISHED) & ran else []
-    return [RETURNS, INTERVALS, SETS, CEILINGS, OURS, route, *absent]
+    origin = route(result["provenance"], "are 800 checkpoints of a SAC run a velocity")
+    return [RETURNS, INTERVALS, SETS, CEILINGS, OURS, origin, *([] if _has_published(result) else [COMPETITORS])]
 
 
-def with_interval(row: Row | None, sign: str = "") -> str:
-    """Value and 95% interval: `-21.3 [-22.0, -20.6]`."""
-    if row is None or row.get("value") is None:
-        return NONE
-    plus = sign if row["value"] > 0 else ""
-    return f"{plus}{_number(row['value'])} [{', '.join(map(_number, row['ci95']))}]"
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}"
-
-
-def _beyond(row: Row, expert: Row | None) -> str:
-    if expert is None or not expert["value"]:
+def _beyond(row: Row | None, expert: Row | None) -> str:
+    if row is None or expert is None or not expert["value"]:
         return NONE
     return f"{100 * (expert['value'] - row['value']) / abs(expert['value']):+.1f}%"
-
-
-def _seconds(seconds: Mapping[str, float | None], size: str) -> str:
-    value = seconds.get(size, seconds.get("any"))
-    if value is None:
-        return NONE
-    return "none" if value == 0 else f"{value:.0f}"

@@ -39,6 +39,7 @@ def offered(line: str) -> list[str]:
         ("hyprepro collect metaworld -b Selection.acc", "Selection.acceptance="),
         ("hyprepro generate table2 --method mean", "mean-policy"),
         ("hyprepro generate table1 --task do", "door-open"),
+        ("hyprepro generate table4 --task velo", "velocity-1.200"),
         ("hyprepro generate --scale smoke table2 --method mak", "make-an-agent"),
         ("hyprepro bench evaluation --task rea", "reach"),
     ],
@@ -56,7 +57,7 @@ def test_a_word_is_offered(line: str, word: str) -> None:
         "hyprepro run table1 -b HypFormer.width=",
         "hyprepro generate tabel2 --method ",
         "hyprepro generate --method ",
-        "hyprepro generate table4 --task ",
+        "hyprepro generate figure4 --task ",
         "hyprepro generate broken.gin --method ",
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStore
+from tests.cheetah_stores import CheetahStores
 
 pytestmark = pytest.mark.sim
 
@@ -97,3 +98,18 @@ def test_an_existing_file_is_left_alone(generate, tmp_path: Path) -> None:
     (tmp_path / "new.h5").write_text("mine")
     assert "exists already" in generate("--method", "expert", "--out", tmp_path / "new.h5").assert_one_panel().words
     assert (tmp_path / "new.h5").read_text() == "mine"
+
+
+def test_policies_for_a_number_come_with_their_returns(hyprepro, cheetah_stores: CheetahStores, tmp_path: Path) -> None:
+    out, recipe = tmp_path / "new.h5", ["generate", "table4", "--scale", "smoke", "--workers", 0]
+    chosen = ["-b", "Recipe.methods=(@Retrieval(),)", "-b", "Recipe.train=(10, 35)"]
+    what = ["--method", "nearest-velocity", "--task", "velocity-1.200", "--out", out]
+    outcome = hyprepro(*recipe, *what, *chosen, *cheetah_stores.bindings, "--cache", tmp_path / "cache")
+    assert outcome.code == 0, outcome.stderr
+    with PolicyStore.open(out) as new, PolicyStore.open(cheetah_stores.policies) as old:
+        assert list(new.tasks) == ["velocity-1.200"]
+        of_ten = old.read("velocity-1.050", [2])  # 1.125 and 1.275 m/s are of the 35, not of the 10
+        assert np.array_equal(new.read("velocity-1.200", [0]), of_ten)
+        meta = new.meta("velocity-1.200")
+        assert np.isnan(meta["success"]).all()
+        assert (meta["return"] < 0).all()

@@ -76,3 +76,13 @@ def test_help_says_of_a_command_what_the_command_says_of_itself(name: str) -> No
 def test_every_command_module_is_in_the_table(hyprepro) -> None:
     assert list(get_command(app).commands) == list(COMMANDS)
     assert all(name in hyprepro("--help").stdout for name in COMMANDS)
+
+
+def test_an_installed_package_says_that_benchmarks_stay_in_the_repository() -> None:
+    program = "import sys; sys.modules['benchmarks'] = None; from hyprepro.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "bench", "store"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "checkout of the repository" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from hyprepro.collectors.base import Collection
+from hyprepro.collect.collection import Collection
 from hyprepro.config import files
 from hyprepro.config.catalogue import load_components
+from hyprepro.config.lint import RENAMED
 from hyprepro.config.registry import resolve
 from hyprepro.errors import UserError
 from hyprepro.experiments.recipe import Experiment
@@ -22,6 +23,7 @@ COMPONENT_FILES = [path for paths in files.shipped_components().values() for pat
 TABLE2_SLOTS = ("care_network", "care_training", "descriptions", "text_encoder", "transformer")
 RECIPES_OF = {
     "method": ("table1", "table2", "table4", "baselines4"),
+    "protocol": ("table1", "table4"),
     **dict.fromkeys(TABLE2_SLOTS, ("table2",)),
 }
 """Which recipes have the parts of a slot, where it is not Table 1."""
@@ -59,6 +61,18 @@ def test_the_defaults_are_our_variant(recipe: str) -> None:
 def test_the_variants_differ_in_their_methods() -> None:
     methods = [str(resolve("table1", "desktop", name).recipe.described()["methods"]) for name in VARIANTS]
     assert len(set(methods)) == len(VARIANTS) == 3
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_is_answered_with_one_that_exists(old: str, new: str) -> None:
+    components = load_components()
+    name, _, field = new.partition(".")
+    assert name in components
+    assert not field or field in components[name].model_fields
+    binding = f"{old}=1" if "." in old else f"{old}.row='mine'"
+    with pytest.raises(UserError) as caught:
+        resolve("table4", "smoke", bindings=[binding])
+    assert caught.value.closest.startswith(new)
 
 
 @pytest.mark.parametrize("path", COMPONENT_FILES, ids=name_of)

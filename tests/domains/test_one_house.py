@@ -10,11 +10,13 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 import hyprepro
 
 PACKAGE = Path(hyprepro.__file__).resolve().parent
-FOLDERS = ("domains/metaworld", "domains/cheetah_vel", "collectors")
-"""The domains themselves, and the collectors, each of which makes the stores of one domain."""
+FOLDERS = ("domains/metaworld", "domains/cheetah_vel", "collect/metaworld")
+"""The domains themselves, and the collector that makes the stores of one."""
 
 KNOWN = {
     "cli/bench.py": "benchmarks name the tasks that they measure",
@@ -23,7 +25,7 @@ KNOWN = {
     "cli/learning.py": "the tasks on which the collectors' learning is compared",
     "config/lint.py": "what components of earlier releases are called now",
     "evaluation/benchmark.py": "measures Meta-World's simulator against metaworld's own step",
-    "methods/decision_transformer/disturbed.py": "records episodes with rewards, which Meta-World's simulator leaves out",
+    "methods/decision_transformer/disturbed.py": "records rewards, which Meta-World's simulator leaves out",
     "policies/layout.py": "the layouts of both domains' policies, which the collectors share",
     "reports/records.py": "reads the older form of Cheetah-Vel's records",
     "stages/benchmark.py": "measures generation at Meta-World's sizes",

@@ -10,7 +10,7 @@ import pytest
 
 from hyprepro.domains.metaworld.tasks import TABLE1_TASKS, TABLE3_TASKS
 from hyprepro.errors import UserError
-from hyprepro.reports.check import check, check_files
+from hyprepro.reports.check import check, check_files, unequal
 from tests.reports.synthetic import RATES, make_records, make_result
 
 Result = dict[str, Any]
@@ -137,6 +137,15 @@ def test_unlike_results_are_refused(committed: Result, edit: Callable[[Result], 
 )
 def test_another_torch_path_or_new_field_is_compared(committed: Result, edit: Callable[[Result], object]) -> None:
     assert check(committed, changed(committed, edit)) == []
+
+
+def test_a_component_of_another_name_by_now_is_the_same_one(committed: Result) -> None:
+    new = committed["provenance"]["config"]
+    old = {**new, "component": "VelocityRecipe", "methods": [{"component": "DataSource", "row": ""}]}
+    now = {**new, "component": "Recipe", "methods": [{"component": "MetaWorld", "row": "mine"}]}
+    assert list(unequal(old, now, "Recipe")) == []
+    now["methods"] = [{"component": "CheetahVel", "row": ""}]
+    assert list(unequal(old, now, "Recipe")) == ["Recipe.methods[0].component"]
 
 
 def test_another_number_of_seeds_is_refused(committed: Result) -> None:

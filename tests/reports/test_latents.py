@@ -94,6 +94,11 @@ def test_more_prompts_narrow_the_interval() -> None:
 def test_incomplete_records_are_refused() -> None:
     with pytest.raises(UserError, match="incomplete"):
         summarise_latents(latent_records()[:-1])
+    short = [record for record in latent_records() if (record.task, record.seed) != ("reach", 1)]
+    with pytest.raises(UserError, match="tasks differ in their generator seeds"):
+        summarise_latents(short)
+    with pytest.raises(UserError, match="empty"):
+        summarise_latents([])
 
 
 def test_one_policy_a_task_has_no_spread_and_still_gives_numbers() -> None:

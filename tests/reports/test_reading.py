@@ -51,6 +51,8 @@ def refused(tmp_path: Path) -> Callable[[Any], str]:
         ({"provenance": None}, "provenance:"),
         ({"provenance": {"versions": {"mujoco": 3.3}}}, "provenance.versions.mujoco"),
         ({"provenance": {"config": []}}, "provenance.config"),
+        ({"provenance": {"config": {"seen": 3}}}, "provenance.config.seen: input should be a valid list"),
+        ({"provenance": {"config": {"below": [3]}}}, "provenance.config.below[0]"),
         ({"profiles": [{"method": "expert"}]}, "profiles[0].split"),
         ({"methods": {"expert": 1}}, "methods.expert"),
         ({"methods": {"expert": {"training_seconds": "long"}}}, "methods.expert.training_seconds"),
@@ -129,5 +131,22 @@ def test_a_folder_and_a_file_of_other_letters_are_refused(tmp_path: Path) -> Non
     for path in (tmp_path, tmp_path / "latin.json"):
         with pytest.raises(UserError, match="cannot be read"):
             read_result(path)
-    with pytest.raises(UserError, match="no result here"):
-        read_result(tmp_path / "latin.json" / "result.json")
+    for path in (tmp_path / "latin.json" / "result.json", tmp_path / "result.json"):
+        with pytest.raises(UserError, match="no result here"):
+            read_result(path)
+
+
+def test_a_result_is_read_back(tmp_path: Path) -> None:
+    result = make_result()
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    assert read_result(tmp_path / "result.json") == json.loads(json.dumps(result))
+    (tmp_path / "result.json").write_text(json.dumps(result), encoding="utf-8-sig")  # as Windows editors save it
+    assert read_result(tmp_path / "result.json") == json.loads(json.dumps(result))
+
+
+def test_the_reader_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text(json.dumps({**make_result(make_records(policies=2)), "schema": 2}))
+    with pytest.raises(UserError, match="its schema is 2, this version reads 1") as caught:
+        read_result(tmp_path / "result.json")
+    assert str(tmp_path) in caught.value.where
+    assert "hyprepro run" in caught.value.fix

@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 
 from hyprepro.domains.metaworld.tasks import TABLE1_TASKS, TABLE3_TASKS
-from hyprepro.errors import UserError
-from hyprepro.reports.reading import read_result
 from hyprepro.reports.records import Record, read_records, write_records
 from hyprepro.reports.summary import Summary, summarise
-from tests.reports.synthetic import BELOW, RATES, make_records, make_result
+from tests.reports.synthetic import BELOW, RATES, make_records
 
 KEYS = [
     "method", "variant", "task", "split", "protocol", "metric", "statistic", "value", "ci95", "n_policies",
@@ -128,37 +126,6 @@ def test_tasks_below_do_not_enter_the_average(records: list[Record], summary: Su
     assert pick(summary_of(broken).rows, **wanted) == pick(summary.rows, **wanted)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda records: [r for r in records if (r.method, r.task) != ("expert", "reach")], "lack expert on reach"),
-        (lambda records: records[1:], "incomplete: expert on window-open"),
-        (lambda records: [r for r in records if (r.method, r.seed, r.policy) != ("gen-hyprl", 1, 4)], "incomplete"),
-        (lambda records: [*records, records[0]._replace(variant="paper", start="paper-1")], "mix the variants"),
-        (lambda records: [], "empty"),
-        (lambda records: [*records, records[0]], "meets paper-720 twice"),
-        (lambda records: [records[0]._replace(start="paper-721"), *records[1:]], "different starts"),
-        (lambda records: [r for r in records if (r.protocol, r.policy) != ("validation", 3)], "not every policy"),
-        (lambda records: [r for r in records if (r.method, r.seed, r.task) != ("gen-hyprl", 1, "reach")], "seeds are"),
-        (lambda records: [*records[:-1], records[-1]._replace(split="unseen")], "mix splits: gen-hyprl on reach"),
-    ],
-)
-def test_incomplete_records_are_refused(records: list[Record], spoil: Any, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        summary_of(spoil(records))
-
-
-def test_records_that_are_incomplete_on_one_split_alone_are_refused(records: list[Record]) -> None:
-    both = records + make_records(tasks=TABLE3_TASKS, validation=3)
-    assert {row["split"] for row in summary_of(both, tasks=ALL).rows} == {
-        "seen",
-        "unseen",
-    }
-    short = [record for record in both if (record.method, record.task) != ("retrieval", "reach-wall")]
-    with pytest.raises(UserError, match="lack retrieval on reach-wall"):
-        summary_of(short, tasks=ALL)
-
-
 def test_an_average_of_one_split_does_not_depend_on_the_other(records: list[Record], summary: Summary) -> None:
     both = summary_of(records + make_records(tasks=TABLE3_TASKS, validation=3), tasks=ALL)
     assert [row for row in both.rows if row["split"] == "seen"] == summary.rows
@@ -186,26 +153,27 @@ def test_probabilities_of_improvement_are_of_averages_and_count_their_runs(summa
     }
 
 
-def test_a_result_is_read_back(tmp_path: Path) -> None:
-    result = make_result()
-    (tmp_path / "result.json").write_text(json.dumps(result))
-    assert read_result(tmp_path / "result.json") == json.loads(json.dumps(result))
-    (tmp_path / "result.json").write_text(json.dumps(result), encoding="utf-8-sig")  # as Windows editors save it
-    assert read_result(tmp_path / "result.json") == json.loads(json.dumps(result))
-
-
-def test_the_reader_says_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "result.json").write_text(json.dumps({**make_result(make_records(policies=2)), "schema": 2}))
-    with pytest.raises(UserError, match="its schema is 2, this version reads 1") as caught:
-        read_result(tmp_path / "result.json")
-    assert str(tmp_path) in caught.value.where
-    assert "hyprepro run" in caught.value.fix
-
-
-@pytest.mark.parametrize("text", [None, "", "[" * 100_000, "{"])
-def test_a_file_that_is_no_result_is_refused(tmp_path: Path, text: str | None) -> None:
-    path = tmp_path / "result.json"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(UserError, match=r"no result here|cannot be read"):
-        read_result(path)
+def test_success_by_number_of_training_tasks_is_compared_number_by_number(records: list[Record]) -> None:
+    sizes = [
+        record._replace(n_train=size)
+        for size in (10, 35)
+        for record in records
+        if record.method in ("gen-hyprl", "retrieval")
+    ]
+    experts = [record for record in records if record.method == "expert"]
+    found = summary_of([*sizes, *experts])
+    averages = [
+        row for row in found.rows if (row["task"], row["protocol"], row["statistic"]) == (None, "strict", "mean")
+    ]
+    assert [(row["method"], row["n_train"]) for row in averages] == [
+        ("retrieval", 10),
+        ("gen-hyprl", 10),
+        ("retrieval", 35),
+        ("gen-hyprl", 35),
+        ("expert", None),
+    ]
+    assert [(p["method"], p.get("n_train")) for p in found.profiles] == [(r["method"], r["n_train"]) for r in averages]
+    gains = [row for row in found.comparisons if (row["protocol"], row["statistic"]) == ("strict", "mean")]
+    pairs = {("retrieval", 10), ("retrieval", 35), ("expert", 10), ("expert", 35)}
+    assert {(row["minus"], row["n_train"]) for row in gains} == pairs
+    assert len(gains) == len(pairs)

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hyprepro.domains.metaworld.tasks import TABLE1_TASKS, TABLE3_TASKS
-from hyprepro.errors import UserError
-from hyprepro.reports.__main__ import main
 from hyprepro.reports.markdown import WIDTH, percent, printed, table, with_interval
-from hyprepro.reports.table1 import side_by_side, table_markdown
+from hyprepro.reports.table1 import TaskTable
 from tests.reports.synthetic import RATES, make_records, make_result
 
 
@@ -21,7 +18,7 @@ def result() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def text(result: dict[str, Any]) -> str:
-    return table_markdown(result)
+    return TaskTable().markdown(result)
 
 
 def cells(text: str, section: str, name: str) -> list[str]:
@@ -32,7 +29,7 @@ def cells(text: str, section: str, name: str) -> list[str]:
 
 
 def test_no_line_is_wider_than_a_page(text: str, result: dict[str, Any]) -> None:
-    assert max(map(len, (text + side_by_side(result)).splitlines())) <= WIDTH
+    assert max(map(len, (text + TaskTable().side_by_side(result)).splitlines())) <= WIDTH
 
 
 def test_the_paper_stands_beside_ours_task_by_task(text: str, result: dict[str, Any]) -> None:
@@ -80,7 +77,7 @@ def test_top_k_stands_beside_the_papers(text: str) -> None:
 
 
 def test_without_validation_the_strict_top_k_is_empty() -> None:
-    assert cells(table_markdown(make_result()), "## Top-k", "top-10")[-2:] == ["-", "-"]
+    assert cells(TaskTable().markdown(make_result()), "## Top-k", "top-10")[-2:] == ["-", "-"]
 
 
 @pytest.mark.parametrize(
@@ -95,24 +92,20 @@ def test_without_validation_the_strict_top_k_is_empty() -> None:
     ],
 )
 def test_the_notes_state(fact: str, text: str, result: dict[str, Any]) -> None:
-    for found in (text, side_by_side(result)):
+    for found in (text, TaskTable().side_by_side(result)):
         assert fact in " ".join(found.split())
 
 
 def test_a_recipe_without_gen_hyprl_or_of_two_tasks_still_has_a_table() -> None:
-    text = table_markdown(make_result(make_records({"expert": 1.0}, tasks=("reach", "door-open"), policies=3)))
+    text = TaskTable().markdown(make_result(make_records({"expert": 1.0}, tasks=("reach", "door-open"), policies=3)))
     assert cells(text, "## Paper protocol", "door-open") == ["door-open", "27", "35", "62", "-", "-", "-"]
     assert cells(text, "## Paper protocol", r"**average of 1**")[1:4] == ["-", "-", "-"]
     assert "## Top-k" not in text
     assert "100 [100, 100]" in text
 
 
-def test_the_side_by_side_is_written_from_a_result_file(tmp_path: Path, result: dict[str, Any]) -> None:
-    (tmp_path / "result.json").write_text(json.dumps(result))
-    assert main([str(tmp_path / "result.json")]) == side_by_side(result)
-    assert "MAA 37.1" in side_by_side(result)
-    with pytest.raises(UserError, match=r"One result\.json"):
-        main([])
+def test_the_side_by_side_has_the_means_of_the_papers_rows(result: dict[str, Any]) -> None:
+    assert "MAA 37.1" in TaskTable().side_by_side(json.loads(json.dumps(result)))
 
 
 def test_numbers_are_printed_as_a_reader_expects() -> None:
@@ -133,20 +126,20 @@ def test_a_table_is_aligned() -> None:
 
 def test_the_unseen_tasks_stand_beside_the_papers_table_3() -> None:
     result = make_result(make_records(tasks=TABLE3_TASKS, validation=1))
-    text = table_markdown(result)
+    text = TaskTable().markdown(result)
     assert cells(text, "## Paper protocol", "drawer-close")[1:4] == ["55", "53", "80"]
     assert cells(text, "## Paper protocol", r"**average of 8**")[1:4] == ["16.25", "12.13", "19.8"]
     assert cells(text, "## Top-k", "top-5")[1:3] == ["75.1", "87.5"]
     assert "of 32 on unseen tasks" in text
     assert "italics" not in text
-    assert max(map(len, (text + side_by_side(result)).splitlines())) <= WIDTH
-    assert side_by_side(result).startswith("# Table 3: the paper and this reproduction")
+    assert max(map(len, (text + TaskTable().side_by_side(result)).splitlines())) <= WIDTH
+    assert TaskTable().side_by_side(result).startswith("# Table 3: the paper and this reproduction")
 
 
 @pytest.mark.parametrize("tasks", [TABLE1_TASKS, TABLE3_TASKS])
 def test_make_an_agent_has_its_column_where_it_was_run(tasks: tuple[str, ...]) -> None:
     result = make_result(make_records({**RATES, "make-an-agent": 0.377}, tasks=tasks, policies=9, validation=1))
-    text = table_markdown(result)
+    text = TaskTable().markdown(result)
     rows = {(r["method"], r["protocol"], r["task"], r["statistic"]): r for r in result["rows"]}
     for protocol, heading, column in (("paper", "## Paper protocol", 4), ("strict", "## Strict protocol", 1)):
         head = cells(text, heading, "task")
@@ -160,7 +153,7 @@ def test_make_an_agent_has_its_column_where_it_was_run(tasks: tuple[str, ...]) -
         section = text.split(heading)[1]
         assert cells(section, "Gains, paired", tasks[0])[2] == with_interval(gains[tasks[0]], "+")
     assert "none of its own" not in text
-    assert max(map(len, (text + side_by_side(result)).splitlines())) <= WIDTH
+    assert max(map(len, (text + TaskTable().side_by_side(result)).splitlines())) <= WIDTH
 
 
 def test_without_make_an_agent_the_notes_say_so(text: str) -> None:

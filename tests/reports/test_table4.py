@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hyprepro.reports.__main__ import main
 from hyprepro.reports.check import check
 from hyprepro.reports.markdown import WIDTH
 from hyprepro.reports.table4 import VelocityTable
@@ -74,9 +72,10 @@ def test_withheld_velocities_do_not_stand_beside_the_paper() -> None:
     assert "## 35 training velocities" in text
 
 
-def test_the_side_by_side_is_made_from_a_file(result: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "result.json").write_text(json.dumps(result))
-    assert main([str(tmp_path / "result.json")]) == VelocityTable().side_by_side(result)
+def test_the_side_by_side_has_the_papers_table_and_the_ceilings(result: dict[str, Any]) -> None:
+    found = VelocityTable().side_by_side(json.loads(json.dumps(result)))
+    assert cells(found, "# Table 4: the paper and this reproduction", "Prompt-DT")[0] == "-34.43"
+    assert cells(found, "10 training velocities:", "expert")[-1] == "+0.0%"
 
 
 def test_a_run_is_checked_against_another(result: dict[str, Any]) -> None:

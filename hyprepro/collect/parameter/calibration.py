@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hyprepro.collect.collection import Estimate
 from hyprepro.collect.parameter.collection import ParameterCollection
 from hyprepro.collect.parameter.experts import TrainExperts
 from hyprepro.collect.parameter.harvest import HarvestParameter
@@ -18,7 +19,6 @@ from hyprepro.collect.parameter.rollouts import returns
 from hyprepro.collect.parameter.settings import ParameterSAC
 from hyprepro.collect.sac.agents import StackedSAC
 from hyprepro.collect.sac.update import Batch
-from hyprepro.collectors.base import Estimate
 from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.engine.stage import Stage
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from hyprepro.collect.collection import Collection, Estimate
 from hyprepro.collect.parameter.settings import ExpertTraining, ParameterSelection, ParentTraining
-from hyprepro.collectors.base import Collection, Estimate
 from hyprepro.component import component, setting
 from hyprepro.domains.base import Domain
 from hyprepro.domains.parameter import ParameterDomain

@@ -22,10 +22,10 @@ from hyprepro.collect.parameter.memory import Memory, Transitions
 from hyprepro.collect.parameter.parent import Parent, TrainParent, conditions
 from hyprepro.collect.parameter.settings import ExpertTraining
 from hyprepro.collect.sac.agents import StackedSAC
+from hyprepro.collect.sac.checkpoint import PREFIX, Flushes, open_mapped, publish
 from hyprepro.collect.sac.loop import Observations
 from hyprepro.collect.sac.networks import to_flat
 from hyprepro.collect.sac.update import Batch
-from hyprepro.collectors.checkpoint import PREFIX, Flushes, open_mapped, publish
 from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.engine.stage import Report, Stage
 

@@ -11,12 +11,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hyprepro.collect.collection import Harvest, Kept, Recorded, load_harvest, save_harvest
 from hyprepro.collect.parameter.experts import TrainExperts, seed_word
 from hyprepro.collect.parameter.loop import start_seed
 from hyprepro.collect.parameter.parent import TrainParent
 from hyprepro.collect.parameter.rollouts import Run, returns, roll
 from hyprepro.collect.parameter.settings import ParameterSelection
-from hyprepro.collectors.harvested import Harvest, Kept, Recorded, load_harvest, save_harvest
 from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.engine.stage import Report, Stage
 from hyprepro.errors import UserError

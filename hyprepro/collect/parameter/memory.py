@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hyprepro.collectors.checkpoint import open_mapped
+from hyprepro.collect.sac.checkpoint import open_mapped
 from hyprepro.domains.parameter import ParameterDomain
 
 _FIELDS = ("observations", "actions", "signals", "ended", "parameters")

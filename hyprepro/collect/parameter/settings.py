@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
-from hyprepro.collectors.base import Weights
+from hyprepro.collect.collection import Weights
 from hyprepro.component import Component, Width, component, setting
 
 

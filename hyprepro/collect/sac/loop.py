@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from hyprepro.collect.sac.agents import Agents
-from hyprepro.collectors.checkpoint import Checkpoints, Flushes
+from hyprepro.collect.sac.checkpoint import Checkpoints, Flushes
 
 Observations = NDArray[np.float64]
 

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hyprepro.collect.sac.checkpoint import open_mapped
 from hyprepro.collect.sac.update import Batch
-from hyprepro.collectors.checkpoint import open_mapped
 
 
 class Room(NamedTuple):

@@ -1,10 +1,8 @@
-"""The tasks' descriptions and their vectors, which are kept beside them for whoever has no encoder installed.
+"""The tasks' descriptions, the sentence encoders that turn them into vectors, and the stage that does so.
 
-Sentence encoders: text to vectors, from weights that come with the installed package.
+Vectors are kept beside the descriptions for whoever has no encoder installed.
 
-The stage that turns task descriptions into vectors.
-
-`python -m hyprepro.text` computes the kept vectors of the bundled descriptions anew.
+`python -m hyprepro.methods.care.text` computes the kept vectors of the bundled descriptions anew.
 """
 
 from __future__ import annotations

@@ -1,10 +1,7 @@
-"""Decision Transformer: an agent with memory that is told the task by the prompt, on seen and unseen tasks alike.
+"""A multi-task Decision Transformer that is told the task by a prompt (Chen et al. 2021; Xu et al. 2022).
 
-A multi-task Decision Transformer that is told the task by a prompt (Chen et al. 2021; Xu et al. 2022).
-
-Not the paper's model but its competitor, of which the paper states no settings. Sizes are those of the published code.
-
-The competitor of Tables 2 and 3: train a multi-task Decision Transformer on the stored training episodes.
+The competitor of Tables 2 and 3: an agent with memory, trained on the stored training episodes. The paper states no
+settings of it; sizes are those of the published code.
 """
 
 from __future__ import annotations

@@ -3,11 +3,8 @@
 Chen et al. 2021 put a GPT-2 without position embeddings on the tokens R_1, s_1, a_1, R_2, s_2, ...; each step's three
 tokens share a learned embedding of the step's number in the episode, and a_t is read off the output at s_t. Xu et al.
 2022 put a short piece of a trajectory of the task before them, in the same form but with embeddings of its own.
-Left out: the heads for the next state and return, which neither paper trains.
-
-The prompted Decision Transformer with what it needs at test time; see `hyprepro.methods.decision_transformer.method`.
-
-Prompt-DT's transformer with the scaling of its inputs: windows and prompts of raw episodes in, actions out.
+Left out: the heads for the next state and return, which neither paper trains. Both prompted transformers stand here
+with what they need at test time.
 """
 
 from __future__ import annotations

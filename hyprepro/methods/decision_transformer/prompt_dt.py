@@ -1,11 +1,7 @@
-"""Prompt-DT (Xu et al. 2022) in Table 4: told the test velocity by a few steps of its expert.
-
-Prompt-DT (Xu et al. 2022): a Decision Transformer that is shown a few steps of the task's expert first.
+"""Prompt-DT (Xu et al. 2022): a Decision Transformer that is shown a few steps of the task's expert first.
 
 Sources: "Prompting Decision Transformer for Few-Shot Policy Generalization" and its released code (mxu34/prompt-dt),
 whose Cheetah-Vel settings the defaults are, unless a field says otherwise.
-
-Prompt-DT: train the prompted causal transformer on the episodes of the training velocities.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ theta alone, with g = dL/dtheta their gradients are g z^T, W^T g and g, and the 
 
 So the stepped layers of many tasks are computed without a copy of W for each, and stay differentiable.
 
-MACAW's losses and inner loop, for several tasks at once; every sum over tasks keeps their gradients apart.
+Losses and inner loop run for several tasks at once; every sum over tasks keeps their gradients apart.
 """
 
 from __future__ import annotations

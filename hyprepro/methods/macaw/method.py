@@ -1,4 +1,7 @@
-"""MACAW (Mitchell et al. 2021) in Table 4: adapts to the test velocity by one gradient step on a few transitions of it.
+"""MACAW (Mitchell et al. 2021): meta-trained offline, it adapts to a task by one gradient step on some of its steps.
+
+Sources: "Offline Meta-Reinforcement Learning with Advantage Weighting" and its released code (eric-mitchell/macaw),
+whose Cheetah-Vel settings the defaults are, unless a field says otherwise.
 
 The paper prints MACAW "(Iter. 0)" and "(Iter. 20K)" and does not say what is counted. It cannot be meta-training: an
 untrained actor stands still, which costs 1.17 m/s x 200 = -234 on the five test velocities, half of the -121.6 that is
@@ -7,13 +10,6 @@ know the velocity. What counts steps at test time in MACAW's released code is it
 from transitions of an untrained policy, from which no velocity can be told. We read: 0 and 20,000 steps of the
 environment at the test velocity after the offline step. Ours takes that step on the test velocity's offline buffer, as
 MACAW's main experiment does, so our row at 0 knows more than the paper's.
-
-MACAW (Mitchell et al. 2021): offline meta-reinforcement learning with advantage weighting.
-
-Sources: "Offline Meta-Reinforcement Learning with Advantage Weighting" and its released code (eric-mitchell/macaw),
-whose Cheetah-Vel settings the defaults are, unless a field says otherwise.
-
-MACAW: meta-train an actor and a value function on the offline buffers of the training tasks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""One meta-step of MACAW, its offline buffers, and its validation.
-
-MACAW's fine-tuning in the environment: the adapted networks go on learning from their own episodes.
-"""
+"""One meta-step of MACAW, its offline buffers and validation, and its fine-tuning in the environment."""
 
 from __future__ import annotations
 

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from hyprepro.component import component, setting
 from hyprepro.reports.figures import canvas
-from hyprepro.reports.latent_records import TRUE, LatentRecord, read_latents
+from hyprepro.reports.latent_records import LATENTS, TRUE, LatentRecord, read_latents
 from hyprepro.reports.latents import STATISTICS
-from hyprepro.reports.markdown import NONE, bullets, paragraph, table
-from hyprepro.reports.notes import route
+from hyprepro.reports.markdown import bullets, paragraph, table, with_interval
+from hyprepro.reports.notes import heading, route, run_of
 from hyprepro.reports.report import Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LATENTS = "latents.csv.gz"
 NAMES = {"gen-hyprl-wo-hypformer": "HypLatent", "gen-hyprl": "HypFormer"}
 """What the paper calls the methods in its figure."""
 
@@ -51,14 +50,14 @@ class LatentsFigure(Report):
         rows = {(row["method"], row["task"], row["statistic"]): row for row in result["rows"]}
         gains = {(row["minus"], row["task"], row["statistic"]): row for row in result["comparisons"]}
         methods, tasks = _methods(result), [*config["tasks"], None]
-        parts = [f"# {config['title']}", paragraph(_setting(result))]
+        parts = [heading(result), paragraph(_setting(result))]
         for statistic in STATISTICS:
             others = list(dict.fromkeys(minus for minus, _, _ in gains))
             lines = [
                 [
                     task or f"**average of {len(tasks) - 1}**",
-                    *(_cell(rows.get((method, task, statistic))) for method in methods),
-                    *(_cell(gains.get((method, task, statistic)), "+") for method in others),
+                    *(with_interval(rows.get((method, task, statistic))) for method in methods),
+                    *(with_interval(gains.get((method, task, statistic)), "+") for method in others),
                 ]
                 for task in tasks
             ]
@@ -112,19 +111,11 @@ def _name(method: str) -> str:
     return NAMES.get(method, method)
 
 
-def _cell(row: Mapping[str, Any] | None, sign: str = "") -> str:
-    if row is None:
-        return NONE
-    low, high = row["ci95"]
-    return f"{sign if row['value'] > 0 else ''}{row['value']:.3f} [{low:.3f}, {high:.3f}]"
-
-
 def _setting(result: Mapping[str, Any]) -> str:
     config, row = result["provenance"]["config"], result["rows"][0]
     prompts = f"{config['prompt_split'].capitalize()} prompts a task: {config['prompts_per_task']}"
     return (
-        f"{prompts}; generator seeds: {row['n_seeds']}. Recipe {result['recipe']}, scale {result['scale']}, variant "
-        f"{result['variant']}. All distances are relative to the "
+        f"{prompts}; generator seeds: {row['n_seeds']}. {run_of(result)}. All distances are relative to the "
         "spread of the task's true latents (root mean squared distance to their mean): 0 is perfect, and whoever "
         "always predicts their mean has an own distance of at most 1. Lower is better."
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,8 @@ from hyprepro.errors import UserError
 from hyprepro.reports import paper
 from hyprepro.reports.figures import canvas
 from hyprepro.reports.markdown import bullets, paragraph, printed, table, with_interval
-from hyprepro.reports.notes import INTERVALS, SUCCESS, environment_gap, route
+from hyprepro.reports.notes import INTERVALS, SUCCESS, environment_gap, heading, route, run_of
+from hyprepro.reports.records import csv_text
 from hyprepro.reports.report import Report
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class TokensFigure(Report):
         """The curves as tables, the choice of L if it is one, and the notes."""
         config = result["provenance"]["config"]
         curves = curves_of(result)
-        parts = [f"# {config['title']}", paragraph(_setting(result))]
+        parts = [heading(result), paragraph(_setting(result))]
         for split in dict.fromkeys(split for split, _ in curves):
             parts += [f"## {split.capitalize()} tasks", _table(split, curves, chosen(result))]
         best = chosen(result)
@@ -78,8 +77,8 @@ class TokensFigure(Report):
                 f"Chosen: L = {best}, the highest mean on validation prompts of seen tasks; of equal ones the smallest."
             )
             parts.append(paragraph(text))
-        provenance = result["provenance"]
-        parts += ["## Notes", bullets([*_notes(config, curves), SUCCESS, INTERVALS, *_origin(provenance)])]
+        origin = [environment_gap(result["provenance"]), route(result["provenance"])]
+        parts += ["## Notes", bullets([*_notes(config, curves), SUCCESS, INTERVALS, *origin])]
         return "\n\n".join(parts) + "\n"
 
     def figures(self, result: Mapping[str, Any]) -> dict[str, bytes]:
@@ -142,15 +141,12 @@ def chosen(result: Mapping[str, Any]) -> int | None:
 
 def points_csv(result: Mapping[str, Any]) -> str:
     """All points as CSV, fractions as in the result."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_FIELDS)
+    rows = []
     for (split, protocol), points in curves_of(result).items():
         for point in points:
-            row, theirs = point.row, "" if point.paper is None else point.paper
-            sizes = (row["n_policies"], row["n_seeds"])
-            writer.writerow([split, protocol, point.tokens, row["value"], *row["ci95"], *sizes, theirs])
-    return text.getvalue()
+            row, sizes = point.row, (point.row["n_policies"], point.row["n_seeds"])
+            rows.append([split, protocol, point.tokens, row["value"], *row["ci95"], *sizes, point.paper])
+    return csv_text(CSV_FIELDS, rows)
 
 
 def _papers(result: Mapping[str, Any], row: Mapping[str, Any], tokens: int) -> float | None:
@@ -204,8 +200,7 @@ def _setting(result: Mapping[str, Any]) -> str:
     row = next(iter(curves_of(result).values()))[0].row
     config = result["provenance"]["config"]
     return (
-        f"Success rates in percent by number of candidate latents that HypFormer aggregates. "
-        f"Recipe {result['recipe']}, scale {result['scale']}, variant {result['variant']}. "
+        f"Success rates in percent by number of candidate latents that HypFormer aggregates. {run_of(result)}. "
         f"Generator seeds: {row['n_seeds']}; {config['prompt_split']} prompts a task: {config['prompts_per_task']}."
     )
 
@@ -219,7 +214,3 @@ def _notes(config: Mapping[str, Any], curves: Curves) -> list[str]:
     if any(point.paper is not None for points in curves.values() for point in points):
         found.append("The paper's points are read off its Figure 5, which prints no numbers.")
     return found
-
-
-def _origin(provenance: Mapping[str, Any]) -> list[str]:
-    return [environment_gap(provenance), route(provenance)]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hyprepro.component import component, setting
+from hyprepro.domains.cheetah_vel.tasks import task_velocity
 from hyprepro.errors import UserError
 from hyprepro.reports.figures import canvas
-from hyprepro.reports.markdown import bullets, paragraph, table
-from hyprepro.reports.notes import heading, knowledge
+from hyprepro.reports.markdown import bullets, paragraph, point, table, with_interval
+from hyprepro.reports.notes import heading
+from hyprepro.reports.numbers import TESTED, Numbers
 from hyprepro.reports.paper import average_return
+from hyprepro.reports.records import csv_text
 from hyprepro.reports.report import Report
-from hyprepro.reports.table4 import READING, Returns, costs, methods_table, notes, velocities_table, with_interval
+from hyprepro.reports.summary import BASELINE, MAIN
+from hyprepro.reports.table4 import EXPERT, average, by_size, notes
 from hyprepro.reports.table4 import setting as run_setting
 
 if TYPE_CHECKING:
@@ -46,21 +48,16 @@ class VelocitiesFigure(Report):
 
     def markdown(self, result: Mapping[str, Any]) -> str:
         """Averages by number of training velocities; then every method at the test velocities, number by number."""
-        returns = Returns(result)
-        found = [heading(result), paragraph(run_setting(returns))]
-        splits = [each for each in SPLITS if any(row["split"] == each for row in result["rows"])] or [returns.split]
-        for split in splits:
-            found += [f"## {TITLES.get(split, split)}", _sizes_table(Returns(result, split))]
-        for size in returns.sizes:
-            found += [f"## {size} training velocities", methods_table(returns, size), "By target velocity, m/s:"]
-            found += [velocities_table(returns, size)]
-        found += [paragraph(READING), *knowledge(result), *costs(result)]
-        return "\n\n".join([*found, "## Notes", bullets([PICTURE, *notes(result)])]) + "\n"
+        found = [heading(result), paragraph(run_setting(result))]
+        present = {row["split"] for row in result["rows"]}
+        for split in [each for each in SPLITS if each in present] or [Numbers(result).split]:
+            found += [f"## {TITLES.get(split, split)}", _sizes_table(result, split)]
+        return "\n\n".join([*found, *by_size(result), "## Notes", bullets([PICTURE, *notes(result)])]) + "\n"
 
     def figures(self, result: Mapping[str, Any]) -> dict[str, bytes]:
         """The picture as PNG and SVG, and its numbers as CSV."""
         name = str(result["recipe"])
-        sizes = Returns(result).sizes
+        sizes = Numbers(result).sizes
         if not sizes:
             raise UserError("The result has no numbers of training velocities.", fix="hyprepro run velocities")
         with canvas.style():
@@ -88,15 +85,12 @@ PICTURE = (
 
 def points_csv(result: Mapping[str, Any]) -> str:
     """Mean returns of all methods at all velocities as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_FIELDS)
-    for row in _by_velocity(result):
-        sizes = (row["n_policies"], row["n_seeds"])
-        writer.writerow(
-            [row["n_train"], row["method"], _velocity(row), row["split"], row["value"], *row["ci95"], *sizes]
-        )
-    return text.getvalue()
+    rows = [
+        [row["n_train"], row["method"], _velocity(row), row["split"], row["value"], *row["ci95"], row["n_policies"],
+         row["n_seeds"]]
+        for row in _by_velocity(result)
+    ]  # fmt: skip
+    return csv_text(CSV_FIELDS, rows)
 
 
 def _by_velocity(result: Mapping[str, Any]) -> list[Row]:
@@ -104,33 +98,30 @@ def _by_velocity(result: Mapping[str, Any]) -> list[Row]:
 
 
 def _velocity(row: Row) -> float:
-    return float(row["task"].rpartition("-")[2])
+    return task_velocity(row["task"])
 
 
-def _sizes_table(returns: Returns) -> str:
+def _sizes_table(result: Mapping[str, Any], split: str) -> str:
     """A row a number of training velocities, a column a method, and the paper's numbers where it has any."""
+    columns = _columns(result, split)
     rows = []
-    for size in returns.sizes:
-        theirs = average_return("gen-hyprl-wo-hypformer", size) if returns.split == "test" else None
+    for size in Numbers(result, split).sizes:
+        numbers = Numbers(result, split, size)
+        theirs = average_return(BASELINE, size) if split == "test" else None
         printed = f"{theirs:g}" if theirs is not None else "-"
-        cells = [_cell(returns.row(method, size), method) for method in _columns(returns)]
+        # The expert's interval stands in the tables below: a page is too narrow for all of them.
+        cells = [(point if method == EXPERT else with_interval)(average(numbers, method)) for method in columns]
         rows.append([str(size), printed, *cells])
-    return table(["trained", "paper", *(HEADS.get(method, method) for method in _columns(returns))], rows)
+    return table(["trained", "paper", *(HEADS.get(method, method) for method in columns)], rows)
 
 
-def _cell(row: Row | None, method: str) -> str:
-    """The expert's interval stands in the tables below: a page is too narrow for all of them."""
-    return f"{row['value']:.2f}" if row and method == "expert" else with_interval(row)
+HEADS = {BASELINE: "w/o HypFormer", "nearest-velocity": "nearest"}
 
 
-HEADS = {"gen-hyprl-wo-hypformer": "w/o HypFormer", "nearest-velocity": "nearest"}
-
-
-def _columns(returns: Returns) -> list[str]:
+def _columns(result: Mapping[str, Any], split: str) -> list[str]:
     """The experts' averages are of the whole grid, so they stand beside those of the tested velocities alone."""
-    wanted = ["gen-hyprl", "gen-hyprl-wo-hypformer", "nearest-velocity"]
-    wanted += ["expert"] if returns.split in ("test", "validation") else []
-    return [method for method in wanted if method in returns.methods]
+    wanted = [MAIN, BASELINE, "nearest-velocity", *([EXPERT] if split in TESTED else [])]
+    return [method for method in wanted if any((r["method"], r["split"]) == (method, split) for r in result["rows"])]
 
 
 def _draw(panel: Axes, result: Mapping[str, Any], size: int) -> None:
@@ -144,13 +135,13 @@ def _draw(panel: Axes, result: Mapping[str, Any], size: int) -> None:
         low, high = zip(*(row["ci95"] for row in points), strict=True)
         panel.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
         panel.plot(x, [row["value"] for row in points], color=colour, linestyle=line, label=label)
-        tested = [row for row in points if row["split"] in ("test", "validation")]
+        tested = [row for row in points if row["split"] in TESTED]
         panel.plot(
             [_velocity(row) for row in tested], [row["value"] for row in tested], "o", color=colour, markersize=5,
             markerfacecolor="white",
         )  # fmt: skip
     seen = {_velocity(row) for row in rows if row["split"] == "seen" and row["n_train"] == size}
-    for velocity in seen:
-        panel.axvline(velocity, ymax=0.03, color=canvas.GREY, linewidth=1)
+    for place in seen:
+        panel.axvline(place, ymax=0.03, color=canvas.GREY, linewidth=1)
     panel.set_title(f"{size} training velocities")
     panel.set_xlabel("target velocity, m/s")

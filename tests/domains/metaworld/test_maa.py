@@ -234,7 +234,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         torch.save({name: torch.zeros(rows, width) for name, width in hostile.MAA_WIDTHS.items()}, tmp_path / file)
     script = f"""
 from pathlib import Path
-from hyprepro.stores import maa
+from hyprepro.domains.metaworld import maa
 maa.MAPPED_BYTES = 4 * 2**20
 folder = Path({str(tmp_path)!r})
 def peak():  # of this program alone; the peak in getrusage includes that of the parent it was forked from

@@ -12,7 +12,7 @@ from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import METRICS, Report, read_metrics
 from hyprepro.methods.decision_transformer.method import MultiTaskDecisionTransformer, PromptedTransformer
 from tests.conftest import TinyStores
-from tests.methods.shared import prompts_of
+from tests.methods.shared import prompted, prompts_of
 
 METHOD = MultiTaskDecisionTransformer(
     transformer=PromptedTransformer(width=16, layers=1, steps=40, batch_size=8, warm_up=5), disturbed_episodes=0
@@ -26,7 +26,7 @@ def test_it_is_trained_and_acts_on_each_prompt(tiny_stores: TinyStores, tmp_path
     errors = [m["validation_error"] for m in read_metrics(path / METRICS) if "validation_error" in m]
     assert errors[-1] < 0.8 * errors[0]
     prompts = prompts_of(data, "reach")
-    controllers = METHOD.deploy(stage.load(path), data, prompts, seed=1)
+    controllers = METHOD.deploy(stage.load(path), data, prompted(prompts), seed=1)
     assert controllers.representatives().tolist() == list(range(len(prompts)))
     session = controllers.session(2)
     for slot in range(2):
