@@ -4,9 +4,9 @@ A store's rates were measured on few goals, the same for every policy of a task,
 task's recorded rate counts as one measurement on those few goals, however many policies share it, and a difference is a
 contradiction only if Fisher's exact test says that one success probability would hardly give both.
 
-Where the metric is the return, the sample is run from fresh starts. All policies of a task were scored from the same few starts, so the recorded mean counts as one measurement on those,
-however many policies share it. Both means are compared by Welch's t-test with the measured spread over starts, and a
-difference of less than `TOLERANCE` contradicts nothing.
+Where the metric is the return, the sample is run from fresh starts. All policies of a task were scored from the same
+few, so the recorded mean counts as one measurement on those. Both means are compared by Welch's t-test with the
+measured spread over starts, and a difference of less than `TOLERANCE` contradicts nothing.
 """
 
 from __future__ import annotations

@@ -132,6 +132,8 @@ RENAMED = {
     "VelocityCollection": "ParameterCollection",
     "VelocitySAC": "ParameterSAC",
     "VelocitySelection": "ParameterSelection",
+    "VelocityTable": "ReturnTable",
+    "VelocitiesFigure": "ReturnFigure",
     "GenHypRLVelocity": "GenHypRL",
     "GenHypRLVelocityWithoutHypFormer": "GenHypRLWithoutHypFormer",
     "VelocityExpert": "Expert",

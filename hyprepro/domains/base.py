@@ -300,7 +300,7 @@ class Domain(Stores):
     @property
     def words(self) -> dict[str, Any]:
         """What a report says of the domain beside its numbers, JSON-ready."""
-        return {"title": self.title, "told": self.told, "many": self.many, "unit": self.unit, "horizon": self.horizon}
+        return {"label": self.label, "title": self.title, "told": self.told, "many": self.many, "unit": self.unit}
 
     def has(self, task: str) -> bool:
         """Whether the domain has a task of this name."""

@@ -3,8 +3,8 @@
 Simulator and controllers are deterministic, so an episode is run once for each pair of distinct controller and start,
 and its outcome counts for every identical controller. Where the metric is success, an episode ends at its first
 success, because the success flag at any step is what counts, and the next one begins in its slot. Where it is the
-return, they are about equally long (all of them, unless the environment ends one), so they begin together. Nothing depends on the order of the episodes or
-on what ran before.
+return, all are equally long, unless the environment ends one, so they begin together. Nothing depends on the order of
+the episodes or on what ran before.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ class ParameterDomain(Domain):
     def words(self) -> dict[str, Any]:
         """Also what a return is, and the numbers of the tasks that are for testing."""
         tests = [_text(self.grid[index]) for index in self.tests]
-        return {**super().words, "score": self.score, "tests": tests, "trainable": len(self.grid) - len(tests)}
+        return {**super().words, "score": self.score, "tests": tests}
 
     def _name(self, parameter: tuple[float, ...]) -> str:
         return "-".join((self.told, *(f"{number:.3f}" for number in parameter)))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.reports.records import Record
 from hyprepro.reports.summary import summarise
 from tests.cheetah_stores import velocity_task
@@ -62,10 +63,11 @@ def velocity_result(found: Sequence[Record], recipe: str = "table4") -> dict[str
     seconds = {"35": 60.4, "10": 30.0}
     methods = {"gen-hyprl": {"knows": "the velocity", "training_seconds_by_n_train": seconds}}
     methods["expert"] = {"knows": "the policies", "training_seconds_by_n_train": {"any": 0.0}}
-    report = {"component": "VelocityTable"}
+    report = {"component": "ReturnTable"}
     return {
         "schema": 1,
         "recipe": recipe,
+        "domain": CheetahVel().words,
         "scale": "desktop",
         "variant": "ours",
         "provenance": {

@@ -15,6 +15,14 @@ from hyprepro.collect.parameter.settings import ExpertTraining, ParameterSAC, Pa
 from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.stores.info import store_info
 
+_HEADS = (
+    "split",
+    "policies",
+    "return: expert (mean of stored, last)",
+    "return: parent",
+    "episodes (offline / prompts)",
+)
+
 
 def data_card(
     name: str, collection: ParameterCollection, policies: Path, trajectories: Path, parents: Mapping[str, Path]
@@ -36,7 +44,7 @@ def data_card(
         (each["steps"][0] for each in episodes["tasks"].values() if each.get("steps")), default=domain.horizon
     )
     ends = "" if shortest == domain.horizon else " at most (the environment ends some)"
-    unit = f", {domain.unit}" if domain.unit else ""
+    head = " | ".join((domain.told + (f", {domain.unit}" if domain.unit else ""), *_HEADS))
     score = textwrap.fill(
         f"{domain.score or 'the undiscounted sum of rewards'}.", 118, initial_indent="  ", subsequent_indent="  "
     )
@@ -44,7 +52,7 @@ def data_card(
 
 Made by `hyprepro collect {name}`; written by that command, not by hand.
 
-| {domain.told}{unit} | split | policies | return: expert (mean of stored, last) | return: parent | episodes (offline / prompts) |
+| {head} |
 | --- | --- | --- | --- | --- | --- |
 {chr(10).join(rows)}
 {means}
@@ -60,7 +68,7 @@ Made by `hyprepro collect {name}`; written by that command, not by hand.
   deterministic action is tanh(mean). Weights act on raw observations.
 {recipe}- **Test {many}** ({tested}): the parent never stepped nor was relabelled with
   them; their experts are ceilings, trained in a stack of their own.
-- **Episodes** hold {domain.horizon} steps{ends}: first the offline ones with SAC's exploration noise, {selection.offline_episodes} of
+- **Episodes** hold {domain.horizon} steps{ends}: first the offline ones with SAC's noise, {selection.offline_episodes} of
   sources from early to late and {selection.expert_episodes} of stored experts (split train, of test {many} split
   test), then {selection.prompt_episodes} deterministic ones of stored experts (split validation). Numbers are rounded
   to {SIGNIFICANT_BITS} significant bits.
@@ -94,7 +102,8 @@ def _expert_lines(domain: ParameterDomain, training: ExpertTraining) -> str:
     sharing = training.sharing or ("all" if domain.relabels else "none")
     return (
         f"- **SAC of an expert**: {training.updates:,} updates of {sac.batch_size} transitions, "
-        f"{training.updates_per_step:g} an environment step\n  ({own:,} steps a {domain.told}), {_sac_line(domain, sac)},\n"
+        f"{training.updates_per_step:g} an environment step\n  ({own:,} steps a {domain.told}), "
+        f"{_sac_line(domain, sac)},\n"
         f"  transitions shared: {sharing}.\n"
     )
 
@@ -113,7 +122,8 @@ def _parent_lines(collection: ParameterCollection) -> str:
         f"- **Parent**: {training.updates} updates of {training.sac.batch_size} transitions, "
         f"{training.updates_per_step} an environment step,\n  {training.environments} environments at random training "
         f"{domain.many}, {share:.0%} of each batch relabelled with random ones,\n  "
-        f"{_sac_line(domain, training.sac)}. Its input for the {domain.told}\n  is folded into the first layer's bias.\n"
+        f"{_sac_line(domain, training.sac)}. Its input for the {domain.told}\n  is folded into the first layer's "
+        "bias.\n"
     )
 
 

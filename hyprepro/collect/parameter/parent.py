@@ -38,7 +38,7 @@ _EVALUATION_SEED = start_seed("evaluation", 0)
 
 
 class Curve(NamedTuple):
-    """Returns `[k, t]` of the deterministic policy after `updates` `[k]` and `steps` `[k]`, at `parameters` `[t, d]`."""
+    """Returns `[k, t]` of the deterministic policy after `updates` and `steps` `[k]`, at the `parameters` `[t, d]`."""
 
     updates: NDArray[np.int64]
     steps: NDArray[np.int64]

@@ -22,8 +22,8 @@ from hyprepro.collect.parameter.experts import TrainExperts
 from hyprepro.collect.parameter.loop import start_seed
 from hyprepro.collect.parameter.memory import Memory
 from hyprepro.collect.parameter.parent import conditions
-from hyprepro.collect.sac.networks import actor_forward
 from hyprepro.collect.sac import checkpoint
+from hyprepro.collect.sac.networks import actor_forward
 from hyprepro.config import files
 from hyprepro.config.registry import resolve
 from hyprepro.domains.cheetah_vel.env import CheetahVel
