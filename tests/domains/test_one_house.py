@@ -15,8 +15,8 @@ import pytest
 import hyprepro
 
 PACKAGE = Path(hyprepro.__file__).resolve().parent
-FOLDERS = ("domains/metaworld", "domains/cheetah_vel", "collectors")
-"""The domains themselves, and the collectors, each of which makes the stores of one domain."""
+FOLDERS = ("domains/metaworld", "domains/cheetah_vel", "collect/metaworld")
+"""The domains themselves, and the collector that makes the stores of one."""
 
 KNOWN = {
     "cli/bench.py": "benchmarks name the tasks that they measure",

@@ -8,8 +8,8 @@ import math
 import multiprocessing
 import os
 import signal
-import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from hyprepro.collect.metaworld.settings import SACSettings
 from hyprepro.collect.sac import checkpoint
+from hyprepro.collect.sac.replay import Replay
 from hyprepro.collect.sac.update import Batch
 from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.engine.cache import ArtifactCache
@@ -140,7 +141,16 @@ def test_a_task_without_a_description_is_refused(tiny_stores: TinyStores, tmp_pa
 
 
 def _run(stores: TinyStores, folder: Path) -> None:
+    """Train until so many transitions were added, which is in the middle of an episode, and die by SIGKILL."""
     checkpoint.SECONDS_BETWEEN_CHECKPOINTS, checkpoint.LARGEST_SHARE = 0.0, math.inf
+    add = Replay.add
+
+    def killed(self: Replay, **transition: Any) -> None:
+        add(self, **transition)
+        if self.added == 55:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Replay.add = killed  # type: ignore[method-assign]
     make(stage_of(stores), ArtifactCache(folder))
 
 
@@ -151,11 +161,9 @@ def test_killed_it_goes_on_to_the_same_bytes(tiny_stores: TinyStores, tmp_path: 
     make(stage, whole)
     process = multiprocessing.get_context("spawn").Process(target=_run, args=(tiny_stores, tmp_path / "killed"))
     process.start()
-    while not (killed.work_of(stage) / "checkpoint.pt").exists() and process.is_alive():
-        time.sleep(0.001)
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGKILL)
     process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert (killed.work_of(stage) / "checkpoint.pt").exists()
     assert not killed.is_finished(stage)
     make(stage, killed)
     assert killed.manifest(stage)["files"] == whole.manifest(stage)["files"]
