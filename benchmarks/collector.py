@@ -173,7 +173,7 @@ def _training(agents: int, products: str, work: Path) -> Callable[[], int]:
 
 def _reference_training() -> Callable[[], int]:
     """The same for one agent of stable-baselines3 in one task."""
-    from hyprepro.domains.metaworld.env import MetaWorldGym
+    from hyprepro.domains.metaworld.gym import MetaWorldGym
 
     goal, training = partial(training_goal, Agent("reach", 0)), _scratch("float32")
     model = reference_sac(training, MetaWorldGym("reach", goal, _TRAINED, _PLAIN.apply), 0)

@@ -20,9 +20,9 @@ from hyprepro.collect.sac.networks import LOG_STD_RANGE, StackedMLP
 
 if TYPE_CHECKING:
     from hyprepro.collect.metaworld.settings import SACSettings
-    from hyprepro.collect.parameter.settings import VelocitySAC
+    from hyprepro.collect.parameter.settings import ParameterSAC
 
-    Hyperparameters = SACSettings | VelocitySAC
+    Hyperparameters = SACSettings | ParameterSAC
 
 Critics = Literal["critic", "target", "frozen"]
 TANH_EPSILON = 1e-6  # stable-baselines3's SquashedDiagGaussianDistribution
