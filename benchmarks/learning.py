@@ -29,7 +29,7 @@ from hyprepro.collect.metaworld.settings import Agent, CloneSettings, SACTrainin
 from hyprepro.collect.sac.agents import Learner, StackedSAC
 from hyprepro.collect.sac.networks import Normaliser, Parameters, actor_forward
 from hyprepro.collect.sac.replay import Replay
-from hyprepro.domains.cheetah_vel.tasks import task_velocity
+from hyprepro.domains.cheetah_vel.domain import CheetahVel as Velocities
 from hyprepro.domains.metaworld.env import MetaWorldEnv
 from hyprepro.domains.metaworld.gym import MetaWorldGym
 from hyprepro.domains.metaworld.tasks import COLLECTION, VALIDATION, check_task
@@ -134,7 +134,7 @@ def arena(task: str, episode_steps: int) -> Arena:
 def check_arena(task: str) -> str:
     """The task itself if there is an arena for it (`UserError` if not)."""
     if task.startswith(_VELOCITY):
-        task_velocity(task)
+        Velocities().parameter(task)
         return task
     return check_task(task)
 
@@ -156,7 +156,7 @@ def _cheetah(task: str) -> Arena:
     """Fresh starts every episode; before the first update chance acts, for want of an expert."""
     from hyprepro.domains.cheetah_vel.env import CheetahVel
 
-    velocity = task_velocity(task)
+    (velocity,) = Velocities().parameter(task)
 
     def train(seed: int) -> Environment:
         return _Seeded(CheetahVel(velocity), _STARTS * (seed + 1))

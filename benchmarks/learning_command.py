@@ -17,7 +17,7 @@ SCORES = ("returns", "success")
 UPDATES = {"success_rate": 5_000, "return": 20_000}
 """Gradient steps of a task by what it is scored by: the returns of both trainers have risen well by then."""
 SETTINGS = {"learning_rate": 1e-3, "batch_size": 256, "initial_temperature": 0.2}
-"""Of both trainers, `VelocitySAC`'s; with Make-An-Agent's smaller steps and larger temperature, little is learnt."""
+"""Of both trainers, `ParameterSAC`'s; with Make-An-Agent's smaller steps and larger temperature, little is learnt."""
 
 
 def compare(

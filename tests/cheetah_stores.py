@@ -10,13 +10,18 @@ from numpy.typing import NDArray
 
 from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.domains.cheetah_vel.env import CheetahBatch
-from hyprepro.domains.cheetah_vel.tasks import HORIZON, TEST_INDICES, velocity_grid, velocity_reward, velocity_task
+from hyprepro.domains.cheetah_vel.tasks import HORIZON, TEST_INDICES, velocity_grid, velocity_reward
 from hyprepro.policies.controllers import PolicyControllers
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 from hyprepro.stores.policy_store import PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStoreWriter
 
 CHECKPOINTS = 3
+
+
+def velocity_task(velocity: float) -> str:
+    """The name of a velocity's task, whether or not it is of the grid."""
+    return f"velocity-{velocity:.3f}"
 
 
 @dataclass(frozen=True)

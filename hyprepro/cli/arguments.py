@@ -48,6 +48,15 @@ FilesOption = Annotated[
     list[Path] | None,
     typer.Option("-g", "--gin", metavar="FILE", help="A gin file applied after the scale. May be repeated."),
 ]
+DomainOption = Annotated[
+    str | None,
+    typer.Option(
+        "--domain",
+        metavar="NAME",
+        help="What the tasks are of: a domain (CheetahVel), or a gin file that binds one, such as your own.",
+        show_default="the domain that has them all",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document for programs.")]
 CacheOption = Annotated[
     Path | None,

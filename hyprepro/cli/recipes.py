@@ -14,6 +14,7 @@ from hyprepro.cli.arguments import DEFAULT_SCALE
 from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
+    from hyprepro.domains.base import Domain
     from hyprepro.engine.cache import ArtifactCache
     from hyprepro.engine.executors import Executor
     from hyprepro.experiments.recipe import Experiment
@@ -223,6 +224,34 @@ def choose_executor(name: str, address: str | None, workers: int | None) -> Exec
     from hyprepro.engine.ray import RayCluster
 
     return RayCluster(address, workers)
+
+
+def chosen_domain(name: str | None) -> Domain | None:
+    """The domain that `--domain` names: a component, or what a gin file binds; None where nothing is named.
+
+    Raises:
+        UserError: There is no such domain or file, or the file binds none.
+    """
+    from hyprepro.config import files
+    from hyprepro.config.catalogue import load_components
+    from hyprepro.config.registry import resolve
+    from hyprepro.domains.base import Domain
+
+    if name is None:
+        return None
+    kinds = {kind: cls for kind, cls in load_components().items() if issubclass(cls, Domain)}
+    if name in kinds:
+        return kinds[name]()
+    if not name.endswith(files.SUFFIX):
+        raise UserError(
+            f"There is no domain named {name!r}.",
+            where=f"--domain {name}",
+            closest=closest_match(name, kinds),
+            fix="name one that hyprepro list shows, or a gin file that imports your own and binds a field of it",
+        )
+    found = resolve(files.user_file(name, "the gin file"), slot="domain").recipe
+    assert isinstance(found, Domain)
+    return found
 
 
 def open_cache(folder: Path | None) -> ArtifactCache:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hyprepro.cli import console, exchange, store_views
-from hyprepro.cli.arguments import JsonOption
+from hyprepro.cli.arguments import DomainOption, JsonOption
+from hyprepro.cli.recipes import chosen_domain
 from hyprepro.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,13 +31,13 @@ TasksOption = Annotated[
 
 
 @app.command()
-def info(path: PathArgument, json: JsonOption = False, plot: PlotOption = None) -> None:
+def info(path: PathArgument, json: JsonOption = False, plot: PlotOption = None, domain: DomainOption = None) -> None:
     """Show what a store holds and how it was made."""
     from hyprepro.stores.info import store_info
 
     found = store_info(path)
     if plot is not None:
-        _plot_info(found, path, plot)
+        _plot_info(found, path, plot, domain)
     if json:
         console.print_json(found)
         return
@@ -54,6 +55,7 @@ def verify(
         int, typer.Option("--goals", metavar="N", min=1, help="With --rollouts: goals (or starts) a policy.")
     ] = 10,
     task: TasksOption = None,
+    domain: DomainOption = None,
 ) -> None:
     """Read a whole store: every weight finite, the recorded digest right. Exit code 2 if not.
 
@@ -76,7 +78,8 @@ def verify(
                 where=str(path),
                 fix="leave out --rollouts, or name the policy store of the same collection",
             )
-        found = _recheck(store, rollouts, goals, task or []) if isinstance(store, PolicyStore) and rollouts else []
+        again = isinstance(store, PolicyStore) and rollouts
+        found = _recheck(store, rollouts, goals, task or [], domain) if again else []
         digest = store.digest
     if json:
         extra = {"rollouts": [asdict(one) for one in found]} if rollouts else {}
@@ -123,30 +126,30 @@ def diversity(
 exchange.register(app)
 
 
-def _plot_info(found: dict[str, Any], path: Path, plot: Path) -> None:
+def _plot_info(found: dict[str, Any], path: Path, plot: Path, domain: str | None) -> None:
     if any(content.get("histogram") for content in found["tasks"].values()) or found["kind"] != "policy":
         from hyprepro.reports.figures.stores import plot_success
 
         plot_success(found, plot)
         return
-    from hyprepro.reports.figures.velocities import plot_returns
+    from hyprepro.reports.figures.returns import plot_returns
 
-    plot_returns(path, plot)
+    plot_returns(path, plot, chosen_domain(domain))
 
 
-def _recheck(store: PolicyStore, policies: int, goals: int, tasks: list[str]) -> list[Recheck]:
+def _recheck(store: PolicyStore, policies: int, goals: int, tasks: list[str], named: str | None) -> list[Recheck]:
     from hyprepro.collect import recheck
-    from hyprepro.domains.base import RETURN
     from hyprepro.domains.catalogue import domain_of
+    from hyprepro.domains.parameter import ParameterDomain
     from hyprepro.engine.provenance import identity_gaps, versions
 
     for name, old, new in identity_gaps(store.versions, versions()):
         console.note(f"Recorded with {name} {old}, run with {new}: a difference may come from that.")
-    domain = domain_of(store.tasks, (store.layout.observation_size, store.layout.action_size))
-    if domain is not None and domain.metric == RETURN:
+    domain = chosen_domain(named) or domain_of(store.tasks, (store.layout.observation_size, store.layout.action_size))
+    if isinstance(domain, ParameterDomain):
         from hyprepro.collect.recheck import recheck_returns
 
-        return recheck_returns(store, policies, goals, tasks, on_task=_note_task)
+        return recheck_returns(domain, store, policies, goals, tasks, on_task=_note_task)
     return recheck.recheck(store, policies, goals, tasks, on_task=_note_task)
 
 

@@ -4,11 +4,9 @@ A store's rates were measured on few goals, the same for every policy of a task,
 task's recorded rate counts as one measurement on those few goals, however many policies share it, and a difference is a
 contradiction only if Fisher's exact test says that one success probability would hardly give both.
 
-Whether a Cheetah-Vel store's recorded returns hold: a sample of its policies again, from fresh starts.
-
-All policies of a task were scored from the same few starts, so the recorded mean counts as one measurement on those,
-however many policies share it. Both means are compared by Welch's t-test with the measured spread over starts, and a
-difference of less than `TOLERANCE` contradicts nothing.
+Where the metric is the return, the sample is run from fresh starts. All policies of a task were scored from the same
+few, so the recorded mean counts as one measurement on those. Both means are compared by Welch's t-test with the
+measured spread over starts, and a difference of less than `TOLERANCE` contradicts nothing.
 """
 
 from __future__ import annotations
@@ -24,11 +22,11 @@ from scipy import stats
 from hyprepro.collect.metaworld.settings import GOALS_PER_TASK
 from hyprepro.collect.parameter.loop import start_seed
 from hyprepro.collect.parameter.rollouts import returns
-from hyprepro.domains.cheetah_vel.tasks import task_velocity
 from hyprepro.domains.episodes import Episode, run_episodes
 from hyprepro.domains.metaworld.domain import Environments, MetaWorld
 from hyprepro.domains.metaworld.pool import EnvironmentPool, process_pool
 from hyprepro.domains.metaworld.tasks import COLLECTION, HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal, check_task
+from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.errors import UserError
 from hyprepro.policies.controllers import PolicyControllers
 from hyprepro.stores.policy_store import PolicyStore
@@ -178,6 +176,7 @@ TOLERANCE = 1.0
 
 
 def recheck_returns(
+    domain: ParameterDomain,
     store: PolicyStore,
     policies: int,
     starts: int = 10,
@@ -187,14 +186,15 @@ def recheck_returns(
     """Run up to `policies` policies of each task from `starts` fresh starts each.
 
     Args:
-        store: The policies; its tasks are velocities.
+        domain: What its tasks are of.
+        store: The policies.
         policies: How many of each task, drawn by the store's digest, so the same every time.
         starts: Fresh starts, the same for the policies of a task.
         tasks: Which tasks; all if empty.
         on_task: Called with each task before it is run.
 
     Raises:
-        UserError: A task that is no velocity or that the store lacks, numbers below 1, fewer than two starts.
+        UserError: A task that is not of the domain or that the store lacks, numbers below 1, fewer than two starts.
     """
     names = list(tasks) or list(store.tasks)
     if policies < 1 or starts < 2:
@@ -203,7 +203,7 @@ def recheck_returns(
             fix="--rollouts 1 or more, --goals 2 or more",
         )
     for task in names:
-        task_velocity(task)
+        domain.parameter(task)
         if not store.count(task):
             raise UserError(
                 f"The store has no policy of {task}.",
@@ -214,15 +214,17 @@ def recheck_returns(
     for number, task in enumerate(names):
         on_task(task)
         seeds = [start_seed("recheck", number * starts + i) for i in range(starts)]
-        found.append(_recheck_returns(store, task, policies, seeds, CONFIDENCE / len(names)))
+        found.append(_recheck_returns(domain, store, task, policies, seeds, CONFIDENCE / len(names)))
     return found
 
 
-def _recheck_returns(store: PolicyStore, task: str, policies: int, seeds: list[int], level: float) -> Recheck:
+def _recheck_returns(
+    domain: ParameterDomain, store: PolicyStore, task: str, policies: int, seeds: list[int], level: float
+) -> Recheck:
     draw = int.from_bytes(hashlib.sha256(f"{store.digest}/{task}".encode()).digest()[:8], "big")
     rows = np.sort(np.random.default_rng(draw).permutation(store.count(task))[:policies])
-    velocities = np.full(len(rows), task_velocity(task))
-    scores = returns(store.read(task, rows), velocities, seeds).mean(0)  # of a start, over the policies
+    found = returns(domain, store.layout, store.read(task, rows), [task] * len(rows), seeds)
+    scores = found.mean(0)  # of a start, over the policies
     mean, error = float(scores.mean()), float(scores.std(ddof=1)) / len(seeds) ** 0.5
     reach = float(stats.t.ppf(0.975, len(seeds) - 1)) * error
     meta = store.meta(task)

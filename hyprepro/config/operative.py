@@ -1,11 +1,12 @@
 """The operative configuration: a gin file with every value of a resolved recipe, which resolves to it again.
 
-Each line carries where its value came from, defaults included. The text stands on its own: it includes no other file.
+Each line carries where its value came from, defaults included. The text stands on its own: it includes no
+other file, and imports what its recipe does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hyprepro.component import Component, fingerprint
@@ -15,18 +16,20 @@ from hyprepro.config.describe import gin_text
 DEFAULT = "default"
 
 
-def operative_config(recipe: Component, nodes: Mapping[int, Node], header: str) -> str:
+def operative_config(recipe: Component, nodes: Mapping[int, Node], header: str, modules: Sequence[str] = ()) -> str:
     """The text of the operative configuration.
 
     Args:
         recipe: The root of the resolved tree.
         nodes: Scope and origins of the components in it, by `id`.
         header: Lines about what was resolved; each becomes a comment.
+        modules: What the files import of the user's own.
     """
     writer = _Writer(nodes)
     writer.reference(recipe, "")
     comments = "".join(f"# {line}\n" for line in header.splitlines())
-    return comments + "\n" + "\n".join(writer.blocks.values())
+    imports = "".join(f"import {name}\n" for name in modules)
+    return comments + imports + "\n" + "\n".join(writer.blocks.values())
 
 
 def origins(recipe: Component, nodes: Mapping[int, Node]) -> dict[str, str]:

@@ -10,13 +10,13 @@ Files apply in the order recipe, variant, scale, user files, bindings; the later
 the including file, in the shipped tree, and in the working folder. `include 'variants/paper.gin under paper'` puts
 every binding of a file under a scope, so that a whole file describes one row of a table; a scale replaces what such a
 file sets, as it does for `--variant`. `import package.module` in a gin file makes the components of a module of the
-user's available.
+user's available: one that lies beside the gin file, or one that Python finds.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util  # gin 0.5.0 uses importlib.util without importing it, which fails on Python 3.12 and later
+import importlib.util  # noqa: F401 - gin 0.5.0 uses it without importing it, which fails on Python 3.12 and later
 import io
 import re
 import threading
@@ -46,6 +46,7 @@ from hyprepro.config.lint import (
     unknown_component,
 )
 from hyprepro.config.operative import operative_config, origins
+from hyprepro.config.user_module import user_module
 from hyprepro.errors import UserError, closest_match
 
 if not hasattr(_gin, "bind_parameter"):
@@ -58,6 +59,8 @@ config_parser: Any = gin.config_parser
 _LOCK = threading.RLock()  # gin's state is one for the whole process
 _REGISTERED: set[str] = set()
 _BUILDS: list[Build] = []
+_IMPORTED: list[str] = []
+"""Modules that the files of the resolution in progress import."""
 _UNDER = re.compile(r"(?P<file>.+\.gin) under (?P<scope>\w+)")
 
 
@@ -106,6 +109,7 @@ def resolve(
     """
     with _LOCK:
         load_components()
+        _IMPORTED.clear()
         statements = _file_statements(files.named_file("recipes", recipe))
         root = root or _root_of(statements, slot)
         statements = _with_flags(statements, root, scale, variant)
@@ -171,7 +175,8 @@ def _header(
 
 def _resolved(build: Build, root: str, header: str) -> Resolved:
     recipe = next(node.component for node in reversed(build.nodes.values()) if type(node.component).__name__ == root)
-    return Resolved(recipe, operative_config(recipe, build.nodes, header), origins(recipe, build.nodes), build.nodes)
+    text = operative_config(recipe, build.nodes, header, _IMPORTED)
+    return Resolved(recipe, text, origins(recipe, build.nodes), build.nodes)
 
 
 # Parsing: statements with their places, includes expanded.
@@ -241,7 +246,7 @@ def _parse(text: str, source: str, path: Path | None, including: tuple[Path, ...
             elif isinstance(parsed, config_parser.IncludeStatement):
                 found += _included_statements(parsed.filename, path, where, including)
             elif isinstance(parsed, config_parser.ImportStatement):
-                _import(parsed, where)
+                _import(parsed, path, where)
             elif parsed.selector not in COMPONENTS:
                 raise unknown_component(parsed.selector, str(where))
     except SyntaxError as error:
@@ -255,23 +260,15 @@ def _parse(text: str, source: str, path: Path | None, including: tuple[Path, ...
     return found
 
 
-def _import(statement: Any, where: Place) -> None:
-    """Import a module of the user's that offers components."""
+def _import(statement: Any, path: Path | None, where: Place) -> None:
+    """Import a module of the user's that offers components: one beside the gin file, or one that Python finds."""
     if statement.is_from or statement.alias:
         raise UserError(
             "Only `import package.module` is understood here.", where=str(where), fix="Write it in that form."
         )
-    try:
-        found = importlib.util.find_spec(statement.module) is not None
-    except ModuleNotFoundError:
-        found = False
-    if not found:
-        raise UserError(
-            f"There is no Python module named {statement.module!r}.",
-            where=str(where),
-            fix="Install it, or add its folder to PYTHONPATH.",
-        )
-    importlib.import_module(statement.module)
+    user_module(statement.module, path.parent if path else Path.cwd(), str(where))
+    if str(statement.module) not in _IMPORTED:
+        _IMPORTED.append(str(statement.module))
 
 
 # Evaluation: gin builds the tree.

@@ -30,7 +30,7 @@ Condition = Literal["prompt", "parameter"]
 Use = Literal["test", "validation"]
 """What a start is for: scoring, or choosing what is scored."""
 
-_STORE_FIELDS = ("policies", "trajectories", "parents", "checked")
+_STORE_FIELDS = ("policies", "trajectories", "parents", "randomised", "checked")
 
 
 class Metric(NamedTuple):
@@ -98,28 +98,32 @@ class Data(StoreFiles):
 
     Attributes:
         parents: The store of the policies that the experts grew from, one a task, if it is known.
+        randomised: The store of a policy that is one for all tasks, if there is one.
         domain: What the stores are of.
     """
 
     parents: StoreFile | None = None
+    randomised: StoreFile | None = None
     domain: Domain = field(kw_only=True)
 
-    def open_parents(self) -> PolicyStore:
-        """The store of the parents' policies.
+    def open_parents(self, which: Literal["parents", "randomised"] = "parents") -> PolicyStore:
+        """The store of the parents' policies, or of the one for all tasks.
 
         Raises:
             UserError: None is bound.
         """
         from hyprepro.stores.policy_store import PolicyStore
 
-        if self.parents is None:
-            place = f"{type(self.domain).__name__}.parents"
+        found: StoreFile | None = getattr(self, which)
+        if found is None:
+            place = f"{type(self.domain).__name__}.{which}"
+            of = "of the parent that the experts grew from" if which == "parents" else "of one policy for all tasks"
             raise UserError(
-                "The policies of the parent that the experts grew from are not bound.",
+                f"The policies {of} are not bound.",
                 where=place,
                 fix=f"bind {place} to their store, or leave out the method that deploys them",
             )
-        return PolicyStore.of(self.parents)
+        return PolicyStore.of(found)
 
     def trained_on(self, tasks: Collection[str]) -> Data:
         """The same with the training policies of all other tasks withheld."""
@@ -137,7 +141,7 @@ class Data(StoreFiles):
 
     def described(self) -> dict[str, Any]:
         """What counts in a stage's key: the stores by their content, wherever they lie, and the domain's settings."""
-        stores = {"policies": self.policies, "trajectories": self.trajectories, "parents": self.parents}
+        stores = {name: getattr(self, name) for name in _STORE_FIELDS if name != "checked"}
         domain = {name: value for name, value in self.domain.described().items() if name not in _STORE_FIELDS}
         return {"domain": domain, **{name: store.described() for name, store in stores.items() if store}}
 
@@ -156,15 +160,19 @@ class Step(NamedTuple):
         observations: `[slots, obs]`; the simulator may write the next step's into the same array.
         rewards: `[slots]`; None where the domain's metric does not ask for them.
         success: `[slots]`, the success flag; None where the domain has none.
+        ended: `[slots]`, whether the environment ended the episode by this step; None where it never does.
+        signals: `[slots]`, what a reward depends on besides action and parameter (`Domain.rewards`); None: the rewards.
     """
 
     observations: NDArray[np.float64]
     rewards: NDArray[np.float64] | None
     success: NDArray[np.bool_] | None
+    ended: NDArray[np.bool_] | None = None
+    signals: NDArray[np.float64] | None = None
 
 
 class Simulator(Protocol):
-    """Episodes of one task, one in each of a fixed number of slots. What a slot shows depends on that slot alone."""
+    """Episodes, one in each of a fixed number of slots. What a slot shows depends on that slot alone."""
 
     @property
     def slots(self) -> int:
@@ -174,7 +182,12 @@ class Simulator(Protocol):
         """Begin an episode in a slot; the first observation `[obs]`."""
 
     def step(self, actions: NDArray[np.float32], active: Sequence[int]) -> Step:
-        """One step of the active slots for actions `[slots, act]`, which are finite; rows of the others are ignored."""
+        """One step of the active slots; rows of the others are ignored.
+
+        Args:
+            actions: `[slots, act]`, finite, within the bounds of the domain's layout; without bounds within [-1, 1].
+            active: The slots.
+        """
 
 
 class Domain(Stores):
@@ -182,10 +195,12 @@ class Domain(Stores):
 
     Subclasses declare, besides what their stores are checked for:
         label: The domain's name in files.
-        horizon: Steps of an episode.
+        horizon: Steps of an episode, at most.
         metric: `SUCCESS` or `RETURN`.
         condition: How a method is told the task: "prompt" or "parameter".
         told: The same in this domain's word, for readers: "prompt", "velocity".
+        many: The plural of that word.
+        unit: Its unit, as "m/s"; empty where it has none.
         ranges: The least and the largest value of each number of a parameter, which conditions are standardised by.
         kinds: The kinds of `Start` that it can draw.
         episodes_at_once: Slots of a simulator, and so the episodes that share a forward pass.
@@ -199,6 +214,8 @@ class Domain(Stores):
     metric: ClassVar[Metric]
     condition: ClassVar[Condition]
     told: ClassVar[str] = "prompt"
+    many: ClassVar[str] = "prompts"
+    unit: ClassVar[str] = ""
     ranges: ClassVar[tuple[tuple[float, float], ...]] = ()
     kinds: ClassVar[frozenset[str]] = frozenset({"fresh"})
     episodes_at_once: ClassVar[int] = 1
@@ -213,6 +230,10 @@ class Domain(Stores):
         """
         text = ", ".join(f"{number:g}" for number in parameter)
         raise UserError(f"Tasks of {self.title} have names, and {text} is none.", fix="name tasks in quotes")
+
+    def task_at(self, parameter: tuple[float, ...]) -> str:
+        """The name of the task with a parameter, whether stores have it or not (`UserError` outside `ranges`)."""
+        return self.task_name(parameter)
 
     def named(self, task: str | float) -> str:
         """The name of a task that is given by its name, or by its number where one number tells tasks apart.
@@ -280,9 +301,18 @@ class Domain(Stores):
         """What steps the task's episodes here, where there is a choice; else empty."""
         return ""
 
+    @property
+    def words(self) -> dict[str, Any]:
+        """What a report says of the domain beside its numbers, JSON-ready."""
+        return {"label": self.label, "title": self.title, "told": self.told, "many": self.many, "unit": self.unit}
+
+    def has(self, task: str) -> bool:
+        """Whether the domain has a task of this name."""
+        return self.environment(task) is not None
+
     @abstractmethod
     def environment(self, task: str) -> EnvSpec | None:
-        """How gymnasium makes the task's environment, in words that fit into a file; None: no such task."""
+        """How gymnasium makes the task's environment, in words that fit into a file; None: it has no name there."""
 
     def data(self, withheld: Collection[str] = ()) -> Data:
         """All stores as plain data for stages.
@@ -293,11 +323,12 @@ class Domain(Stores):
         Raises:
             UserError: As for `digests`; a withheld task that the store does not have.
         """
-        digests, parents = self.digests, None
-        if self.parents:
-            path = locate(self.parents, f"{self.kind}.parents")
-            with self.open_policies(path) as store:
-                parents = StoreFile(str(path), store.digest)
+        digests, further = self.digests, {}
+        for name in ("parents", "randomised"):
+            if getattr(self, name):
+                path = locate(getattr(self, name), f"{self.kind}.{name}")
+                with self.open_policies(path) as store:
+                    further[name] = StoreFile(str(path), store.digest)
         for task in withheld:
             with self.open_policies() as store:
                 if task not in store.tasks:
@@ -310,6 +341,6 @@ class Domain(Stores):
         return Data(
             StoreFile(str(self.policies_path), digests["policies"], tuple(sorted(withheld))),
             StoreFile(str(self.trajectories_path), digests["trajectories"]),
-            parents,
+            **further,
             domain=self,
         )

@@ -30,7 +30,7 @@ def domain_of(tasks: Collection[str], sizes: tuple[int, int]) -> Domain | None:
         sizes: Numbers of an observation and of an action.
     """
     fitting = (domain for domain in domains() if domain.sizes == sizes)
-    return next((domain for domain in fitting if all(map(domain.environment, tasks))), None)
+    return next((domain for domain in fitting if all(map(domain.has, tasks))), None)
 
 
 def domain_with(task: str) -> Domain:
@@ -40,7 +40,7 @@ def domain_with(task: str) -> Domain:
         UserError: None has.
     """
     for domain in domains():
-        if domain.environment(task) is not None:
+        if domain.has(task):
             return domain
     raise UserError(f"No domain has a task {task!r}.", fix="hyprepro list shows the domains")
 

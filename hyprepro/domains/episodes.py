@@ -3,8 +3,8 @@
 Simulator and controllers are deterministic, so an episode is run once for each pair of distinct controller and start,
 and its outcome counts for every identical controller. Where the metric is success, an episode ends at its first
 success, because the success flag at any step is what counts, and the next one begins in its slot. Where it is the
-return, all episodes are equally long, so they begin and end together. Nothing depends on the order of the episodes or
-on what ran before.
+return, all are equally long, unless the environment ends one, so they begin together. Nothing depends on the order of
+the episodes or on what ran before.
 """
 
 from __future__ import annotations
@@ -120,18 +120,19 @@ class _Run:
                 actions = np.where(finite, actions, np.float32(0.0))
             else:
                 able = [slot for slot in active if finite[slot].all()]
-        observations, rewards, success = self._simulator.step(actions, able)
-        self._observations[able] = observations[able]
-        if rewards is not None:
-            self._totals += rewards
-            self._session.observe(rewards)
-        ended = []
+        step = self._simulator.step(self._domain.layout.to_environment(actions), able)
+        self._observations[able] = step.observations[able]
+        if step.rewards is not None:
+            self._totals[able] += step.rewards[able]
+            self._session.observe(step.rewards)
+        success, ended = step.success, []
         for slot in active:
             succeeded, is_able = False, able is active or slot in able
             if is_able:
                 self._steps[slot] += 1
                 succeeded = success is not None and bool(success[slot]) and self._domain.metric.ends_episode
-            if succeeded or not is_able or self._steps[slot] == self._horizon:
+            is_over = is_able and step.ended is not None and bool(step.ended[slot])
+            if succeeded or is_over or not is_able or self._steps[slot] == self._horizon:
                 ended.append((slot, succeeded))
         return ended
 

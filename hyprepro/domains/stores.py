@@ -80,6 +80,9 @@ class Stores(Component, ABC):
     policies: str = setting(..., "path of the policy store")
     trajectories: str = setting(..., "path of the trajectory store")
     parents: str = setting("", "path of the store of the policies that the experts grew from; empty: none")
+    randomised: str = setting(
+        "", "path of the store of one policy for all tasks, trained on all without being told which; empty: none"
+    )
     checked: bool = setting(
         True,
         "refuse stores that another simulator made, or an unknown one, as imported stores are; False: take them, and "
@@ -113,8 +116,9 @@ class Stores(Component, ABC):
         """The policy store, or another one at `path`, checked for the domain's layout and tasks and the simulator."""
         from hyprepro.stores.policy_store import PolicyStore
 
-        store = PolicyStore.open(path or self.policies_path, self.layout)
+        store = PolicyStore.open(path or self.policies_path, self.required_layout)
         try:
+            self.accept(store.layout)
             for task in store.tasks:
                 self.parameter(task)
         except UserError as error:
@@ -137,6 +141,21 @@ class Stores(Component, ABC):
                 fix=f"bind {self.kind}.trajectories to a store of {self.title}",
             )
         return self._accepted(store)
+
+    @property
+    def required_layout(self) -> PolicyLayout | None:
+        """The layout whose layers a policy store must have; None: any that `accept` takes."""
+        return self.layout
+
+    def accept(self, layout: PolicyLayout) -> None:
+        """Refuse a store's policies that could not act here (`UserError`)."""
+        sizes = layout.observation_size, layout.action_size
+        if sizes != self.sizes or layout.bounds != self.layout.bounds:
+            raise UserError(
+                f"The store holds policies of another layout: {layout.shape}, actions within {_bounds(layout)}; "
+                f"{self.title} has {self.sizes[0]} observations and {self.sizes[1]} actions within "
+                f"{_bounds(self.layout)}."
+            )
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -164,3 +183,7 @@ class Stores(Component, ABC):
         if self.checked:
             same_simulator(store, f"to use it all the same: {self.kind}.checked = False")
         return store
+
+
+def _bounds(layout: PolicyLayout) -> str:
+    return ", ".join(f"[{low:g}, {high:g}]" for low, high in dict.fromkeys(layout.bounds)) or "[-1, 1]"

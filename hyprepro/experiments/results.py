@@ -17,7 +17,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,7 @@ class Run:
         operative_config: The gin text that resolves to the recipe.
         cost: Wall time, work time, memory and stage counts; they differ from run to run.
         departure: Every value that differs from the shipped recipe; None where nobody looked.
+        domain: What reports call its tasks.
     """
 
     config: dict[str, Any]
@@ -71,6 +72,7 @@ class Run:
     operative_config: str
     cost: dict[str, Any]
     departure: Departure | None = None
+    domain: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -85,6 +87,7 @@ class Run:
             "scale": self.config["scale"],
             "variant": self.config["variant"],
             "digest": self.digest,
+            **({"domain": dict(self.domain)} if self.domain else {}),
             "provenance": {
                 "config": self.config,
                 **({} if self.departure is None else {"shipped": self.departure.to_json()}),

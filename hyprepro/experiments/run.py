@@ -149,7 +149,8 @@ def run_recipe(
             **stepper_used(planned.rollouts, cache),
         }
         outcome = recipe.outcome(planned.targets, cache)
-        run = Run(recipe.described(), stores_provenance(planned.data), outcome, operative_config, cost, departure)
+        stores, words = stores_provenance(planned.data), recipe.domain.words
+        run = Run(recipe.described(), stores, outcome, operative_config, cost, departure, words)
         with cache.lock(f"results-{fingerprint(str(out_dir.resolve()))[:16]}"):
             return write_result(run, out_dir, recipe.report.files, is_new=bool(planned.to_do))
     except OSError as error:

@@ -110,16 +110,16 @@ class ParameterSpace(nn.Module):
         return first[:, : self._weights].reshape(-1, *self._shape), first[:, self._weights :]
 
 
-Orders = tuple[Tensor, Tensor]
-"""Which unit stands at each place `[hidden]`, in the first and in the second hidden layer."""
+Orders = tuple[Tensor, ...]
+"""Which unit stands at each place `[width]`, in each hidden layer."""
 
 SWEEPS = 10
-"""At most so many rounds over both layers; policies of one store need two or three."""
+"""At most so many rounds over all layers; policies of one store need two or three."""
 
 
 @torch.no_grad()
-def matching_orders(layout: PolicyLayout, params: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-    """For each policy which of its units stands where the reference's does, in both hidden layers.
+def matching_orders(layout: PolicyLayout, params: Tensor, reference: Tensor) -> Orders:
+    """For each policy which of its units stands where the reference's does, in every hidden layer.
 
     Args:
         layout: The policies' layout.
@@ -127,28 +127,28 @@ def matching_orders(layout: PolicyLayout, params: Tensor, reference: Tensor) -> 
         reference: The policy that they are matched to `[P]`.
 
     Returns:
-        Indices of units `[N, hidden]` of the first and of the second layer, for `reordered`.
+        Indices of units `[N, width]` of each layer, for `reordered`.
     """
-    wanted = layout.split(reference.double())
-    orders = [_Pair(wanted, layout.split(policy.double())).best() for policy in params]
-    first, second = (torch.stack(layer).to(params.device) for layer in zip(*orders, strict=True))
-    return first, second
+    wanted, hidden = layout.split(reference.double()), layout.linears[:-1]
+    orders = [_Pair(wanted, layout.split(policy.double()), hidden).best() for policy in params]
+    return tuple(torch.stack(layer).to(params.device) for layer in zip(*orders, strict=True))
 
 
-def reordered(layout: PolicyLayout, params: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """Policies `[N, P]` with the units of both hidden layers in the given orders `[N, hidden]`; they act the same."""
+def reordered(layout: PolicyLayout, params: Tensor, *orders: Tensor) -> Tensor:
+    """Policies `[N, P]` with the units of all hidden layers in the given orders `[N, width]`; they act the same."""
     parts = layout.split(params)
     row = torch.arange(len(params), device=params.device)[:, None]
-    square = parts["linear2.weight"][row, second]  # units of the second layer are its rows, of the first its columns
-    moved = {
-        "linear1.weight": parts["linear1.weight"][row, first],
-        "linear1.bias": parts["linear1.bias"][row, first],
-        "linear2.weight": square.gather(2, first[:, None].expand_as(square)),
-        "linear2.bias": parts["linear2.bias"][row, second],
-    }
-    for head in ("mean.weight", "log_std.weight"):
-        moved[head] = parts[head].gather(2, second[:, None].expand_as(parts[head]))
-    return torch.cat([moved.get(spec.name, parts[spec.name]).flatten(1) for spec in layout.layers], dim=1)
+    moved, before = {}, None
+    for name, order in zip(layout.linears, (*orders, None), strict=True):
+        for layer in (name,) if order is not None else (name, "log_std"):
+            weight, bias = parts[f"{layer}.weight"], parts[f"{layer}.bias"]
+            if order is not None:  # units of a layer are its rows, those of the layer before its columns
+                weight, bias = weight[row, order], bias[row, order]
+            if before is not None:
+                weight = weight.gather(2, before[:, None].expand(-1, weight.shape[1], -1))
+            moved |= {f"{layer}.weight": weight, f"{layer}.bias": bias}
+        before = order
+    return torch.cat([moved[spec.name].flatten(1) for spec in layout.layers], dim=1)
 
 
 class _Pair:
@@ -157,45 +157,57 @@ class _Pair:
     Args:
         wanted: The reference by layer name.
         given: The policy whose units are put in order.
+        hidden: Names of the hidden layers.
     """
 
-    def __init__(self, wanted: dict[str, Tensor], given: dict[str, Tensor]) -> None:
-        self._into_first = wanted["linear1.weight"] @ given["linear1.weight"].T
-        self._into_first += torch.outer(wanted["linear1.bias"], given["linear1.bias"])
-        self._beside_second = torch.outer(wanted["linear2.bias"], given["linear2.bias"])
+    def __init__(self, wanted: dict[str, Tensor], given: dict[str, Tensor], hidden: tuple[str, ...]) -> None:
+        self._wanted, self._given = ([part[f"{name}.weight"] for name in hidden] for part in (wanted, given))
+        self._beside = [torch.outer(wanted[f"{name}.bias"], given[f"{name}.bias"]) for name in hidden]
+        self._beside[0] += self._wanted[0] @ self._given[0].T
         for head in ("mean.weight", "log_std.weight"):
-            self._beside_second += wanted[head].T @ given[head]
-        self._wanted, self._given = wanted["linear2.weight"], given["linear2.weight"]
-        self._unmoved = torch.arange(len(self._into_first), device=self._into_first.device)
+            self._beside[-1] += wanted[head].T @ given[head]
 
     def best(self) -> Orders:
         """The better end of two climbs.
 
         One starts from the order as it is, the other from the inputs of the first layer's units alone: in a shuffled
-        policy the weights out of these say nothing until the second layer is in order.
+        policy the weights out of these say nothing until the next layer is in order.
         """
-        starts = (self._unmoved, _assignment(self._into_first))
-        return max((self._climb(first) for first in starts), key=self._product)
+        unmoved = torch.arange(len(self._beside[0]), device=self._beside[0].device)
+        return max((self._climb(first) for first in (unmoved, _assignment(self._beside[0]))), key=self._product)
 
     def _climb(self, first: Tensor) -> Orders:
         """Layer by layer the best assignment, which never lowers the inner product, until nothing changes."""
-        second = self._best_second(first)
+        orders = [first]
+        for depth in range(1, len(self._beside)):
+            orders.append(self._best(depth, orders))
         for _ in range(SWEEPS):
-            before = first
-            first = _assignment(self._into_first + self._wanted.T @ self._given[second])
-            second = self._best_second(first)
-            if torch.equal(first, before):
+            before = list(orders)
+            for depth in range(len(orders)):
+                orders[depth] = self._best(depth, orders)
+            if all(map(torch.equal, orders, before)):
                 break
-        return first, second
+        return tuple(orders)
 
-    def _best_second(self, first: Tensor) -> Tensor:
-        return _assignment(self._beside_second + self._wanted @ self._given[:, first].T)
+    def _best(self, depth: int, orders: list[Tensor]) -> Tensor:
+        """The best order of a layer, given those of the layers beside it, as far as they are known."""
+        similarity = self._beside[depth]
+        if depth:
+            similarity = similarity + self._wanted[depth] @ self._given[depth][:, orders[depth - 1]].T
+        if depth + 1 < len(orders):
+            similarity = similarity + self._wanted[depth + 1].T @ self._given[depth + 1][orders[depth + 1]]
+        return _assignment(similarity)
 
     def _product(self, orders: Orders) -> float:
-        first, second = orders
-        between = (self._wanted * self._given[second][:, first]).sum()
-        outside = self._into_first[self._unmoved, first].sum() + self._beside_second[self._unmoved, second].sum()
-        return float(between + outside)
+        beside = sum(
+            one[torch.arange(len(order), device=order.device), order].sum()
+            for one, order in zip(self._beside, orders, strict=True)
+        )
+        between = sum(
+            (self._wanted[depth] * self._given[depth][orders[depth]][:, orders[depth - 1]]).sum()
+            for depth in range(1, len(orders))
+        )
+        return float(between + beside)
 
 
 def _assignment(similarity: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hyprepro.component import component, setting
 from hyprepro.gen_hyprl.autoencoder import Autoencoder, LinearAutoencoder, TrainAutoencoder
@@ -76,16 +76,26 @@ class Parent(Method):
     label: ClassVar[str] = "parent"
     knows: ClassVar[str] = "the {told}; trained in the environment on all training tasks"
     learns: ClassVar[bool] = False
+    store: ClassVar[Literal["parents", "randomised"]] = "parents"
 
     def require(self, data: Data) -> None:
-        """The parents' store must be bound."""
+        """The store must be bound."""
         super().require(data)
-        data.open_parents().close()
+        data.open_parents(self.store).close()
 
     def deploy(self, trained: Any, data: Data, query: Query, seed: int) -> Controllers:
-        """The task's stored parents; of prompts the last one for each (`UserError` if their store is not bound)."""
+        """The task's stored policies; of prompts the last one for each (`UserError` if their store is not bound)."""
         from hyprepro.policies.controllers import PolicyControllers
 
-        with data.open_parents() as store:
+        with data.open_parents(self.store) as store:
             params = policies_of(store, query.task)
             return PolicyControllers(store.layout, params if query.prompts is None else params[[-1] * query.n])
+
+
+@component
+class DomainRandomisation(Parent):
+    """One policy for all tasks, trained by reinforcement learning on all training tasks without being told which."""
+
+    label: ClassVar[str] = "domain-randomisation"
+    knows: ClassVar[str] = "nothing of the task; trained in the environment on all training tasks"
+    store: ClassVar[Literal["parents", "randomised"]] = "randomised"

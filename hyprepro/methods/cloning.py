@@ -100,7 +100,8 @@ def _initial(layout: PolicyLayout, n: int, generator: Any) -> Weights:
 
     weights: Weights = {}
     for spec in layout.layers:
-        inputs = layout.observation_size if spec.name.startswith("linear1") else layout.hidden
+        if spec.name.endswith("weight"):
+            inputs = spec.shape[1]
         if not spec.name.startswith("log_std"):
             value = (2 * torch.rand((n, *spec.shape), generator=generator) - 1) / inputs**0.5
             weights[spec.name] = value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from hyprepro.engine.training import Job, device
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.conditions import Conditions, condition
-from hyprepro.policies.forward import Weights, unstandardised
+from hyprepro.policies.forward import FUNCTIONS, Weights, unstandardised
 from hyprepro.stores.training_data import training_tasks
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Pairs(NamedTuple):
 
 
 class ConditionedPolicy(nn.Module):
-    """tanh of an MLP of standardised observation and condition, with the hidden layers of a layout.
+    """The squashed output of an MLP of standardised observation and condition, with the hidden layers of a layout.
 
     Args:
         layout: The layout of the policies that it folds into.
@@ -71,27 +72,30 @@ class ConditionedPolicy(nn.Module):
         self.layout = layout
         self.register_buffer("mean", torch.zeros(layout.observation_size))
         self.register_buffer("deviation", torch.ones(layout.observation_size))
-        self.linear1 = nn.Linear(layout.observation_size + condition_size, layout.hidden)
-        self.linear2 = nn.Linear(layout.hidden, layout.hidden)
-        self.head = nn.Linear(layout.hidden, layout.action_size)
-        self._first, self._second = (getattr(nn.functional, name) for name in layout.activations)
+        sizes = (layout.observation_size + condition_size, *layout.widths, layout.action_size)
+        self.linears = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
+        self._functions = [FUNCTIONS[name] for name in layout.nonlinearities]
 
     def forward(self, observations: Tensor, conditions: Tensor) -> Tensor:
         """Actions `[N, act]` for observations `[N, obs]` and conditions `[N, C]`."""
         x = torch.cat([(observations - self.mean) / self.deviation, conditions], dim=1)
-        return torch.tanh(self.head(self._second(self.linear2(self._first(self.linear1(x))))))
+        for linear, function in zip(self.linears, self._functions, strict=True):
+            x = function(linear(x))
+        return x
 
     @torch.no_grad()
     def folded(self, conditions: Tensor) -> Tensor:
         """The ordinary policy of each of some conditions `[n, C]`, `[n, P]`; its log-std head is zero."""
         n, size = len(conditions), self.layout.observation_size
         weights: Weights = {
-            "linear1.weight": self.linear1.weight[None, :, :size],
-            "linear1.bias": self.linear1.bias + conditions @ self.linear1.weight[:, size:].mT,
+            f"{name}.{kind}": getattr(linear, kind)[None]
+            for name, linear in zip(self.layout.linears, self.linears, strict=True)
+            for kind in ("weight", "bias")
         }
+        first = weights["linear1.weight"]
+        weights["linear1.weight"] = first[:, :, :size]
+        weights["linear1.bias"] = weights["linear1.bias"] + conditions @ first[0, :, size:].mT
         parts = unstandardised(weights, self.mean[None, None], self.deviation[None, None])
-        parts |= {"linear2.weight": self.linear2.weight[None], "linear2.bias": self.linear2.bias[None]}
-        parts |= {"mean.weight": self.head.weight[None], "mean.bias": self.head.bias[None]}
         every = [parts.get(spec.name, torch.zeros(1, *spec.shape)).flatten(1) for spec in self.layout.layers]
         return torch.cat([part.expand(n, -1) for part in every], dim=1)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.policies.layout import Activation, PolicyLayout
+from hyprepro.policies.layout import Activation, PolicyLayout, Squash
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +49,7 @@ class Controllers(Protocol):
 
 
 class PolicyControllers:
-    """Controllers that are policies: the deterministic action tanh(mean) of flat parameter vectors.
+    """Controllers that are policies: the deterministic action of flat parameter vectors: the squashed mean.
 
     Args:
         layout: The layout of every policy.
@@ -92,25 +92,24 @@ class _PolicySession:
             for name, part in self._parts.items()
             if not name.startswith("log_std")
         }
-        self._first, self._second = (_ACTIVATIONS[name] for name in layout.activations)
-        self._h1, self._h2 = (np.zeros((slots, layout.hidden, 1), dtype=np.float32) for _ in range(2))
-        self._bias1, self._bias2 = (self._stack[f"linear{i}.bias"][:, :, None] for i in (1, 2))
+        rooms = [np.zeros((slots, size, 1), dtype=np.float32) for size in (*layout.widths, layout.action_size)]
+        functions = [_ACTIVATIONS[name] for name in layout.nonlinearities]
+        self._layers = [
+            (self._stack[f"{name}.weight"], self._stack[f"{name}.bias"][:, :, None], room, function)
+            for name, room, function in zip(layout.linears, rooms, functions, strict=True)
+        ]
 
     def assign(self, slot: int, row: int) -> None:
         for name, stacked in self._stack.items():
             stacked[slot] = self._parts[name][row]
 
     def act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
-        stack, h1, h2 = self._stack, self._h1, self._h2
-        np.matmul(stack["linear1.weight"], observations[:, :, None], out=h1)
-        h1 += self._bias1
-        self._first(h1)
-        np.matmul(stack["linear2.weight"], h1, out=h2)
-        h2 += self._bias2
-        self._second(h2)
-        mean: NDArray[np.float32] = np.matmul(stack["mean.weight"], h2)[:, :, 0]
-        mean += stack["mean.bias"]
-        return np.tanh(mean, out=mean)
+        x = observations[:, :, None]
+        for weight, bias, room, function in self._layers:
+            x = np.matmul(weight, x, out=room)
+            x += bias
+            function(x)
+        return x[:, :, 0].copy()
 
     def observe(self, rewards: NDArray[np.float64]) -> None:
         pass
@@ -128,7 +127,16 @@ def _tanh(x: NDArray[np.float32]) -> None:
     np.tanh(x, out=x)
 
 
-_ACTIVATIONS: dict[Activation, Callable[[NDArray[np.float32]], None]] = {"relu": _relu, "elu": _elu, "tanh": _tanh}
+def _clip(x: NDArray[np.float32]) -> None:
+    np.clip(x, -1, 1, out=x)
+
+
+_ACTIVATIONS: dict[Activation | Squash, Callable[[NDArray[np.float32]], None]] = {
+    "relu": _relu,
+    "elu": _elu,
+    "tanh": _tanh,
+    "clip": _clip,
+}
 
 
 Layers = Sequence[tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]]

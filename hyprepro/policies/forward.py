@@ -18,13 +18,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hyprepro.policies.layout import Activation, PolicyLayout
+from hyprepro.policies.layout import Activation, PolicyLayout, Squash
 
-_FUNCTIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+FUNCTIONS: dict[Activation | Squash, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "elu": torch.nn.functional.elu,
     "tanh": torch.tanh,
+    "clip": torch.nn.functional.hardtanh,
 }
+"""What follows a layer, differentiable."""
 
 
 class StackedPolicies:
@@ -34,7 +36,7 @@ class StackedPolicies:
         layout: The layout of every policy.
         params: Flat parameters `[n, P]`, float32.
 
-    The action is tanh(mean): the mode of the squashed Gaussian that SAC trained. The log-std head is carried, not used.
+    The action is the squashed mean, of SAC's policies tanh(mean), their mode. The log-std head is carried, not used.
     """
 
     def __init__(self, layout: PolicyLayout, params: Tensor | NDArray[np.floating[Any]]) -> None:
@@ -43,10 +45,11 @@ class StackedPolicies:
         if self.params.ndim != 2:
             raise ValueError(f"params must be [n, P], got {tuple(self.params.shape)}")
         parts = layout.split(self.params)
-        self._first, self._second = (_FUNCTIONS[name] for name in layout.activations)
         # Transposed once, contiguous: activations are row vectors [n, b, width].
-        self._weights = [parts[f"{name}.weight"].mT.contiguous() for name in ("linear1", "linear2", "mean")]
-        self._biases = [parts[f"{name}.bias"].unsqueeze(1) for name in ("linear1", "linear2", "mean")]
+        self._layers = [
+            (parts[f"{name}.weight"].mT.contiguous(), parts[f"{name}.bias"].unsqueeze(1), FUNCTIONS[function])
+            for name, function in zip(layout.linears, layout.nonlinearities, strict=True)
+        ]
 
     @property
     def n(self) -> int:
@@ -61,19 +64,16 @@ class StackedPolicies:
         index = torch.as_tensor(np.asarray(rows), dtype=torch.int64)
         x = torch.as_tensor(np.asarray(observations), dtype=torch.float32).unsqueeze(1)
         with torch.inference_mode():
-            w1, w2, w3 = (w.index_select(0, index) for w in self._weights)
-            b1, b2, b3 = (b.index_select(0, index) for b in self._biases)
-            x = self._first(torch.baddbmm(b1, x, w1))
-            x = self._second(torch.baddbmm(b2, x, w2))
-            return torch.tanh(torch.baddbmm(b3, x, w3)).squeeze(1).numpy()
+            for weight, bias, function in self._layers:
+                x = function(torch.baddbmm(bias.index_select(0, index), x, weight.index_select(0, index)))
+            return x.squeeze(1).numpy()
 
     def means(self, observations: Tensor) -> Tensor:
         """Actions `[n, b, action]` of every policy on its own batch `[n, b, obs]` or on a common one `[b, obs]`."""
         x = observations if observations.ndim == 3 else observations.unsqueeze(0).expand(self.n, -1, -1)
-        (w1, w2, w3), (b1, b2, b3) = self._weights, self._biases
-        x = self._first(torch.baddbmm(b1, x, w1))
-        x = self._second(torch.baddbmm(b2, x, w2))
-        return torch.tanh(torch.baddbmm(b3, x, w3))
+        for weight, bias, function in self._layers:
+            x = function(torch.baddbmm(bias, x, weight))
+        return x
 
     def representatives(self) -> NDArray[np.int64]:
         """For each policy the index of the first bit-identical one `[n]`: equal policies need one rollout per goal."""
@@ -82,23 +82,23 @@ class StackedPolicies:
         return np.array([first.setdefault(digest, i) for i, digest in enumerate(digests)], dtype=np.int64)
 
 
-LAYERS = ("linear1", "linear2", "mean")
-HEAD = 2
 _FORWARD: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu_,
     "elu": torch.nn.functional.elu_,
     "tanh": torch.tanh_,
+    "clip": torch.nn.functional.hardtanh_,
 }
 _BACKWARD: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "relu": lambda slope, result: torch.ops.aten.threshold_backward(slope, result, 0),
     "elu": lambda slope, result: torch.ops.aten.elu_backward(slope, 1, 1, 1, True, result),
     "tanh": torch.ops.aten.tanh_backward,
+    "clip": lambda slope, result: slope * (result.abs() < 1),
 }
 """The slope of an activation's input from that of its result, and the result."""
 
 
 class StackedFit:
-    """Full-batch Adam on the mean squared difference between tanh(mean) and actions, summed over the policies.
+    """Full-batch Adam on the mean squared difference between squashed means and actions, summed over the policies.
 
     Products and sums are those that autograd would make, in its order; what it would allocate, copy and set to zero for
     every weight of its own is one tensor for all.
@@ -124,7 +124,8 @@ class StackedFit:
         weight_decay: float,
         pull: float,
     ) -> None:
-        self._activations, self._actions, self._pull = (*layout.activations, "tanh"), actions, pull
+        self._layers = list(zip(layout.linears, layout.nonlinearities, strict=True))
+        self._actions, self._pull = actions, pull
         self._flat = torch.cat([value.reshape(-1) for value in weights.values()])
         self._start, self._moved = self._flat.clone(), torch.empty_like(self._flat)
         self._flat.grad = torch.empty_like(self._flat)
@@ -135,7 +136,7 @@ class StackedFit:
     def step(self, observations: Tensor) -> None:
         """One step on observations `[n, b, obs]`."""
         results = [observations]
-        for name, activation in zip(LAYERS, self._activations, strict=True):
+        for name, activation in self._layers:
             weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
             results.append(_FORWARD[activation](torch.baddbmm(bias.unsqueeze(1), results[-1], weight.mT)))
         self._differentiate(results)
@@ -148,11 +149,11 @@ class StackedFit:
     def _differentiate(self, results: list[Tensor]) -> None:
         """Write the gradients of the mean squared difference, from every layer's result, the observations first."""
         slope = (results[-1] - self._actions).mul_(2 / self._actions[0].numel())
-        for depth in (HEAD, 1, 0):
-            name, inputs = LAYERS[depth], results[depth]
-            slope = _BACKWARD[self._activations[depth]](slope, results[depth + 1])
+        for depth, (name, activation) in reversed(list(enumerate(self._layers))):
+            inputs = results[depth]
+            slope = _BACKWARD[activation](slope, results[depth + 1])
             gradient = self._gradients[f"{name}.weight"]
-            if depth == HEAD:  # of few rows: it is multiplied as autograd does it, for the same last bits
+            if name == "mean":  # of few rows: it is multiplied as autograd does it, for the same last bits
                 gradient.copy_(torch.bmm(inputs.mT, slope).mT)
             else:
                 torch.bmm(slope.mT, inputs, out=gradient)
@@ -174,14 +175,13 @@ The noise of a step is drawn for all prompts, so it is kept for so many steps.""
 
 Weights = dict[str, Tensor]
 """Stacked weights `[n, ...]` by the layout's names, without the log-std head, which no action depends on."""
-_LAYERWISE = {"relu": torch.relu, "elu": torch.nn.functional.elu, "tanh": torch.tanh}
 
 
 def forward(layout: PolicyLayout, weights: Weights, x: Tensor) -> Tensor:
-    """tanh(mean) `[n, b, act]` of stacked policies for observations `[n, b, obs]`, differentiable."""
-    for name, activation in zip(("linear1", "linear2", "mean"), (*layout.activations, "tanh"), strict=True):
+    """The squashed mean `[n, b, act]` of stacked policies for observations `[n, b, obs]`, differentiable."""
+    for name, activation in zip(layout.linears, layout.nonlinearities, strict=True):
         x = torch.baddbmm(weights[f"{name}.bias"].unsqueeze(1), x, weights[f"{name}.weight"].mT)
-        x = _LAYERWISE[activation](x)
+        x = FUNCTIONS[activation](x)
     return x
 
 
@@ -212,7 +212,7 @@ def fit(
     weight_decay: float = 0.0,
     pull: float = 0.0,
 ) -> Weights:
-    """Full-batch Adam on the mean squared difference between tanh(mean) and the actions.
+    """Full-batch Adam on the mean squared difference between the squashed mean and the actions.
 
     Args:
         layout: The policies' layout.

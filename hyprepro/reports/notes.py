@@ -10,6 +10,7 @@ from hyprepro.reports import paper
 from hyprepro.reports.markdown import NONE, bullets, paragraph, percent, point, printed, seconds, table
 from hyprepro.reports.numbers import PROTOCOLS, SHORT, Numbers
 from hyprepro.reports.summary import MAA, MAIN
+from hyprepro.reports.words import Words
 
 COLUMNS = (
     "HF: HypFormer. MAA: Make-An-Agent, as the paper reports it; this run has none of its own. Columns headed `MAA` or "
@@ -98,10 +99,10 @@ def environment_gap(provenance: Mapping[str, Any]) -> str:
 
 
 def route(provenance: Mapping[str, Any], papers: str = "experts are Make-An-Agent's SAC checkpoints") -> str:
-    """How the experts of the stores were made, and the paper's."""
+    """How the experts of the stores were made, and the paper's where it says something of such."""
     declared = provenance.get("stores", {}).get("route", {})
     text = str(declared.get("summary") or declared.get("name") or "not stated in the store").rstrip(".")
-    return f"Route to the experts: {text}. The paper's {papers}."
+    return f"Route to the experts: {text}." + (f" The paper's {papers}." if papers else "")
 
 
 def averages(split: str) -> list[str]:
@@ -206,7 +207,7 @@ def costs(result: Mapping[str, Any], are: str = COSTS_ARE) -> list[str]:
     by_size = {name: each[BY_SIZE] for name, each in methods.items() if BY_SIZE in each}
     sizes = list(dict.fromkeys(size for times in by_size.values() for size in times if size != "any"))
     rows = [[name, *(seconds(times.get(size, times.get("any"))) for size in sizes)] for name, times in by_size.items()]
-    heads = [f"{size} velocities, s" for size in sizes]
+    heads = [f"{size} {Words.of(result).many}, s" for size in sizes]
     if not rows:
         rows = [[name, seconds(each["training_seconds"])] for name, each in methods.items() if _is_timed(each)]
         heads = ["training, s"]

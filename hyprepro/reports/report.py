@@ -19,6 +19,7 @@ from hyprepro.reports.changes import Change, Departure
 from hyprepro.reports.markdown import bullets, paragraph, quote, with_interval
 from hyprepro.reports.numbers import TESTED
 from hyprepro.reports.summary import MAIN
+from hyprepro.reports.words import Words
 
 SMOKE = "smoke"
 FEWEST = 5
@@ -89,7 +90,7 @@ def _sizes(result: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
     generators = f"{seeds} generator seed{'' if seeds == 1 else 's'}"
     if row["metric"] == "return":
         starts = row["n_episodes"] // max(row["n_policies"] * seeds, 1)
-        return [f"{policies} policies a velocity, {starts} starts each", generators]
+        return [f"{policies} policies a {Words.of(result).told}, {starts} starts each", generators]
     return [f"{policies} prompts, and so {policies} policies, a task (the paper: {PAPER_PROMPTS})", generators]
 
 
@@ -161,9 +162,10 @@ def closing(result: Mapping[str, Any]) -> list[str]:
 def headline(result: Mapping[str, Any]) -> list[str]:
     """A line for each average of the rows that the report is about, all protocols in it, the paper's number beside."""
     found: dict[str, list[str]] = {}
+    words = Words.of(result)
     for row in _averages(result):
-        size = f", {row['n_train']} training velocities" if row.get("n_train") is not None else ""
-        one, many = ("velocity", "velocities") if row["metric"] == "return" else ("task", "tasks")
+        size = f", {row['n_train']} training {words.many}" if row.get("n_train") is not None else ""
+        one, many = (words.told, words.many) if row["metric"] == "return" else ("task", "tasks")
         count = _tasks(result, row)
         name = f"{row['method']}, average of {count} {row['split']} {one if count == 1 else many}{size}"
         paper = row.get("paper")
@@ -183,7 +185,7 @@ def _label(row: Mapping[str, Any]) -> str:
 def _averages(result: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     """The averages of Gen-HypRL and of the row that others are compared with; where there is neither, of the first row.
 
-    Of a sweep over velocities those of the tested ones alone.
+    Of a sweep over numbers those of the tested ones alone.
     """
     rows = [row for row in result["rows"] if row["task"] is None]
     first = next((row["statistic"] for row in rows), None)
@@ -249,10 +251,12 @@ def report_of(result: Mapping[str, Any]) -> Report:
         UserError: The result names none that is installed, or with settings that it does not have.
     """
     from hyprepro.config.catalogue import load_components
+    from hyprepro.config.lint import RENAMED
 
     load_components()
     described = dict(result["provenance"].get("config", {}).get("report") or {})
-    found = COMPONENTS.get(str(described.pop("component", "")))
+    name = str(described.pop("component", ""))
+    found = COMPONENTS.get(RENAMED.get(name, name))
     if found is None or not issubclass(found, Report):
         raise UserError(
             "The result does not say how it is reported.",

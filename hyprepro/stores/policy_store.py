@@ -281,7 +281,6 @@ def _column(name: str, value: ArrayLike, count: int) -> NDArray[Any]:
 
 def _other_layout(found: PolicyLayout, wanted: PolicyLayout) -> str:
     def text(layout: PolicyLayout) -> str:
-        sizes = f"{layout.observation_size} -> {layout.hidden} -> {layout.hidden} -> {layout.action_size}"
-        return f"{sizes} ({layout.size} parameters)"
+        return f"{layout.shape} ({layout.size} parameters)"
 
     return f"The store holds policies of another layout: {text(found)}; expected {text(wanted)}."

@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hyprepro.reports.table4 import VelocityTable
 from typer.testing import CliRunner
 
 from hyprepro.cli import app
-from hyprepro.domains.cheetah_vel.domain import STARTS
-from hyprepro.domains.cheetah_vel.tasks import TEST_INDICES, velocity_grid, velocity_task
+from hyprepro.domains.cheetah_vel.tasks import TEST_INDICES, velocity_grid
+from hyprepro.domains.parameter import STARTS
 from hyprepro.errors import UserError
 from hyprepro.experiments.protocols import CommonStarts
 from hyprepro.experiments.recipe import Recipe
 from hyprepro.methods.base import Method
 from hyprepro.methods.ceilings import Expert, Parent
 from hyprepro.methods.retrieval import Retrieval
-from hyprepro.reports.table4 import VelocityTable
 from hyprepro.stores.policy_store import PolicyStore
 from hyprepro.stores.training_data import training_tasks
-from tests.cheetah_stores import CheetahStores
+from tests.cheetah_stores import CheetahStores, velocity_task
 
 pytestmark = pytest.mark.sim
 

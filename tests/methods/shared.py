@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.domains.base import Query
-from hyprepro.domains.cheetah_vel.tasks import velocity_task
 from hyprepro.policies.controllers import Controllers, PolicyControllers, Session
 from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.prompts import Prompts, read_prompts
+from tests.cheetah_stores import velocity_task
 
 
 def prompts_of(data: StoreFiles, task: str, split: str = "test") -> Prompts:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from hyprepro.domains.cheetah_vel.tasks import velocity_task
 from hyprepro.reports.paper import average_return
 from hyprepro.reports.summary import summarise
+from tests.cheetah_stores import velocity_task
 from tests.reports.velocities import TESTED, records
 
 

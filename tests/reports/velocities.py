@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from hyprepro.domains.cheetah_vel.tasks import velocity_task
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.reports.records import Record
 from hyprepro.reports.summary import summarise
+from tests.cheetah_stores import velocity_task
 
 TESTED = (0.225, 1.2)
 MEANS: dict[tuple[str, int | None], float] = {
@@ -62,10 +63,11 @@ def velocity_result(found: Sequence[Record], recipe: str = "table4") -> dict[str
     seconds = {"35": 60.4, "10": 30.0}
     methods = {"gen-hyprl": {"knows": "the velocity", "training_seconds_by_n_train": seconds}}
     methods["expert"] = {"knows": "the policies", "training_seconds_by_n_train": {"any": 0.0}}
-    report = {"component": "VelocityTable"}
+    report = {"component": "ReturnTable"}
     return {
         "schema": 1,
         "recipe": recipe,
+        "domain": CheetahVel().words,
         "scale": "desktop",
         "variant": "ours",
         "provenance": {

@@ -1,1 +1,1 @@
-"""Zoos of a domain whose condition is numbers: a conditioned parent, experts that grow from it, their episodes."""
+"""Experts of a domain of numbers: a conditioned parent, one expert a task grown from it, and their stores."""

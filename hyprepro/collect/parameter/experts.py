@@ -1,8 +1,8 @@
-"""The stage in which each velocity's own SAC goes on: one agent a velocity, all stacked.
+"""The stage in which each task's own SAC goes on: one agent a task, all stacked.
 
-On the route "parent" an agent starts as the parent folded at its velocity, actor and critics alike, so that nothing has
-to be learned again before it can improve. Half of each batch is the agent's own transitions; the other half may come
-from the other agents of the stack and from the parent, with the rewards that they earn at this agent's velocity.
+On the route "parent" an agent starts as the parent folded at its task, actor and critics alike, so that nothing has to
+be learned again before it can improve. Half of each batch is the agent's own transitions; the other half may come from
+the other agents of the stack and from the parent, with the rewards that they earn at this agent's task, if they do.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hyprepro.collect.parameter.loop import ROUNDING, Memory, Transitions, VelocityLoop, fresh
-from hyprepro.collect.parameter.parent import CONDITION, Parent, TrainParent, condition
+from hyprepro.collect.parameter.loop import ROUNDING, ParameterLoop, fresh
+from hyprepro.collect.parameter.memory import Memory, Transitions
+from hyprepro.collect.parameter.parent import Parent, TrainParent, conditions
 from hyprepro.collect.parameter.settings import ExpertTraining
 from hyprepro.collect.sac.agents import StackedSAC
 from hyprepro.collect.sac.checkpoint import PREFIX, Flushes, open_mapped, publish
 from hyprepro.collect.sac.loop import Observations
 from hyprepro.collect.sac.networks import to_flat
 from hyprepro.collect.sac.update import Batch
-from hyprepro.domains.cheetah_vel.tasks import HORIZON, velocity_reward
+from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.engine.stage import Report, Stage
-from hyprepro.policies.layout import CHEETAH_LAYOUT
 
-_SHOWN = 6  # velocities whose return the progress shows
+_SHOWN = 6  # tasks whose return the progress shows
 _POLICIES, _MARKS = "policies.npy", "marks.npy"
 
 
@@ -46,28 +46,29 @@ class Experts(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainExperts(Stage):
-    """SAC of some velocities' agents, all stepped and updated together."""
+    """SAC of some tasks' agents, all stepped and updated together."""
 
-    kind: ClassVar[str] = "velocity-experts"
+    kind: ClassVar[str] = "parameter-experts"
+    domain: ParameterDomain
     parent: TrainParent | None
     training: ExpertTraining
-    velocities: tuple[float, ...]
+    tasks: tuple[str, ...]
     seed: int
 
     @property
     def label(self) -> str:
-        """Which velocities."""
-        return f"{len(self.velocities)} experts, {self.velocities[0]:.3f} to {self.velocities[-1]:.3f} m/s"
+        """Which tasks."""
+        return f"{len(self.tasks)} experts, {self.tasks[0]} to {self.tasks[-1]}"
 
     @property
     def cost(self) -> float:
         """At about 250 agent-updates a second."""
-        return len(self.velocities) * self.training.updates / 250.0
+        return len(self.tasks) * self.training.updates / 250.0
 
     @property
     def rounds(self) -> int:
         """Rounds of episodes until all updates are done."""
-        per_round = self.training.updates_per_step * HORIZON
+        per_round = self.training.updates_per_step * self.domain.horizon
         return self.training.first_rounds + math.ceil(self.training.updates / per_round - ROUNDING)
 
     @property
@@ -90,27 +91,27 @@ class TrainExperts(Stage):
         return Experts(np.load(path / _POLICIES, mmap_mode="r"), *np.load(path / _MARKS))
 
 
-class _Run(VelocityLoop[ExpertTraining]):
-    """The experts' own part of the training loop: each cheetah at its agent's velocity, shared transitions."""
+class _Run(ParameterLoop[ExpertTraining]):
+    """The experts' own part of the training loop: each environment at its agent's task, shared transitions."""
 
     stream = "experts"
     files = (f"{PREFIX}{_POLICIES}",)
 
     def __init__(self, stage: TrainExperts, parent: Parent | None, work: Path, report: Report) -> None:
-        self.velocities = np.array(stage.velocities)
-        count = len(self.velocities)
-        seed = (stage.seed, *(round(1000 * v) for v in stage.velocities))
-        training, self.parent = stage.training, parent
-        super().__init__(work, report, training, count, stage.rounds, seed, training.updates_per_step)
+        domain, self.tasks, training, self.parent = stage.domain, stage.tasks, stage.training, parent
+        every, count = [domain.parameter(task) for task in stage.tasks], len(stage.tasks)
+        seed = (stage.seed, *(seed_word(number) for each in every for number in each))
+        super().__init__(domain, work, report, training, count, stage.rounds, seed, training.updates_per_step)
+        self.known, size = torch.tensor(every, dtype=torch.float32), self.layout.observation_size
         if parent is None:
-            start = fresh(CHEETAH_LAYOUT.observation_size, training.sac, count, self.generator)
+            start = fresh(domain, size, training.sac, count, self.generator)
         else:
-            start = parent.networks.fold(torch.tensor(condition(self.velocities), dtype=torch.float32), CONDITION)
+            start = parent.networks.fold(conditions(domain, stage.tasks), size)
             self.use(parent.normaliser)
         self.sac = StackedSAC.of(training.sac, start)
         self.sources = self._sources(stage)
         self.due = stage.checkpoints
-        shape = (len(self.due), count, CHEETAH_LAYOUT.size)
+        shape = (len(self.due), count, self.layout.size)
         self.kept = open_mapped(work / f"{PREFIX}{_POLICIES}", shape, self.checkpoints.is_new)
         self.marks: list[list[int]] = []
         self.reported = 0
@@ -118,20 +119,22 @@ class _Run(VelocityLoop[ExpertTraining]):
     def _sources(self, stage: TrainExperts) -> tuple[str, ...]:
         """Where the parts of a batch come from."""
         others = {"none": (), "experts": ("experts",), "parent": ("parent",), "all": ("experts", "parent")}
+        sharing = stage.training.sharing or ("all" if stage.domain.relabels else "none")
         if self.parent is not None and stage.parent is not None:
-            self.parents_memory = Memory(self.parent.episodes, stage.parent.rounds, stage.parent.training.environments)
-        return ("own", *others[stage.training.sharing])
+            rounds, count = stage.parent.rounds, stage.parent.training.environments
+            self.parents_memory = Memory(stage.domain, self.parent.episodes, rounds, count)
+        return ("own", *others[sharing])
 
     def mapped(self) -> list[Flushes]:
         """The kept policies too."""
         return [*super().mapped(), self.kept]
 
-    def targets(self) -> NDArray[np.float64]:
-        """Each agent's own velocity."""
-        return self.velocities
+    def targets(self) -> tuple[str, ...]:
+        """Each agent's own task."""
+        return self.tasks
 
-    def inputs(self, observations: Observations, velocities: NDArray[np.float64]) -> Tensor:
-        """`[A, 1, 17]`."""
+    def inputs(self, observations: Observations, parameters: NDArray[np.float32]) -> Tensor:
+        """`[A, 1, obs]`."""
         return self.normalise(torch.from_numpy(observations))[:, None]
 
     def explore(self, observations: Observations, is_first: bool) -> NDArray[np.float32]:
@@ -151,40 +154,41 @@ class _Run(VelocityLoop[ExpertTraining]):
         others = [size // 2 // shared] * shared if shared else []
         parts = [self._draw(s, n) for s, n in zip(self.sources, (size - sum(others), *others), strict=True)]
         found = Transitions(*(torch.cat(tensors, 1) for tensors in zip(*parts, strict=True)))
-        velocities = torch.tensor(self.velocities, dtype=torch.float32)[:, None].expand_as(found.speeds)
+        parameters = self.known[:, None].expand(*found.signals.shape, -1)
         now, after = self.normalise(found.observations), self.normalise(found.next_observations)
-        return Batch(now, found.actions, found.rewards(velocities), after)
+        return Batch(now, found.actions, self.rewards(found, parameters), after, found.ended)
 
     def _draw(self, source: str, count: int) -> Transitions:
         """`count` transitions for each agent `[A, count]`."""
-        shape = (self.cheetahs, count)
+        shape = (self.environments, count)
         memory = self.parents_memory if source == "parent" else self.memory
         if source != "own":
-            filled = self.steps * self.cheetahs if memory is self.memory else memory.rounds * memory.cheetahs * HORIZON
+            steps = self.steps if memory is self.memory else memory.rounds * memory.horizon
+            filled = steps * memory.environments
             return memory.gather(torch.randint(filled, shape, generator=self.generator))
         times = torch.randint(self.steps, shape, generator=self.generator)
-        return memory.gather(times * self.cheetahs + torch.arange(self.cheetahs)[:, None])
+        return memory.gather(times * self.environments + torch.arange(self.environments)[:, None])
 
     def after_updates(self) -> None:
         """Keep the policies that are due, and tell how the last round went."""
         while len(self.marks) < len(self.due) and self.updates >= self.due[len(self.marks)]:
-            self.kept[len(self.marks)] = to_flat(self.sac.actor, CHEETAH_LAYOUT, self.normaliser)
+            self.kept[len(self.marks)] = to_flat(self.sac.actor, self.layout, self.normaliser)
             self.marks.append([self.due[len(self.marks)], self.steps])
         if self.episode > self.reported or self.updates >= self.settings.updates:
             self._report()
 
     def _report(self) -> None:
-        """Returns of the last whole round, exploration noise included."""
+        """What the last whole round earned, exploration noise included: a return, or several where episodes ended."""
         self.reported = self.episode
         fields, last = self.memory.fields, self.episode - 1
-        actions, speeds = (torch.from_numpy(fields[name][last]) for name in ("actions", "speeds"))
-        totals = torch.as_tensor(velocity_reward(speeds, actions, torch.tensor(self.velocities))).sum(0).tolist()
+        actions, signals, told = (torch.from_numpy(fields[name][last]) for name in ("actions", "signals", "parameters"))
+        totals = torch.as_tensor(self.domain.rewards(signals, actions, told)).sum(0).tolist()
         some = slice(None, None, -(-len(totals) // _SHOWN))
         self.report.progress(
             self.updates,
             self.settings.updates,
             episode_return=float(np.mean(totals)),
-            **{f"at_{v:g}": r for v, r in zip(self.velocities[some], totals[some], strict=True)},
+            **{f"at_{task}": r for task, r in zip(self.tasks[some], totals[some], strict=True)},
         )
 
     def state(self) -> dict[str, Any]:
@@ -195,3 +199,8 @@ class _Run(VelocityLoop[ExpertTraining]):
         """See `Loop`."""
         super().restore(state)
         self.marks = state["marks"]
+
+
+def seed_word(number: float) -> int:
+    """A number of a parameter as a word of a seed, which has no sign."""
+    return round(1000 * number) % 2**32

@@ -1,4 +1,4 @@
-"""The stage that scores a velocity's checkpoints, keeps some and records its offline episodes and prompts."""
+"""The stage that scores a task's checkpoints, keeps some and records its offline episodes and prompts."""
 
 from __future__ import annotations
 
@@ -12,50 +12,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.collect.collection import Harvest, Kept, Recorded, load_harvest, save_harvest
-from hyprepro.collect.parameter.experts import TrainExperts
+from hyprepro.collect.parameter.experts import TrainExperts, seed_word
 from hyprepro.collect.parameter.loop import start_seed
 from hyprepro.collect.parameter.parent import TrainParent
 from hyprepro.collect.parameter.rollouts import Run, returns, roll
-from hyprepro.collect.parameter.settings import VelocitySelection
-from hyprepro.domains.cheetah_vel.tasks import velocity_task
+from hyprepro.collect.parameter.settings import ParameterSelection
+from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.engine.stage import Report, Stage
 from hyprepro.errors import UserError
 
 SIGNIFICANT_BITS = 9
 """Of the numbers in recorded episodes."""
 
-_EPISODES_A_VELOCITY = 1_000  # start seeds set aside for the recorded episodes of one
+_EPISODES_A_TASK = 1_000  # start seeds set aside for the recorded episodes of one
+_PLACE = 7_919  # keeps tasks apart that differ in a later number alone
 
 
 @dataclass(frozen=True)
-class HarvestVelocity(Stage):
-    """Score, select and record for one velocity.
+class HarvestParameter(Stage):
+    """Score, select and record for one task.
 
     Attributes:
+        domain: What the task is of.
         parent: Whose checkpoints give the offline episodes, early to late; None: the experts' own checkpoints do.
-        experts: The stack that the velocity's expert is in.
+        experts: The stack that the task's expert is in.
         selection: What to keep.
-        velocity: m/s.
+        task: The task.
         split: "train" or "test".
         seed: Of the exploration noise.
     """
 
-    kind: ClassVar[str] = "velocity-harvest"
+    kind: ClassVar[str] = "parameter-harvest"
+    domain: ParameterDomain
     parent: TrainParent | None
     experts: TrainExperts
-    selection: VelocitySelection
-    velocity: float
+    selection: ParameterSelection
+    task: str
     split: str
     seed: int
 
     @property
-    def task(self) -> str:
-        """The velocity's name in the stores."""
-        return velocity_task(self.velocity)
-
-    @property
     def label(self) -> str:
-        """Which velocity."""
+        """Which task."""
         return f"policies and episodes of {self.task}"
 
     @property
@@ -88,7 +86,7 @@ class HarvestVelocity(Stage):
             UserError: No checkpoint is as good as the selection asks for.
         """
         experts = self.experts.load(inputs["experts"])
-        params, steps = experts.params[:, self.experts.velocities.index(self.velocity)], experts.steps
+        params, steps = experts.params[:, self.experts.tasks.index(self.task)], experts.steps
         chosen, scores = self._select(params)
         stored = params[chosen].astype(self.selection.weights)
         kept = [
@@ -96,7 +94,7 @@ class HarvestVelocity(Stage):
             for weights, row in zip(stored, chosen, strict=True)
         ]
         report.progress(1, 1, episode_return=float(np.mean([scores[row] for row in chosen])))
-        early = params if self.parent is None else self.parent.load(inputs["parent"]).policies(self.velocity)
+        early = params if self.parent is None else self.parent.load(inputs["parent"]).policies(self.task)
         scored = [(self.seed, steps[row], math.nan, score) for row, score in sorted(scores.items())]
         save_harvest(work, kept, list(self._record(early, stored.astype(np.float32))), scored)
 
@@ -113,9 +111,9 @@ class HarvestVelocity(Stage):
             accepted = [row for row in some if scores[row] >= least] + accepted
         if not accepted:
             raise UserError(
-                f"No checkpoint of {self.task} returns {least:.1f}, which VelocitySelection.acceptance asks for.",
+                f"No checkpoint of {self.task} returns {least:.1f}, which ParameterSelection.acceptance asks for.",
                 where=f"best: {max(scores[row] for row in self.candidates):.1f}",
-                fix="train longer or more carefully (ExpertTraining), or raise VelocitySelection.acceptance",
+                fix="train longer or more carefully (ExpertTraining), or raise ParameterSelection.acceptance",
             )
         if selection.rule == "best":
             accepted.sort(key=lambda row: scores[row])
@@ -125,19 +123,19 @@ class HarvestVelocity(Stage):
         """Mean return of checkpoints, as they would be stored, over the selection's starts."""
         tried = params[rows].astype(self.selection.weights).astype(np.float32)
         starts = [start_seed("scoring", i) for i in range(self.selection.starts)]
-        found = returns(tried, np.full(len(tried), self.velocity), starts).mean(1)
+        found = returns(self.domain, self.domain.layout, tried, [self.task] * len(tried), starts).mean(1)
         return dict(zip(rows, found.tolist(), strict=True))
 
     def load(self, path: Path) -> Harvest:
-        """The velocity's policies and episodes."""
+        """The task's policies and episodes."""
         return load_harvest(path)
 
     def _record(self, early: NDArray[np.float32], experts: NDArray[np.float32]) -> Iterator[Recorded]:
         """Offline episodes in the order of their sources' quality, then prompts."""
-        selection, word = self.selection, round(1000 * self.velocity)
-        rng = np.random.default_rng((self.seed, word))
+        selection, words = self.selection, [seed_word(number) for number in self.domain.parameter(self.task)]
+        rng = np.random.default_rng((self.seed, *words))
         offline = "train" if self.split == "train" else "test"
-        seed = word * _EPISODES_A_VELOCITY
+        seed = _EPISODES_A_TASK * sum(word * _PLACE**place for place, word in enumerate(words))
         plans = (
             (early, selection.offline_episodes, offline, rng, False),
             (experts, selection.expert_episodes, offline, rng, True),
@@ -149,8 +147,9 @@ class HarvestVelocity(Stage):
             rows = np.linspace(0, len(policies) - 1, count).round().astype(int)
             seeds = [start_seed("episodes", seed + i) for i in range(count)]
             seed += count
-            run = roll(policies[rows], np.full(count, self.velocity), seeds, noise)
-            for row, start, arrays in zip(rows, seeds, zip(*rounded(run), strict=True), strict=True):
+            run = rounded(roll(self.domain, self.domain.layout, policies[rows], [self.task] * count, seeds, noise))
+            for row, start, observations, actions, rewards, steps in zip(rows, seeds, *run, strict=True):
+                arrays = observations[: steps + 1], actions[:steps], rewards[:steps]
                 yield Recorded(*arrays, -1, start, int(row) if is_stored else -1, split)
 
 
@@ -162,4 +161,4 @@ def rounded(run: Run) -> Run:
         values = np.ldexp(np.round(mantissa * 2.0**SIGNIFICANT_BITS), exponent - SIGNIFICANT_BITS)
         return np.asarray(values, dtype=np.float32)
 
-    return Run(*map(short, run))
+    return Run(short(run.observations), short(run.actions), short(run.rewards), run.steps)

@@ -1,113 +1,31 @@
-"""The training loop over cheetahs, which the parent and the experts share; see `hyprepro.collect.sac.loop`.
-
-All transitions of a training run, in files that are at once its replay, its checkpoint and its artifact.
-
-Cheetahs are stepped in rounds of whole episodes. Files are written in place and never overwritten, so a run that goes
-on from a checkpoint finds what it had then, and steps the rest again.
-"""
+"""The training loop that the parent and the experts share; see `hyprepro.collect.sac.loop`."""
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hyprepro.collect.parameter.settings import ExpertTraining, ParentTraining, VelocitySAC
+from hyprepro.collect.parameter.memory import Memory, Transitions
+from hyprepro.collect.parameter.settings import ExpertTraining, ParameterSAC, ParentTraining
 from hyprepro.collect.sac.agents import Networks, StackedSAC
-from hyprepro.collect.sac.checkpoint import PREFIX, Flushes, open_mapped
+from hyprepro.collect.sac.checkpoint import PREFIX, Flushes
 from hyprepro.collect.sac.loop import Loop, Observations, Schedule
 from hyprepro.collect.sac.networks import Normaliser, mlp_parameters
 from hyprepro.collect.sac.update import Batch
-from hyprepro.domains.cheetah_vel.env import CheetahBatch
-from hyprepro.domains.cheetah_vel.tasks import HORIZON, velocity_reward
-from hyprepro.domains.metaworld.tasks import COLLECTION, PROMPTS
+from hyprepro.domains.base import Start
+from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.engine.stage import Report
-from hyprepro.policies.layout import CHEETAH_LAYOUT
 
-_OBSERVATIONS, _ACTIONS = 17, 6
-_FIELDS = ("observations", "actions", "speeds", "velocities")
-
-
-class Transitions(NamedTuple):
-    """Some transitions `[..., ]` without rewards, which depend on the velocity asked for."""
-
-    observations: Tensor
-    actions: Tensor
-    speeds: Tensor
-    next_observations: Tensor
-    velocities: Tensor
-
-    def rewards(self, velocities: Tensor) -> Tensor:
-        """What they would have earned at other target velocities of the same shape as `speeds`."""
-        return torch.as_tensor(velocity_reward(self.speeds, self.actions, velocities))
-
-
-class Memory:
-    """Rounds of episodes of n cheetahs: observations, actions, forward speeds, target velocities.
-
-    Args:
-        folder: Where the files are.
-        rounds: How many there will be at most.
-        cheetahs: n.
-        prefix: Of the files' names.
-        is_new: Make empty files; else open those that are there.
-    """
-
-    def __init__(self, folder: Path, rounds: int, cheetahs: int, prefix: str = "", is_new: bool = False) -> None:
-        self.cheetahs, self.rounds, self.folder, self.prefix = cheetahs, rounds, folder, prefix
-        shapes = (
-            (rounds, HORIZON + 1, cheetahs, _OBSERVATIONS),
-            (rounds, HORIZON, cheetahs, _ACTIONS),
-            (rounds, HORIZON, cheetahs),
-            (rounds, cheetahs),
-        )
-        self._mapped = [
-            open_mapped(folder / name, shape, is_new) for name, shape in zip(self.files(prefix), shapes, strict=True)
-        ]
-        self.fields = {name: mapped.view(np.ndarray) for name, mapped in zip(_FIELDS, self._mapped, strict=True)}
-        self._rows = {
-            name: torch.from_numpy(field).flatten(0, -2 + (field.ndim < 4)) for name, field in self.fields.items()
-        }
-
-    @staticmethod
-    def files(prefix: str) -> list[str]:
-        """The files' names."""
-        return [f"{prefix}{name}.npy" for name in _FIELDS]
-
-    def flush(self) -> None:
-        """Bring new transitions to the disk."""
-        for mapped in self._mapped:
-            mapped.flush()
-
-    def gather(self, steps: Tensor) -> Transitions:
-        """Transitions by number: (round * HORIZON + time) * n + cheetah."""
-        rounds = steps // (HORIZON * self.cheetahs)
-        rows = steps + rounds * self.cheetahs  # a round has one observation more than it has actions
-        return Transitions(
-            self._rows["observations"][rows],
-            self._rows["actions"][steps],
-            self._rows["speeds"][steps],
-            self._rows["observations"][rows + self.cheetahs],
-            self._rows["velocities"][rounds * self.cheetahs + steps % self.cheetahs],
-        )
-
-    def step(self, number: int, time: int, **values: NDArray[Any]) -> None:
-        """Write what one step of round `number` adds, each `[n, ...]`; observations belong to `time`, even HORIZON."""
-        for name, value in values.items():
-            self.fields[name][number, time] = value
-
-    def finish(self, folder: Path) -> None:
-        """Put the files under their final names into `folder`."""
-        for name in self.fields:
-            (self.folder / f"{self.prefix}{name}.npy").replace(folder / f"{name}.npy")
-
+COLLECTION, PROMPTS = range(1_000_000, 2_000_000), range(2_000_000, 3_000_000)
+"""Seeds of starts that nothing is evaluated from."""
 
 Stream = Literal["parent", "experts", "evaluation", "scoring", "recheck", "episodes"]
 Settings = TypeVar("Settings", bound=ParentTraining | ExpertTraining)
@@ -129,9 +47,21 @@ def start_seed(stream: Stream, index: int) -> int:
     return seeds[index % len(seeds)]
 
 
-def fresh(inputs: int, settings: VelocitySAC, agents: int, generator: torch.Generator) -> Networks:
+def condition(domain: ParameterDomain, parameters: Any) -> Any:
+    """The inputs that stand for parameters `[..., k]`: -1 to 1 over the range of each number; arrays or tensors."""
+    as_tensor = torch.is_tensor(parameters)
+    low, high = (
+        parameters.new_tensor(each) if as_tensor else np.asarray(each, dtype=parameters.dtype)
+        for each in zip(*domain.ranges, strict=True)
+    )
+    return (parameters - low) / ((high - low) / 2.0) - 1.0
+
+
+def fresh(
+    domain: ParameterDomain, inputs: int, settings: ParameterSAC, agents: int, generator: torch.Generator
+) -> Networks:
     """Random weights; `inputs` is the observation and, if there is one, the condition."""
-    hidden, actions, width = CHEETAH_LAYOUT.hidden, CHEETAH_LAYOUT.action_size, settings.critic_width
+    hidden, actions, width = domain.layout.hidden, domain.layout.action_size, settings.critic_width
     sizes = {"linear1": (inputs + actions, width), "linear2": (width, width), "value": (width, 1)}
     critic = mlp_parameters(sizes, 2 * agents, generator)
     sizes = {"linear1": (inputs, hidden), "linear2": (hidden, hidden), "head": (hidden, 2 * actions)}
@@ -141,19 +71,20 @@ def fresh(inputs: int, settings: VelocitySAC, agents: int, generator: torch.Gene
     return Networks(actor, critic, critic, torch.full((agents,), math.log(settings.initial_temperature)))
 
 
-class VelocityLoop(Loop, Generic[Settings]):
-    """Rounds of one episode in each of n cheetahs.
+class ParameterLoop(Loop, Generic[Settings]):
+    """Rounds of n environments, as long as an episode; where one ends its episode, the next begins at once.
 
-    A subclass says whom the cheetahs chase, what the networks are shown and which batches they learn from.
+    A subclass says at which tasks, what the networks are shown and which batches they learn from.
 
     Args:
+        domain: What the environments are of.
         work: Folder of the stage in the making.
         report: Takes progress.
         settings: Of the training.
-        cheetahs: n.
+        environments: n.
         rounds: How many rounds there will be.
         seed: Of all randomness.
-        rate: Updates a step of all cheetahs.
+        rate: Updates a step of all environments.
     """
 
     stream: ClassVar[Stream]
@@ -164,30 +95,32 @@ class VelocityLoop(Loop, Generic[Settings]):
 
     def __init__(
         self,
+        domain: ParameterDomain,
         work: Path,
         report: Report,
         settings: Settings,
-        cheetahs: int,
+        environments: int,
         rounds: int,
         seed: int | tuple[int, ...],
         rate: float,
     ) -> None:
         first, second = np.random.SeedSequence(seed).generate_state(2)
         critics = settings.critic_updates if isinstance(settings, ExpertTraining) else 0
-        schedule = Schedule(settings.updates, critics, rate, settings.first_rounds * HORIZON, HORIZON)
+        first_steps = settings.first_rounds * domain.horizon
+        schedule = Schedule(settings.updates, critics, rate, first_steps, domain.horizon)
         super().__init__(work, [*Memory.files(PREFIX), *self.files], (int(first), int(second)), schedule)
-        self.report, self.settings, self.cheetahs = report, settings, cheetahs
-        self.batch = CheetahBatch(cheetahs)
-        self.memory = Memory(work, rounds, cheetahs, PREFIX, self.checkpoints.is_new)
-        size = CHEETAH_LAYOUT.observation_size
+        self.domain, self.layout, self.rounds = domain, domain.layout, rounds
+        self.report, self.settings, self.environments = report, settings, environments
+        self.memory = Memory(domain, work, rounds, environments, PREFIX, self.checkpoints.is_new)
+        size = self.layout.observation_size
         self.use(Normaliser(np.zeros(size), np.ones(size)))
 
     @abstractmethod
-    def targets(self) -> NDArray[np.float64]:
-        """The target velocity of each cheetah's next episode `[n]`."""
+    def targets(self) -> Sequence[str]:
+        """The task of each environment's next round `[n]`."""
 
     @abstractmethod
-    def inputs(self, observations: Observations, velocities: NDArray[np.float64]) -> Tensor:
+    def inputs(self, observations: Observations, parameters: NDArray[np.float32]) -> Tensor:
         """What the actors see `[A, n / A, inputs]`."""
 
     @abstractmethod
@@ -205,6 +138,10 @@ class VelocityLoop(Loop, Generic[Settings]):
         """In the networks' coordinates, float32."""
         return (observations.float() - self._mean) / self._scale
 
+    def rewards(self, found: Transitions, parameters: Tensor) -> Tensor:
+        """What transitions earn at parameters `[..., k]`."""
+        return torch.as_tensor(self.domain.rewards(found.signals, found.actions, parameters))
+
     def updates_due(self) -> int:
         """Whole updates only."""
         done = self.steps - self.schedule.first_steps
@@ -212,27 +149,40 @@ class VelocityLoop(Loop, Generic[Settings]):
 
     def begin_episode(self) -> Observations:
         """See `Loop`."""
-        first = self.episode * self.cheetahs
-        self.chased = self.memory.fields["velocities"][self.episode] = self.targets()
-        observations = self.batch.reset([start_seed(self.stream, first + i) for i in range(self.cheetahs)])
+        tasks, first = self.targets(), self.episode * self.environments
+        self.parameters = np.array([self.domain.parameter(task) for task in tasks], dtype=np.float32)
+        self.memory.fields["parameters"][self.episode] = self.parameters
+        self.simulator = self.domain.simulators(tasks)
+        observations = np.stack([self._reset(slot, first + slot) for slot in range(self.environments)])
         self.memory.step(self.episode, 0, observations=observations)
         return observations
 
     def step(self, observations: Observations) -> Observations:
         """See `Loop`."""
-        actions, now = self.explore(observations, self.episode < self.settings.first_rounds), self.steps % HORIZON
-        observations, speeds = self.batch.step(actions)
-        self.memory.step(self.episode, now, actions=actions, speeds=speeds)
+        now = self.steps % self.domain.horizon
+        actions = self.explore(observations, self.episode < self.settings.first_rounds)
+        step = self.simulator.step(self.layout.to_environment(actions), range(self.environments))
+        signals = step.rewards if step.signals is None else step.signals
+        ended = np.zeros(self.environments, dtype=bool) if step.ended is None else step.ended
+        assert signals is not None
+        observations = step.observations.copy()
+        for slot in np.flatnonzero(ended).tolist():  # what is observed then belongs to no transition
+            index = (self.rounds + self.steps) * self.environments + slot
+            observations[slot] = self._reset(slot, index)
+        self.memory.step(self.episode, now, actions=actions, signals=signals, ended=ended)
         self.memory.step(self.episode, now + 1, observations=observations)
         return observations
 
+    def _reset(self, slot: int, index: int) -> NDArray[np.float64]:
+        return self.simulator.reset(slot, Start("fresh", start_seed(self.stream, index)))
+
     def explore(self, observations: Observations, is_first: bool) -> NDArray[np.float32]:
-        """Actions `[n, 6]` of an episode of training: random ones first, then those of the policy with its noise."""
+        """Actions `[n, act]` of a round of training: random ones first, then those of the policy with its noise."""
         if is_first:
-            return self.rng.uniform(-1.0, 1.0, (self.cheetahs, CHEETAH_LAYOUT.action_size)).astype(np.float32)
-        seen = self.inputs(observations, self.chased)
-        noise = torch.randn((*seen.shape[:2], CHEETAH_LAYOUT.action_size), generator=self.generator)
-        return self.sac.act(seen, noise).reshape(self.cheetahs, -1)
+            return self.rng.uniform(-1.0, 1.0, (self.environments, self.layout.action_size)).astype(np.float32)
+        seen = self.inputs(observations, self.parameters)
+        noise = torch.randn((*seen.shape[:2], self.layout.action_size), generator=self.generator)
+        return self.sac.act(seen, noise).reshape(self.environments, -1)
 
     def learn(self, count: int) -> None:
         """See `Loop`; the step size falls linearly."""
@@ -249,7 +199,7 @@ class VelocityLoop(Loop, Generic[Settings]):
         if self.episode != self.settings.first_rounds:
             return
         if self.fits_normaliser():
-            seen = self.memory.fields["observations"][: self.episode].reshape(-1, CHEETAH_LAYOUT.observation_size)
+            seen = self.memory.fields["observations"][: self.episode].reshape(-1, self.layout.observation_size)
             self.use(Normaliser.fit(seen, self.settings.smallest_scale))
         self.after_updates()
 

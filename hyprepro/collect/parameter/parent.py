@@ -1,12 +1,13 @@
-"""The stage that trains the velocity-conditioned parent: one SAC agent that is told its target velocity.
+"""The stage that trains the conditioned parent: one SAC agent that is told the task's numbers.
 
-A transition earns a reward at every velocity, so each batch is partly relabelled with random training velocities. The
-parent never steps, nor is relabelled with, a velocity outside its list.
+Where a transition earns a reward at every parameter, each batch is partly relabelled with random training tasks. The
+parent never steps, nor is relabelled with, a task outside its list.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -17,32 +18,31 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hyprepro.collect.parameter.loop import ROUNDING, VelocityLoop, fresh, start_seed
+from hyprepro.collect.parameter.loop import ROUNDING, ParameterLoop, condition, fresh, start_seed
 from hyprepro.collect.parameter.rollouts import returns
 from hyprepro.collect.parameter.settings import ParentTraining
 from hyprepro.collect.sac.agents import Networks, StackedSAC, folded
 from hyprepro.collect.sac.loop import Observations
 from hyprepro.collect.sac.networks import Normaliser, Parameters, to_flat
 from hyprepro.collect.sac.update import Batch
-from hyprepro.domains.cheetah_vel.tasks import HORIZON, LARGEST_VELOCITY
+from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.engine.stage import Report, Stage
-from hyprepro.policies.layout import CHEETAH_LAYOUT
-
-CONDITION = CHEETAH_LAYOUT.observation_size
-"""Which input the velocity is."""
 
 SHOWN = 10
-"""Velocities at which the parent is evaluated while it trains."""
+"""Tasks at which the parent is evaluated while it trains."""
+
+_RELABELLED = 0.5
+"""Share of a batch, where a step earns a reward at every parameter and the settings leave it open."""
 
 _EVALUATION_SEED = start_seed("evaluation", 0)
 
 
 class Curve(NamedTuple):
-    """Returns `[k, v]` of the deterministic policy after `updates` `[k]` and `steps` `[k]`, at `velocities` `[v]`."""
+    """Returns `[k, t]` of the deterministic policy after `updates` and `steps` `[k]`, at the `parameters` `[t, d]`."""
 
     updates: NDArray[np.int64]
     steps: NDArray[np.int64]
-    velocities: NDArray[np.float64]
+    parameters: NDArray[np.float64]
     returns: NDArray[np.float64]
 
 
@@ -52,6 +52,7 @@ class Parent(NamedTuple):
     `kept` holds the actors after `kept_updates` `[K]`, stacked; `episodes` is the folder of its transitions.
     """
 
+    domain: ParameterDomain
     networks: Networks
     normaliser: Normaliser
     kept: Parameters
@@ -59,40 +60,50 @@ class Parent(NamedTuple):
     curve: Curve
     episodes: Path
 
-    def policies(self, velocity: float) -> NDArray[np.float32]:
-        """The kept actors folded at a velocity: flat policies `[K, P]`."""
-        return fold_actors(self.kept, velocity, self.normaliser)
+    told: bool
 
-    def policy(self, velocity: float) -> NDArray[np.float32]:
-        """The final actor folded at a velocity: a flat policy `[P]`."""
-        flat: NDArray[np.float32] = fold_actors(self.networks.actor, velocity, self.normaliser)[0]
+    def policies(self, task: str) -> NDArray[np.float32]:
+        """The kept actors folded at a task: flat policies `[K, P]`."""
+        return self._folded(self.kept, task)
+
+    def policy(self, task: str) -> NDArray[np.float32]:
+        """The final actor folded at a task: a flat policy `[P]`."""
+        flat: NDArray[np.float32] = self._folded(self.networks.actor, task)[0]
         return flat
 
-
-def condition(velocities: Any) -> Any:
-    """The input that stands for a velocity: -1 to 1 for 0 to 3 m/s."""
-    return velocities / (LARGEST_VELOCITY / 2.0) - 1.0
+    def _folded(self, actors: Parameters, task: str) -> NDArray[np.float32]:
+        return fold_actors(self.domain, actors, [task] if self.told else [], self.normaliser)
 
 
-def fold_actors(actors: Parameters, velocity: float, normaliser: Normaliser) -> NDArray[np.float32]:
-    """Conditioned actors, stacked `[K, ...]`, as flat policies `[K, P]` of one velocity, for raw observations."""
-    told = torch.tensor([condition(velocity)])
-    return to_flat(folded(actors, told, CONDITION), CHEETAH_LAYOUT, normaliser)
+def conditions(domain: ParameterDomain, tasks: Sequence[str]) -> Tensor:
+    """What stands for some tasks among an actor's inputs `[n, k]`."""
+    told = np.array([domain.parameter(task) for task in tasks])
+    return torch.tensor(condition(domain, told), dtype=torch.float32)
+
+
+def fold_actors(
+    domain: ParameterDomain, actors: Parameters, told: Sequence[str], normaliser: Normaliser
+) -> NDArray[np.float32]:
+    """Actors, stacked `[K, ...]`, as flat policies `[K, P]` of the task that they are told, for raw observations."""
+    at = domain.layout.observation_size
+    plain = folded(actors, conditions(domain, told), at) if told else actors
+    return to_flat(plain, domain.layout, normaliser)
 
 
 @dataclass(frozen=True)
 class TrainParent(Stage):
-    """SAC of the conditioned agent on its training velocities."""
+    """SAC of the conditioned agent on its training tasks."""
 
-    kind: ClassVar[str] = "velocity-parent"
+    kind: ClassVar[str] = "parameter-parent"
+    domain: ParameterDomain
     training: ParentTraining
-    velocities: tuple[float, ...]
+    tasks: tuple[str, ...]
     seed: int
 
     @property
     def label(self) -> str:
-        """On how many velocities."""
-        return f"parent of {len(self.velocities)} velocities"
+        """On how many tasks."""
+        return f"{'parent of' if self.training.told else 'one policy for'} {len(self.tasks)} {self.domain.many}"
 
     @property
     def cost(self) -> float:
@@ -102,7 +113,7 @@ class TrainParent(Stage):
     @property
     def rounds(self) -> int:
         """Rounds of episodes until all updates are done."""
-        per_round = self.training.updates_per_step * self.training.environments * HORIZON
+        per_round = self.training.updates_per_step * self.training.environments * self.domain.horizon
         return self.training.first_rounds + math.ceil(self.training.updates / per_round - ROUNDING)
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
@@ -121,54 +132,64 @@ class TrainParent(Stage):
             return {name.removeprefix(prefix): t for name, t in data.items() if name.startswith(prefix)}
 
         return Parent(
+            self.domain,
             Networks(part("actor."), part("critic."), part("target."), data["log_alpha"]),
             Normaliser(data["mean"].numpy(), data["scale"].numpy()),
             part("kept."),
             data["kept_updates"].numpy(),
             Curve(*(data[f"curve.{name}"].numpy() for name in Curve._fields)),
             path,
+            self.training.told,
         )
 
 
-class _Run(VelocityLoop[ParentTraining]):
-    """The parent's own part of the training loop: random training velocities, relabelling, evaluation."""
+class _Run(ParameterLoop[ParentTraining]):
+    """The parent's own part of the training loop: random training tasks, relabelling, evaluation."""
 
     stream = "parent"
 
     def __init__(self, stage: TrainParent, work: Path, report: Report) -> None:
         settings = stage.training
         count, rate = settings.environments, settings.updates_per_step * settings.environments
-        super().__init__(work, report, settings, count, stage.rounds, stage.seed, rate)
-        self.velocities = torch.tensor(stage.velocities, dtype=torch.float32)
-        spread = np.unique(np.linspace(0, len(stage.velocities) - 1, SHOWN).round().astype(int))
-        self.shown = np.array(stage.velocities)[spread]
+        super().__init__(stage.domain, work, report, settings, count, stage.rounds, stage.seed, rate)
+        self.tasks, every = stage.tasks, [stage.domain.parameter(task) for task in stage.tasks]
+        self.known = torch.tensor(every, dtype=torch.float32)
+        self.relabelled = settings.relabelled
+        if self.relabelled is None:
+            self.relabelled = _RELABELLED if stage.domain.relabels else 0.0
+        spread = np.unique(np.linspace(0, len(every) - 1, SHOWN).round().astype(int))
+        self.shown = [stage.tasks[place] for place in spread]
         share = np.linspace(0, 1, settings.checkpoints) ** 2
         self.keep_at = np.unique((share * settings.updates).round().astype(int)).tolist()
         self.kept: list[Parameters] = []
         self.curve: list[list[float]] = []
-        self.sac = StackedSAC.of(settings.sac, fresh(CONDITION + 1, settings.sac, 1, self.generator))
+        self.told = settings.told
+        inputs = self.layout.observation_size + self.told * self.known.shape[1]
+        self.sac = StackedSAC.of(settings.sac, fresh(stage.domain, inputs, settings.sac, 1, self.generator))
 
-    def targets(self) -> NDArray[np.float64]:
-        """A random training velocity for each cheetah's next episode."""
-        return self.velocities.numpy()[self.rng.integers(len(self.velocities), size=self.cheetahs)]
+    def targets(self) -> list[str]:
+        """A random training task for each environment's next round."""
+        return [self.tasks[i] for i in self.rng.integers(len(self.tasks), size=self.environments)]
 
-    def inputs(self, observations: Observations, velocities: NDArray[np.float64]) -> Tensor:
-        """`[1, n, 18]`."""
-        known = self.normalise(torch.from_numpy(observations))
-        told = condition(torch.from_numpy(np.asarray(velocities, dtype=np.float32)))
-        return torch.cat((known, told[:, None]), 1)[None]
+    def inputs(self, observations: Observations, parameters: NDArray[np.float32]) -> Tensor:
+        """`[1, n, obs + k]`."""
+        return self._shown(torch.from_numpy(observations), torch.from_numpy(parameters))[None]
+
+    def _shown(self, observations: Tensor, parameters: Tensor) -> Tensor:
+        """Observations `[..., obs]` in the networks' coordinates and, where it is told, the condition behind them."""
+        known = self.normalise(observations)
+        return torch.cat((known, condition(self.domain, parameters)), -1) if self.told else known
 
     def batches(self, count: int) -> list[Batch]:
         """`count` batches of uniform transitions, partly relabelled."""
         shape = (count, self.settings.sac.batch_size)
-        found = self.memory.gather(torch.randint(self.steps * self.cheetahs, shape, generator=self.generator))
-        chosen = self.velocities[torch.randint(len(self.velocities), shape, generator=self.generator)]
-        relabelled = torch.rand(shape, generator=self.generator) < self.settings.relabelled
-        velocities = torch.where(relabelled, chosen, found.velocities)
-        told = condition(velocities)[..., None]
-        now, after = (torch.cat((self.normalise(o), told), 2) for o in (found.observations, found.next_observations))
-        rewards = found.rewards(velocities)
-        return [Batch(*(part[i : i + 1] for part in (now, found.actions, rewards, after))) for i in range(count)]
+        found = self.memory.gather(torch.randint(self.steps * self.environments, shape, generator=self.generator))
+        chosen = self.known[torch.randint(len(self.known), shape, generator=self.generator)]
+        relabelled = torch.rand(shape, generator=self.generator) < self.relabelled
+        parameters = torch.where(relabelled[..., None], chosen, found.parameters)
+        now, after = (self._shown(o, parameters) for o in (found.observations, found.next_observations))
+        parts = (now, found.actions, self.rewards(found, parameters), after, found.ended)
+        return [Batch(*(part[i : i + 1] for part in parts)) for i in range(count)]
 
     def after_updates(self) -> None:
         """Keep what is to be kept, evaluate what is to be shown."""
@@ -179,15 +200,16 @@ class _Run(VelocityLoop[ParentTraining]):
 
     def _evaluate(self) -> None:
         actor = self.sac.actor
-        policies = np.concatenate([fold_actors(actor, float(v), self.normaliser) for v in self.shown])
-        found = returns(policies, self.shown, [_EVALUATION_SEED])[:, 0]
-        self.curve.append([self.updates, self.steps * self.cheetahs, *found.tolist()])
+        told = [[task] if self.told else [] for task in self.shown]
+        policies = np.concatenate([fold_actors(self.domain, actor, each, self.normaliser) for each in told])
+        found = returns(self.domain, self.layout, policies, self.shown, [_EVALUATION_SEED])[:, 0]
+        self.curve.append([self.updates, self.steps * self.environments, *found.tolist()])
         self.report.progress(
             min(self.updates, self.settings.updates),
             self.settings.updates,
             episode_return=float(found.mean()),
             temperature=float(self.sac.log_alpha.exp()),
-            **{f"at_{v:g}": float(r) for v, r in zip(self.shown, found, strict=True)},
+            **{f"at_{task}": float(r) for task, r in zip(self.shown, found, strict=True)},
         )
 
     def state(self) -> dict[str, Any]:
@@ -216,6 +238,6 @@ class _Run(VelocityLoop[ParentTraining]):
             "kept_updates": torch.tensor(self.keep_at),
             "curve.updates": torch.from_numpy(curve[:, 0].astype(np.int64)),
             "curve.steps": torch.from_numpy(curve[:, 1].astype(np.int64)),
-            "curve.velocities": torch.from_numpy(self.shown),
+            "curve.parameters": torch.tensor([self.domain.parameter(t) for t in self.shown], dtype=torch.float64),
             "curve.returns": torch.from_numpy(curve[:, 2:].copy()),
         }

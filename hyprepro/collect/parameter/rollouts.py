@@ -1,4 +1,4 @@
-"""Episodes of stored policies on Cheetah-Vel: returns over many starts, and episodes to be kept."""
+"""Episodes of stored policies in a domain of numbers: returns over many starts, and episodes to be kept."""
 
 from __future__ import annotations
 
@@ -9,69 +9,96 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hyprepro.domains.cheetah_vel.env import CheetahBatch
-from hyprepro.domains.cheetah_vel.tasks import HORIZON, velocity_reward
+from hyprepro.domains.base import Start
+from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.policies.forward import StackedPolicies
-from hyprepro.policies.layout import CHEETAH_LAYOUT
+from hyprepro.policies.layout import PolicyLayout
 
 _AT_ONCE = 160
 
 
 class Run(NamedTuple):
-    """Episodes of k policies: observations `[k, 201, 17]`, actions `[k, 200, 6]`, rewards `[k, 200]`, float32."""
+    """Episodes of k policies, float32; what follows an episode's end is zero.
+
+    Attributes:
+        observations: `[k, horizon + 1, obs]`.
+        actions: `[k, horizon, act]` in [-1, 1].
+        rewards: `[k, horizon]`.
+        steps: Length of each `[k]`.
+    """
 
     observations: NDArray[np.float32]
     actions: NDArray[np.float32]
     rewards: NDArray[np.float32]
+    steps: NDArray[np.int64]
 
 
 def roll(
+    domain: ParameterDomain,
+    layout: PolicyLayout,
     params: NDArray[np.float32],
-    velocities: NDArray[np.float64],
+    tasks: Sequence[str],
     seeds: Sequence[int],
     rng: np.random.Generator | None = None,
 ) -> Run:
-    """One episode of each of k policies `[k, P]` at its velocity `[k]` from its start.
+    """One episode of each of k policies `[k, P]` at its task from its start.
 
     Args:
-        params: Flat parameters in `CHEETAH_LAYOUT`.
-        velocities: m/s.
+        domain: What simulates them.
+        layout: The policies' layout.
+        params: Flat parameters.
+        tasks: The task of each.
         seeds: Of the starts `[k]`.
         rng: Exploration noise as in SAC's training; None acts by the mode.
     """
-    count, policies = len(params), _Sampling(params)
-    batch = CheetahBatch(count)
-    observations = np.empty((count, HORIZON + 1, CHEETAH_LAYOUT.observation_size), dtype=np.float32)
-    actions = np.empty((count, HORIZON, CHEETAH_LAYOUT.action_size), dtype=np.float32)
-    rewards = np.empty((count, HORIZON), dtype=np.float32)
-    current = batch.reset(seeds)
-    for time in range(HORIZON):
-        observations[:, time] = current
-        actions[:, time] = policies.act(observations[:, time], rng)
-        current, speeds = batch.step(actions[:, time])
-        rewards[:, time] = velocity_reward(speeds, actions[:, time].astype(np.float64), velocities)
-    observations[:, HORIZON] = current
-    return Run(observations, actions, rewards)
+    count, horizon, policies = len(params), domain.horizon, _Sampling(layout, params)
+    simulator = domain.simulators(tasks)
+    observations = np.zeros((count, horizon + 1, layout.observation_size), dtype=np.float32)
+    actions = np.zeros((count, horizon, layout.action_size), dtype=np.float32)
+    rewards = np.zeros((count, horizon), dtype=np.float32)
+    steps, active = np.full(count, horizon), np.arange(count)
+    for slot, seed in enumerate(seeds):
+        observations[slot, 0] = simulator.reset(slot, Start("fresh", seed))
+    for time in range(horizon):
+        acted = policies.act(observations[:, time], rng)
+        actions[active, time] = acted[active]
+        step = simulator.step(layout.to_environment(acted), active.tolist())
+        assert step.rewards is not None
+        rewards[active, time] = step.rewards[active]
+        observations[active, time + 1] = step.observations[active]
+        if step.ended is not None and step.ended[active].any():
+            steps[active[step.ended[active]]] = time + 1
+            active = active[~step.ended[active]]
+            if not len(active):
+                break
+    return Run(observations, actions, rewards, steps)
 
 
-def returns(params: NDArray[np.float32], velocities: NDArray[np.float64], seeds: Sequence[int]) -> NDArray[np.float64]:
-    """Undiscounted returns `[k, s]` of k deterministic policies `[k, P]`, each at its velocity `[k]` from s starts."""
+def returns(
+    domain: ParameterDomain,
+    layout: PolicyLayout,
+    params: NDArray[np.float32],
+    tasks: Sequence[str],
+    seeds: Sequence[int],
+) -> NDArray[np.float64]:
+    """Undiscounted returns `[k, s]` of k deterministic policies `[k, P]`, each at its task from s starts."""
     rows = np.repeat(np.arange(len(params)), len(seeds))
     starts = np.tile(np.asarray(seeds), len(params))
     found = [
-        roll(params[some], velocities[some], starts[at : at + _AT_ONCE].tolist()).rewards.astype(np.float64).sum(1)
+        roll(domain, layout, params[some], [tasks[row] for row in some], starts[at : at + _AT_ONCE].tolist())
         for at in range(0, len(rows), _AT_ONCE)
         for some in [rows[at : at + _AT_ONCE]]
     ]
-    return np.concatenate(found).reshape(len(params), len(seeds))
+    totals = [run.rewards.astype(np.float64).sum(1) for run in found]
+    return np.concatenate(totals).reshape(len(params), len(seeds))
 
 
 class _Sampling:
     """Stacked policies that can also act with their own exploration noise."""
 
-    def __init__(self, params: NDArray[np.float32]) -> None:
-        self._modes = StackedPolicies(CHEETAH_LAYOUT, params)
-        parts = CHEETAH_LAYOUT.split(torch.from_numpy(np.ascontiguousarray(params)))
+    def __init__(self, layout: PolicyLayout, params: NDArray[np.float32]) -> None:
+        self._modes = StackedPolicies(layout, params)
+        parts = layout.split(torch.from_numpy(np.ascontiguousarray(params)))
         self._parts = {
             name: part.mT.contiguous() if name.endswith("weight") else part[:, None] for name, part in parts.items()
         }

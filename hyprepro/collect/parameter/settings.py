@@ -1,4 +1,4 @@
-"""How Cheetah-Vel experts are trained and what is kept of them; `collection` says at which velocities."""
+"""How experts are trained and what is kept of them, in any domain of numbers; `collection` says of which tasks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hyprepro.component import Component, Width, component, setting
 
 
 @component
-class VelocitySAC(Component):
-    """Hyperparameters of SAC on Cheetah-Vel; the actor's sizes are those of the stored policies."""
+class ParameterSAC(Component):
+    """Hyperparameters of SAC; the actor's sizes are those of the stored policies."""
 
-    slot = "velocity_sac"
+    slot = "parameter_sac"
     learning_rate: float = setting(1e-3, "Adam step size of actor, critics and temperature, at the start", gt=0)
     last_learning_rate: float = setting(5e-5, "the same at the end; it falls linearly", gt=0)
     discount: float = setting(0.99, "gamma", source="stable-baselines3", gt=0, lt=1)
@@ -28,7 +28,9 @@ class VelocitySAC(Component):
     batch_size: int = setting(256, "transitions an update and agent", source="stable-baselines3", ge=1)
     critic_width: Width = setting(128, "width of both hidden layers of the critics")
     initial_temperature: float = setting(0.2, "alpha at the start", gt=0)
-    target_entropy: float = setting(-6.0, "entropy that the temperature holds; minus the number of actions", le=0)
+    target_entropy: float | None = setting(
+        None, "entropy that the temperature holds; None: minus the number of actions", source="stable-baselines3"
+    )
 
     # What the learner has for others: no terms besides SAC's, and products in float32.
     normalise_q: ClassVar[bool] = False
@@ -38,19 +40,20 @@ class VelocitySAC(Component):
 
 @component
 class ParentTraining(Component):
-    """How the velocity-conditioned parent is trained: one actor, told its target velocity as an 18th input."""
+    """How the conditioned parent is trained: one actor that is told the task's numbers as further inputs."""
 
     slot = "parent_training"
-    sac: VelocitySAC = setting(VelocitySAC(), "the algorithm's hyperparameters")
+    sac: ParameterSAC = setting(ParameterSAC(), "the algorithm's hyperparameters")
     updates: int = setting(200_000, "gradient steps", ge=1)
-    environments: int = setting(16, "cheetahs stepped together, each episode at a random training velocity", ge=1)
-    updates_per_step: float = setting(0.5, "gradient steps an environment step", gt=0, le=4)
-    first_rounds: int = setting(
-        3, "rounds of one random-action episode in each environment before the first update", ge=1
+    environments: int = setting(
+        16, "environments stepped together, each round of episodes at a random training task", ge=1
     )
-    relabelled: float = setting(
-        0.5,
-        "share of a batch whose velocity is replaced by a random training velocity, its reward recomputed",
+    updates_per_step: float = setting(0.5, "gradient steps an environment step", gt=0, le=4)
+    first_rounds: int = setting(3, "rounds of random-action episodes in each environment before the first update", ge=1)
+    relabelled: float | None = setting(
+        None,
+        "share of a batch whose task is replaced by a random training task, its reward recomputed; None: half where a "
+        "step earns a reward at every parameter, else none",
         ge=0,
         le=1,
     )
@@ -59,21 +62,24 @@ class ParentTraining(Component):
     )
     report_every: int = setting(5_000, "gradient steps between two evaluations of the deterministic policy", ge=1)
     smallest_scale: float = setting(0.05, "floor of an observation's scale in the normalisation, in its own unit", gt=0)
+    told: bool = setting(True, "tell it the task; False is domain randomisation: one policy for all tasks")
 
 
 @component
 class ExpertTraining(Component):
-    """How each velocity's own SAC goes on, all velocities stacked."""
+    """How each task's own SAC goes on, all tasks stacked."""
 
     slot = "expert_training"
-    sac: VelocitySAC = setting(VelocitySAC(), "the algorithm's hyperparameters")
+    sac: ParameterSAC = setting(ParameterSAC(), "the algorithm's hyperparameters")
     updates: int = setting(4_000, "gradient steps an agent", ge=1)
     updates_per_step: float = setting(1.0, "gradient steps an environment step and agent", gt=0, le=4)
-    first_rounds: int = setting(1, "episodes of each agent before the first update", ge=1)
+    first_rounds: int = setting(1, "rounds of episodes of each agent before the first update", ge=1)
     smallest_scale: float = setting(0.05, "without a parent: floor of an observation's scale, in its own unit", gt=0)
     critic_updates: int = setting(0, "of the updates, first ones that train the critics alone", ge=0)
-    sharing: Literal["none", "experts", "parent", "all"] = setting(
-        "all", "whose transitions an agent learns from besides its own, rewards recomputed for its velocity"
+    sharing: Literal["none", "experts", "parent", "all"] | None = setting(
+        None,
+        "whose transitions an agent learns from besides its own, rewards recomputed for its task; None: all where a "
+        "step earns a reward at every parameter, else none",
     )
     checkpoint_every: int = setting(250, "gradient steps between kept policies", ge=1)
     checkpoints_from: int = setting(0, "gradient steps before the first of these; where a run starts is kept too", ge=0)
@@ -89,11 +95,11 @@ class ExpertTraining(Component):
 
 
 @component
-class VelocitySelection(Component):
+class ParameterSelection(Component):
     """Which policies are stored and which episodes are recorded."""
 
-    slot = "velocity_selection"
-    policies: int = setting(16, "stored policies a velocity", ge=1)
+    slot = "parameter_selection"
+    policies: int = setting(16, "stored policies a task", ge=1)
     rule: Literal["last", "best"] = setting("last", "which of the accepted: the last, or those of the highest return")
     stride: int = setting(1, "checkpoints from one candidate to the next, counted back from the last", ge=1)
     acceptance: float | None = setting(
@@ -101,8 +107,8 @@ class VelocitySelection(Component):
     )
     starts: int = setting(10, "fresh starts on which each checkpoint's return is measured", ge=1, le=1000)
     offline_episodes: int = setting(
-        12, "offline episodes a velocity of the parent's checkpoints, early to late, with exploration noise", ge=0
+        12, "offline episodes a task of the parent's checkpoints, early to late, with exploration noise", ge=0
     )
-    expert_episodes: int = setting(3, "offline episodes a velocity of stored experts, with exploration noise", ge=0)
-    prompt_episodes: int = setting(4, "deterministic episodes a velocity of stored experts, for prompts", ge=0)
+    expert_episodes: int = setting(3, "offline episodes a task of stored experts, with exploration noise", ge=0)
+    prompt_episodes: int = setting(4, "deterministic episodes a task of stored experts, for prompts", ge=0)
     weights: Weights = setting("float16", "how stored weights are kept")

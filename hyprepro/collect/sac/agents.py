@@ -13,6 +13,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -29,8 +30,11 @@ from hyprepro.collect.sac.networks import (
     mlp_parameters,
 )
 from hyprepro.collect.sac.replay import Replay
-from hyprepro.collect.sac.update import Adam, Batch, Hyperparameters, Losses, StackedUpdate
+from hyprepro.collect.sac.update import Adam, Batch, Losses, StackedUpdate
 from hyprepro.policies.layout import PolicyLayout
+
+if TYPE_CHECKING:
+    from hyprepro.collect.sac.update import Hyperparameters
 
 _CACHE_BYTES = 2**21
 """Largest activation of a part of the stack on a CPU, so that what a part works on stays in the core's cache."""
@@ -82,9 +86,9 @@ class Networks:
     log_alpha: Tensor
 
     def fold(self, conditions: Tensor, at: int) -> Networks:
-        """A single conditioned agent as one agent for each of `conditions` `[A]`, without the condition's input.
+        """A single conditioned agent as one agent for each of `conditions` `[A, k]`, without the inputs for these.
 
-        The first layer's bias becomes b + w c, w being the weights of input number `at`; nothing else changes.
+        The first layer's bias becomes b + w c, w being the weights of the k inputs from `at` on; nothing else changes.
         """
         actor, critic, target = (folded(part, conditions, at) for part in (self.actor, self.critic, self.target))
         return Networks(actor, critic, target, self.log_alpha.repeat(len(conditions)))
@@ -94,9 +98,10 @@ def folded(parameters: Parameters, conditions: Tensor, at: int) -> Parameters:
     """Parameters of `Networks.fold`, stacked condition by condition."""
     weight, bias = parameters["linear1.weight"], parameters["linear1.bias"]
     out = {name: tensor.repeat(len(conditions), 1, 1) for name, tensor in parameters.items()}
-    shift = weight[None, :, at : at + 1] * conditions.view(-1, 1, 1, 1)
+    end = at + conditions.shape[1]
+    shift = (weight[None, :, at:end] * conditions[:, None, :, None]).sum(2)
     out["linear1.bias"] = out["linear1.bias"] + shift.reshape(-1, 1, bias.shape[2])
-    out["linear1.weight"] = torch.cat((out["linear1.weight"][:, :at], out["linear1.weight"][:, at + 1 :]), 1)
+    out["linear1.weight"] = torch.cat((out["linear1.weight"][:, :at], out["linear1.weight"][:, end:]), 1)
     return out
 
 

@@ -21,37 +21,7 @@ from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 from gymnasium.utils.seeding import np_random
 from numpy.typing import NDArray
 
-from hyprepro.domains.cheetah_vel.tasks import (
-    CONTROL_COST,
-    GRID_SIZE,
-    HORIZON,
-    LARGEST_VELOCITY,
-    TEST_INDICES,
-    check_velocity,
-    task_velocity,
-    training_indices,
-    training_subset,
-    velocity_grid,
-    velocity_reward,
-    velocity_task,
-)
-
-__all__ = [
-    "CONTROL_COST",
-    "GRID_SIZE",
-    "HORIZON",
-    "LARGEST_VELOCITY",
-    "TEST_INDICES",
-    "CheetahBatch",
-    "CheetahVel",
-    "check_velocity",
-    "task_velocity",
-    "training_indices",
-    "training_subset",
-    "velocity_grid",
-    "velocity_reward",
-    "velocity_task",
-]
+from hyprepro.domains.cheetah_vel.tasks import HORIZON, check_velocity, velocity_reward
 
 FRAME_SKIP = 5
 """Simulator steps of 0.01 s a step, as in HalfCheetah-v5."""

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from hyprepro.engine.provenance import versions
 from hyprepro.engine.stage import write_atomically
 from hyprepro.errors import UserError
-from hyprepro.policies.layout import METAWORLD_LAYOUT
+from hyprepro.policies.layout import METAWORLD_LAYOUT, PolicyLayout
 from hyprepro.stores import hdf5
 from hyprepro.stores.exchange.foreign import (
     UNKNOWN,
@@ -127,19 +127,11 @@ def export_sb3(store: PolicyStore, task: str, row: int, out: Path, environment: 
     Raises:
         UserError: stable-baselines3 is missing, another layout, no such policy, `out` exists.
     """
-    if store.layout != METAWORLD_LAYOUT:
-        raise UserError(
-            f"stable-baselines3's SAC has one activation for all layers; these policies have "
-            f"{' and '.join(store.layout.activations)}, or other widths than 39 -> 128 -> 128 -> 4.",
-            where=store.where,
-            fix="only ReLU/ReLU policies of Meta-World's layout can be exported",
-        )
+    _check_layout(store.layout, store.where)
     refuse_existing(out)
-    parts = METAWORLD_LAYOUT.split(store.read(task, [row])[0])
-    meta = store.meta(task)
+    params, meta = store.read(task, [row])[0], store.meta(task)
     content = io.BytesIO()
-    model = _model(parts, environment, int(meta["seed"][row]), int(meta["step"][row]))
-    model.save(content)
+    sb3_model(store.layout, params, environment, int(meta["seed"][row]), int(meta["step"][row])).save(content)
     try:
         write_atomically(out, content.getvalue())
     except OSError as error:
@@ -148,6 +140,16 @@ def export_sb3(store: PolicyStore, task: str, row: int, out: Path, environment: 
             where=f"{out}: {error.strerror or error}",
             fix="name a file in a folder that exists and is writable",
         ) from None
+
+
+def _check_layout(layout: PolicyLayout, where: str) -> None:
+    if layout != METAWORLD_LAYOUT:
+        raise UserError(
+            f"stable-baselines3's SAC has one activation for all layers; these policies have "
+            f"{' and '.join(layout.activations)}, or other widths than 39 -> 128 -> 128 -> 4.",
+            where=where,
+            fix="only ReLU/ReLU policies of Meta-World's layout can be exported",
+        )
 
 
 def _spaces(spec: EnvSpec | None) -> tuple[Space[Any], Space[Any]]:
@@ -163,8 +165,20 @@ def _spaces(spec: EnvSpec | None) -> tuple[Space[Any], Space[Any]]:
     return env.observation_space, env.action_space
 
 
-def _model(parts: dict[str, NDArray[np.float32]], spec: EnvSpec | None, seed: int, step: int) -> Any:
-    """A SAC model with these actor weights, fresh critics and the spaces of the task's environment."""
+def sb3_model(
+    layout: PolicyLayout,
+    params: NDArray[np.float32],
+    environment: EnvSpec | None = None,
+    seed: int = UNKNOWN,
+    step: int = 0,
+) -> Any:
+    """A `stable_baselines3.SAC` with an actor of these weights `[P]`, fresh critics and the spaces of its task's env.
+
+    Raises:
+        UserError: stable-baselines3 is missing, another layout.
+    """
+    _check_layout(layout, "the policies")
+    parts = layout.split(params)
     try:
         import gymnasium
         import torch
@@ -177,7 +191,7 @@ def _model(parts: dict[str, NDArray[np.float32]], spec: EnvSpec | None, seed: in
     class Spaces(gymnasium.Env[Any, Any]):
         """Nothing but the spaces."""
 
-        observation_space, action_space = _spaces(spec)
+        observation_space, action_space = _spaces(environment)
 
     width = METAWORLD_LAYOUT.hidden
     kwargs = {"net_arch": [width, width]}

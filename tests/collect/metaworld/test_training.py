@@ -40,7 +40,7 @@ import os, signal, sys
 from pathlib import Path
 from hyprepro.engine.stage import ArtifactCache
 from hyprepro.collect.sac import replay
-from hyprepro.collectors import checkpoint
+from hyprepro.collect.sac import checkpoint
 from tests.collect.metaworld.test_training import STAGE
 
 add, last = replay.Replay.add, int(sys.argv[2])

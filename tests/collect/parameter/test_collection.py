@@ -17,16 +17,17 @@ import torch
 from typer.testing import CliRunner
 
 from hyprepro.cli import app
-from hyprepro.collect.parameter.collection import VelocityCollection
+from hyprepro.collect.parameter.collection import ParameterCollection
 from hyprepro.collect.parameter.experts import TrainExperts
-from hyprepro.collect.parameter.loop import Memory, start_seed
-from hyprepro.collect.parameter.parent import CONDITION, condition
+from hyprepro.collect.parameter.loop import start_seed
+from hyprepro.collect.parameter.memory import Memory
+from hyprepro.collect.parameter.parent import conditions
 from hyprepro.collect.sac import checkpoint
 from hyprepro.collect.sac.networks import actor_forward
 from hyprepro.config import files
 from hyprepro.config.registry import resolve
 from hyprepro.domains.cheetah_vel.env import CheetahVel
-from hyprepro.domains.cheetah_vel.tasks import task_velocity, velocity_reward
+from hyprepro.domains.cheetah_vel.tasks import velocity_reward
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import Report
 from hyprepro.policies.forward import StackedPolicies
@@ -34,7 +35,9 @@ from hyprepro.policies.layout import CHEETAH_LAYOUT
 from hyprepro.stores.info import store_info
 from hyprepro.stores.policy_store import PolicyStore
 from hyprepro.stores.trajectory_store import TrajectoryStore
-from tests.collect.parameter.tiny import EXPERTS, FEW, PARENT, made
+from tests.collect.parameter.tiny import DOMAIN, EXPERTS, FEW, PARENT, made
+
+ENDS = ("velocity-0.300", "velocity-2.550")
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +86,7 @@ def test_recorded_returns_and_episodes_are_those_of_gymnasiums_environment(colle
     ):
         params, recorded = policies.read(task, [1]), float(policies.meta(task)["return"][1])
         prompt = episodes.episode(task, 5)
-    env, policy = CheetahVel(task_velocity(task)), StackedPolicies(CHEETAH_LAYOUT, params)
+    env, policy = CheetahVel(*DOMAIN.parameter(task)), StackedPolicies(CHEETAH_LAYOUT, params)
     totals = []
     for seed in [start_seed("scoring", i) for i in range(2)] + [prompt.goal_seed]:
         observation, _ = env.reset(seed=seed)
@@ -126,7 +129,7 @@ def test_what_is_recorded_stands_when_measured_again_and_a_false_return_does_not
     with h5py.File(wrong, "r+") as file:
         file["policies/velocity-0.300/return"][:] = -5.0
     with PolicyStore.open(wrong) as store:
-        found = recheck_returns(store, 1, 5, ["velocity-0.300"])
+        found = recheck_returns(DOMAIN, store, 1, 5, ["velocity-0.300"])
     assert found[0].contradicted
     shown = CliRunner().invoke(app, ["store", "info", str(path), "--plot", str(tmp_path / "returns.svg")])
     assert shown.exit_code == 0, shown.output
@@ -160,7 +163,7 @@ def test_a_killed_parent_goes_on_to_the_same_networks(
     for name, tensor in whole.networks.actor.items():
         assert torch.equal(tensor, continued.networks.actor[name])
     np.testing.assert_array_equal(whole.curve.returns, continued.curve.returns)
-    for name in ("observations", "actions", "speeds", "velocities"):
+    for name in ("observations", "actions", "signals", "ended", "parameters"):
         assert (tmp_path / "whole" / f"{name}.npy").read_bytes() == (tmp_path / "killed" / f"{name}.npy").read_bytes()
 
 
@@ -169,7 +172,7 @@ def test_killed_experts_go_on_to_the_same_policies(
 ) -> None:
     monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     monkeypatch.setattr(checkpoint, "LARGEST_SHARE", math.inf)
-    stage = TrainExperts(PARENT, EXPERTS, (0.3, 2.55), 0)
+    stage = TrainExperts(DOMAIN, PARENT, EXPERTS, ENDS, 0)
     whole = made(stage, cache, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         made(stage, cache, tmp_path / "killed", Stop(2))
@@ -177,13 +180,15 @@ def test_killed_experts_go_on_to_the_same_policies(
     np.testing.assert_array_equal(continued.params, whole.params)
     assert whole.updates.tolist() == [0, 5, 10, 15, 20]
     parent = PARENT.load(cache.make(PARENT))
-    np.testing.assert_allclose(whole.params[0, 1], parent.policy(2.55), atol=1e-6)  # each begins as the folded parent
+    np.testing.assert_allclose(
+        whole.params[0, 1], parent.policy(ENDS[1]), atol=1e-6
+    )  # each begins as the folded parent
     assert np.abs(whole.params[-1] - whole.params[0]).max() > 1e-4
 
 
 def test_a_killed_collection_goes_on_to_the_same_stores(collected: Path, cache: ArtifactCache, tmp_path: Path) -> None:
     """Kill -9 of the command while the experts train, its parent being finished."""
-    for parent in cache.root.glob("velocity-parent-*"):
+    for parent in cache.root.glob("parameter-parent-*"):
         shutil.copytree(parent, tmp_path / "cache" / parent.name)
     arguments = ["collect", "cheetah-vel-smoke", "--out", str(tmp_path), "--cache", str(tmp_path / "cache")]
     program = [sys.executable, "-c", "from hyprepro.cli import main; main()", *arguments, "--workers", "0"]
@@ -203,13 +208,13 @@ def test_the_folded_parent_acts_as_the_parent_told_the_velocity(cache: ArtifactC
     parent = PARENT.load(cache.make(PARENT))
     raw = np.random.default_rng(0).normal(size=(20, 17)) * parent.normaliser.scale + parent.normaliser.mean
     seen = torch.from_numpy(parent.normaliser.apply(raw))
-    for velocity in (0.0, 0.6, 3.0):
-        told = torch.full((20, 1), condition(velocity))
+    for task in ("velocity-0.000", "velocity-0.600", "velocity-3.000"):
+        told = conditions(DOMAIN, [task]).expand(20, 1)
         mean, _ = actor_forward(parent.networks.actor, torch.cat((seen, told), 1)[None])
         wanted = torch.tanh(mean)
-        policy = StackedPolicies(CHEETAH_LAYOUT, parent.policy(velocity)[None])
+        policy = StackedPolicies(CHEETAH_LAYOUT, parent.policy(task)[None])
         torch.testing.assert_close(policy.means(torch.from_numpy(raw).float()), wanted, rtol=1e-4, atol=1e-4)
-    assert parent.networks.actor["linear1.weight"].shape[1] == CONDITION + 1
+    assert parent.networks.actor["linear1.weight"].shape[1] == 18
 
 
 def test_a_parent_chases_its_own_velocities_only(
@@ -221,20 +226,21 @@ def test_a_parent_chases_its_own_velocities_only(
         asked.update(np.unique(np.asarray(velocity, dtype=np.float64).round(3)).tolist())
         return velocity_reward(speeds, actions, velocity)
 
-    monkeypatch.setattr("hyprepro.domains.cheetah_vel.tasks.velocity_reward", spied)
-    monkeypatch.setattr("hyprepro.domains.cheetah_vel.tasks.velocity_reward", spied)
+    monkeypatch.setattr("hyprepro.domains.cheetah_vel.domain.velocity_reward", spied)
     made(PARENT, cache, tmp_path / "spied")
     assert asked == {0.3, 1.05, 2.55}
-    chased = Memory(tmp_path / "spied", PARENT.rounds, 2).fields["velocities"]
+    chased = Memory(DOMAIN, tmp_path / "spied", PARENT.rounds, 2).fields["parameters"]
     assert set(chased.astype(np.float64).round(3).ravel().tolist()) <= {0.3, 1.05, 2.55}
 
 
 @pytest.mark.parametrize("sharing", ["none", "experts"])
 def test_from_scratch_no_parent_is_needed(cache: ArtifactCache, tmp_path: Path, sharing: str) -> None:
     settings = EXPERTS.model_copy(update={"sharing": sharing})
-    collection = VelocityCollection(train=(3, 33), test=(15,), route="scratch", experts=settings, selection=FEW)
+    collection = ParameterCollection(
+        domain=DOMAIN, train=(0.3, 2.55), test=(1.2,), route="scratch", experts=settings, selection=FEW
+    )
     stages = collection.stages()
-    assert [stage.kind for stage in stages] == ["velocity-harvest"] * 3
+    assert [stage.kind for stage in stages] == ["parameter-harvest"] * 3
     found = made(stages[0], cache, tmp_path / "scratch")
     assert len(found.policies) == 2
     assert len(found.episodes) == 4
@@ -242,9 +248,9 @@ def test_from_scratch_no_parent_is_needed(cache: ArtifactCache, tmp_path: Path, 
 
 
 def test_a_late_schedule_keeps_the_start_and_what_comes_after(cache: ArtifactCache, tmp_path: Path) -> None:
-    whole = made(TrainExperts(PARENT, EXPERTS, (0.3, 2.55), 0), cache, tmp_path / "whole")
+    whole = made(TrainExperts(DOMAIN, PARENT, EXPERTS, ENDS, 0), cache, tmp_path / "whole")
     late = EXPERTS.model_copy(update={"checkpoints_from": 12, "checkpoint_every": 4})
-    found = made(TrainExperts(PARENT, late, (0.3, 2.55), 0), cache, tmp_path / "late")
+    found = made(TrainExperts(DOMAIN, PARENT, late, ENDS, 0), cache, tmp_path / "late")
     assert found.updates.tolist() == [0, 12, 16, 20]
     np.testing.assert_array_equal(found.params[[0, -1]], whole.params[[0, -1]])
 
@@ -252,18 +258,19 @@ def test_a_late_schedule_keeps_the_start_and_what_comes_after(cache: ArtifactCac
 @pytest.mark.parametrize(
     ("binding", "complaint"),
     [
-        ("VelocityCollection.train=(2, 3)\nVelocityCollection.test=(2,)", "contain the test velocities 2 (0.225 m/s)"),
-        ("VelocityCollection.train=(3, 40)", "outside the grid"),
-        ("VelocityCollection.train=(3, 3)", "twice"),
-        ("VelocityCollection.first=-0.5", "at least 0"),
-        ("VelocityCollection.last=4.0", "at most 3"),
-        ("VelocityCollection.last=0.05", "must rise"),
-        ("VelocityCollection.route='scratch'", "no parent"),
+        ("ParameterCollection.train=(0.225, 0.3)\nParameterCollection.test=(0.225,)", "contain velocity-0.225"),
+        ("ParameterCollection.train=(0.3, 0.31)", "none of the 40 velocities"),
+        ("ParameterCollection.train=('reach',)", "names no velocity"),
+        ("ParameterCollection.train=(0.3, 0.3)", "twice"),
+        ("CheetahVel.first=-0.5", "outside 0 to 3"),
+        ("CheetahVel.last=4.0", "outside 0 to 3"),
+        ("CheetahVel.last=0.05", "must rise"),
+        ("ParameterCollection.domain=@MetaWorld()", "not by numbers"),
+        ("ParameterCollection.route='scratch'\nExpertTraining.sharing='all'", "no parent"),
         ("ParentTraining.updates=0", "at least 1"),
         ("ExpertTraining.checkpoints_from=30_000", "no policy is kept"),
-        ("VelocitySelection.stride=0", "at least 1"),
-        ("VelocitySelection.acceptance=-1.0", "at least 0"),
-        ("VelocityCollection.train=()", "at least 1"),
+        ("ParameterSelection.stride=0", "at least 1"),
+        ("ParameterSelection.acceptance=-1.0", "at least 0"),
     ],
 )
 def test_bad_settings_are_one_panel(binding: str, complaint: str) -> None:
@@ -286,10 +293,9 @@ def test_a_dry_run_measures_time_and_space(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_the_default_collection_covers_the_issue() -> None:
-    collection = VelocityCollection()
-    assert len(collection.train_velocities) == 35
-    assert collection.test_velocities == (0.225, 0.6, 1.2, 1.8, 2.025)
-    assert VelocityCollection(first=0.0).grid[37] == 2.846
+    collection = ParameterCollection(domain=DOMAIN)
+    assert len(collection.train_tasks) == 35
+    assert [DOMAIN.parameter(task)[0] for task in collection.test_tasks] == [0.225, 0.6, 1.2, 1.8, 2.025]
     assert len(collection.stages()) == 40
 
 
@@ -297,7 +303,7 @@ def test_the_default_collection_covers_the_issue() -> None:
 def test_shipped_collections_have_the_papers_schedule(name: str, stored: int) -> None:
     """40 velocities with 800 checkpoints each, one every 500 steps from step 150,000 on."""
     collection = resolve(files.named_file("collections", name), slot="collection").recipe
-    assert isinstance(collection, VelocityCollection)
+    assert isinstance(collection, ParameterCollection)
     training = collection.experts
     for stage in collection.stages():
         checkpoints = stage.experts.checkpoints[1:]
@@ -308,11 +314,11 @@ def test_shipped_collections_have_the_papers_schedule(name: str, stored: int) ->
 
 
 def test_a_file_that_describes_no_collection_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "other.gin").write_text("VelocitySAC.batch_size = 8\n")
+    (tmp_path / "other.gin").write_text("ParameterSAC.batch_size = 8\n")
     done = CliRunner().invoke(app, ["collect", str(tmp_path / "other.gin"), "--dry-run"])
     assert done.exit_code == 2, done.output
     assert "binds no collection" in done.output
-    assert "VelocityCollection" in done.output
+    assert "ParameterCollection" in done.output
 
 
 def test_no_stage_depends_on_how_stores_are_written(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from hyprepro.collect.parameter.collection import VelocityCollection
+from hyprepro.collect.parameter.collection import ParameterCollection
 from hyprepro.collect.parameter.experts import TrainExperts
-from hyprepro.collect.parameter.harvest import HarvestVelocity
+from hyprepro.collect.parameter.harvest import HarvestParameter
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.errors import UserError
-from tests.collect.parameter.tiny import EXPERTS, FEW, PARENT, made
+from tests.collect.parameter.tiny import DOMAIN, EXPERTS, FEW, PARENT, made
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +25,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> ArtifactCache:
 
 
 def test_the_best_checkpoints_can_be_chosen(cache: ArtifactCache, tmp_path: Path) -> None:
-    collection = VelocityCollection(
-        train=(3, 13, 33),
+    collection = ParameterCollection(
+        domain=DOMAIN,
+        train=(0.3, 1.05, 2.55),
         test=(),
         parent=PARENT.training,
         experts=EXPERTS,
@@ -40,8 +41,8 @@ def test_the_best_checkpoints_can_be_chosen(cache: ArtifactCache, tmp_path: Path
 def harvest_of(cache: ArtifactCache, work: Path, **selection: Any) -> Any:
     """Of the velocity 1.05, whose run keeps its start and the policies after 5, 10, 15 and 20 updates."""
     chosen = FEW.model_copy(update=selection)
-    experts = TrainExperts(PARENT, EXPERTS, (0.3, 1.05, 2.55), 0)
-    return made(HarvestVelocity(PARENT, experts, chosen, 1.05, "train", 0), cache, work)
+    experts = TrainExperts(DOMAIN, PARENT, EXPERTS, PARENT.tasks, 0)
+    return made(HarvestParameter(DOMAIN, PARENT, experts, chosen, "velocity-1.050", "train", 0), cache, work)
 
 
 def test_stored_checkpoints_are_a_stride_apart(cache: ArtifactCache, tmp_path: Path) -> None:
@@ -56,10 +57,10 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What the four checkpoints return; the start returns -5."""
     found: list[float] = []
 
-    def returns(params: np.ndarray, velocities: np.ndarray, seeds: Any) -> np.ndarray:
+    def returns(domain: Any, layout: Any, params: np.ndarray, tasks: Any, seeds: Any) -> np.ndarray:
         return np.repeat([[-5.0]] if len(params) == 1 else np.array(found)[:, None], len(seeds), axis=1)
 
-    monkeypatch.setattr("hyprepro.collect.parameter.rollouts.returns", returns)
+    monkeypatch.setattr("hyprepro.collect.parameter.harvest.returns", returns)
     return found
 
 

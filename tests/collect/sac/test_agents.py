@@ -12,10 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from hyprepro.collect.metaworld.settings import SACSettings
 from hyprepro.collect.parameter.loop import fresh
-from hyprepro.collect.parameter.settings import VelocitySAC
+from hyprepro.collect.parameter.settings import ParameterSAC
 from hyprepro.collect.sac.agents import Learner, StackedSAC
 from hyprepro.collect.sac.networks import Normaliser, Parameters, actor_forward, to_flat
 from hyprepro.collect.sac.replay import Replay
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import CHEETAH_LAYOUT, METAWORLD_LAYOUT
 
@@ -127,8 +128,8 @@ def test_the_graph_equals_the_step_by_step_update_on_a_gpu() -> None:
 
 def test_folding_equals_the_conditioned_networks() -> None:
     generator, layout = torch.Generator().manual_seed(3), CHEETAH_LAYOUT
-    parent = fresh(18, VelocitySAC(critic_width=16), 1, generator)
-    conditions = torch.tensor([-0.9, 0.2, 1.0])
+    parent = fresh(CheetahVel(), 18, ParameterSAC(critic_width=16), 1, generator)
+    conditions = torch.tensor([[-0.9], [0.2], [1.0]])
     seen = torch.randn(3, 10, 17, generator=generator)
     told = torch.cat((seen, conditions.view(3, 1, 1).expand(3, 10, 1)), 2)
     found = parent.fold(conditions, 17)

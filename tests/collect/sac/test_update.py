@@ -15,11 +15,12 @@ import torch
 
 from hyprepro.collect.metaworld.settings import SACSettings, SACTraining
 from hyprepro.collect.parameter.loop import fresh
-from hyprepro.collect.parameter.settings import VelocitySAC
+from hyprepro.collect.parameter.settings import ParameterSAC
 from hyprepro.collect.sac.agents import Networks, StackedSAC
 from hyprepro.collect.sac.networks import Parameters, actor_forward
 from hyprepro.collect.sac.reference import actor_of, load_actor, reference_sac
 from hyprepro.collect.sac.update import Adam, Batch
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
 AGENTS, BATCH = 3, 16
@@ -220,7 +221,7 @@ def autograd_losses(sac: StackedSAC, batch: Batch, noise: torch.Tensor, after: t
     return {"critic": critic, "actor": actor}
 
 
-CONDITIONED = VelocitySAC(critic_width=9, target_entropy=-2.0)
+CONDITIONED = ParameterSAC(critic_width=9, target_entropy=-2.0)
 SETTINGS = {
     "plain": SACSettings(initial_temperature=0.3),
     "normalised": SACSettings(normalise_q=True, initial_temperature=0.3),
@@ -234,7 +235,7 @@ def started(name: str, low: int = 0, high: int = AGENTS) -> tuple[StackedSAC, Ba
     if name != "conditioned":
         return stacked(SETTINGS[name]), transitions(), noises()
     generator = torch.Generator().manual_seed(0)
-    networks = fresh(5, CONDITIONED, AGENTS, generator)
+    networks = fresh(CheetahVel(), 5, CONDITIONED, AGENTS, generator)
     networks.actor["log_std.bias"][0, 0, 2] = 5.0  # beyond the clamp of the log standard deviation: no gradient
 
     def normal(*shape: int) -> torch.Tensor:

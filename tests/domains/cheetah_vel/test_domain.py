@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from hyprepro.domains.base import Start, Use
-from hyprepro.domains.cheetah_vel.domain import STARTS, CheetahVel
-from hyprepro.domains.cheetah_vel.tasks import velocity_task
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
+from hyprepro.domains.parameter import STARTS
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 from hyprepro.stores.training_data import training_tasks
-from tests.cheetah_stores import CheetahStores
+from tests.cheetah_stores import CheetahStores, velocity_task
 
 
 def test_what_is_not_trained_on_is_withheld(cheetah_stores: CheetahStores) -> None:

@@ -6,16 +6,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from hyprepro.domains.cheetah_vel.env import CheetahBatch, CheetahVel
-from hyprepro.domains.cheetah_vel.tasks import (
-    HORIZON,
-    TEST_INDICES,
-    task_velocity,
-    training_indices,
-    training_subset,
-    velocity_grid,
-    velocity_reward,
-    velocity_task,
-)
+from hyprepro.domains.cheetah_vel.tasks import HORIZON, TEST_INDICES, velocity_grid, velocity_reward
 from hyprepro.errors import UserError
 
 
@@ -72,34 +63,9 @@ def test_the_grid_is_macaws_and_the_papers_is_a_choice() -> None:
     paper = velocity_grid(first=0.0)
     assert paper[2] == 0.154  # the velocities in the paper's Figure 3
     assert paper[37] == 2.846
-    assert all(task_velocity(velocity_task(v)) == v for v in (*grid, *paper))
-    assert velocity_task(grid[0]) == "velocity-0.075"
-    assert velocity_task(3.0) == "velocity-3.000"
-
-
-@pytest.mark.parametrize("name", ["velocity--0.500", "velocity-3.100", "velocity-1.2", "reach", "velocity-nan", ""])
-def test_a_name_that_is_no_velocity_of_the_environment_is_refused(name: str) -> None:
-    with pytest.raises(UserError):
-        task_velocity(name)
 
 
 @pytest.mark.parametrize("velocity", [-0.1, 3.5, float("nan")])
 def test_an_environment_of_an_impossible_velocity_is_refused(velocity: float) -> None:
     with pytest.raises(UserError, match="outside 0 to 3"):
         CheetahVel(velocity)
-
-
-def test_subsets_of_the_training_velocities_spread_and_nest_without_test_indices() -> None:
-    subsets = {count: training_subset(count) for count in (10, 20, 25, 35)}
-    for count, subset in subsets.items():
-        assert len(set(subset)) == count
-        assert not set(subset) & set(TEST_INDICES)
-        assert subset[0] == 0
-        assert subset[-1] == 39
-    assert set(subsets[10]) < set(subsets[20]) < set(subsets[25]) < set(subsets[35])
-    assert subsets[35] == training_indices()
-    assert max(np.diff(subsets[10])) <= 5
-    assert max(np.diff(subsets[20])) <= 4
-    for count in (1, 36):
-        with pytest.raises(UserError, match="2 to 35"):
-            training_subset(count)

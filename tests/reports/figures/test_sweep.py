@@ -11,7 +11,7 @@ import pytest
 
 from hyprepro.errors import UserError
 from hyprepro.reports.figures import canvas
-from hyprepro.reports.figures.velocity_sweep import VelocitiesFigure, points_csv
+from hyprepro.reports.figures.sweep import ReturnFigure, points_csv
 from hyprepro.reports.markdown import WIDTH
 from tests.reports.velocities import MEANS, records, velocity_result
 
@@ -38,15 +38,15 @@ def test_the_numbers_behind_the_figure(result: dict[str, Any]) -> None:
 
 def test_the_pictures(result: dict[str, Any]) -> None:
     pytest.importorskip("matplotlib")
-    files = VelocitiesFigure(width=6.0).figures(result)
+    files = ReturnFigure(width=6.0).figures(result)
     assert set(files) == {"velocities.png", "velocities.svg", "velocities.csv"}
     assert files["velocities.png"].startswith(b"\x89PNG\r\n\x1a\n")
     ET.fromstring(files["velocities.svg"])
-    assert VelocitiesFigure(width=6.0).figures(result) == files, "equal results give equal bytes"
+    assert ReturnFigure(width=6.0).figures(result) == files, "equal results give equal bytes"
 
 
 def test_the_tables(result: dict[str, Any]) -> None:
-    text = VelocitiesFigure().markdown(result)
+    text = ReturnFigure().markdown(result)
     assert "## The five test velocities, on average" in text
     line = next(line for line in text.splitlines() if line.startswith("| 10 "))
     assert "-33.44" in line
@@ -57,11 +57,11 @@ def test_the_tables(result: dict[str, Any]) -> None:
 def test_a_result_without_training_velocities(result: dict[str, Any]) -> None:
     pytest.importorskip("matplotlib")
     without = {**result, "rows": [row for row in result["rows"] if row["n_train"] is None]}
-    with pytest.raises(UserError, match="no numbers of training velocities"):
-        VelocitiesFigure().figures(without)
+    with pytest.raises(UserError, match="no numbers of training tasks"):
+        ReturnFigure().figures(without)
 
 
 def test_it_needs_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(canvas.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="matplotlib"):
-        VelocitiesFigure().require()
+        ReturnFigure().require()

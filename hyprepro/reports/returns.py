@@ -1,4 +1,4 @@
-"""The paper's Table 4 (returns on Cheetah-Vel at velocities never trained on) beside ours."""
+"""Returns at tasks never trained on, told by numbers: the paper's Table 4 beside ours, or any domain's."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from hyprepro.component import component
-from hyprepro.domains.cheetah_vel.tasks import task_velocity
 from hyprepro.reports import paper
 from hyprepro.reports.markdown import NONE, bullets, paragraph, point, table, with_interval
 from hyprepro.reports.notes import beside_the_paper, costs, heading, knowledge, route, run_of
 from hyprepro.reports.numbers import Numbers
 from hyprepro.reports.report import Report
 from hyprepro.reports.summary import MAIN
+from hyprepro.reports.words import Words, number
 
 Row = Mapping[str, Any]
 
@@ -21,27 +21,26 @@ PROTOCOL = "paper"
 EXPERT = "expert"
 ABSENT = "not in this run"
 RETURNS = (
-    "Return: the undiscounted sum over 200 steps of -|v_x - v*| - 0.05 sum(a^2) on HalfCheetah-v5, of the "
-    "deterministic policy, from fresh starts that were used for nothing else and are the same for every row. 0 cannot "
-    "be reached: a cheetah starts at rest, and torque costs."
+    "Return: {score}. Of the deterministic policy, from fresh starts that were used for nothing else and are the same "
+    "for every row."
 )
 INTERVALS = (
-    "Intervals: 95%, bootstrap over seeds (jointly for all velocities), over each method's policies, and over starts "
+    "Intervals: 95%, bootstrap over seeds (jointly for all {many}), over each method's policies, and over starts "
     "(drawn alike for every method, so that differences are paired). IQM: the mean of the middle half of seeds x "
-    "velocities. A row of a single policy is resampled over starts alone: of another training run it says nothing."
+    "{many}. A row of a single policy is resampled over starts alone: of another training run it says nothing."
 )
-SETS = (
-    "Training velocities: the paper draws its 10, 20 and 25 at random; ours are spread evenly over the grid. The test "
-    "velocities are 0.225, 0.6, 1.2, 1.8 and 2.025 m/s (MACAW's indices 2, 7, 15, 23, 26) whatever is trained on."
-)
+SETS = "Training {many} are spread evenly over the grid. The test {many} are {tests}, whatever is trained on."
 CEILINGS = (
-    "`expert`: the stored policies of the test velocity itself, all checkpoints; `autoencoder`: those after E and D, "
-    "which have not seen them; `velocity-parent` has trained in the environment on all 35 training velocities."
+    "`expert`: the stored policies of the test {told} itself, all checkpoints; `autoencoder`: those after E and D, "
+    "which have not seen them; `{told}-parent` has trained in the environment on all training {many}."
 )
 OURS = (
-    "`gen-hyprl-wo-hypformer` is the paper's row. `gen-hyprl` differs from it in HypFormer and in what G is trained "
-    "on: mixtures of neighbouring velocities' latents as well (`GenHypRL.between`); chosen on withheld "
-    "training velocities."
+    "`gen-hyprl` differs from `gen-hyprl-wo-hypformer`, the paper's row, in HypFormer and in what G is trained on: "
+    "mixtures of neighbouring {many}' latents as well (`GenHypRL.between`)."
+)
+PAPERS = (
+    "The paper draws its 10, 20 and 25 training {many} at random; its test {many} are MACAW's, with the indices 2, 7, "
+    "15, 23 and 26. What `gen-hyprl` differs in was chosen on withheld training {many}."
 )
 PUBLISHED = ("macaw-0", "macaw-20k", "prompt-dt")
 ELSEWHERE = "see `baselines4`"
@@ -54,11 +53,11 @@ COSTS_ARE = (
 
 
 @component
-class VelocityTable(Report):
-    """The paper's Table 4: a row a method and number of training velocities; then ceilings, velocities and costs."""
+class ReturnTable(Report):
+    """Returns: a row a method and number of training tasks, beside the paper's Table 4 where it is of its domain."""
 
     def markdown(self, result: Mapping[str, Any]) -> str:
-        """The paper beside ours, every row for each number of training velocities, returns by velocity, the notes."""
+        """The paper beside ours, every row for each number of training tasks, returns by task, the notes."""
         found = [heading(result), paragraph(setting(result)), *versus_paper(result), *by_size(result)]
         return "\n\n".join([*found, "## Notes", bullets(notes(result))]) + "\n"
 
@@ -66,7 +65,7 @@ class VelocityTable(Report):
         """The paper's table and ours, with the ceilings."""
         found = [*beside_the_paper(4, setting(result)), *versus_paper(result)]
         for size in Numbers(result).sizes:
-            found += [f"{size} training velocities:", _methods_table(Numbers(result, n_train=size))]
+            found += [f"{size} training {Words.of(result).many}:", _methods_table(Numbers(result, n_train=size))]
         return "\n\n".join([*found, paragraph(READING), *knowledge(result), bullets(notes(result))]) + "\n"
 
 
@@ -83,7 +82,7 @@ def average(numbers: Numbers, method: str, statistic: str = "mean") -> Row | Non
 
 def setting(result: Mapping[str, Any]) -> str:
     """What was run, in a few sentences."""
-    text = f"Average returns, higher is better. {run_of(result)}."
+    text, words = f"Average returns, higher is better. {run_of(result)}.", Words.of(result)
     for size in Numbers(result).sizes:
         numbers = Numbers(result, n_train=size)
         main, tasks = average(numbers, MAIN), len(numbers.tasks)
@@ -91,15 +90,15 @@ def setting(result: Mapping[str, Any]) -> str:
             starts = main["n_episodes"] // max(main["n_policies"] * main["n_seeds"], 1)
             return (
                 f"{text} Generators: {main['n_seeds']} seeds, {main['n_policies'] // max(tasks, 1)} policies a "
-                f"velocity and seed, {starts} starts each; {tasks} velocities."
+                f"{words.told} and seed, {starts} starts each; {words.count(tasks)}."
             )
     return text
 
 
 def versus_paper(result: Mapping[str, Any]) -> list[str]:
-    """The paper's table with ours beside it, where this run is about its test velocities."""
-    numbers = Numbers(result)
-    if numbers.split != "test":
+    """The paper's table with ours beside it, where this run is about its test tasks."""
+    numbers, words = Numbers(result), Words.of(result)
+    if numbers.split != "test" or not is_papers(words):
         return []
     rows = []
     for printed in paper.load("table4")["rows"]:
@@ -109,9 +108,9 @@ def versus_paper(result: Mapping[str, Any]) -> list[str]:
     for size in numbers.sizes:
         ours = average(Numbers(result, n_train=size), MAIN)
         if ours and paper.average_return(MAIN, size) is None:
-            rows.append([f"Gen-HypRL, ours ({size} velocities)", NONE, with_interval(ours)])
+            rows.append([f"Gen-HypRL, ours ({size} {words.many})", NONE, with_interval(ours)])
     if average(numbers, EXPERT):
-        rows.append(["expert at the test velocity", NONE, with_interval(average(numbers, EXPERT))])
+        rows.append([f"expert at the test {words.told}", NONE, with_interval(average(numbers, EXPERT))])
     return [table(["", "paper", "ours"], rows)]
 
 
@@ -125,17 +124,17 @@ def _has_published(result: Mapping[str, Any]) -> bool:
 
 
 def by_size(result: Mapping[str, Any]) -> list[str]:
-    """Every method for each number of training velocities, on average and by velocity; what each knows and costs."""
-    found = []
+    """Every method for each number of training tasks, on average and by task; what each knows and costs."""
+    found, words = [], Words.of(result)
     for size in Numbers(result).sizes:
         numbers = Numbers(result, n_train=size)
-        found += [f"## {size} training velocities", _methods_table(numbers), "By target velocity, m/s:"]
-        found += [_velocities_table(numbers)]
+        found += [f"## {size} training {words.many}", _methods_table(numbers), f"By {words.measured}:"]
+        found += [_tasks_table(numbers)]
     return [*found, paragraph(READING), *knowledge(result), *costs(result, COSTS_ARE)]
 
 
 def _methods_table(numbers: Numbers) -> str:
-    """Every method of one number of training velocities, and how far Gen-HypRL is above it."""
+    """Every method of one number of training tasks, and how far Gen-HypRL is above it."""
     rows = []
     for method in numbers.methods:
         mean, iqm = (average(numbers, method, statistic) for statistic in ("mean", "iqm"))
@@ -144,18 +143,31 @@ def _methods_table(numbers: Numbers) -> str:
     return table(["method", "return", "IQM", f"{MAIN} minus it", "beyond expert"], rows)
 
 
-def _velocities_table(numbers: Numbers) -> str:
-    """Mean returns by velocity."""
+def _tasks_table(numbers: Numbers) -> str:
+    """Mean returns by task."""
     rows = [
         [method, *(point(numbers.row(method, PROTOCOL, task)) for task in numbers.tasks)] for method in numbers.methods
     ]
-    return table(["method", *(f"{task_velocity(task):g}" for task in numbers.tasks)], rows)
+    return table(["method", *map(number, numbers.tasks)], rows)
 
 
 def notes(result: Mapping[str, Any]) -> list[str]:
     """What a reader must know."""
-    origin = route(result["provenance"], "are 800 checkpoints of a SAC run a velocity")
-    return [RETURNS, INTERVALS, SETS, CEILINGS, OURS, origin, *([] if _has_published(result) else [COMPETITORS])]
+    words = Words.of(result)
+    tests = f"{', '.join(words.tests)} {words.unit}".strip()
+    score = words.score or "the undiscounted sum of an episode's rewards"
+    found = [RETURNS, INTERVALS, *([SETS] if words.tests else []), CEILINGS, OURS]
+    if not is_papers(words):
+        texts = [*found, route(result["provenance"], "")]
+    else:
+        origin = route(result["provenance"], "are 800 checkpoints of a SAC run a velocity")
+        texts = [*found, PAPERS, origin, *([] if _has_published(result) else [COMPETITORS])]
+    return [text.format(told=words.told, many=words.many, tests=tests, score=score) for text in texts]
+
+
+def is_papers(words: Words) -> bool:
+    """Whether the paper's Table 4 is of this domain."""
+    return bool(words.label == paper.load("table4")["domain"])
 
 
 def _beyond(row: Row | None, expert: Row | None) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from hyprepro.reports.check import check
 from hyprepro.reports.markdown import WIDTH
-from hyprepro.reports.table4 import VelocityTable
+from hyprepro.reports.returns import ReturnTable
 from tests.reports.velocities import MEANS, TESTED, records, velocity_result
 
 
@@ -20,7 +20,7 @@ def result() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def text(result: dict[str, Any]) -> str:
-    return VelocityTable().markdown(result)
+    return ReturnTable().markdown(result)
 
 
 def cells(text: str, section: str, name: str) -> list[str]:
@@ -48,8 +48,8 @@ def test_every_method_for_each_number_of_training_velocities(text: str) -> None:
 
 
 def test_returns_by_velocity(text: str, result: dict[str, Any]) -> None:
-    assert cells(text, "By target velocity", "method") == [f"{velocity:g}" for velocity in TESTED]
-    values = [float(cell) for cell in cells(text, "By target velocity", "gen-hyprl")]
+    assert cells(text, "By velocity, m/s", "method") == [f"{velocity:g}" for velocity in TESTED]
+    values = [float(cell) for cell in cells(text, "By velocity, m/s", "gen-hyprl")]
     wanted = [r["value"] for r in result["rows"] if r["method"] == "gen-hyprl" and r["n_train"] == 35 and r["task"]]
     assert values == pytest.approx(wanted, abs=0.006)
 
@@ -62,18 +62,18 @@ def test_what_each_knows_and_costs(text: str) -> None:
 
 
 def test_it_fits_the_page(text: str, result: dict[str, Any]) -> None:
-    assert all(len(line) <= WIDTH for line in (text + VelocityTable().side_by_side(result)).splitlines())
+    assert all(len(line) <= WIDTH for line in (text + ReturnTable().side_by_side(result)).splitlines())
 
 
 def test_withheld_velocities_do_not_stand_beside_the_paper() -> None:
     found = velocity_result(records(splits=dict.fromkeys(TESTED, "validation")))
-    text = VelocityTable().markdown(found)
+    text = ReturnTable().markdown(found)
     assert "-33.44" not in text
     assert "## 35 training velocities" in text
 
 
 def test_the_side_by_side_has_the_papers_table_and_the_ceilings(result: dict[str, Any]) -> None:
-    found = VelocityTable().side_by_side(json.loads(json.dumps(result)))
+    found = ReturnTable().side_by_side(json.loads(json.dumps(result)))
     assert cells(found, "# Table 4: the paper and this reproduction", "Prompt-DT")[0] == "-34.43"
     assert cells(found, "10 training velocities:", "expert")[-1] == "+0.0%"
 

@@ -1,4 +1,4 @@
-"""Experts of Cheetah-Vel as a picture: return against velocity, and the learning curves that a store records."""
+"""Experts of a domain told by one number as a picture: return against it, and the learning curves of a store."""
 
 from __future__ import annotations
 
@@ -20,65 +20,76 @@ from hyprepro.stores.policy_store import PolicyStore
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from hyprepro.domains.base import Domain
+
 _MARKED = 50
 """Checkpoints up to which each has a dot."""
 
 
-def plot_returns(path: Path, plot: Path) -> None:
+def plot_returns(path: Path, plot: Path, domain: Domain | None = None) -> None:
     """One store's returns as a file.
 
     Args:
-        path: A policy store whose tasks are velocities.
+        path: A policy store whose tasks are told by one number.
         plot: A new .png or .svg file.
+        domain: What the tasks are of; None: a domain that has them all.
 
     Raises:
-        UserError: The file exists, has another ending, or the store has no velocities or no returns.
+        UserError: The file exists, has another ending, or the store has no such tasks or no returns.
     """
     refuse_existing(plot)
     if plot.suffix not in (".png", ".svg"):
         raise UserError("This plot is a .png or .svg file.", where=str(plot), fix="--plot returns.png, or .svg")
-    write_atomically(plot, draw([path], plot.stem)[plot.name])
+    if domain is None:
+        with PolicyStore.open(path) as store:
+            domain = domain_of(store.tasks, (store.layout.observation_size, store.layout.action_size))
+    write_atomically(plot, draw(domain, [path], plot.stem)[plot.name])
 
 
-def draw(paths: Sequence[Path], name: str) -> dict[str, bytes]:
+def draw(domain: Domain | None, paths: Sequence[Path], name: str) -> dict[str, bytes]:
     """The picture of a store of experts and, if it is the second path, of the store of their folded parent.
+
+    Args:
+        domain: What the tasks are of; None: nothing known.
+        paths: One store or both.
+        name: The stem of the files.
 
     Returns:
         The contents of `name`.png and `name`.svg.
     """
     canvas.require()
     with PolicyStore.open(paths[0]) as experts:
-        found = _points(experts)
+        found = _points(domain, experts)
         curve, runs = experts.route.get("curve"), _runs(experts)
     parent = None
     if len(paths) > 1:
         with PolicyStore.open(paths[1]) as folded:
-            parent, curve = _points(folded), folded.route.get("curve")
+            parent, curve = _points(domain, folded), folded.route.get("curve")
+    assert domain is not None  # else it would have no points
     with canvas.style():
         count = 1 + bool(curve) + (len(runs["steps"]) > 1)
         figure, (axes,) = canvas.panels(1, count, 4.4 * count, 3.4)
-        _draw_points(axes.pop(0), found, parent)
+        _draw_points(axes.pop(0), domain, found, parent)
         if curve:
-            _draw_curve(axes.pop(0), curve)
+            _draw_curve(axes.pop(0), domain, curve)
         if axes:
-            _draw_runs(axes.pop(0), runs)
+            _draw_runs(axes.pop(0), domain, runs)
         return canvas.rendered(figure, name)
 
 
-def _points(store: PolicyStore) -> dict[str, Any]:
-    """Velocities `[v]`, mean, lowest and highest return `[v]` of the stored policies, and which are for testing."""
-    domain = domain_of(store.tasks, (store.layout.observation_size, store.layout.action_size))
+def _points(domain: Domain | None, store: PolicyStore) -> dict[str, Any]:
+    """Numbers `[t]`, mean, lowest and highest return `[t]` of the stored policies, and which are for testing."""
     numbers = {task: domain.parameter(task) for task in store.tasks} if domain is not None else {}
     if not numbers or any(len(each) != 1 for each in numbers.values()):
         raise UserError(
-            "The store's tasks are no velocities, and it records no success.",
+            "The store's tasks are not told apart by one number of a known domain, and it records no success.",
             where=store.where,
-            fix="name a store whose tasks are told apart by one number; this one is shown without --plot",
+            fix="name the domain with --domain FILE, or leave out --plot",
         )
     order = sorted(numbers, key=lambda task: numbers[task])
     values = [store.meta(task)["return"] for task in order]
     return {
-        "velocity": np.array([numbers[task][0] for task in order]),
+        "number": np.array([numbers[task][0] for task in order]),
         "mean": np.array([value.mean() for value in values]),
         "low": np.array([value.min() for value in values]),
         "high": np.array([value.max() for value in values]),
@@ -87,7 +98,7 @@ def _points(store: PolicyStore) -> dict[str, Any]:
 
 
 def _runs(store: PolicyStore) -> dict[str, Any]:
-    """The steps of which every velocity stores a checkpoint `[k]`, and their returns, averaged by split `[k]`."""
+    """The steps of which every task stores a checkpoint `[k]`, and their returns, averaged by split `[k]`."""
     tables = [store.meta(task) for task in store.tasks]
     steps = reduce(np.intersect1d, [table["step"] for table in tables])
     found: dict[str, Any] = {"steps": steps}
@@ -99,37 +110,43 @@ def _runs(store: PolicyStore) -> dict[str, Any]:
 
 
 def _at(table: dict[str, Any], steps: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
-    """A velocity's returns at given steps `[k]`, averaged over the runs that have one."""
+    """A task's returns at given steps `[k]`, averaged over the runs that have one."""
     return np.array([table["return"][table["step"] == step].mean() for step in steps])
 
 
-def _draw_points(axis: Axes, experts: dict[str, Any], parent: dict[str, Any] | None) -> None:
-    axis.fill_between(experts["velocity"], experts["low"], experts["high"], color=canvas.BLUE, alpha=0.2, linewidth=0)
-    axis.plot(experts["velocity"], experts["mean"], color=canvas.BLUE, label="stored experts")
+def _draw_points(axis: Axes, domain: Domain, experts: dict[str, Any], parent: dict[str, Any] | None) -> None:
+    axis.fill_between(experts["number"], experts["low"], experts["high"], color=canvas.BLUE, alpha=0.2, linewidth=0)
+    axis.plot(experts["number"], experts["mean"], color=canvas.BLUE, label="stored experts")
     test = experts["test"]
-    axis.plot(experts["velocity"][test], experts["mean"][test], "o", color=canvas.RED, label="test velocities")
+    axis.plot(experts["number"][test], experts["mean"][test], "o", color=canvas.RED, label=f"test {domain.many}")
     if parent is not None:
-        axis.plot(parent["velocity"], parent["mean"], "--", color=canvas.GREY, label="folded parent")
-    axis.set(xlabel="target velocity, m/s", ylabel="return", title="Return against velocity")
+        axis.plot(parent["number"], parent["mean"], "--", color=canvas.GREY, label="folded parent")
+    label = domain.told + (f", {domain.unit}" if domain.unit else "")
+    axis.set(xlabel=label, ylabel="return", title=f"Return against {domain.told}")
     axis.legend(loc="lower left")
 
 
-def _draw_curve(axis: Axes, curve: dict[str, Any]) -> None:
+def _draw_curve(axis: Axes, domain: Domain, curve: dict[str, Any]) -> None:
     axis.plot(curve["updates"], np.mean(curve["returns"], axis=1), color=canvas.GREY, label="mean")
-    highest = curve["velocities"][-1]
-    for place, label in ((0, f"{curve['velocities'][0]:g} m/s"), (-1, f"{highest:g} m/s")):
+    numbers = np.ravel(curve["parameters"] if "parameters" in curve else curve["velocities"])  # until 0.1: velocities
+    for place, label in ((0, f"{numbers[0]:g} {domain.unit}"), (-1, f"{numbers[-1]:g} {domain.unit}")):
         values = np.array(curve["returns"])[:, place]
         axis.plot(
-            curve["updates"], values, linewidth=0.8, alpha=0.7, color=(canvas.BLUE, canvas.RED)[place], label=label
+            curve["updates"],
+            values,
+            linewidth=0.8,
+            alpha=0.7,
+            color=(canvas.BLUE, canvas.RED)[place],
+            label=label.strip(),
         )
     axis.set(xlabel="updates", ylabel="return of one episode", title="The parent learns", yscale="symlog")
     axis.legend(loc="lower right")
 
 
-def _draw_runs(axis: Axes, runs: dict[str, Any]) -> None:
+def _draw_runs(axis: Axes, domain: Domain, runs: dict[str, Any]) -> None:
     for split, colour in (("train", canvas.BLUE), ("test", canvas.RED)):
         if split in runs:
             marker = "." if len(runs["steps"]) <= _MARKED else ""
-            axis.plot(runs["steps"], runs[split], marker=marker, color=colour, label=f"{split} velocities")
-    axis.set(xlabel="environment steps of a velocity's own run", ylabel="mean return", title="The experts go on")
+            axis.plot(runs["steps"], runs[split], marker=marker, color=colour, label=f"{split} {domain.many}")
+    axis.set(xlabel=f"environment steps of a {domain.told}'s own run", ylabel="mean return", title="The experts go on")
     axis.legend(loc="center right")

@@ -1,4 +1,4 @@
-"""The picture of a Cheetah-Vel store, also where a velocity lacks a checkpoint that others have."""
+"""The picture of a store of experts, also where a task lacks a checkpoint that others have."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.policies.layout import CHEETAH_LAYOUT
-from hyprepro.reports.figures.velocities import draw
+from hyprepro.reports.figures.returns import draw
 from hyprepro.stores.policy_store import PolicyStoreWriter
 
 
@@ -29,6 +30,6 @@ def store(path: Path, steps: dict[str, list[int]]) -> Path:
 )
 def test_learning_curves_are_drawn_over_the_steps_that_all_have(tmp_path: Path, other: list[int], panels: int) -> None:
     path = store(tmp_path / "s.policies.h5", {"velocity-0.300": [100, 200, 300], "velocity-1.050": other})
-    svg = draw([path], "s")["s.svg"].decode()
+    svg = draw(CheetahVel(), [path], "s")["s.svg"].decode()
     assert svg.count('id="axes_') == panels
-    assert draw([path], "s")["s.svg"].decode() == svg
+    assert draw(CheetahVel(), [path], "s")["s.svg"].decode() == svg
