@@ -67,6 +67,13 @@ def statistics(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def envpool(session: nox.Session) -> None:
+    """Drive EnvPool's Meta-World beside ours, for its bench (about 750 MB to install)."""
+    session.install("-e", ".[dev,envpool]", *CONSTRAINTS)
+    session.run("pytest", "tests/benchmarks/test_envpool.py", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(default=False)
 def ray(session: nox.Session) -> None:
     """Run stages on a Ray cluster of two nodes on this machine (about 240 MB to install)."""
     session.install("-e", ".[dev,ray]", *CONSTRAINTS)

@@ -1,7 +1,7 @@
 """The command line: `hyprepro run table1` and what belongs to it.
 
-Each command is one file here. Heavy imports (gin, torch, MuJoCo) stand inside the commands, so that help and completion
-answer at once.
+Each command is one file here, imported when it is invoked. Heavy imports (pydantic, gin, torch, MuJoCo, rich) stand
+inside the commands, so that help and completion answer at once.
 """
 
 from __future__ import annotations
@@ -10,12 +10,76 @@ from typing import Annotated
 
 import typer
 
-from hyprepro.cli import adopt, bench, check, collect, diff, doctor, explain, figure, generate, listing, run, store
+from hyprepro.cli.lazy import Deferred, LazyGroup
 from hyprepro.cli.main import PanelGroup
+
+COMMANDS = {
+    "run": Deferred(
+        "hyprepro.cli.run",
+        "run",
+        "Train, deploy and evaluate what a recipe names, and print its table beside the paper's.",
+    ),
+    "list": Deferred(
+        "hyprepro.cli.listing", "list_", "Show the recipes, scales, variants, and the components by slot."
+    ),
+    "explain": Deferred(
+        "hyprepro.cli.explain",
+        "explain",
+        "Show the fields of a component, what fits a slot, or every value of a recipe with the place that set it.",
+    ),
+    "diff": Deferred(
+        "hyprepro.cli.diff",
+        "diff",
+        "Show the values in which two recipes or results differ, and the numbers of two results side by side.",
+    ),
+    "check": Deferred(
+        "hyprepro.cli.check",
+        "check",
+        "Check that every reproduced number lies in the reference's interval; exit code 1 if one does not.",
+    ),
+    "adopt": Deferred(
+        "hyprepro.cli.adopt",
+        "adopt",
+        "Make a finished run the reference that `hyprepro check` holds later runs against.",
+    ),
+    "generate": Deferred(
+        "hyprepro.cli.generate",
+        "generate",
+        "Write the policies that a method generates from the test prompts, with their measured success.",
+    ),
+    "figure": Deferred(
+        "hyprepro.cli.figure",
+        "figure",
+        "Draw a result's figures again from its records, for instance in another size.",
+    ),
+    "collect": Deferred(
+        "hyprepro.cli.collect",
+        "collect",
+        "Train experts with SAC, select them, record episodes, and write NAME.policies.h5, NAME.trajectories.h5, "
+        "NAME.md.",
+    ),
+    "doctor": Deferred(
+        "hyprepro.cli.doctor",
+        "doctor",
+        "Check Python, packages, stores, disk and processors; exit code 1 if something keeps a recipe from running.",
+    ),
+    "store": Deferred(
+        "hyprepro.cli.store", "app", "Look into a store, check it, exchange policies and episodes with others."
+    ),
+    "bench": Deferred("benchmarks.command", "bench", "Measure speed against a peer, both in turn in the same run."),
+}
+"""All commands, in the order in which help lists them."""
+
+
+class Program(PanelGroup, LazyGroup):
+    """The group of all commands."""
+
+    deferred = COMMANDS
+
 
 app = typer.Typer(
     name="hyprepro",
-    cls=PanelGroup,
+    cls=Program,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -39,20 +103,6 @@ def _options(
     ] = False,
 ) -> None:
     """Options of the program itself."""
-
-
-app.command()(run.run)
-app.command("list")(listing.list_)
-app.command()(explain.explain)
-app.command()(diff.diff)
-app.command()(check.check)
-app.command()(adopt.adopt)
-app.command()(generate.generate)
-app.command()(figure.figure)
-app.command()(collect.collect)
-app.command()(doctor.doctor)
-app.add_typer(store.app, name="store")
-app.add_typer(bench.bench, name="bench")
 
 
 def main() -> None:

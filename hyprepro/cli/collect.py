@@ -23,7 +23,7 @@ from hyprepro.cli.recipes import choose_executor, open_cache, use_device
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from hyprepro.collectors.base import Collection, Estimate
+    from hyprepro.collect.collection import Collection, Estimate
     from hyprepro.engine.stage import Stage
 
 

@@ -10,10 +10,10 @@ import typer
 
 from hyprepro.cli import completion, console
 from hyprepro.cli.arguments import DEFAULT_SCALE, BindingsOption, FilesOption, JsonOption, ScaleOption, VariantOption
-from hyprepro.component import Component
 from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
+    from hyprepro.component import Component
     from hyprepro.config.describe import FieldDescription
     from hyprepro.config.registry import Resolved
 
@@ -156,6 +156,7 @@ def _explain_component(cls: type[Component], json: bool) -> None:
 
 def _tree(resolved: Resolved, value: Component, label: str, place: str, depth: int) -> list[tuple[str, str]]:
     """A component and what it contains, a row a value: the value, indented, and the place that set it."""
+    from hyprepro.component import Component
     from hyprepro.config.describe import gin_text
 
     rows = [(f"{'  ' * depth}{label}", place)]
@@ -173,6 +174,8 @@ def _tree(resolved: Resolved, value: Component, label: str, place: str, depth: i
 
 def _items(value: Any) -> list[tuple[str, Any]]:
     """A tuple of components taken apart; everything else whole."""
+    from hyprepro.component import Component
+
     if isinstance(value, tuple) and any(isinstance(item, Component) for item in value):
         return [(f"[{index}]", item) for index, item in enumerate(value)]
     return [("", value)]

@@ -6,7 +6,6 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from hyprepro.cli import completion, console
@@ -157,6 +156,8 @@ def _one_of(what: str, name: str, known: list[str] | tuple[str, ...]) -> None:
 
 
 def _write(out: Path, rollouts: list[Rollouts], cache: ArtifactCache, source: dict[str, object]) -> dict[str, int]:
+    import numpy as np
+
     from hyprepro.domains.base import RETURN
     from hyprepro.stores.policy_store import PolicyStoreWriter
 

@@ -37,7 +37,7 @@ class PanelGroup(TyperGroup):
     ) -> Any:
         """Run a command line; in standalone mode this ends the process with its exit code."""
         wants_json = _wants_json(sys.argv[1:] if args is None else args)
-        with streams.standing(console.visible) as out:
+        with streams.standing(streams.visible) as out:
             code = self._exit_code(
                 wants_json,
                 args=args,

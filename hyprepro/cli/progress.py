@@ -6,20 +6,10 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 from hyprepro.cli import console
 
 if TYPE_CHECKING:
+    from hyprepro.cli.bars import Bars
     from hyprepro.engine.schedule import Event
 
 PLAIN_SECONDS = 10.0
@@ -34,21 +24,14 @@ class RunProgress:
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._bars: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
+        self._bars: Bars | None = None
         self._last: dict[str, float] = {}
         self._first: dict[str, tuple[float, int]] = {}
         screen = console.stderr()
         if screen.is_terminal and not quiet:
-            self._bars = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=30),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[metrics]}"),
-                console=screen,
-            )
+            from hyprepro.cli.bars import Bars
+
+            self._bars = Bars(screen)
 
     def __enter__(self) -> RunProgress:
         """Start the display."""
@@ -68,31 +51,9 @@ class RunProgress:
         if self._quiet:
             return
         if self._bars:
-            self._show_bar(self._bars, event)
+            self._bars.show(event)
         else:
             self._print_line(event)
-
-    def _show_bar(self, bars: Progress, event: Event) -> None:
-        overall = self._task(bars, "", "all stages", event.total)
-        bars.update(overall, completed=event.finished, total=event.total)
-        key, label = event.stage.key, event.stage.label
-        if event.kind == "finished":
-            if key in self._tasks:
-                bars.remove_task(self._tasks.pop(key))
-            bars.console.print(f"[green]done[/] {escape(label)}")
-            return
-        task = self._task(bars, key, label, event.steps or None)
-        if event.kind == "progress":
-            bars.update(task, completed=event.step, total=event.steps, metrics=_metrics(event))
-        elif event.kind == "waiting":
-            bars.update(task, metrics="another run is making it")
-        elif event.kind == "lost":
-            bars.update(task, metrics="its process or machine is gone; it goes on elsewhere")
-
-    def _task(self, bars: Progress, key: str, label: str, total: int | None) -> TaskID:
-        if key not in self._tasks:
-            self._tasks[key] = bars.add_task(escape(label), total=total, metrics="")
-        return self._tasks[key]
 
     def _print_line(self, event: Event) -> None:
         from hyprepro.experiments.run import plain_line
@@ -110,11 +71,6 @@ class RunProgress:
         started, before = self._first.setdefault(event.stage.key, (now, event.step))
         done = event.step - before
         return f", about {duration((now - started) / done * (event.steps - event.step))} left" if done else ""
-
-
-def _metrics(event: Event) -> str:
-    shown = list(event.metrics.items())[:3]
-    return ", ".join(f"{escape(name)} {value:.3g}" for name, value in shown)
 
 
 def duration(seconds: float) -> str:

@@ -86,7 +86,7 @@ def choose(
         raise UserError(f"{recipe} does not describe a recipe.", where=recipe, fix="See gin/recipes/ for examples.")
     named = [recipe, scale, *([variant] if variant else [])]
     is_custom = bool(bindings or gin_files) or seeds is not None or any(name.endswith(files.SUFFIX) for name in named)
-    departure = _departure(resolved.recipe, recipe, scale, variant)
+    departure = _departure(resolved.recipe, recipe, scale, variant, is_custom)
     command = _command(recipe, scale, variant, seeds, bindings or (), gin_files or ())
     return Choice(resolved.recipe, resolved.operative_config, is_custom, departure, command)
 
@@ -106,9 +106,8 @@ def _command(
     return shlex.join(["hyprepro", "run", *words, *(word for text in bindings for word in ("-b", text))])
 
 
-def _departure(chosen: Experiment, recipe: str, scale: str, variant: str | None) -> Departure:
+def _departure(chosen: Experiment, recipe: str, scale: str, variant: str | None, is_custom: bool) -> Departure:
     """How a recipe differs from what is shipped: under its name, at its scale and variant or else the default ones."""
-    from hyprepro.cli.arguments import DEFAULT_SCALE
     from hyprepro.config import files
     from hyprepro.config.registry import resolve
     from hyprepro.reports.changes import Departure
@@ -118,8 +117,10 @@ def _departure(chosen: Experiment, recipe: str, scale: str, variant: str | None)
         return Departure("")
     scale = scale if scale in files.shipped("scales") else DEFAULT_SCALE
     variant = variant if variant in files.shipped("variants") else None
-    words = [name, f"--scale {scale}", *([f"--variant {variant}"] if variant else [])]
-    return Departure.of(" ".join(words), resolve(name, scale, variant).recipe.described(), chosen.described())
+    words = " ".join([name, f"--scale {scale}", *([f"--variant {variant}"] if variant else [])])
+    if not is_custom:
+        return Departure(words)
+    return Departure.of(words, resolve(name, scale, variant).recipe.described(), chosen.described())
 
 
 def note_departure(choice: Choice) -> None:

@@ -13,7 +13,7 @@ from hyprepro.cli.arguments import JsonOption
 from hyprepro.errors import UserError
 
 if TYPE_CHECKING:
-    from hyprepro.collectors.recheck import Recheck
+    from hyprepro.collect.recheck import Recheck
     from hyprepro.stores.policy_store import PolicyStore
 
 CONTRADICTED = 1
@@ -135,7 +135,7 @@ def _plot_info(found: dict[str, Any], path: Path, plot: Path) -> None:
 
 
 def _recheck(store: PolicyStore, policies: int, goals: int, tasks: list[str]) -> list[Recheck]:
-    from hyprepro.collectors import recheck
+    from hyprepro.collect import recheck
     from hyprepro.domains.base import RETURN
     from hyprepro.domains.catalogue import domain_of
     from hyprepro.engine.provenance import identity_gaps, versions
@@ -144,7 +144,7 @@ def _recheck(store: PolicyStore, policies: int, goals: int, tasks: list[str]) ->
         console.note(f"Recorded with {name} {old}, run with {new}: a difference may come from that.")
     domain = domain_of(store.tasks, (store.layout.observation_size, store.layout.action_size))
     if domain is not None and domain.metric == RETURN:
-        from hyprepro.collectors.velocity.recheck import recheck_returns
+        from hyprepro.collect.recheck import recheck_returns
 
         return recheck_returns(store, policies, goals, tasks, on_task=_note_task)
     return recheck.recheck(store, policies, goals, tasks, on_task=_note_task)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hyprepro.cli import console
 
 if TYPE_CHECKING:
-    from hyprepro.collectors.recheck import Recheck
+    from hyprepro.collect.recheck import Recheck
 
 _BARS = "▁▂▃▄▅▆▇█"
 

@@ -106,6 +106,17 @@ class EditedStream(Stream):
         return len(text)
 
 
+def visible(text: str) -> str:
+    r"""Text in which what a terminal would obey, or not show, is written as an escape: `\x1b`, `\u202e`.
+
+    That is all but Python's printable characters, new lines and tabs: control sequences, carriage returns, changes of
+    writing direction, characters of no width, and halves of characters, which no stream could encode.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 @contextmanager
 def standing(edit: Callable[[str], str]) -> Iterator[Stream]:
     """Put such streams in the places of `sys.stdout` and `sys.stderr` for the time of a command.

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from hyprepro.component import COMPONENTS, Component
+from hyprepro.config.catalogue import first_sentence
 
 _WORDS = {int: "an integer", float: "a number", bool: "True or False", str: "a string in quotes", type(None): "None"}
 _LIMITS = {"gt": "more than {}", "ge": "at least {}", "lt": "less than {}", "le": "at most {}"}
@@ -147,8 +148,7 @@ def _describe_tuple(arguments: tuple[Any, ...]) -> str:
 
 def summary(cls: type[Component]) -> str:
     """The first sentence of a component's docstring."""
-    text = " ".join((inspect.getdoc(cls) or "").split("\n\n")[0].split())
-    return text.split(". ")[0].rstrip(".")
+    return first_sentence(inspect.getdoc(cls) or "")
 
 
 def places_for(cls: type[Component]) -> list[str]:

@@ -5,7 +5,7 @@ source there is:
 
 1. stages of the same kind that are finished in this cache: the processor time that they took here, over their cost;
 2. else `SECONDS`, what they took on the machine that made the committed results, times how much slower this machine
-   does a fixed piece of the same kind of work (`speed`, a tenth of a second).
+   does a fixed piece of the same kind of work (`speed`, a few hundredths of a second).
 
 Beside the stages, every worker starts once (`STARTUP_SECONDS`): Python, torch and MuJoCo.
 """
@@ -40,7 +40,7 @@ took, all 207 made anew."""
 STARTUP_SECONDS = 6.0
 """Until a worker is ready for its first stage."""
 
-PROBE_SECONDS = 0.08
+PROBE_SECONDS = 0.027
 """What `speed`'s piece of work took on the machine that `SECONDS` comes from."""
 
 ENOUGH = 3
@@ -95,7 +95,7 @@ def _probe() -> float:
     weights = np.full((128, 128), 1 / 128, dtype=np.float32)
     states = np.ones((4, 128), dtype=np.float32)
     started = time.process_time()
-    for _ in range(3000):
+    for _ in range(1000):
         states = np.maximum(states @ weights, 0.0)
         states /= np.abs(states).max()
     return time.process_time() - started

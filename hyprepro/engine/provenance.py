@@ -64,13 +64,13 @@ class PeakMemory:
 
     def _sample(self) -> None:
         while True:
-            self.megabytes = max(self.megabytes, sum(_megabytes(pid) for pid in _family(os.getpid())))
+            self.megabytes = max(self.megabytes, sum(_megabytes(pid) for pid in set(_family(os.getpid()))))
             if self._stop.wait(SAMPLE_SECONDS):
                 return
 
 
 def _family(pid: int) -> Iterator[int]:
-    """A process and all below it."""
+    """A process and all below it; a child whose thread ends meanwhile passes to another one and may come twice."""
     yield pid
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         try:

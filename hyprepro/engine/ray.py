@@ -45,6 +45,7 @@ from hyprepro.engine.executors import (
     Vacancy,
     attempt,
     check,
+    give_memory_back,
 )
 from hyprepro.engine.stage import DEVICE_VARIABLE, MANIFEST, Stage, device
 from hyprepro.errors import UserError
@@ -267,7 +268,9 @@ def _serve(pickled: bytes, token: str, folder: str) -> Outcome:
     inputs = [cache.path_of(source) / MANIFEST for source in stage.inputs.values()]
     if not Path(token).exists() or not all(_becomes_visible(path) for path in inputs):
         return "user", _not_shared(cache.root, host)
-    return attempt(stage, cache, lambda: None)
+    outcome = attempt(stage, cache, lambda: None)
+    give_memory_back()
+    return outcome
 
 
 def _becomes_visible(path: Path) -> bool:

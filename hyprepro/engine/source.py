@@ -1,8 +1,8 @@
 """A digest of the code behind a stage, so that edited code never passes for what an earlier version computed.
 
-The digest covers the modules that define a stage and its components, and every module of the same package that these
-import, also inside functions. What cannot change a result does not count: comments, docstrings, annotations of
-signatures, error messages, and the descriptions of settings.
+The digest covers the modules that define a stage and its components, and every module of the same package, or of
+hyprepro, that these import, also inside functions. What cannot change a result does not count: comments, docstrings,
+annotations of signatures, error messages, and the descriptions of settings.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -33,7 +33,7 @@ PLUMBING = frozenset(
 
 
 def source_digest(modules: Iterable[str]) -> str:
-    """SHA-256 over the code of some modules and of all that they import from their own package."""
+    """SHA-256 over the code of some modules and of all that they import from their own package and from hyprepro."""
     return _digest(frozenset(modules))
 
 
@@ -43,8 +43,7 @@ def _digest(modules: frozenset[str]) -> str:
     waiting = [_true_name(name) for name in modules]
     while waiting:
         name = waiting.pop()
-        path = _file_of(name)
-        if name in found or name in PLUMBING or path is None:
+        if name in found or name in PLUMBING or (path := _file_of(name)) is None:
             continue
         found[name], imported = _read(name, path)
         waiting += imported
@@ -75,27 +74,36 @@ def _file_of(name: str) -> Path | None:
 
 @cache
 def _read(name: str, path: Path) -> tuple[str, list[str]]:
-    """The digest of one module's code, and the names of the modules of its package that it imports."""
+    """The digest of one module's code, and the names of the modules of its package and of hyprepro that it imports."""
     tree = ast.parse(path.read_bytes())
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    tree = _Essence().visit(tree)
-    imported = [found for found in _imports(tree, package) if found.split(".")[0] == name.split(".")[0]]
+    essence = _Essence(package)
+    tree = essence.visit(tree)
+    ours = {name.split(".")[0], "hyprepro"}  # a user's module, or a benchmark, rests on the package as well
+    imported = [found for found in essence.imported if found.split(".")[0] in ours]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imported
 
 
-def _imports(tree: ast.AST, package: str) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parts = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*parts, node.module] if node.module else parts)
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-
-
 class _Essence(ast.NodeTransformer):
-    """Removes from a module what cannot change a result."""
+    """Removes from a module what cannot change a result, and notes what the rest imports.
+
+    Args:
+        package: The package that relative imports start from.
+    """
+
+    def __init__(self, package: str) -> None:
+        self._package = package.split(".")
+        self.imported: list[str] = []
+
+    def visit_Import(self, node: ast.Import) -> ast.AST:
+        self.imported += [alias.name for alias in node.names]
+        return node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
+        parts = self._package[: len(self._package) - node.level + 1] if node.level else []
+        base = ".".join([*parts, node.module] if node.module else parts)
+        self.imported += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        return node
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
         return self._bare(node)

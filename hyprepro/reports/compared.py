@@ -156,7 +156,7 @@ def _can_be_paired(statistic: Statistic, sides: Sequence[Cells]) -> bool:
     """Whether both have the same tasks in one design, and policies ranked where the statistic picks by ranks."""
     if list(sides[0]) != list(sides[1]) or not same_design(*(list(side.values()) for side in sides)):
         return False
-    return not statistic.key.endswith("True") or all(is_ranked(side.values()) for side in sides)
+    return not statistic.is_validated or all(is_ranked(side.values()) for side in sides)
 
 
 def _statistic(name: str, protocol: str) -> Statistic | None:

@@ -18,7 +18,6 @@ from hyprepro.errors import UserError
 from hyprepro.reports.changes import Change, Departure
 from hyprepro.reports.markdown import bullets, paragraph, quote, with_interval
 from hyprepro.reports.numbers import TESTED
-from hyprepro.reports.reading import AGAIN
 from hyprepro.reports.summary import MAIN
 
 SMOKE = "smoke"
@@ -233,6 +232,8 @@ def files_of(report: Report, result: Mapping[str, Any], path: Path) -> dict[str,
     Raises:
         UserError: The result is well-formed, and makes no sense to its own report.
     """
+    from hyprepro.reports.reading import AGAIN
+
     try:
         return report.files(result, path.parent)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:

@@ -206,6 +206,8 @@ class Statistic:
     """The fewest policies it is defined for."""
     key: str = "mean"
     """Statistics of one key share their scores."""
+    is_validated: bool = False
+    """Whether it needs `Outcomes.validation`."""
 
 
 def average(scores: FloatArray) -> FloatArray:
@@ -232,7 +234,9 @@ IQM = Statistic("iqm", mean_scores, interquartile_mean)
 def top(k: int, is_validated: bool) -> Statistic:
     """Top-k, picked on validation goals or, as the paper does, on the episodes that score it."""
     score = top_scores_validated if is_validated else top_scores_per_goal
-    return Statistic(f"top{k}", partial(score, k=k), average, at_least=k, key=f"top{k}-{is_validated}")
+    return Statistic(
+        f"top{k}", partial(score, k=k), average, at_least=k, key=f"top{k}-{is_validated}", is_validated=is_validated
+    )
 
 
 @dataclass

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 from typer.testing import CliRunner
 
@@ -77,24 +73,3 @@ def test_every_component_field_and_row_is_offered() -> None:
     assert offered("hyprepro explain HypLatent.") == [f"HypLatent.{name}" for name in fields]
     recipe = resolve("table2", "desktop").recipe
     assert offered("hyprepro generate table2 --method ") == [method.name for method in recipe.methods]
-
-
-@pytest.mark.parametrize("line", ["hyprepro run table1 -b HypFormer.", "hyprepro generate table2 --method ", "help"])
-def test_nothing_heavy_is_imported_between_two_key_strokes(line: str) -> None:
-    """Nor for help: torch alone takes longer than all of it."""
-    program = (
-        "import atexit, sys; from hyprepro.cli import app\n"
-        "heavy = lambda: sys.stderr.write(','.join({'torch', 'mujoco', 'metaworld', 'gymnasium'} & {*sys.modules}))\n"
-        "atexit.register(heavy); app(prog_name='hyprepro')"
-    )
-    words = {"_HYPREPRO_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
-    asked = {} if line == "help" else words
-    done = subprocess.run(
-        [sys.executable, "-c", program, "--help"],
-        env={**os.environ, **asked},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout
-    assert done.stderr == ""

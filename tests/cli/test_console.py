@@ -111,7 +111,7 @@ def test_warnings_and_tracebacks_within_a_command(hyprepro, monkeypatch: pytest.
         sys.stderr.write("a library says \x1b[2J\n")
         raise ValueError("\x1b]0;title\x07")
 
-    monkeypatch.setattr(catalogue, "by_slot", noisy)
+    monkeypatch.setattr(catalogue, "listed", noisy)
     monkeypatch.setenv(console.DEBUG, "1")
     shown = hyprepro("list").stderr
     assert "Traceback" in shown

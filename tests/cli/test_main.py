@@ -35,7 +35,7 @@ def test_a_mistake_of_ours_asks_for_a_report(hyprepro, monkeypatch: pytest.Monke
     def broken() -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(catalogue, "by_slot", broken)
+    monkeypatch.setattr(catalogue, "listed", broken)
     monkeypatch.delenv("HYPREPRO_DEBUG", raising=False)
     outcome = hyprepro("list")
     assert outcome.code == 1
@@ -50,7 +50,7 @@ def test_a_users_mistake_shows_all_it_knows(hyprepro, monkeypatch: pytest.Monkey
     def mistaken() -> None:
         raise UserError("It is [red]wrong[/].", where="a.gin:3: x = y", closest="z", fix="Write z.")
 
-    monkeypatch.setattr(catalogue, "by_slot", mistaken)
+    monkeypatch.setattr(catalogue, "listed", mistaken)
     words = hyprepro("list").assert_one_panel().words
     assert "It is [red]wrong[/]." in words, "a message is text, not markup"
     for part in ("where a.gin:3: x = y", "closest z", "do Write z."):
@@ -61,7 +61,7 @@ def test_an_interrupted_run_says_how_to_go_on(hyprepro, monkeypatch: pytest.Monk
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(catalogue, "by_slot", interrupted)
+    monkeypatch.setattr(catalogue, "listed", interrupted)
     outcome = hyprepro("list")
     assert outcome.code == 130
     assert "The same command goes on" in outcome.words
@@ -134,7 +134,7 @@ def test_a_mistake_of_ours_is_json_too_where_it_is_asked_for(hyprepro, monkeypat
     def broken() -> None:
         raise ZeroDivisionError("oh")
 
-    monkeypatch.setattr(catalogue, "by_slot", broken)
+    monkeypatch.setattr(catalogue, "listed", broken)
     outcome = hyprepro("list", "--json")
     assert outcome.code == 1
     assert outcome.json["error"]["what"] == "ZeroDivisionError: oh"

@@ -43,7 +43,7 @@ def test_a_store_that_is_missing_or_no_store(hyprepro, tmp_path: Path) -> None:
 
 def test_verify_runs_policies_again_and_ends_with_1_on_a_contradiction(hyprepro, tiny_stores, monkeypatch) -> None:
     """The tiny stores' policies are noise whose recorded rate, 0.95, is made up."""
-    from hyprepro.collectors import recheck
+    from hyprepro.collect import recheck
 
     monkeypatch.setattr(recheck, "recorded_steps", lambda store: 3)
     arguments = ("store", "verify", tiny_stores.policies, "--rollouts", 2, "--goals", 10, "--task", "reach")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hyprepro.collectors.base import Collection
+from hyprepro.collect.collection import Collection
 from hyprepro.config import files
 from hyprepro.config.catalogue import load_components
 from hyprepro.config.lint import RENAMED

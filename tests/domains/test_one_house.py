@@ -28,6 +28,8 @@ KNOWN = {
     "methods/decision_transformer/disturbed.py": "records rewards, which Meta-World's simulator leaves out",
     "policies/layout.py": "the layouts of both domains' policies, which the collectors share",
     "reports/records.py": "reads the older form of Cheetah-Vel's records",
+    "reports/figures/velocity_sweep.py": "draws the paper's sweep over velocities",
+    "reports/table4.py": "the paper's Table 4 is of Cheetah-Vel",
     "stages/benchmark.py": "measures generation at Meta-World's sizes",
     "stages/benchmark_store.py": "measures stores at Meta-World's sizes",
     "stores/exchange/sb3.py": "stable-baselines3 policies are exchanged in Meta-World's layout alone",

@@ -17,7 +17,7 @@ from hyprepro.engine.plan import missing
 from hyprepro.engine.schedule import Event, execute
 from hyprepro.engine.stage import Stage
 from hyprepro.errors import UserError
-from tests.engine.toy_stages import Chain, Faulty, Join, Pid, TorchState, Toy, graph
+from tests.engine.toy_stages import Chain, Faulty, Join, Memory, Pid, TorchState, Toy, graph
 
 ROOT = Path(__file__).parents[2]
 
@@ -130,6 +130,13 @@ def test_stages_of_one_affinity_share_a_worker(cache: ArtifactCache) -> None:
     assert {len(of_task) for of_task in pids.values()} <= {1, 2}
     switches = sum(len(of_task) - 1 for of_task in pids.values())
     assert switches <= 1  # only a worker that has run out of its own task's stages helps the other
+
+
+def test_a_worker_gives_back_what_a_stage_has_freed(cache: ArtifactCache) -> None:
+    before = Memory(name="before", megabytes=300)
+    after = Memory(name="after", after=before)
+    paths = execute([before, after], cache, workers=1)
+    assert int(after.load(paths[after.key])) < int(before.load(paths[before.key])) + 60
 
 
 def test_a_user_error_reaches_the_caller_whole_and_leaves_nothing(cache: ArtifactCache) -> None:

@@ -132,6 +132,24 @@ class Traced(Chain):
 
 
 @dataclass(frozen=True)
+class Memory(Toy):
+    """Tells how many megabytes its process holds, then fills some more with blocks and frees all but every 200th."""
+
+    kind: ClassVar[str] = "memory"
+    megabytes: int = 0
+    after: Stage | None = None
+
+    def content(self, work: Path, inputs: dict[str, Path], report: Report) -> str:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        blocks = [bytearray(b"1") * 50_000 for _ in range(20 * self.megabytes)]
+        KEPT.extend(blocks[::200])
+        return str(pages * os.sysconf("SC_PAGE_SIZE") // 1_000_000)
+
+
+KEPT: list[bytearray] = []
+
+
+@dataclass(frozen=True)
 class TorchState(Toy):
     """Writes down how torch was set up for it, and a few draws of the global generators."""
 

@@ -9,20 +9,16 @@ The start of an episode, taken once and put back bit for bit: 0.1 ms instead of 
 
 metaworld's reset simulates 250 substeps to move the hand into place, twice. Its outcome depends on the goal alone, so
 it is kept: MuJoCo's integration state, the positions in the model that a reset writes, the environment's numbers.
-
-Meta-World as a gymnasium environment, for libraries that want one (the reference collector, the parity tests).
 """
 
 from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
-import gymnasium
 import numpy as np
 from numpy.typing import NDArray
 
@@ -158,9 +154,14 @@ class MetaWorldEnv:
         return _rebuilt, (self.task, self._starts is not None, self._wanted, state)
 
     def _draw(self, goal: Goal) -> NDArray[np.float64]:
-        """The random vector that metaworld's reset uses for this goal."""
+        """The random vector that metaworld's reset uses for this goal.
+
+        The reset that draws it leaves the hand where it is: moving it is what takes time, and no draw looks at it.
+        """
         env = self._env
         env._freeze_rand_vec = False
+        reset_hand = env._reset_hand
+        env._reset_hand = lambda *_: reset_hand(0)
         if goal.kind == "paper":
             # What ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE[...](seed=s) does: the global generator, seeded, then one reset.
             state = np.random.get_state()  # noqa: NPY002 - metaworld draws from the global generator
@@ -174,6 +175,7 @@ class MetaWorldEnv:
             env.seeded_rand_vec = True
             env.seed(goal.seed)
             env.reset()
+        del env._reset_hand  # the class's again
         return np.array(env._last_rand_vec, dtype=np.float64)
 
 
@@ -201,42 +203,3 @@ def _scripted(task: str) -> _ScriptedPolicy:
     policies: dict[str, Any] = ENV_POLICY_MAP  # typed as a map of abstract classes
     policy: _ScriptedPolicy = policies[f"{check_task(task)}-v3"]()
     return policy
-
-
-class MetaWorldGym(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
-    """A task whose goal changes at every reset.
-
-    Args:
-        task: The task.
-        goal: The goal of the n-th episode, n from 0.
-        steps: Length of an episode; its end is a truncation, never a termination.
-        transform: Applied to each raw observation `[39]`.
-    """
-
-    def __init__(
-        self,
-        task: str,
-        goal: Callable[[int], Goal],
-        steps: int,
-        transform: Callable[[NDArray[np.float64]], NDArray[np.float32]],
-    ) -> None:
-        self._env, self._goal, self._steps, self._transform = MetaWorldEnv(task), goal, steps, transform
-        self._episode = self._step = 0
-        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (39,), np.float32)
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (4,), np.float32)
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin the next episode on the next goal; `seed` seeds only the action space's sampling."""
-        super().reset(seed=seed)
-        observation = self._env.reset(self._goal(self._episode))
-        self._episode += 1
-        self._step = 0
-        return self._transform(observation), {}
-
-    def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """One step; the info holds metaworld's success flag."""
-        observation, reward, success = self._env.step(action)
-        self._step += 1
-        return self._transform(observation), reward, False, self._step >= self._steps, {"success": success}

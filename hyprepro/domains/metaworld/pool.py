@@ -47,7 +47,7 @@ class EnvironmentPool:
         build: Makes an environment of a task; environments of one task get one and the same dictionary of starts.
     """
 
-    def __init__(self, slots: int = SLOTS, tasks: int = 2, build: Builder = MetaWorldEnv) -> None:
+    def __init__(self, slots: int = SLOTS, tasks: int = 1, build: Builder = MetaWorldEnv) -> None:
         if slots < 1 or tasks < 1:
             raise ValueError(f"a pool needs at least one slot and one task, got {slots} and {tasks}")
         self.slots = slots

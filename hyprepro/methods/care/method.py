@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from hyprepro.collectors.care import CareNetwork, CareTraining
 from hyprepro.component import component, setting
 from hyprepro.methods.base import Method
+from hyprepro.methods.care.settings import CareNetwork, CareTraining
 from hyprepro.methods.care.text import TaskDescriptions
 
 if TYPE_CHECKING:
-    from hyprepro.collectors.care_training import CarePolicy, TrainCare
     from hyprepro.domains.base import Condition, Data, Domain, Query
+    from hyprepro.methods.care.training import CarePolicy, TrainCare
     from hyprepro.policies.controllers import Controllers
 
 
@@ -51,8 +51,8 @@ class Care(Method):
 
     def training(self, data: Data, seed: int) -> TrainCare:
         """Multi-task SAC on the training tasks (`UserError` if the descriptions cannot be read)."""
-        from hyprepro.collectors.care_training import TrainCare
         from hyprepro.methods.care.text import EmbedDescriptions
+        from hyprepro.methods.care.training import TrainCare
 
         texts = EmbedDescriptions(self.descriptions.sentences(), self.descriptions.encoder)
         return TrainCare(texts, self.network, self.care, data.policies, data.trajectories, seed)

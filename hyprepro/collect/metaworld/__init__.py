@@ -1,0 +1,1 @@
+"""Zoos of Meta-World: experts cloned from scripted ones or trained from scratch, and their prompts."""

@@ -1,0 +1,198 @@
+"""The stage that scores a task's checkpoints, keeps the good ones and records the episodes that become prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hyprepro.collect.collection import Harvest, Kept, Recorded, load_harvest, save_harvest
+from hyprepro.collect.metaworld.settings import SCORING_GOALS, Agent, SACTraining, Selection, task_goal
+from hyprepro.collect.metaworld.training import TrainSAC
+from hyprepro.domains.metaworld.env import MetaWorldEnv
+from hyprepro.domains.metaworld.pool import process_pool
+from hyprepro.domains.metaworld.tasks import COLLECTION, HORIZON, PROMPTS, VALIDATION, Goal
+from hyprepro.engine.stage import Report, Stage
+from hyprepro.errors import UserError
+from hyprepro.policies.forward import StackedPolicies
+from hyprepro.policies.layout import METAWORLD_LAYOUT
+from hyprepro.stores.prompts import STEPS, SUCCESS_STATES
+
+_TRIES = 20  # goals tried for a prompt before a policy is given up
+
+
+@dataclass(frozen=True)
+class HarvestTask(Stage):
+    """Score, select and record for one task."""
+
+    kind: ClassVar[str] = "harvest"
+    runs: tuple[TrainSAC, ...]
+    selection: Selection
+    task: str
+
+    @property
+    def label(self) -> str:
+        """Which task."""
+        return f"policies and prompts of {self.task}"
+
+    @property
+    def cost(self) -> float:
+        """About a second and a half a policy."""
+        return 1.5 * sum(self._wanted(agent) for agent in self._agents)
+
+    @property
+    def affinity(self) -> str:
+        """Environments of the task are reused."""
+        return self.task
+
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Write policies.safetensors and episodes.safetensors."""
+        policies, scored = self._select(inputs, report)
+        episodes = list(self._record(policies, report))
+        save_harvest(work, policies, episodes, scored)
+
+    def load(self, path: Path) -> Harvest:
+        """The task's policies and episodes."""
+        return load_harvest(path)
+
+    def _select(self, inputs: dict[str, Path], report: Report) -> tuple[list[Kept], list[tuple[float, ...]]]:
+        """For each SAC run the last accepted checkpoints, oldest first, and the scores of all that were tried."""
+        selection = self.selection
+        policies: list[Kept] = []
+        scored: list[tuple[float, ...]] = []
+        goals = [task_goal(COLLECTION, self.task, SCORING_GOALS + i) for i in range(selection.score_goals)]
+        total = sum(self._wanted(agent) for agent in self._agents)
+        done = 0
+        for agent in self._agents:
+            seed, train, wanted = agent.seed, self._trains(agent), self._wanted(agent)
+            params, updates, training = self._checkpoints(inputs, agent)
+            stride = 1 if train else max(1, len(params) // wanted)
+            kept: list[Kept] = []
+            for row in range(len(params) - 1, -1, -stride):
+                stored = params[row].astype(selection.weights)
+                success, returns = score(self.task, stored.astype(np.float32), goals, selection.score_steps)
+                step = round(int(updates[row]) / training.updates_per_step) + training.first_steps
+                scored.append((seed, step, success, returns))
+                if success >= selection.acceptance:
+                    kept.append(Kept(stored, seed, step, success, returns, "train" if train else "test"))
+                report.progress(done + len(kept), total, success=success)
+                if len(kept) == wanted:
+                    break
+            if not kept:
+                raise UserError(
+                    f"No checkpoint of {self.task}, SAC seed {seed}, reaches a success rate of {selection.acceptance}.",
+                    where=f"best: {max(s[2] for s in scored):.2f}",
+                    fix="train longer (SACTraining.updates), or lower Selection.acceptance",
+                )
+            policies += reversed(kept)
+            done += wanted
+        return policies, scored
+
+    @property
+    def _agents(self) -> list[Agent]:
+        """The task's SAC runs."""
+        return [agent for run in self.runs for agent in run.agents if agent.task == self.task]
+
+    def _trains(self, agent: Agent) -> bool:
+        return agent.seed < self.selection.train_seeds
+
+    def _wanted(self, agent: Agent) -> int:
+        return self.selection.train_policies if self._trains(agent) else self.selection.test_policies
+
+    def _checkpoints(
+        self, inputs: dict[str, Path], agent: Agent
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64], SACTraining]:
+        for number, run in enumerate(self.runs):
+            if agent in run.agents:
+                params, updates = run.load(inputs[f"runs.{number}"])
+                return params[:, run.agents.index(agent)], updates, run.training
+        raise ValueError(f"no run holds {agent}")
+
+    def _record(self, policies: list[Kept], report: Report) -> Iterator[Recorded]:
+        """Training and validation prompts from training policies, test prompts from test policies; one goal each."""
+        selection = self.selection
+        rows = {split: [i for i, p in enumerate(policies) if p.split == split] for split in ("train", "test")}
+        plans = [
+            ("train", PROMPTS, 0, rows["train"] * selection.train_prompts),
+            ("validation", VALIDATION, 0, _spread(rows["train"], selection.validation_prompts)),
+            ("test", PROMPTS, 10_000, _spread(rows["test"], selection.test_prompts)),
+        ]
+        env = process_pool().take(self.task, 1)[0]
+        for split, seeds, offset, sources in plans:
+            index = offset
+            for row in sources:
+                policy = StackedPolicies(METAWORLD_LAYOUT, policies[row].params.astype(np.float32)[None])
+                for _ in range(_TRIES):
+                    goal = task_goal(seeds, self.task, index)
+                    index += 1
+                    episode = record_episode(env, policy, goal)
+                    if episode is not None:
+                        yield Recorded(*episode, goal.seed, row, split)
+                        break
+                else:
+                    raise UserError(
+                        f"A stored policy of {self.task} fails on {_TRIES} goals in a row.",
+                        where=f"{self.task}, row {row} of its {split} policies",
+                        fix="raise Selection.acceptance, or train longer: SACTraining.updates",
+                    )
+
+
+def _spread(rows: list[int], count: int) -> list[int]:
+    """`count` entries spread evenly over `rows`, each used about equally often; none if there are no rows."""
+    return [rows[i * len(rows) // count] for i in range(count)] if rows else []
+
+
+def score(task: str, params: NDArray[np.float32], goals: list[Goal], steps: int) -> tuple[float, float]:
+    """Success rate within `steps` steps and mean undiscounted return over them, of one policy `[P]` on all goals."""
+    policy, pool = StackedPolicies(METAWORLD_LAYOUT, params[None]), process_pool()
+    solved: list[bool] = []
+    returns: list[float] = []
+    while len(solved) < len(goals):
+        envs = pool.take(task, len(goals) - len(solved))
+        observations = np.stack([env.reset(goal) for env, goal in zip(envs, goals[len(solved) :], strict=False)])
+        success, total = np.zeros(len(envs), dtype=bool), np.zeros(len(envs))
+        for _ in range(steps):
+            actions = policy.means(_tensor(observations)).squeeze(0).numpy()
+            for i, env in enumerate(envs):
+                observations[i], reward, done = env.step(actions[i])
+                total[i] += reward
+                success[i] |= done
+        solved += success.tolist()
+        returns += total.tolist()
+    return float(np.mean(solved)), float(np.mean(returns))
+
+
+def record_episode(
+    env: MetaWorldEnv | Any, policy: StackedPolicies, goal: Goal
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], int] | None:
+    """A deterministic episode up to what a prompt needs; None if it does not succeed within the horizon.
+
+    Returns:
+        Observations `[T + 1, 39]`, actions `[T, 4]`, rewards `[T]`, and the 0-based step of the first success.
+    """
+    observation = env.reset(goal)
+    observations, actions, rewards, success_step = [observation], [], [], -1
+    for step in range(HORIZON):
+        action = policy.means(_tensor(observation[None]))[0, 0].numpy()
+        observation, reward, success = env.step(action)
+        observations.append(observation)
+        actions.append(action)
+        rewards.append(reward)
+        if success and success_step < 0:
+            success_step = step
+        if success_step >= 0 and step + 1 >= max(STEPS, success_step + SUCCESS_STATES):
+            break
+    if success_step < 0 or len(actions) < max(STEPS, success_step + SUCCESS_STATES):
+        return None
+    stacked = (np.asarray(part, dtype=np.float32) for part in (observations, actions, rewards))
+    return *stacked, success_step  # type: ignore[return-value]
+
+
+def _tensor(observations: NDArray[np.floating[Any]]) -> Any:
+    import torch
+
+    return torch.from_numpy(np.asarray(observations, dtype=np.float32))

@@ -1,0 +1,144 @@
+"""How Meta-World experts are trained and selected; `metaworld` says of which tasks."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal, NamedTuple
+
+from hyprepro.collect.collection import Weights
+from hyprepro.component import Component, component, setting
+from hyprepro.domains.metaworld.tasks import COLLECTION, SEEN_TASKS, UNSEEN_TASKS, Goal, check_task
+
+Route = Literal["clones", "scratch"]
+"""How SAC starts: from DAgger clones of scripted experts grown from one parent, or from random weights."""
+
+GOALS_PER_TASK = 20_000
+"""Goal seeds a task within `evaluation.goals.COLLECTION`: DAgger from 0, SAC from 2,000, scoring from 19,000."""
+SAC_GOALS = 2_000
+SCORING_GOALS = 19_000
+GOALS_PER_SAC_SEED = 1_500
+
+
+@component
+class CloneSettings(Component):
+    """How scripted experts are cloned."""
+
+    slot = "cloning"
+    smallest_scale: float = setting(0.05, "floor of an observation's scale in the normalisation, in its own unit", gt=0)
+    parent_rounds: int = setting(5, "DAgger rounds of the common parent", ge=0)
+    rounds: int = setting(8, "DAgger rounds of each task's own clone", ge=1)
+    episodes: int = setting(10, "episodes a task and round", ge=1)
+    episode_steps: int = setting(150, "longest episode, in steps", ge=1)
+    steps_after_success: int = setting(15, "steps recorded after the first success", ge=0)
+    updates: int = setting(800, "gradient steps a round", ge=1)
+    final_updates: int = setting(4000, "gradient steps after the last round, with a decaying step size", ge=0)
+    batch_size: int = setting(256, "states an update and task", ge=1)
+    learning_rate: float = setting(1e-3, "Adam step size", gt=0)
+    noise: float = setting(0.2, "standard deviation of the noise on the actions executed in every other episode", ge=0)
+    initial_log_std: float = setting(
+        -2.4, "log standard deviation of the clones' untrained head: near SAC's target entropy"
+    )
+
+
+@component
+class SACSettings(Component):
+    """Hyperparameters of SAC.
+
+    The defaults are those of Make-An-Agent's `display/config.py`: stable-baselines3's but for the batch size.
+    """
+
+    slot = "sac"
+    learning_rate: float = setting(
+        3e-4, "Adam step size of actor, critics and temperature", source="Make-An-Agent", gt=0
+    )
+    discount: float = setting(0.99, "gamma", source="Make-An-Agent", gt=0, lt=1)
+    polyak: float = setting(
+        0.005, "tau, the share of the critic that enters the target at each update", source="Make-An-Agent", gt=0, le=1
+    )
+    batch_size: int = setting(128, "transitions an update and agent", source="Make-An-Agent", ge=1)
+    initial_temperature: float = setting(1.0, "alpha at the start", source="stable-baselines3", gt=0)
+    products: Literal["float32", "bfloat16"] = setting(
+        "float32", "what hidden layers are computed in; bfloat16 is fast where the processor multiplies it"
+    )
+    normalise_q: bool = setting(False, "divide the actor's loss by the mean |Q| of its batch")
+    cloning_weight: float = setting(
+        0.0, "weight of the squared distance between tanh(mean) and the expert's action", ge=0
+    )
+    target_entropy: ClassVar[None] = None
+    """Of what the temperature holds: minus the number of actions, as in stable-baselines3."""
+
+
+@component
+class SACTraining(Component):
+    """How long each SAC agent trains, and which of its policies are kept."""
+
+    slot = "sac_training"
+    trainer: Literal["stacked", "stable-baselines3"] = setting(
+        "stacked", "batched collector, or the reference, one agent at a time"
+    )
+    sac: SACSettings = setting(
+        SACSettings(normalise_q=True, cloning_weight=5.0, initial_temperature=0.05), "the algorithm's hyperparameters"
+    )
+    updates: int = setting(8000, "gradient steps an agent", ge=1)
+    critic_updates: int = setting(2000, "of these, first steps that train the critics alone", ge=0)
+    updates_per_step: float = setting(0.5, "gradient steps an environment step and agent", gt=0, le=1)
+    first_steps: int = setting(600, "environment steps before the first gradient step", ge=1)
+    episode_steps: int = setting(150, "length of a training episode, in steps", ge=1, le=500)
+    replay: int = setting(20_000, "transitions remembered an agent", ge=1)
+    checkpoint_every: int = setting(
+        250, "gradient steps between kept policies, counted from the end of the critics' head start", ge=1
+    )
+    agents_at_once: int = setting(24, "agents trained as one stack in one process", ge=1)
+
+    @property
+    def steps(self) -> int:
+        """Environment steps an agent in whole episodes, at most."""
+        wanted = self.first_steps + math.ceil(self.updates / self.updates_per_step)
+        return self.episode_steps * math.ceil(wanted / self.episode_steps)
+
+    @property
+    def kept_policies(self) -> int:
+        """Policies that are kept of each agent."""
+        return 1 + (self.updates - self.critic_updates) // self.checkpoint_every
+
+
+@component
+class Selection(Component):
+    """Which policies are stored, how good they must be, and what is recorded of them."""
+
+    slot = "selection"
+    train_seeds: int = setting(3, "SAC seeds a seen task whose policies train the generator", ge=1, le=10)
+    train_policies: int = setting(
+        20, "stored training policies a task and SAC seed: the last accepted checkpoints", ge=1
+    )
+    test_policies: int = setting(
+        10, "stored policies of each task's test seed: a SAC run of its own that gives test prompts only", ge=1
+    )
+    acceptance: float = setting(0.8, "smallest success rate of a stored policy", ge=0, le=1)
+    score_goals: int = setting(20, "fresh goals on which each checkpoint is scored", ge=1, le=1000)
+    score_steps: int = setting(
+        150, "length of a scoring episode: success must come within it, and the return is summed over it", ge=1, le=500
+    )
+    train_prompts: int = setting(2, "prompts recorded of each training policy, each on a goal of its own", ge=1)
+    validation_prompts: int = setting(
+        20, "validation prompts a seen task, from training policies on further goals", ge=0
+    )
+    test_prompts: int = setting(100, "test prompts a task", source="Make-An-Agent", ge=1)
+    weights: Weights = setting("float16", "how stored weights are kept")
+
+
+class Agent(NamedTuple):
+    """One SAC run."""
+
+    task: str
+    seed: int
+
+
+def task_goal(seeds: range, task: str, index: int) -> Goal:
+    """The `index`-th goal of a task within one of `evaluation.goals`' ranges; tasks never share seeds."""
+    return Goal("fresh", seeds.start + GOALS_PER_TASK * (SEEN_TASKS + UNSEEN_TASKS).index(check_task(task)) + index)
+
+
+def training_goal(agent: Agent, episode: int) -> Goal:
+    """The goal of one SAC run's training episode; goals repeat after 1,500 episodes."""
+    return task_goal(COLLECTION, agent.task, SAC_GOALS + agent.seed * GOALS_PER_SAC_SEED + episode % GOALS_PER_SAC_SEED)

@@ -1,0 +1,197 @@
+"""The stage in which each velocity's own SAC goes on: one agent a velocity, all stacked.
+
+On the route "parent" an agent starts as the parent folded at its velocity, actor and critics alike, so that nothing has
+to be learned again before it can improve. Half of each batch is the agent's own transitions; the other half may come
+from the other agents of the stack and from the parent, with the rewards that they earn at this agent's velocity.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hyprepro.collect.parameter.loop import ROUNDING, Memory, Transitions, VelocityLoop, fresh
+from hyprepro.collect.parameter.parent import CONDITION, Parent, TrainParent, condition
+from hyprepro.collect.parameter.settings import ExpertTraining
+from hyprepro.collect.sac.agents import StackedSAC
+from hyprepro.collect.sac.checkpoint import PREFIX, Flushes, open_mapped, publish
+from hyprepro.collect.sac.loop import Observations
+from hyprepro.collect.sac.networks import to_flat
+from hyprepro.collect.sac.update import Batch
+from hyprepro.domains.cheetah_vel.tasks import HORIZON, velocity_reward
+from hyprepro.engine.stage import Report, Stage
+from hyprepro.policies.layout import CHEETAH_LAYOUT
+
+_SHOWN = 6  # velocities whose return the progress shows
+_POLICIES, _MARKS = "policies.npy", "marks.npy"
+
+
+class Experts(NamedTuple):
+    """Flat policies `[K, A, P]` after `updates` `[K]` and `steps` `[K]` of each agent, parent's not counted.
+
+    The first is where the run started. Policies are mapped from a file, so that hundreds of them take no memory.
+    """
+
+    params: NDArray[np.float32]
+    updates: NDArray[np.int64]
+    steps: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TrainExperts(Stage):
+    """SAC of some velocities' agents, all stepped and updated together."""
+
+    kind: ClassVar[str] = "velocity-experts"
+    parent: TrainParent | None
+    training: ExpertTraining
+    velocities: tuple[float, ...]
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """Which velocities."""
+        return f"{len(self.velocities)} experts, {self.velocities[0]:.3f} to {self.velocities[-1]:.3f} m/s"
+
+    @property
+    def cost(self) -> float:
+        """At about 250 agent-updates a second."""
+        return len(self.velocities) * self.training.updates / 250.0
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of episodes until all updates are done."""
+        per_round = self.training.updates_per_step * HORIZON
+        return self.training.first_rounds + math.ceil(self.training.updates / per_round - ROUNDING)
+
+    @property
+    def checkpoints(self) -> list[int]:
+        """Updates after which policies are kept: the start, then those of the schedule."""
+        training = self.training
+        return sorted({0, *range(training.checkpoints_from, training.updates + 1, training.checkpoint_every)})
+
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Write policies.npy and marks.npy."""
+        parent = self.parent.load(inputs["parent"]) if self.parent is not None else None
+        run = _Run(self, parent, work, report)
+        run.train()
+        np.save(work / _MARKS, np.array(run.marks, dtype=np.int64).T)
+        run.kept.flush()
+        publish(work / f"{PREFIX}{_POLICIES}", work / _POLICIES)
+
+    def load(self, path: Path) -> Experts:
+        """All kept policies."""
+        return Experts(np.load(path / _POLICIES, mmap_mode="r"), *np.load(path / _MARKS))
+
+
+class _Run(VelocityLoop[ExpertTraining]):
+    """The experts' own part of the training loop: each cheetah at its agent's velocity, shared transitions."""
+
+    stream = "experts"
+    files = (f"{PREFIX}{_POLICIES}",)
+
+    def __init__(self, stage: TrainExperts, parent: Parent | None, work: Path, report: Report) -> None:
+        self.velocities = np.array(stage.velocities)
+        count = len(self.velocities)
+        seed = (stage.seed, *(round(1000 * v) for v in stage.velocities))
+        training, self.parent = stage.training, parent
+        super().__init__(work, report, training, count, stage.rounds, seed, training.updates_per_step)
+        if parent is None:
+            start = fresh(CHEETAH_LAYOUT.observation_size, training.sac, count, self.generator)
+        else:
+            start = parent.networks.fold(torch.tensor(condition(self.velocities), dtype=torch.float32), CONDITION)
+            self.use(parent.normaliser)
+        self.sac = StackedSAC.of(training.sac, start)
+        self.sources = self._sources(stage)
+        self.due = stage.checkpoints
+        shape = (len(self.due), count, CHEETAH_LAYOUT.size)
+        self.kept = open_mapped(work / f"{PREFIX}{_POLICIES}", shape, self.checkpoints.is_new)
+        self.marks: list[list[int]] = []
+        self.reported = 0
+
+    def _sources(self, stage: TrainExperts) -> tuple[str, ...]:
+        """Where the parts of a batch come from."""
+        others = {"none": (), "experts": ("experts",), "parent": ("parent",), "all": ("experts", "parent")}
+        if self.parent is not None and stage.parent is not None:
+            self.parents_memory = Memory(self.parent.episodes, stage.parent.rounds, stage.parent.training.environments)
+        return ("own", *others[stage.training.sharing])
+
+    def mapped(self) -> list[Flushes]:
+        """The kept policies too."""
+        return [*super().mapped(), self.kept]
+
+    def targets(self) -> NDArray[np.float64]:
+        """Each agent's own velocity."""
+        return self.velocities
+
+    def inputs(self, observations: Observations, velocities: NDArray[np.float64]) -> Tensor:
+        """`[A, 1, 17]`."""
+        return self.normalise(torch.from_numpy(observations))[:, None]
+
+    def explore(self, observations: Observations, is_first: bool) -> NDArray[np.float32]:
+        """On the route "parent" the policy acts from the first step on."""
+        return super().explore(observations, is_first and self.parent is None)
+
+    def fits_normaliser(self) -> bool:
+        """The parent's coordinates are kept."""
+        return self.parent is None
+
+    def batches(self, count: int) -> list[Batch]:
+        """Half of each batch the agent's own transitions, the rest in equal parts from the shared sources."""
+        return [self._batch() for _ in range(count)]
+
+    def _batch(self) -> Batch:
+        size, shared = self.settings.sac.batch_size, len(self.sources) - 1
+        others = [size // 2 // shared] * shared if shared else []
+        parts = [self._draw(s, n) for s, n in zip(self.sources, (size - sum(others), *others), strict=True)]
+        found = Transitions(*(torch.cat(tensors, 1) for tensors in zip(*parts, strict=True)))
+        velocities = torch.tensor(self.velocities, dtype=torch.float32)[:, None].expand_as(found.speeds)
+        now, after = self.normalise(found.observations), self.normalise(found.next_observations)
+        return Batch(now, found.actions, found.rewards(velocities), after)
+
+    def _draw(self, source: str, count: int) -> Transitions:
+        """`count` transitions for each agent `[A, count]`."""
+        shape = (self.cheetahs, count)
+        memory = self.parents_memory if source == "parent" else self.memory
+        if source != "own":
+            filled = self.steps * self.cheetahs if memory is self.memory else memory.rounds * memory.cheetahs * HORIZON
+            return memory.gather(torch.randint(filled, shape, generator=self.generator))
+        times = torch.randint(self.steps, shape, generator=self.generator)
+        return memory.gather(times * self.cheetahs + torch.arange(self.cheetahs)[:, None])
+
+    def after_updates(self) -> None:
+        """Keep the policies that are due, and tell how the last round went."""
+        while len(self.marks) < len(self.due) and self.updates >= self.due[len(self.marks)]:
+            self.kept[len(self.marks)] = to_flat(self.sac.actor, CHEETAH_LAYOUT, self.normaliser)
+            self.marks.append([self.due[len(self.marks)], self.steps])
+        if self.episode > self.reported or self.updates >= self.settings.updates:
+            self._report()
+
+    def _report(self) -> None:
+        """Returns of the last whole round, exploration noise included."""
+        self.reported = self.episode
+        fields, last = self.memory.fields, self.episode - 1
+        actions, speeds = (torch.from_numpy(fields[name][last]) for name in ("actions", "speeds"))
+        totals = torch.as_tensor(velocity_reward(speeds, actions, torch.tensor(self.velocities))).sum(0).tolist()
+        some = slice(None, None, -(-len(totals) // _SHOWN))
+        self.report.progress(
+            self.updates,
+            self.settings.updates,
+            episode_return=float(np.mean(totals)),
+            **{f"at_{v:g}": r for v, r in zip(self.velocities[some], totals[some], strict=True)},
+        )
+
+    def state(self) -> dict[str, Any]:
+        """See `Loop`; the policies themselves are in their file."""
+        return {**super().state(), "marks": self.marks}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """See `Loop`."""
+        super().restore(state)
+        self.marks = state["marks"]

@@ -1,0 +1,238 @@
+"""Whether a store's recorded success rates hold: a sample of its policies again in the simulator, on fresh goals.
+
+A store's rates were measured on few goals, the same for every policy of a task, and policies were picked by them. So a
+task's recorded rate counts as one measurement on those few goals, however many policies share it, and a difference is a
+contradiction only if Fisher's exact test says that one success probability would hardly give both.
+
+Whether a Cheetah-Vel store's recorded returns hold: a sample of its policies again, from fresh starts.
+
+All policies of a task were scored from the same few starts, so the recorded mean counts as one measurement on those,
+however many policies share it. Both means are compared by Welch's t-test with the measured spread over starts, and a
+difference of less than `TOLERANCE` contradicts nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from hyprepro.collect.metaworld.settings import GOALS_PER_TASK
+from hyprepro.collect.parameter.loop import start_seed
+from hyprepro.collect.parameter.rollouts import returns
+from hyprepro.domains.cheetah_vel.tasks import task_velocity
+from hyprepro.domains.episodes import Episode, run_episodes
+from hyprepro.domains.metaworld.domain import Environments, MetaWorld
+from hyprepro.domains.metaworld.pool import EnvironmentPool, process_pool
+from hyprepro.domains.metaworld.tasks import COLLECTION, HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal, check_task
+from hyprepro.errors import UserError
+from hyprepro.policies.controllers import PolicyControllers
+from hyprepro.stores.policy_store import PolicyStore
+
+RECHECK_GOALS = 500_000
+"""Offset within `COLLECTION`: above the seeds of all collections, so that no policy was trained or scored there."""
+
+CONFIDENCE = 0.001
+"""Probability of a false alarm in a whole store whose rates are right: it is divided by the number of tasks."""
+
+
+@dataclass(frozen=True)
+class Recheck:
+    """One task's recorded and measured success; of a task without success, its return.
+
+    Attributes:
+        task: The task.
+        policies: How many were run.
+        episodes: Over how many fresh goals (starts) in all.
+        measured: Success rate (mean return).
+        low: Lower end of its 95% interval: Wilson's, episodes taken as independent (Student's, over starts).
+        high: Upper end.
+        recorded: Mean recorded rate (return) of the same policies; None if the store has none.
+        recorded_goals: Over how many goals (starts) each was recorded.
+        p: Of Fisher's exact test (Welch's t-test), two-sided; None without a recorded number.
+        contradicted: `p` is below `CONFIDENCE` divided by the number of tasks.
+    """
+
+    task: str
+    policies: int
+    episodes: int
+    measured: float
+    low: float
+    high: float
+    recorded: float | None
+    recorded_goals: int
+    p: float | None
+    contradicted: bool
+
+
+def recorded_steps(store: PolicyStore) -> int:
+    """The episode length over which a store's success was recorded; 500, metaworld's, if its route does not tell."""
+    settings = store.route
+    for name in ("collection", "selection"):
+        inner = settings.get(name)
+        settings = inner if isinstance(inner, dict) else {}
+    steps = settings.get("score_steps")
+    return steps if isinstance(steps, int) and 1 <= steps <= HORIZON else HORIZON
+
+
+def recheck(
+    store: PolicyStore,
+    policies: int,
+    goals: int = 10,
+    tasks: Sequence[str] = (),
+    pool: EnvironmentPool | None = None,
+    on_task: Callable[[str], None] = lambda task: None,
+) -> list[Recheck]:
+    """Run up to `policies` policies of each task on `goals` goals of their own.
+
+    Args:
+        store: The policies.
+        policies: How many of each task, drawn by the store's digest, so the same every time.
+        goals: Fresh goals for each policy; no two policies share one.
+        tasks: Which tasks; all if empty.
+        pool: Where the environments come from.
+        on_task: Called with each task before it is run.
+
+    Raises:
+        UserError: A task that metaworld does not have, an empty task, more goals than there are.
+    """
+    names = list(tasks) or list(store.tasks)
+    if policies < 1 or goals < 1 or policies * goals > GOALS_PER_TASK:
+        raise UserError(
+            f"{policies} policies on {goals} goals each: there are 1 to {GOALS_PER_TASK} goals a task.",
+            fix=f"--goals 1 to {GOALS_PER_TASK}, and --rollouts of at least 1",
+        )
+    for task in names:
+        if not store.count(check_task(task)):
+            raise UserError(
+                f"The store has no policy of {task}.",
+                where=store.where,
+                fix=f"leave out --task {task}; what the store has: hyprepro store info {store.where}",
+            )
+    found = []
+    for task in names:
+        on_task(task)
+        found.append(_recheck(store, task, policies, goals, pool or process_pool(), CONFIDENCE / len(names)))
+    return found
+
+
+def fisher(first: int, of_first: int, second: int, of_second: int) -> float:
+    """Two-sided p of Fisher's exact test: `first` successes of `of_first` trials against `second` of `of_second`."""
+    total = first + second
+    ways = {
+        k: math.comb(of_first, k) * math.comb(of_second, total - k)
+        for k in range(max(0, total - of_second), min(total, of_first) + 1)
+    }
+    rare = sum(count for count in ways.values() if count <= ways[first])
+    return rare / math.comb(of_first + of_second, total)
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """95% interval of a success probability (Wilson's score interval)."""
+    z, rate = 1.959964, successes / trials
+    centre = rate + z * z / (2 * trials)
+    spread = z * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
+    scale = 1 + z * z / trials
+    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+
+
+def _recheck(store: PolicyStore, task: str, policies: int, goals: int, pool: EnvironmentPool, level: float) -> Recheck:
+    seed = int.from_bytes(hashlib.sha256(f"{store.digest}/{task}".encode()).digest()[:8], "big")
+    count = store.count(task)
+    rows = np.sort(np.random.default_rng(seed).permutation(count)[:policies])
+    base = COLLECTION.start + RECHECK_GOALS + GOALS_PER_TASK * (SEEN_TASKS + UNSEEN_TASKS).index(task)
+    episodes = [
+        Episode(number, Goal("fresh", base + number * goals + goal))
+        for number in range(len(rows))
+        for goal in range(goals)
+    ]
+    controllers = PolicyControllers(store.layout, store.read(task, rows))
+    outcomes = run_episodes(
+        MetaWorld(),
+        task,
+        controllers,
+        episodes,
+        horizon=recorded_steps(store),
+        simulator=lambda slots: Environments(pool.take(task, slots)),
+    )
+    won, trials = sum(bool(outcome.success) for outcome in outcomes), len(outcomes)
+    meta = store.meta(task)
+    rated = rows[meta["episodes"][rows] > 0]
+    recorded = p = None
+    of_recorded = 0
+    if len(rated):
+        recorded = float(meta["success"][rated].mean())
+        of_recorded = int(meta["episodes"][rated].min())
+        p = fisher(round(recorded * of_recorded), of_recorded, won, trials)
+    low, high = wilson(won, trials)
+    contradicted = p is not None and p < level
+    return Recheck(task, len(rows), trials, won / trials, low, high, recorded, of_recorded, p, contradicted)
+
+
+TOLERANCE = 1.0
+"""Of a mean return: stored weights are rounded, and a spread measured over few starts may be too small."""
+
+
+def recheck_returns(
+    store: PolicyStore,
+    policies: int,
+    starts: int = 10,
+    tasks: Sequence[str] = (),
+    on_task: Callable[[str], None] = lambda task: None,
+) -> list[Recheck]:
+    """Run up to `policies` policies of each task from `starts` fresh starts each.
+
+    Args:
+        store: The policies; its tasks are velocities.
+        policies: How many of each task, drawn by the store's digest, so the same every time.
+        starts: Fresh starts, the same for the policies of a task.
+        tasks: Which tasks; all if empty.
+        on_task: Called with each task before it is run.
+
+    Raises:
+        UserError: A task that is no velocity or that the store lacks, numbers below 1, fewer than two starts.
+    """
+    names = list(tasks) or list(store.tasks)
+    if policies < 1 or starts < 2:
+        raise UserError(
+            f"{policies} policies from {starts} starts each: at least one policy and two starts are needed.",
+            fix="--rollouts 1 or more, --goals 2 or more",
+        )
+    for task in names:
+        task_velocity(task)
+        if not store.count(task):
+            raise UserError(
+                f"The store has no policy of {task}.",
+                where=store.where,
+                fix=f"leave out --task {task}; what the store has: hyprepro store info {store.where}",
+            )
+    found = []
+    for number, task in enumerate(names):
+        on_task(task)
+        seeds = [start_seed("recheck", number * starts + i) for i in range(starts)]
+        found.append(_recheck_returns(store, task, policies, seeds, CONFIDENCE / len(names)))
+    return found
+
+
+def _recheck_returns(store: PolicyStore, task: str, policies: int, seeds: list[int], level: float) -> Recheck:
+    draw = int.from_bytes(hashlib.sha256(f"{store.digest}/{task}".encode()).digest()[:8], "big")
+    rows = np.sort(np.random.default_rng(draw).permutation(store.count(task))[:policies])
+    velocities = np.full(len(rows), task_velocity(task))
+    scores = returns(store.read(task, rows), velocities, seeds).mean(0)  # of a start, over the policies
+    mean, error = float(scores.mean()), float(scores.std(ddof=1)) / len(seeds) ** 0.5
+    reach = float(stats.t.ppf(0.975, len(seeds) - 1)) * error
+    meta = store.meta(task)
+    rated = rows[meta["episodes"][rows] > 0]
+    recorded = p = None
+    on = 0
+    if len(rated):
+        recorded, on = float(meta["return"][rated].mean()), int(meta["episodes"][rated].min())
+        spread = float(scores.std(ddof=1))
+        p = float(stats.ttest_ind_from_stats(mean, spread, len(seeds), recorded, spread, max(on, 2)).pvalue)
+    contradicted = p is not None and recorded is not None and p < level and abs(mean - recorded) > TOLERANCE
+    trials = len(rows) * len(seeds)
+    return Recheck(task, len(rows), trials, mean, mean - reach, mean + reach, recorded, on, p, contradicted)

@@ -1,0 +1,116 @@
+"""`hyprepro bench`: one object for programs, consistent in itself."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+
+def test_the_collector_bench_prints_one_consistent_object(hyprepro):
+    options = ("--agents", 2, "--batch", 16, "--rounds", 2, "--seconds", 0.03)
+    done = hyprepro("bench", "collector", "--json", "--variant", "64-wide", "--variant", "128-wide", *options)
+    assert done.code == 0, done.stderr
+    found = done.json
+    assert {*found["variants"]} == {"64-wide", "128-wide"}
+    assert found["ours"] == found["variants"]["64-wide"]["ours"]
+    for name, each in found["variants"].items():
+        assert each["ratio"] == pytest.approx(each["ours"] / each["peer"], rel=0.01)
+        assert each["bound_share"] == pytest.approx(each["ours"] / each["bound"], rel=0.01)
+        assert 0 < each["bound_share"] < 1
+        assert (each["agents"], each["batch_size"], f"{each['hidden']}-wide") == (2, 16, name)
+        assert {len(values) for values in each["rounds"].values()} == {2}
+        inside = sum(value for part, value in each["parts"].items() if part != "simulator")
+        assert inside == pytest.approx(1e6 / each["ours"], rel=0.01)
+
+
+def test_an_unknown_variant_is_one_panel(hyprepro):
+    assert "128-wide" in hyprepro("bench", "collector", "--variant", "128").assert_one_panel().words
+
+
+def test_an_impossible_number_of_agents_is_one_panel(hyprepro):
+    hyprepro("bench", "collector", "--agents", 0).assert_one_panel()
+
+
+def test_the_evaluation_bench_prints_its_share_of_bare_steps(hyprepro):
+    tasks = ("reach", "door-lock")
+    named = [word for task in tasks for word in ("--task", task)]
+    done = hyprepro("bench", "evaluation", "--json", "--episodes", 1, "--rounds", 1, *named)
+    assert done.code == 0, done.stderr
+    found = done.json
+    assert set(found["tasks"]) == set(tasks)
+    for each in (found, *found["tasks"].values()):
+        assert each["ratio"] == pytest.approx(each["ours"] / each["peer"], rel=0.01)
+        assert each["bound_share"] == pytest.approx(each["ours"] / each["bound"], rel=0.01)
+        assert 0.2 < each["bound_share"] < 1.3
+    assert found["least_ratio"] == min(each["ratio"] for each in found["tasks"].values())
+    assert found["least_ratio"] < found["ratio"] < max(each["ratio"] for each in found["tasks"].values())
+
+
+def test_an_unknown_task_is_one_panel(hyprepro):
+    assert "reach" in hyprepro("bench", "evaluation", "--task", "raech").assert_one_panel().words
+
+
+def test_a_bench_against_envpool_says_what_to_install(hyprepro, monkeypatch):
+    monkeypatch.setitem(sys.modules, "envpool", None)
+    words = hyprepro("bench", "evaluation", "--envpool").assert_one_panel().words
+    assert "EnvPool is not installed" in words
+    assert "pip install 'hyprepro[envpool]'" in words
+    assert "closest reach" in hyprepro("bench", "evaluation", "--envpool", "--task", "raech").assert_one_panel().words
+
+
+def test_an_envpool_that_is_broken_is_one_panel_too(hyprepro, monkeypatch, tmp_path):
+    (tmp_path / "envpool.py").write_text("import a_library_that_it_lacks\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "envpool", raising=False)
+    assert "a_library_that_it_lacks" in hyprepro("bench", "evaluation", "--envpool").assert_one_panel().words
+
+
+def test_the_generation_bench_prints_one_consistent_object(hyprepro):
+    done = hyprepro("bench", "generation", "--json", "--scale", "smoke", "--prompts", 3, "--rounds", 2)
+    assert done.code == 0, done.stderr
+    found = done.json
+    assert (found["name"], found["unit"], found["scale"], found["prompts"]) == ("generation", "policies/s", "smoke", 3)
+    assert found["generator"] == "UNet1DGenerator"
+    assert found["released"]["generator"] == "MLPUNetGenerator"
+    for each in (found, found["released"]):
+        assert each["ratio"] == pytest.approx(each["ours"] / each["peer"], rel=0.01)
+        assert each["bound_share"] == pytest.approx(each["ours"] / each["bound"], rel=0.01)
+        assert 0 < each["bound_share"] < 1.1
+        assert {name: len(values) for name, values in each["rounds"].items()} == {"ours": 2, "peer": 2, "bound": 2}
+
+
+def test_an_unknown_scale_is_one_panel(hyprepro):
+    assert "desktop" in hyprepro("bench", "generation", "--scale", "desktp").assert_one_panel().words
+
+
+def test_memory_of_random_batches_is_flat_as_the_store_grows(hyprepro):
+    sizes = ("--policies", 10, "--factor", 1, "--factor", 100)
+    done = hyprepro("bench", "store", "--json", *sizes, "--batch", 8, "--batches", 8, "--rounds", 5)
+    assert done.code == 0, done.stderr
+    found = done.json
+    grown = found["policies_mb"]["100"] - found["policies_mb"]["1"]
+    assert found["memory_mb"]["1"] > 20
+    assert found["memory_mb"]["100"] - found["memory_mb"]["1"] < grown / 4
+    assert found["ratio"] == pytest.approx(found["ours"] / found["peer"], rel=0.02)
+
+
+@pytest.mark.sim
+def test_the_learning_bench_writes_curves_of_both_trainers(hyprepro, tmp_path):
+    options = ("--task", "reach", "--seeds", 2, "--updates", 2, "--points", 1, "--episodes", 1, "--workers", 0)
+    done = hyprepro("bench", "learning", "--json", *options, "--cache", tmp_path / "cache", "--out", tmp_path / "out")
+    assert done.code in (0, 1), done.stderr
+    curves = done.json["tasks"]["reach"]
+    assert curves["updates"] == [0, 2]
+    for trainer in ("stacked", "stable-baselines3"):
+        assert np.shape(curves[trainer]["seeds"]) == (2, 2)
+        assert np.mean(curves[trainer]["seeds"], axis=0) == pytest.approx(curves[trainer]["mean"], abs=1e-3)
+    assert done.code == (not done.json["overlaps"])
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"result.json", "learning.png", "learning.svg"}
+
+
+def test_impossible_learning_is_one_panel(hyprepro):
+    assert "reach" in hyprepro("bench", "learning", "--task", "raech").assert_one_panel().words
+    hyprepro("bench", "learning", "--products", "float8").assert_one_panel()
+    hyprepro("bench", "learning", "--updates", 3, "--points", 5).assert_one_panel()

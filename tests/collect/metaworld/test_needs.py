@@ -1,0 +1,66 @@
+"""What a dry run tells of disk and memory; that a run stays within it is shown in `test_training`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from hyprepro.cli import app
+from hyprepro.collect.metaworld.collection import MetaWorldCollection
+from hyprepro.collect.metaworld.training import TrainSAC
+from hyprepro.config import files
+from hyprepro.config.registry import resolve
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.engine.plan import missing
+
+
+def told(cache: Path, *bindings: str, name: str = "metaworld-scratch", workers: int = 2) -> list[float]:
+    """Megabytes: cache, beside it while it is made, stores, memory, mapped files."""
+    arguments = ["collect", name, "--dry-run", "--cache", str(cache), "--workers", str(workers)]
+    for binding in bindings:
+        arguments += ["-b", binding]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    lines = [line for line in done.output.splitlines() if line.startswith(("disk:", "memory:"))]
+    assert len(lines) == 2, done.output
+    return [float(number) for number in re.findall(r"([\d.]+) MB", " ".join(lines))]
+
+
+def test_the_published_size_is_told(tmp_path: Path) -> None:
+    two, one = told(tmp_path), told(tmp_path, workers=1)
+    cache, held, stores, memory, mapped = one
+    assert 8_448 < held < 8_800  # a million transitions of 24 agents, once, and twice their networks
+    assert held < two[1] < 2.1 * held
+    assert held + 1_000 < mapped + 1_000 < memory  # 500 policies of each agent are mapped too
+    assert cache > 2 * 1_000  # of which there are as many again for the other 24 agents
+    assert 20 < stores < 60
+    assert told(tmp_path, "SACTraining.replay=100_000")[1] < two[1] / 8
+
+
+def test_the_reference_trainer_keeps_no_replay_on_the_disk(tmp_path: Path) -> None:
+    trainer = "SACTraining.trainer='stable-baselines3'"
+    assert told(tmp_path, trainer)[1] < 10
+
+
+@pytest.mark.parametrize("route", ["clones", "scratch"])
+def test_what_is_told_of_the_stores_is_about_what_they_take(route: str) -> None:
+    collection = MetaWorldCollection(route=route)
+    found = collection.estimate(missing(collection.stages(), ArtifactCache("nowhere")))
+    shipped = sum((Path("stores") / f"metaworld.{kind}.h5").stat().st_size for kind in ("policies", "trajectories"))
+    assert found.stored == pytest.approx(shipped, rel=0.1)
+
+
+def test_no_run_of_the_shipped_collections_comes_round_but_the_published_one() -> None:
+    for name, is_round in (("metaworld", False), ("metaworld-smoke", False), ("metaworld-scratch", True)):
+        collection = resolve(files.named_file("collections", name), slot="collection").recipe
+        runs = [s for s in missing(collection.stages(), ArtifactCache("nowhere")) if isinstance(s, TrainSAC)]
+        assert {run.training.steps > run.room.capacity for run in runs} == {is_round}
+
+
+def test_a_schedule_that_keeps_no_policy_is_refused() -> None:
+    done = CliRunner().invoke(app, ["collect", "metaworld", "--dry-run", "-b", "SACTraining.updates=100"])
+    assert done.exit_code == 2
+    assert "no policy would be kept" in done.output

@@ -1,0 +1,174 @@
+"""CARE's training at toy size, in the real simulator: what is learnt, resumption after kill -9, routes, errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from hyprepro.collect.metaworld.settings import SACSettings
+from hyprepro.collect.sac import checkpoint
+from hyprepro.collect.sac.update import Batch
+from hyprepro.domains.metaworld.domain import MetaWorld
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.errors import UserError
+from hyprepro.methods.care.method import Care
+from hyprepro.methods.care.settings import CareNetwork, CareTraining
+from hyprepro.methods.care.text import TaskDescriptions
+from hyprepro.methods.care.training import CareSAC, TrainCare
+from tests.conftest import TinyStores
+from tests.methods.shared import prompted, prompts_of
+
+NETWORK = CareNetwork(experts=3, expert_hidden=8, features=8, context_hidden=(8,), context=8, hidden=(16,))
+SAC = SACSettings(batch_size=8, normalise_q=True, cloning_weight=5.0, learning_rate=1e-3)
+TRAINING = CareTraining(
+    sac=SAC,
+    updates=60,
+    updates_per_step=1.0,
+    first_steps=20,
+    episode_steps=10,
+    replay=30,  # comes round
+    score_every=20,
+    score_goals=1,
+)
+SCRATCH = TRAINING.model_copy(update={"route": "scratch", "sac": SAC.model_copy(update={"cloning_weight": 0.0})})
+
+
+def learner(tied: bool, **settings: float) -> CareSAC:
+    torch.manual_seed(0)
+    return CareSAC(SAC.model_copy(update=settings), *NETWORK.build(4), torch.randn(2, 4), tied)
+
+
+def batch(rewards: float = 0.0) -> Batch:
+    generator = torch.Generator().manual_seed(1)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(2, 8, *shape, generator=generator)
+
+    return Batch(
+        normal(39), normal(4).tanh(), torch.full((2, 8), rewards), normal(39), torch.zeros(2, 8), normal(4).tanh()
+    )
+
+
+def update(sac: CareSAC, data: Batch, times: int = 1) -> dict[str, torch.Tensor]:
+    for _ in range(times):
+        losses = sac.update(data, torch.zeros(2, 8, 4), torch.zeros(2, 8, 4))
+    return losses
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_cloning_brings_the_actor_to_the_labels(tied: bool) -> None:
+    sac, data = learner(tied, learning_rate=0.01), batch()
+
+    def distance() -> float:
+        return float(
+            (torch.tanh(sac.policy(data.observations)[:, :4].mT) - data.expert_actions).square().mean().detach()
+        )
+
+    before = distance()
+    update(sac, data, 60)
+    assert distance() < 0.7 * before
+
+
+def test_each_task_has_its_temperature_and_its_losses() -> None:
+    sac = learner(tied=False)
+    data = batch()
+    data.rewards[1] = 50.0
+    losses = update(sac, data)
+    assert losses["critic_loss"].shape == (2,)
+    assert losses["critic_loss"][1] > 10 * losses["critic_loss"][0]
+    assert sac.log_alpha.shape == (2,)
+
+
+def test_a_tied_actor_does_not_train_the_encoder_that_it_sees_through() -> None:
+    free, tied = learner(tied=False), learner(tied=True)
+    assert any(name.startswith("encoder.") for name in free.actor)
+    assert not any(name.startswith("encoder.") for name in tied.actor)
+    update(tied, batch(1.0), 3)
+    actor = tied.trained_actor()
+    for name, tensor in actor.encoder.named_parameters():
+        assert torch.equal(tensor, tied.critic[f"encoder.{name}"])
+
+
+def stage_of(stores: TinyStores, training: CareTraining = TRAINING) -> TrainCare:
+    return Care(network=NETWORK, care=training).training(stores.domain.data(), seed=0)
+
+
+def make(stage: TrainCare, cache: ArtifactCache) -> Path:
+    torch.set_num_threads(1)
+    cache.make(stage.texts)
+    return cache.make(stage)
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize("training", [TRAINING, SCRATCH], ids=lambda training: training.route)
+def test_it_trains_and_acts_on_described_tasks(tiny_stores: TinyStores, tmp_path: Path, training: CareTraining) -> None:
+    stage = stage_of(tiny_stores, training)
+    path = make(stage, ArtifactCache(tmp_path))
+    curve = stage.curve(path)
+    assert [point["updates"] for point in curve] == [20, 40, 60]
+    assert curve[-1]["steps_a_task"] == training.steps == 80
+    assert set(curve[-1]["success"]) == {"door-open", "reach"}
+    policy = stage.load(path)
+    method, data = Care(), tiny_stores.domain.data()
+    observations = np.random.default_rng(0).normal(size=(1, 39)).astype(np.float32)
+    prompts = prompts_of(data, "reach")
+    acted = {}
+    for task in ("reach", "door-open", "window-close"):
+        controllers = method.deploy(policy, data, prompted(dataclasses.replace(prompts, task=task)), 0)
+        acted[task] = controllers.session(1).act(observations)
+    assert len({action.tobytes() for action in acted.values()}) == 3, "every description gives a policy of its own"
+
+
+@pytest.mark.sim
+def test_a_task_without_a_description_is_refused(tiny_stores: TinyStores, tmp_path: Path) -> None:
+    texts = json.dumps({task: text for task, text in TaskDescriptions().sentences() if task != "door-open"})
+    (tmp_path / "few.yaml").write_text(texts)
+    method = Care(network=NETWORK, care=TRAINING, descriptions=TaskDescriptions(file=str(tmp_path / "few.yaml")))
+    with pytest.raises(UserError, match="'door-open' has no description"):
+        make(method.training(tiny_stores.domain.data(), 0), ArtifactCache(tmp_path / "cache"))
+
+
+def _run(stores: TinyStores, folder: Path) -> None:
+    checkpoint.SECONDS_BETWEEN_CHECKPOINTS, checkpoint.LARGEST_SHARE = 0.0, math.inf
+    make(stage_of(stores), ArtifactCache(folder))
+
+
+@pytest.mark.sim
+def test_killed_it_goes_on_to_the_same_bytes(tiny_stores: TinyStores, tmp_path: Path) -> None:
+    stage = stage_of(tiny_stores)
+    whole, killed = ArtifactCache(tmp_path / "whole"), ArtifactCache(tmp_path / "killed")
+    make(stage, whole)
+    process = multiprocessing.get_context("spawn").Process(target=_run, args=(tiny_stores, tmp_path / "killed"))
+    process.start()
+    while not (killed.work_of(stage) / "checkpoint.pt").exists() and process.is_alive():
+        time.sleep(0.001)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert not killed.is_finished(stage)
+    make(stage, killed)
+    assert killed.manifest(stage)["files"] == whole.manifest(stage)["files"]
+
+
+def test_there_is_nothing_to_clone_from_scratch() -> None:
+    with pytest.raises(ValidationError, match="nothing to clone"):
+        CareTraining(route="scratch")
+
+
+def test_it_says_what_it_was_given() -> None:
+    text = Care(care=TRAINING).information(MetaWorld())
+    assert "sentence" in text
+    assert "80 environment steps" in text
+    assert "demonstrations" in text
+    assert "demonstrations" not in Care(care=SCRATCH).information(MetaWorld())
