@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hyprepro.errors import UserError
+
+if TYPE_CHECKING:
+    from hyprepro.domains.base import Data
 
 Parameter = tuple[float, ...]
 """The numbers that a task is told by, in the domain's units."""
@@ -20,6 +26,23 @@ Ranges = tuple[tuple[float, float], ...]
 
 _DIGITS = 6
 """Decimals in which distances are compared: two that differ in rounding alone are equal."""
+
+
+def ranges_of(data: Data) -> Ranges:
+    """The ranges of the numbers that tell a domain's tasks.
+
+    Raises:
+        UserError: The domain does not state one for each number of its training tasks.
+    """
+    domain, numbers = data.domain, {len(parameter) for parameter in data.trained().values()}
+    if numbers != {len(domain.ranges)}:
+        raise UserError(
+            f"{domain.title} tells its tasks by {' or '.join(map(str, sorted(numbers)))} numbers "
+            f"and states the ranges of {len(domain.ranges)}.",
+            where=f"{domain.kind}.ranges",
+            fix="give the domain class the least and the largest value of each number",
+        )
+    return domain.ranges
 
 
 def neighbours(parameters: Sequence[Parameter], ranges: Ranges) -> list[tuple[int, int]]:

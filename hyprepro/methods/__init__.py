@@ -1,1 +1,1 @@
-"""Methods: everything that turns a prompt into a deployable controller, one a file."""
+"""Methods: everything that turns a prompt, or a task's numbers, into deployable controllers."""

@@ -15,7 +15,7 @@ import numpy as np
 from hyprepro.component import component, setting
 from hyprepro.engine.stage import Report, Stage, StoreFile
 from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding, TrainBehaviorEmbedding
-from hyprepro.gen_hyprl.neighbours import Parameter, Ranges
+from hyprepro.gen_hyprl.neighbours import Parameter, Ranges, ranges_of
 from hyprepro.gen_hyprl.training import Trained
 from hyprepro.methods.base import Method, derived_seed
 from hyprepro.policies.layout import PolicyLayout
@@ -158,7 +158,7 @@ class ConditionedCloning(Method, Trained):
         if data.domain.condition == "prompt":
             return TrainConditionedCloning(self, *stores, TrainBehaviorEmbedding.of(self.embedding, data), seed=seed)
         parameters = tuple(data.trained().values())
-        return TrainConditionedCloning(self, *stores, None, parameters, data.domain.ranges, seed)
+        return TrainConditionedCloning(self, *stores, None, parameters, ranges_of(data), seed)
 
     def deploy(self, trained: TrainedCloning, data: Data, query: Query, seed: int) -> Controllers:
         """The network folded at each condition."""
@@ -209,7 +209,7 @@ class TrainConditionedCloning(Stage):
     @property
     def cost(self) -> float:
         """Seconds on one slow core."""
-        return 3 + 1e-3 * self.cloning.steps
+        return 3 + 2e-3 * self.cloning.steps
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Train and write the weights, with the embedding beside them."""

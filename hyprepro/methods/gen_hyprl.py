@@ -14,6 +14,7 @@ from hyprepro.gen_hyprl.conditions import EncodedConditions, EncodeParameters, E
 from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding, TrainBehaviorEmbedding
 from hyprepro.gen_hyprl.hypformer import Aggregation, HypFormer, TrainHypFormer
 from hyprepro.gen_hyprl.hyplatent import HypLatent, TrainHypLatent
+from hyprepro.gen_hyprl.neighbours import ranges_of
 from hyprepro.methods.base import WeightMethod, draw_seed
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class LatentMethod(WeightMethod):
         if data.domain.condition == "prompt":
             return EncodePrompts(autoencoder, TrainBehaviorEmbedding.of(self.embedding, data))
         parameters = tuple(data.trained().values())
-        return EncodeParameters(autoencoder, parameters, data.domain.ranges, self.checkpoints, self.between)
+        return EncodeParameters(autoencoder, parameters, ranges_of(data), self.checkpoints, self.between)
 
     @abstractmethod
     def training(self, data: Data, seed: int) -> Assemble:

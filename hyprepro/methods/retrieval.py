@@ -11,7 +11,7 @@ from hyprepro.component import component, setting
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.autoencoder import Autoencoder, LinearAutoencoder, TrainAutoencoder
 from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding, TrainBehaviorEmbedding
-from hyprepro.gen_hyprl.neighbours import nearest, place
+from hyprepro.gen_hyprl.neighbours import nearest, place, ranges_of
 from hyprepro.gen_hyprl.training import Condition
 from hyprepro.methods.base import Method, WeightMethod
 
@@ -62,7 +62,7 @@ class Retrieval(WeightMethod):
 
         if trained is None:
             known = data.trained()
-            task = list(known)[nearest(list(known.values()), query.parameter, data.domain.ranges)]
+            task = list(known)[nearest(list(known.values()), query.parameter, ranges_of(data))]
             with data.open_policies() as store:
                 return Start(store.layout, torch.from_numpy(policies_of(store, task, self.checkpoints)))
         return self._nearest_prompts(trained, data, query.shown)
@@ -205,7 +205,7 @@ class Interpolation(Method):
         from hyprepro.policies.controllers import PolicyControllers
 
         known = data.trained()
-        low, high, share = place(list(known.values()), query.parameter, data.domain.ranges)
+        low, high, share = place(list(known.values()), query.parameter, ranges_of(data))
         with data.open_policies() as store, torch.no_grad():
             pair = [policies_of(store, list(known)[index], self.checkpoints) for index in (low, high)]
             count = min(map(len, pair))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from hyprepro.gen_hyprl.neighbours import Parameter, nearest, neighbours, place
+from hyprepro.domains.cheetah_vel.domain import CheetahVel
+from hyprepro.errors import UserError
+from hyprepro.gen_hyprl.neighbours import Parameter, Ranges, nearest, neighbours, place, ranges_of
+from hyprepro.methods.cloning import ConditionedCloning
+from hyprepro.methods.gen_hyprl import GenHypRL
+from tests.cheetah_stores import CheetahStores
 
 SPEEDS = ((0.375,), (1.05,), (1.5,), (2.325,))
 SQUARE: tuple[Parameter, ...] = ((0.0, 0.0), (1.0, 0.0), (0.0, 10.0), (1.0, 10.0), (0.5, 5.0))
@@ -53,3 +60,16 @@ def test_ranges_make_numbers_of_different_units_comparable() -> None:
     points = ((0.0, 0.0), (0.9, 5.0))
     assert nearest(points, (0.0, 4.0), SIDES) == 0
     assert nearest(points, (0.0, 4.0), ((0.0, 100.0), (0.0, 10.0))) == 1
+
+
+def test_a_domain_states_the_range_of_each_of_its_numbers(cheetah_stores: CheetahStores) -> None:
+    class Unranged(CheetahVel):
+        ranges: ClassVar[Ranges] = ()
+
+    data = cheetah_stores.domain.data()
+    assert ranges_of(data) == ((0.0, 3.0),)
+    bare = dataclasses.replace(data, domain=Unranged())
+    for method in (GenHypRL(), ConditionedCloning()):
+        with pytest.raises(UserError, match="by 1 numbers and states the ranges of 0") as caught:
+            method.training(bare, 0)
+        assert caught.value.where == "Unranged.ranges"
