@@ -32,7 +32,6 @@ from hyprepro.experiments.recipe import Recipe
 from hyprepro.experiments.rollouts import Rollouts
 from hyprepro.stores.demonstrations import Demonstration, prompts_of
 from hyprepro.stores.exchange.foreign import refuse_existing
-from hyprepro.stores.hdf5 import check_task_name
 from hyprepro.stores.info import open_any as open_store
 
 __all__ = ["Demonstration", "Evaluation", "Generator", "Policies", "UserError", "load", "open_store"]
@@ -209,7 +208,7 @@ def asked(stage: Rollouts, condition: object, task: str = "", n: int | None = No
             fix="give an episode: hyprepro.Demonstration(observations, actions, success), or --prompt FILE",
         )
     if task:
-        _check_task(stage, task)
+        domain.simulator(task, 1)  # a task that cannot be run is refused before any work
     prompts = prompts_of(condition, task)
     if n:
         prompts = prompts.subset(np.repeat(np.arange(len(prompts)), n))
@@ -233,20 +232,6 @@ def _numbers(domain: Domain, condition: Any) -> tuple[float, ...]:
                 fix=f"choose a number from {low:g} to {high:g}",
             )
     return numbers
-
-
-def _check_task(stage: Rollouts, task: str) -> None:
-    """Refuse a task that the stage's domain has no environment of (`UserError`)."""
-    check_task_name(task)
-    if stage.data.domain.environment(task) is None:
-        with stage.data.open_trajectories() as store:
-            known = store.tasks
-        raise UserError(
-            f"{stage.data.domain.title} has no task {task!r}.",
-            where=f"task {task}",
-            closest=closest_match(task, known),
-            fix="name the task that the demonstration is of, or none",
-        )
 
 
 def origin(choice: Choice, stage: Rollouts) -> dict[str, object]:

@@ -145,9 +145,9 @@ class Policies:
             UserError: Nobody said which task they are for, or it cannot be run.
         """
         name = task or self.task
-        if not name or self.domain.environment(name) is None:
+        if name in ("", OWN_TASK):
             raise UserError(
-                f"{self.domain.title} has no task {name!r}." if name else "Nobody said which task these are for.",
+                "Nobody said which task these policies are for.",
                 fix="evaluate(task=...), such as task='reach'; elsewhere act(observation) runs them",
             )
         chosen = starts
