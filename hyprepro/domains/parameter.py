@@ -41,6 +41,7 @@ class ParameterDomain(Domain):
             depend on the parameter it does not: no step of one task may then stand for a step of another.
         grid: All parameters, ascending.
         tests: Which of them are for testing, by their place in the grid.
+        names: What each number is called, as a column of a table; empty: `told` where there is one number alone.
         score: What a return is, in a sentence for the reader of a table.
     """
 
@@ -50,6 +51,7 @@ class ParameterDomain(Domain):
     episodes_at_once: ClassVar[int] = 64
     relabels: ClassVar[bool] = False
     tests: ClassVar[tuple[int, ...]] = ()
+    names: ClassVar[tuple[str, ...]] = ()
     score: ClassVar[str] = ""
 
     @property
@@ -115,6 +117,21 @@ class ParameterDomain(Domain):
                 fix=f"name {self.many} of the grid",
             )
         return self._name(parameter)
+
+    def name_of(self, parameter: tuple[float, ...]) -> str:
+        """The name of any parameter, of the grid or not (`UserError` if it is none, or has more than three digits)."""
+        if any(round(number, 3) != number for number in self.checked_parameter(parameter)):
+            raise UserError(
+                f"A task's name states three digits of a {self.told}, and {_text(parameter)} has more.",
+                fix="round it to three digits after the point",
+            )
+        return self._name(parameter)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What each number is called."""
+        count = len(self.ranges)
+        return self.names or ((self.told,) if count == 1 else tuple(f"{self.told}-{i + 1}" for i in range(count)))
 
     def has(self, task: str) -> bool:
         """Whether the name states a parameter."""
