@@ -98,7 +98,7 @@ def _columns(header: Sequence[str], table: Path, domain: Names | None) -> int:
         raise UserError(
             f"The table's columns are {shown}, not file,task, and no domain is named whose numbers these could be.",
             where=f"{table}:1",
-            fix="write file,task; or name the domain: --domain CheetahVel, or --domain FILE.gin for your own",
+            fix="write file,task; or name the domain: --domain NAME (hyprepro list), or --domain FILE.gin for your own",
         )
     wanted = ["file", *domain.columns]
     if list(header) != wanted:
