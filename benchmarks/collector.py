@@ -1,4 +1,4 @@
-"""How fast the batched collector updates, against stable-baselines3 and against the matrix products alone."""
+"""How fast the batched collector updates and trains, against stable-baselines3 and the matrix products alone."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
 
-from hyprepro.collect.metaworld.settings import SACSettings, SACTraining
+from hyprepro.collect.metaworld.settings import Agent, CloneSettings, SACSettings, SACTraining, training_goal
 from hyprepro.collect.sac.agents import StackedSAC
+from hyprepro.collect.sac.networks import Normaliser
 from hyprepro.collect.sac.reference import reference_sac
 from hyprepro.collect.sac.replay import Replay
 from hyprepro.domains.metaworld.env import MetaWorldEnv
+from hyprepro.domains.metaworld.tasks import SEEN_TASKS
+from hyprepro.engine.stage import Report
 from hyprepro.policies.layout import METAWORLD_LAYOUT, PolicyLayout
 
 _REPLAY = 5_000
@@ -91,6 +97,99 @@ def measure_collector(variant: Variant, agents: int, rounds: int, seconds: float
         "rounds": {name: [round(value, 1) for value in speeds[name]] for name in _WHOLE},
     }
 
+
+def measure_training(agents: int, rounds: int) -> dict[str, Any]:
+    """Environment steps a second of a whole training from scratch: simulation, acting, memory and updates.
+
+    A quarter of an update a step and agent, random weights, 128 wide, batch 128; agents share the seen tasks out among
+    themselves. The peer is stable-baselines3 with one agent in one of the tasks. They take turns, an episode each,
+    on one thread and in its processor time; medians are compared.
+
+    Args:
+        agents: Agents trained as one stack.
+        rounds: Turns of each contestant, after one that does not count.
+
+    Returns:
+        `ours`, `bfloat16` (ours with such products) and `peer` in environment steps a second, and their ratios.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with TemporaryDirectory() as folder:
+            contestants = {
+                "ours": _training(agents, "float32", Path(folder) / "float32"),
+                "bfloat16": _training(agents, "bfloat16", Path(folder) / "bfloat16"),
+                "peer": _reference_training(),
+            }
+            seconds: dict[str, list[float]] = {name: [] for name in contestants}
+            for number in range(rounds + 1):
+                for name, episode in contestants.items():
+                    start = time.thread_time()
+                    steps = episode()
+                    if number:
+                        seconds[name].append((time.thread_time() - start) / steps)
+    finally:
+        torch.set_num_threads(threads)
+    speeds = {name: 1.0 / statistics.median(values) for name, values in seconds.items()}
+    found = {name: round(speed, 1) for name, speed in speeds.items()}
+    ratios = {f"{name}_ratio": round(speeds[name] / speeds["peer"], 3) for name in ("ours", "bfloat16")}
+    return {**found, **ratios, "agents": agents}
+
+
+def _scratch(products: str) -> SACTraining:
+    """A training that is longer than any measurement."""
+    return SACTraining(
+        sac=SACSettings.model_validate({"products": products}),
+        updates=1_000_000,
+        critic_updates=0,
+        updates_per_step=0.25,
+        first_steps=_TRAINED,
+        episode_steps=_TRAINED,
+        replay=_REPLAY,
+        checkpoint_every=1_000_000,
+    )
+
+
+def _training(agents: int, products: str, work: Path) -> Callable[[], int]:
+    """An episode of every agent; the steps that it takes."""
+    from hyprepro.collect.metaworld.clones import CloneExperts, Clones
+    from hyprepro.collect.metaworld.stepping import LocalEnvironments
+    from hyprepro.collect.metaworld.training import TrainSAC
+
+    work.mkdir()
+    tasks = tuple(SEEN_TASKS[number % len(SEEN_TASKS)] for number in range(agents))
+    stage = TrainSAC(
+        CloneExperts(CloneSettings(), "scratch", SEEN_TASKS, (), 0), _scratch(products), tasks, tuple(range(agents))
+    )
+    run = stage.begin(Clones({}, _PLAIN), LocalEnvironments(tasks), work, Report())
+
+    def episode() -> int:
+        run.run_episode()
+        return agents * _TRAINED
+
+    episode()  # of steps before the first update
+    return episode
+
+
+def _reference_training() -> Callable[[], int]:
+    """The same for one agent of stable-baselines3 in one task."""
+    from hyprepro.domains.metaworld.gym import MetaWorldGym
+
+    goal, training = partial(training_goal, Agent("reach", 0)), _scratch("float32")
+    model = reference_sac(training, MetaWorldGym("reach", goal, _TRAINED, _PLAIN.apply), 0)
+    model.learn(2 * _TRAINED)
+
+    def episode() -> int:
+        model.learn(_TRAINED, reset_num_timesteps=False)
+        return _TRAINED
+
+    return episode
+
+
+_TRAINED = 200
+"""Steps of an episode of training."""
+
+_PLAIN = Normaliser(np.zeros(METAWORLD_LAYOUT.observation_size), np.ones(METAWORLD_LAYOUT.observation_size))
 
 _WHOLE = ("ours", "bfloat16", "peer", "bound")
 
@@ -172,8 +271,6 @@ def _reference(variant: Variant) -> Callable[[], None]:
 
 def _simulator() -> Callable[[], Any]:
     """One environment step."""
-    from hyprepro.collect.metaworld.settings import Agent, training_goal
-
     env = MetaWorldEnv("reach")
     env.reset(training_goal(Agent("reach", 0), 0))
     still = np.zeros(METAWORLD_LAYOUT.action_size, dtype=np.float32)

@@ -39,6 +39,9 @@ def collector(
     batch: BatchOption = None,
     rounds: RoundsOption = 5,
     seconds: SecondsOption = 1.0,
+    training: Annotated[
+        bool, typer.Option("--training", help="The whole training from scratch, simulation included, instead.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """The batched SAC collector against stable-baselines3: agent-updates a second, same networks and batch.
@@ -47,8 +50,24 @@ def collector(
     """
     from dataclasses import replace
 
-    from benchmarks.collector import VARIANTS, measure_collector
+    from benchmarks.collector import VARIANTS, measure_collector, measure_training
 
+    if training:
+        if variant or batch is not None:
+            raise UserError(
+                "--training has networks and batch of its own: 128 wide, 128 transitions.",
+                where="--variant" if variant else "--batch",
+                fix="leave it out, or leave out --training",
+            )
+        whole = measure_training(agents, rounds)
+        if json:
+            console.print_json({"name": "training", "unit": "env-steps/s", **whole})
+            return
+        console.line(f"training from scratch, a quarter of an update a step, {agents} agents (env-steps a second)")
+        console.line(f"  batched           {whole['ours']:8.1f}   ratio {whole['ours_ratio']}")
+        console.line(f"  in bfloat16       {whole['bfloat16']:8.1f}   ratio {whole['bfloat16_ratio']}")
+        console.line(f"  stable-baselines3 {whole['peer']:8.1f}")
+        return
     names = [_variant(name, VARIANTS) for name in variant or VARIANTS]
     found: dict[str, Any] = {}
     for name in names:

@@ -45,7 +45,7 @@ COMMANDS = {
     "generate": Deferred(
         "hyprepro.cli.generate",
         "generate",
-        "Write the policies that a method generates from the test prompts, with their measured success.",
+        "Write the policies that a method generates, one a test prompt or some a velocity, with their measured scores.",
     ),
     "figure": Deferred(
         "hyprepro.cli.figure",

@@ -1,8 +1,7 @@
-"""`hyprepro generate`: the policies that a method writes for the tasks of a recipe, as a policy store."""
+"""`hyprepro generate`: the policies that a method writes for test prompts, or for demonstrations of the user's own."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,17 +24,16 @@ from hyprepro.cli.arguments import (
 )
 from hyprepro.cli.progress import RunProgress
 from hyprepro.cli.recipes import Choice, choose, choose_executor, note_departure, open_cache, use_device
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import UserError
 
 if TYPE_CHECKING:
+    from hyprepro.domains.base import Query
     from hyprepro.engine.cache import ArtifactCache
-    from hyprepro.experiments.recipe import Recipe
+    from hyprepro.engine.executors import Executor
+    from hyprepro.experiments.generated import Evaluation, Policies
     from hyprepro.experiments.rollouts import Rollouts
-    from hyprepro.policies.controllers import PolicyControllers
-    from hyprepro.reports.records import Record
 
-ROOM = 40_000
-"""Bytes of a store's origin that changed values may take; an attribute holds 60,000."""
+    Parts = list[tuple[Policies, Evaluation | None]]
 
 OutArgument = Annotated[Path, typer.Option("--out", metavar="FILE", help="The policy store to write (HDF5).")]
 MethodOption = Annotated[
@@ -52,6 +50,25 @@ TaskOption = Annotated[
         autocompletion=completion.tasks,
     ),
 ]
+PromptOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prompt",
+        metavar="FILE",
+        help="A demonstration of your own in place of stored prompts: an .npz file of observations, actions and "
+        "success, a Minari dataset (folder or id), or a trajectory store. May be repeated; --task says of which task.",
+        show_default="the store's test prompts",
+    ),
+]
+ParameterOption = Annotated[
+    list[float] | None,
+    typer.Option(
+        "--parameter",
+        metavar="X",
+        help="Any number that tells a task where tasks are told by one: a target velocity. May be repeated.",
+        show_default="the recipe's tasks",
+    ),
+]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="The generator seed.")]
 
 
@@ -60,6 +77,8 @@ def generate(
     out: OutArgument,
     method: MethodOption = "gen-hyprl",
     task: TaskOption = None,
+    prompt: PromptOption = None,
+    parameter: ParameterOption = None,
     seed: SeedOption = 0,
     scale: ScaleOption = DEFAULT_SCALE,
     variant: VariantOption = None,
@@ -75,10 +94,11 @@ def generate(
     """Write the policies that a method generates, one a test prompt or some a velocity, with their measured scores.
 
     Of several numbers of training tasks the recipe's first counts. What must be trained or evaluated for it is trained
-    and evaluated, and kept for `hyprepro run`.
+    and evaluated, and kept for `hyprepro run`. Policies for demonstrations or numbers of your own are run from the
+    starts of the recipe's protocols, if their task is known.
     """
-    from hyprepro.engine.schedule import execute
-    from hyprepro.experiments.recipe import Recipe
+    from hyprepro.api import evaluations
+    from hyprepro.experiments.generated import write_policies
 
     use_device(device)
     chosen = choose_executor(executor, address, workers)
@@ -88,18 +108,18 @@ def generate(
             "The file exists already.", where=f"--out {out}", fix="Name another file, or move this one away."
         )
     store = open_cache(cache)
-    if not isinstance(choice.recipe, Recipe):
-        raise UserError(
-            f"{recipe} runs no policies, and no others are generated into a store.",
-            where=recipe,
-            fix="Choose such a recipe, for instance: table1",
-        )
-    rollouts = _rollouts(choice.recipe, store, method, task, seed)
+    is_own = bool(prompt or parameter)
+    stages = evaluations(choice, method, seed, () if is_own else task or ())
+    queries = _queries(stages[0], prompt or [], parameter or [], task or []) if is_own else []
     if not json:
         note_departure(choice)
     with RunProgress(quiet=json) as progress:
-        execute(rollouts, store, chosen, progress)
-    counts = _write(out, rollouts, store, {**_origin(choice), "method": method, "seed": seed})
+        if is_own:
+            parts = _own(choice, stages[0], queries, store, chosen, progress)
+        else:
+            parts = _stored(choice, stages, store, chosen, progress)
+    write_policies(out, parts)
+    counts = {policies.name: len(policies) for policies, _ in parts}
     if json:
         console.print_json({"path": str(out), "policies": counts})
         return
@@ -107,102 +127,72 @@ def generate(
     console.note(f"Written to {out}")
 
 
-def _origin(choice: Choice) -> dict[str, object]:
-    """What the policies were made from: the recipe with all that differs from the shipped one, and the stores."""
-    recipe, files = choice.recipe, choice.recipe.data()
-    return {
-        "recipe": recipe.name,
-        "scale": recipe.scale,
-        "variant": recipe.variant,
-        "fingerprint": recipe.fingerprint(),
-        "shipped": choice.departure.shipped,
-        "changed": choice.departure.lines(ROOM),
-        "stores": {"policies": files.policies.digest, "trajectories": files.trajectories.digest},
-    }
-
-
-def _rollouts(recipe: Recipe, cache: ArtifactCache, method: str, tasks: list[str] | None, seed: int) -> list[Rollouts]:
-    """The evaluations of the chosen method, tasks and seed."""
-    from hyprepro.experiments.run import plan
-
-    _one_of("method", method, [each.name for each in recipe.methods])
-    for name in tasks or ():
-        _one_of("task", name, recipe.all_tasks)
-    found = [
-        stage
-        for stage in plan(recipe, cache).rollouts
-        if stage.method.name == method
-        and stage.task in (tasks or recipe.all_tasks)
-        and stage.seed == seed
-        and stage.protocols == recipe.protocols
-    ]
-    if not found:
-        raise UserError(
-            f"{method} has no generator seed {seed} in this recipe.",
-            where=f"--seed {seed}",
-            fix="Seeds count from 0; a method that is not trained by seed has only seed 0.",
-        )
-    return [stage for stage in found if stage.n_train == found[0].n_train]
-
-
-def _one_of(what: str, name: str, known: list[str] | tuple[str, ...]) -> None:
-    if name not in known:
-        raise UserError(
-            f"The recipe has no {what} {name!r}.",
-            where=f"--{what} {name}",
-            closest=closest_match(name, known),
-            fix=f"Choose one of: {', '.join(known)}",
-        )
-
-
-def _write(out: Path, rollouts: list[Rollouts], cache: ArtifactCache, source: dict[str, object]) -> dict[str, int]:
-    import numpy as np
-
-    from hyprepro.domains.base import RETURN
-    from hyprepro.stores.policy_store import PolicyStoreWriter
-
-    counts: dict[str, int] = {}
-    writer: PolicyStoreWriter | None = None
-    by_return = rollouts[0].data.domain.metric == RETURN
-    for stage in rollouts:
-        policies = _policies(stage, cache)
-        if writer is None:
-            note = {} if by_return else {"note": "returns are not recorded and stand as 0"}
-            route = {"route": "generated", **note, **source}
-            writer = PolicyStoreWriter(out, policies.layout, route, dtype="float32")
-        scores, episodes = _scores(stage.load(cache.path_of(stage)), policies.n)
-        success, returns = (np.nan, scores) if by_return else (scores, 0.0)
-        writer.append(stage.task, np.asarray(policies.params), stage.seed, 0, success, episodes, returns, "test")
-        counts[stage.task] = policies.n
-    if writer is not None:
-        writer.close()
-    return counts
-
-
-def _policies(stage: Rollouts, cache: ArtifactCache) -> PolicyControllers:
-    """The policies that an evaluation ran.
+def _queries(stage: Rollouts, prompts: list[str], parameters: list[float], tasks: list[str]) -> list[Query]:
+    """What is asked with the user's own conditions: all demonstrations at once, and every number.
 
     Raises:
-        UserError: if the method yields agents that are not policies of one layout.
+        UserError: Both kinds are given, several tasks, or what cannot be a condition.
     """
-    from hyprepro.policies.controllers import PolicyControllers
+    from hyprepro.api import asked
 
-    inputs = {name: cache.path_of(source) for name, source in stage.inputs.items()}
-    controllers = stage.deploy(inputs)
-    if not isinstance(controllers, PolicyControllers):
+    if (prompts and parameters) or len(tasks) > 1 or (parameters and tasks):
         raise UserError(
-            f"{stage.method.name} does not write policies.",
-            where="--method",
-            fix="Choose a method that writes weights.",
+            "Demonstrations are of one task, and numbers are tasks of their own.",
+            where=" and ".join(
+                ["--prompt"] * bool(prompts) + ["--parameter"] * bool(parameters) + ["--task"] * len(tasks)
+            ),
+            fix="Say --prompt FILE with at most one --task NAME, or --parameter X without one.",
         )
-    return controllers
+    if prompts:
+        return [asked(stage, prompts, "".join(tasks))]
+    return [asked(stage, number) for number in dict.fromkeys(parameters)]
 
 
-def _scores(records: list[Record], policies: int) -> tuple[list[float], list[int]]:
-    """Success rate or mean return, and episode count, of every policy, over the protocols that the table reports."""
-    results: dict[int, list[float]] = defaultdict(list)
-    for record in records:
-        if record.protocol != "validation":
-            results[record.policy].append(record.score)
-    rates = [sum(results[row]) / max(len(results[row]), 1) for row in range(policies)]
-    return rates, [len(results[row]) for row in range(policies)]
+def _own(
+    choice: Choice,
+    stage: Rollouts,
+    queries: list[Query],
+    cache: ArtifactCache,
+    executor: Executor,
+    progress: RunProgress,
+) -> Parts:
+    """The policies for the user's own conditions, run from the starts that the protocols give a first policy."""
+    from hyprepro.api import Generator
+    from hyprepro.engine.schedule import execute
+
+    if stage.trained is not None:
+        execute([stage.trained], cache, executor, progress)
+    generator, parts = Generator(choice, stage, cache), []
+    for query in queries:
+        made = generator.answer(query)
+        trials = [each for kind in stage.protocols for each in kind.trials(made.domain, query.task, 1)]
+        parts.append((made, made.evaluate([each.start for each in trials]) if query.task else None))
+    return parts
+
+
+def _stored(
+    choice: Choice, stages: list[Rollouts], cache: ArtifactCache, executor: Executor, progress: RunProgress
+) -> Parts:
+    """The policies that evaluations ran, with what was recorded of them under the protocols that the table reports."""
+    from hyprepro.api import origin
+    from hyprepro.engine.schedule import execute
+    from hyprepro.experiments.generated import Policies, as_policies
+
+    execute(stages, cache, executor, progress)
+    parts: Parts = []
+    for stage in stages:
+        inputs = {name: cache.path_of(source) for name, source in stage.inputs.items()}
+        controllers = as_policies(stage.deploy(inputs), stage.method.name)
+        policies = Policies(stage.data.domain, stage.task, controllers, stage.seed, origin(choice, stage))
+        parts.append((policies, _recorded(stage, cache, len(policies))))
+    return parts
+
+
+def _recorded(stage: Rollouts, cache: ArtifactCache, policies: int) -> Evaluation:
+    import numpy as np
+
+    from hyprepro.experiments.generated import Evaluation
+
+    records = [record for record in stage.load(cache.path_of(stage)) if record.protocol != "validation"]
+    scores = [[record.score for record in records if record.policy == row] for row in range(policies)]
+    return Evaluation(stage.task, stage.data.domain.metric.name, np.array(scores))

@@ -52,7 +52,7 @@ def display(path: Path) -> str:
 
 
 def shipped(kind: str) -> dict[str, Path]:
-    """The shipped files of one kind ("recipes", "scales", "variants", "data") by name, sorted."""
+    """The shipped files of one kind ("recipes", "scales", "variants", "domains") by name, sorted."""
     folder = gin_root() / kind
     return {path.stem: path for path in sorted(folder.glob(f"*{SUFFIX}"))}
 

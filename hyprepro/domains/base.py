@@ -231,6 +231,10 @@ class Domain(Stores):
         text = ", ".join(f"{number:g}" for number in parameter)
         raise UserError(f"Tasks of {self.title} have names, and {text} is none.", fix="name tasks in quotes")
 
+    def task_at(self, parameter: tuple[float, ...]) -> str:
+        """The name of the task with a parameter, whether stores have it or not (`UserError` outside `ranges`)."""
+        return self.task_name(parameter)
+
     def named(self, task: str | float) -> str:
         """The name of a task that is given by its name, or by its number where one number tells tasks apart.
 

@@ -28,6 +28,7 @@ STARTS = {"validation": range(3_000_000, 4_000_000), "test": range(4_000_000, 5_
 """Seeds of start noise, a range for each use; those below are for collection."""
 
 _BLOCK = 1_000
+_ROUNDING = 1e-9  # of a number that is the result of an addition
 _EVEN = 10  # so many training tasks are spread evenly; larger subsets contain these
 
 
@@ -118,9 +119,9 @@ class ParameterDomain(Domain):
             )
         return self._name(parameter)
 
-    def name_of(self, parameter: tuple[float, ...]) -> str:
+    def task_at(self, parameter: tuple[float, ...]) -> str:
         """The name of any parameter, of the grid or not (`UserError` if it is none, or has more than three digits)."""
-        if any(round(number, 3) != number for number in self.checked_parameter(parameter)):
+        if any(abs(round(number, 3) - number) > _ROUNDING for number in self.checked_parameter(parameter)):
             raise UserError(
                 f"A task's name states three digits of a {self.told}, and {_text(parameter)} has more.",
                 fix="round it to three digits after the point",

@@ -118,7 +118,7 @@ class ThisProcess:
     @contextmanager
     def open(self, cache: ArtifactCache, tell: Tell) -> Iterator[Crew]:
         """See `Executor`."""
-        with _single_threaded_torch():
+        with process_restored():
             yield _Alone(cache, tell)
 
 
@@ -329,22 +329,34 @@ def _settle(stage: Stage) -> None:
         import torch
 
         torch.manual_seed(seed)
-        torch.set_num_threads(1)
-        torch.use_deterministic_algorithms(True)
+        settle_torch()
+
+
+def settle_torch() -> None:
+    """Let torch compute the same sums in the same order every time."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
 
 
 @contextmanager
-def _single_threaded_torch() -> Iterator[None]:
-    """Undo what `_settle` does to torch in a process that is not ours."""
+def process_restored() -> Iterator[None]:
+    """Undo what `_settle` and `settle_torch` do to a process that is not ours: a notebook has random numbers too."""
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 -- as in _settle
     torch = sys.modules.get("torch")
     threads = torch.get_num_threads() if torch else None
+    drawn = torch.get_rng_state() if torch else None
     strict = torch.are_deterministic_algorithms_enabled() if torch else False
     try:
         yield
     finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
         if torch is None:
             torch = sys.modules.get("torch")
         if torch is not None:
             if threads is not None:
                 torch.set_num_threads(threads)
+                torch.set_rng_state(drawn)
             torch.use_deterministic_algorithms(strict)

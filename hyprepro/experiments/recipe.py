@@ -116,9 +116,15 @@ def check_prompts(recipe: Experiment, tasks: Sequence[str], split: str, data: Da
         place: The fields that name the tasks, for messages.
 
     Raises:
-        UserError: An unknown task, or one with too few prompts.
+        UserError: A domain without prompts, an unknown task, or one with too few prompts.
     """
     kind = type(recipe).__name__
+    if recipe.domain.condition != "prompt":
+        raise UserError(
+            f"Tasks of {recipe.domain.title} are told by a {recipe.domain.told}, and {kind} needs prompts.",
+            where=f"{kind}.domain",
+            fix="bind a domain whose tasks are told by prompts",
+        )
     with data.open_trajectories() as store:
         for task in tasks:
             if task not in store.tasks:
@@ -189,7 +195,8 @@ class Recipe(Experiment):
     @property
     def all_tasks(self) -> tuple[str, ...]:
         """All tasks that are evaluated."""
-        return self.domain.sweep if self.sweep and not self.named_tasks else self.tested
+        swept = self.domain.sweep if self.sweep and not self.named_tasks else ()
+        return swept or self.tested
 
     def split_of(self, task: str, trained: TrainingSet = None) -> str:
         """Which tasks it is one of: seen, unseen, test or validation.

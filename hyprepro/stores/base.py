@@ -60,6 +60,18 @@ class StoreReader(ABC):
         """The tasks that the store holds, sorted."""
         return tuple(self._groups)
 
+    def task(self, name: str = "") -> str:
+        """The task of a name, or the store's only one (`UserError` if there is none, or several to choose from)."""
+        if not name and len(self.tasks) != 1:
+            raise UserError(
+                f"The store has {len(self.tasks)} tasks, and none was named.",
+                where=self.where,
+                fix=f"name one of its tasks: {', '.join(self.tasks)}",
+            )
+        found = name or self.tasks[0]
+        self.group(found)
+        return found
+
     @property
     def size_on_disk(self) -> int:
         """Bytes of the file."""

@@ -99,9 +99,16 @@ def prompt_from_episode(
         UserError: The episode never succeeds, or has fewer than 60 steps or than 3 observations from success on.
     """
     first = success_step + 1
-    if success_step < 0 or len(actions) < STEPS or len(observations) < first + SUCCESS_STATES:
+    lacks = {
+        f"it has fewer than {STEPS} steps ({BLOCKS} blocks of a state and {ACTIONS_PER_BLOCK} actions)": len(actions)
+        < STEPS,
+        "it never succeeds": success_step < 0,
+        f"it ends before the {SUCCESS_STATES} states from its success on": len(observations) < first + SUCCESS_STATES,
+    }
+    if any(lacks.values()):
+        why = next(reason for reason, applies in lacks.items() if applies)
         raise UserError(
-            f"An episode of {len(actions)} steps with success at step {success_step} cannot be a prompt.",
+            f"An episode of {len(actions)} steps with success at step {success_step} cannot be a prompt: {why}.",
             fix=f"a prompt needs {STEPS} steps, a success, and 2 more steps after it",
         )
     states = np.asarray(observations[:STEPS:ACTIONS_PER_BLOCK], dtype=np.float32)

@@ -25,6 +25,21 @@ def test_the_collector_bench_prints_one_consistent_object(hyprepro):
         assert inside == pytest.approx(1e6 / each["ours"], rel=0.01)
 
 
+@pytest.mark.sim
+def test_the_training_bench_prints_one_consistent_object(hyprepro):
+    done = hyprepro("bench", "collector", "--training", "--agents", 2, "--rounds", 1, "--json")
+    assert done.code == 0, done.stderr
+    found = done.json
+    assert found["agents"] == 2
+    for name in ("ours", "bfloat16"):
+        assert found[f"{name}_ratio"] == pytest.approx(found[name] / found["peer"], rel=0.01)
+
+
+@pytest.mark.parametrize("option", [("--variant", "64-wide"), ("--batch", 16)])
+def test_the_training_bench_has_sizes_of_its_own(hyprepro, option):
+    hyprepro("bench", "collector", "--training", *option).assert_one_panel()
+
+
 def test_an_unknown_variant_is_one_panel(hyprepro):
     assert "128-wide" in hyprepro("bench", "collector", "--variant", "128").assert_one_panel().words
 

@@ -156,7 +156,7 @@ def test_explain_diff_and_generate_know_the_kind_of_recipe(hyprepro, run, folder
     assert "LatentRecipe" in run("explain", "four.gin").stdout
     assert run("diff", "four.gin", "figure4@smoke").code in (0, 2)
     words = hyprepro("generate", "figure4", "--out", tmp_path / "x.h5").assert_one_panel().words
-    assert "not a recipe of Meta-World's policies" in words
+    assert "runs no policies" in words
 
 
 @pytest.mark.parametrize("methods", [[], [None], "x", [{"component": 5}]])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hyprepro.stores.exchange.minari import export_minari
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStore
 from tests.cheetah_stores import CheetahStores
@@ -113,3 +114,104 @@ def test_policies_for_a_number_come_with_their_returns(hyprepro, cheetah_stores:
         meta = new.meta("velocity-1.200")
         assert np.isnan(meta["success"]).all()
         assert (meta["return"] < 0).all()
+
+
+@pytest.fixture
+def mine(tiny_stores, tmp_path: Path) -> Path:
+    """A user's own file: the first test episode of reach."""
+    with TrajectoryStore.open(tiny_stores.trajectories) as store:
+        episode = next(store.episodes("reach", "test"))
+    np.savez(
+        tmp_path / "mine.npz",
+        observations=episode.observations,
+        actions=episode.actions,
+        success=np.arange(len(episode.actions)) >= episode.success_step,
+    )
+    return tmp_path / "mine.npz"
+
+
+def written(path: Path, task: str = "reach") -> np.ndarray:
+    with PolicyStore.open(path) as store:
+        return store.read(task, store.rows(task))
+
+
+def test_a_prompt_of_ones_own_gives_what_the_stored_one_gives(generate, mine: Path, tmp_path: Path) -> None:
+    stored, own = tmp_path / "stored.h5", tmp_path / "own.h5"
+    generate("--method", "mse-regressor", "--task", "reach", "--out", stored)
+    outcome = generate("--method", "mse-regressor", "--task", "reach", "--prompt", mine, "--out", own)
+    assert (outcome.code, outcome.stdout.split()) == (0, ["reach", "1", "policies"]), outcome.stderr
+    np.testing.assert_allclose(written(own)[0], written(stored)[0], rtol=1e-4, atol=1e-5)
+    with PolicyStore.open(own) as store:
+        assert store.meta("reach")["episodes"].tolist() == [1]
+        assert (store.route["method"], store.verify()) == ("mse-regressor", [])
+
+
+def test_prompts_of_all_kinds_at_once(
+    generate, mine: Path, tiny_stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("minari")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    with TrajectoryStore.open(tiny_stores.trajectories) as store:
+        export_minari(store, tmp_path / "sets", "validation")
+    prompts = [part for each in (mine, "sets/reach-v0", tiny_stores.trajectories) for part in ("--prompt", each)]
+    common = ("--method", "mse-regressor", "--json")
+    outcome = generate(*common, "--task", "reach", *prompts, "--out", tmp_path / "new.h5")
+    assert outcome.json["policies"] == {"reach": 1 + 4 + 5}, outcome.stderr
+    unnamed = generate(*common, "--prompt", mine, "--out", tmp_path / "unnamed.h5")
+    assert unnamed.json["policies"] == {"demonstration": 1}
+    with PolicyStore.open(tmp_path / "unnamed.h5") as store:
+        assert store.meta("demonstration")["episodes"].tolist() == [0]
+
+
+def test_a_prompt_that_is_none_costs_no_training(generate, mine: Path, tmp_path: Path) -> None:
+    content = dict(np.load(mine))
+    bad, out = tmp_path / "bad.npz", tmp_path / "new.h5"
+    common = ("--method", "mse-regressor", "--out", out)
+    faults = {
+        "it never succeeds": {"success": np.zeros(66, dtype=bool)},
+        "fewer than 60 steps": {name: value[:50] for name, value in content.items()},
+        "not finite": {"observations": np.full((67, 39), np.nan)},
+        "expected [steps, 39]": {"observations": content["observations"][:, :17]},
+        "Expected numbers": {"actions": np.array([None, {}], dtype=object)},
+    }
+    for words, changed in faults.items():
+        np.savez(bad, **{**content, **changed})
+        assert words in generate(*common, "--prompt", bad).assert_one_panel().words
+    bad.write_bytes(mine.read_bytes()[:500])
+    assert "damaged" in generate(*common, "--prompt", bad).assert_one_panel().words
+    assert "no such file" in generate(*common, "--prompt", tmp_path / "none.npz").assert_one_panel().words
+    misspelt = generate(*common, "--prompt", mine, "--task", "raech").assert_one_panel()
+    assert "closest reach" in misspelt.words
+    two = generate(*common, "--prompt", mine, "--task", "reach", "--task", "door-open").assert_one_panel()
+    assert "at most one --task" in two.words
+    number = generate(*common, "--parameter", 1.2).assert_one_panel()
+    assert "shown a demonstration, and told no number" in number.words
+    assert not out.exists()
+    assert not (tmp_path / ".hyprepro").exists()
+
+
+@pytest.fixture
+def velocities(hyprepro, cheetah_stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """Generates for Cheetah-Vel without any training: the policy of the nearest velocity."""
+    monkeypatch.chdir(tmp_path)
+    common = ["table4", "--scale", "smoke", "--workers", "0", "--method", "nearest-velocity", *cheetah_stores.bindings]
+
+    def invoke(*arguments: object):
+        return hyprepro("generate", *common, *arguments)
+
+    return invoke
+
+
+def test_any_velocity_by_its_number(velocities, mine: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new.h5"
+    outcome = velocities("--parameter", 1.23, "--parameter", 0.4, "--out", out, "--json")
+    assert outcome.json["policies"] == {"velocity-1.230": 1, "velocity-0.400": 1}, outcome.stderr
+    with PolicyStore.open(out) as store:
+        assert store.meta("velocity-0.400")["episodes"].tolist() == [2]
+    bad = ("--out", tmp_path / "bad.h5")
+    assert "closest 3" in velocities("--parameter", 3.2, *bad).assert_one_panel().words
+    assert "outside 0 to 3" in velocities("--parameter", "nan", *bad).assert_one_panel().words
+    assert "shown no demonstration" in velocities("--prompt", mine, *bad).assert_one_panel().words
+    both = velocities("--prompt", mine, "--parameter", 1, *bad).assert_one_panel()
+    assert "--parameter X without one" in both.words
+    assert not (tmp_path / "bad.h5").exists()

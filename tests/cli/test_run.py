@@ -198,7 +198,7 @@ def test_imported_policies_and_prompts_run_where_that_is_asked_for(hyprepro, run
     bindings += ["Recipe.methods=(@Expert(),)", "Recipe.protocols=(@StrictProtocol(),)", "Recipe.below=()"]
     bindings += ["Recipe.seen=('door-open',)", "Recipe.prompts_per_task=1"]
     options = [part for binding in bindings for part in ("-b", binding)]
-    gin, out = files.gin_root() / "data" / "imported.gin", tmp_path / "out"
+    gin, out = files.gin_root() / "domains" / "imported.gin", tmp_path / "out"
     found = hyprepro("run", "table1", "--scale", "smoke", "--workers", 0, "-g", gin, *options, "--out", out)
     assert found.code == 0, found.stderr
     assert "Make-An-Agent's published SAC checkpoints" in (out / "table.md").read_text()

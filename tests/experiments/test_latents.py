@@ -12,6 +12,7 @@ from hyprepro.errors import UserError
 from hyprepro.experiments.latent_recipe import LatentRecipe
 from hyprepro.experiments.latents import Projection
 from hyprepro.reports.latent_records import TRUE, LatentRecord, read_latents, write_latents
+from tests.cheetah_stores import CheetahStores
 from tests.conftest import TinyStores
 from tests.gen_hyprl.test_stages import WHOLE, WITHOUT, make
 
@@ -124,6 +125,12 @@ def test_methods_of_different_autoencoders_are_refused(recipe: LatentRecipe) -> 
 def test_what_the_stores_lack_is_refused_before_any_work(recipe: LatentRecipe, update: dict, says: str) -> None:
     with pytest.raises(UserError, match=says):
         recipe.model_copy(update=update).targets(recipe.data())
+
+
+def test_a_domain_without_prompts_is_refused(recipe: LatentRecipe, cheetah_stores: CheetahStores) -> None:
+    other = recipe.model_copy(update={"domain": cheetah_stores.domain, "tasks": ("velocity-1.200",)})
+    with pytest.raises(UserError, match="told by a velocity, and LatentRecipe needs prompts"):
+        other.targets(other.data())
 
 
 def test_validation_prompts_have_the_latents_of_their_own_policies(recipe: LatentRecipe, cache: ArtifactCache) -> None:

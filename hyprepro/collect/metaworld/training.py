@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -28,17 +28,11 @@ from hyprepro.engine.stage import Report, Stage, device
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
+if TYPE_CHECKING:
+    from hyprepro.methods.care.settings import CareTraining
+
+
 _REPLAY = f"{PREFIX}replay.npy"
-
-
-class Training(Protocol):
-    """Settings that a schedule is made of."""
-
-    updates: int
-    critic_updates: int
-    updates_per_step: float
-    first_steps: int
-    episode_steps: int
 
 
 class TaskLoop(Loop):
@@ -63,7 +57,7 @@ class TaskLoop(Loop):
         work: Path,
         files: Sequence[str],
         seeds: tuple[int, int],
-        training: Training,
+        training: SACTraining | CareTraining,
         agents: Sequence[Agent],
         envs: Environments,
         normaliser: Normaliser,
@@ -204,9 +198,13 @@ class TrainSAC(Stage):
             np.save(work / _POLICIES, params)
         else:
             with environments([task for task, _ in self.agents], device()) as envs:
-                updates = _Run(self, clones, envs, work, report).run()
+                updates = self.begin(clones, envs, work, report).run()
             publish(work / f"{PREFIX}{_POLICIES}", work / _POLICIES)
         np.save(work / _UPDATES, updates)
+
+    def begin(self, clones: Clones, envs: Environments, work: Path, report: Report) -> TrainingRun:
+        """The run, which goes on from its checkpoint in `work` if there is one."""
+        return TrainingRun(self, clones, envs, work, report)
 
     def load(self, path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Flat parameters `[checkpoints, agents, P]`, mapped from their file, and each one's number of updates."""
@@ -264,7 +262,7 @@ def _train_reference(stage: TrainSAC, clones: Clones, report: Report) -> tuple[N
     return np.stack(kept, axis=1), updates
 
 
-class _Run(TaskLoop):
+class TrainingRun(TaskLoop):
     """Training of one stack; the kept policies are in a file of their own."""
 
     def __init__(self, stage: TrainSAC, clones: Clones, envs: Environments, work: Path, report: Report) -> None:

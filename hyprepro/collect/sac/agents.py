@@ -13,6 +13,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -29,8 +30,11 @@ from hyprepro.collect.sac.networks import (
     mlp_parameters,
 )
 from hyprepro.collect.sac.replay import Replay
-from hyprepro.collect.sac.update import Adam, Batch, Hyperparameters, Losses, StackedUpdate
+from hyprepro.collect.sac.update import Adam, Batch, Losses, StackedUpdate
 from hyprepro.policies.layout import PolicyLayout
+
+if TYPE_CHECKING:
+    from hyprepro.collect.sac.update import Hyperparameters
 
 _CACHE_BYTES = 2**21
 """Largest activation of a part of the stack on a CPU, so that what a part works on stays in the core's cache."""

@@ -123,12 +123,13 @@ class Loop(ABC):
         else:
             self.start()
         while self.updates < self.schedule.updates:
-            self._episode()
+            self.run_episode()
             self.end_episode()
             if self.checkpoints.due or self.must_save():
                 self._checkpoint()
 
-    def _episode(self) -> None:
+    def run_episode(self) -> None:
+        """One episode of every environment, with the updates that fall into it."""
         observations = self.begin_episode()
         for _ in range(self.schedule.episode_steps):
             observations = self.step(observations)

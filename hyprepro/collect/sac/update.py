@@ -11,39 +11,22 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from hyprepro.collect.sac.networks import LOG_STD_RANGE, StackedMLP
 
+if TYPE_CHECKING:
+    from hyprepro.collect.metaworld.settings import SACSettings
+    from hyprepro.collect.parameter.settings import ParameterSAC
+
+    Hyperparameters = SACSettings | ParameterSAC
+
+Critics = Literal["critic", "target", "frozen"]
 TANH_EPSILON = 1e-6  # stable-baselines3's SquashedDiagGaussianDistribution
 _SMALLEST_Q = 1e-3
-
-
-class Hyperparameters(Protocol):
-    """What the learner reads of a collection's settings, which say what each means."""
-
-    @property
-    def learning_rate(self) -> float: ...  # noqa: D102
-    @property
-    def discount(self) -> float: ...  # noqa: D102
-    @property
-    def polyak(self) -> float: ...  # noqa: D102
-    @property
-    def batch_size(self) -> int: ...  # noqa: D102
-    @property
-    def initial_temperature(self) -> float: ...  # noqa: D102
-    @property
-    def products(self) -> str: ...  # noqa: D102
-    @property
-    def normalise_q(self) -> bool: ...  # noqa: D102
-    @property
-    def cloning_weight(self) -> float: ...  # noqa: D102
-    @property
-    def target_entropy(self) -> float | None:
-        """None: minus the number of actions."""
 
 
 @dataclass
@@ -167,7 +150,7 @@ class SACUpdate(ABC):
         """Mean and unclamped log deviation, side by side `[A, 2 * action, B]`, for `[A, B, obs]`."""
 
     @abstractmethod
-    def values(self, observations: Tensor | None, actions: Tensor, which: str = "critic") -> Tensor:
+    def values(self, observations: Tensor | None, actions: Tensor, which: Critics = "critic") -> Tensor:
         """Both critics' values `[A, 2, B]` for `[A, B, ...]`.
 
         Args:
@@ -271,7 +254,7 @@ class StackedUpdate(SACUpdate):
         """See `SACUpdate`."""
         return self.actor.forward(observations)
 
-    def values(self, observations: Tensor | None, actions: Tensor, which: str = "critic") -> Tensor:
+    def values(self, observations: Tensor | None, actions: Tensor, which: Critics = "critic") -> Tensor:
         """See `SACUpdate`."""
         network = self.target if which == "target" else self.critic
         return network.forward(observations, actions).view(len(actions), 2, -1)

@@ -137,7 +137,7 @@ class MetaWorldEnv:
             self._vectors[goal] = self._draw(goal)
         env._freeze_rand_vec = True
         env._last_rand_vec = self._vectors[goal].copy()
-        observation: NDArray[np.float64] = env.reset()[0]
+        observation = _reset_keeping_the_hand(env, _MOVES - 1)
         self._was_reset = True
         return observation
 
@@ -160,23 +160,42 @@ class MetaWorldEnv:
         """
         env = self._env
         env._freeze_rand_vec = False
-        reset_hand = env._reset_hand
-        env._reset_hand = lambda *_: reset_hand(0)
         if goal.kind == "paper":
             # What ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE[...](seed=s) does: the global generator, seeded, then one reset.
             state = np.random.get_state()  # noqa: NPY002 - metaworld draws from the global generator
             try:
                 np.random.seed(goal.seed)  # noqa: NPY002 - as above
                 env.seeded_rand_vec = False
-                env.reset()
+                _reset_keeping_the_hand(env, _MOVES)
             finally:
                 np.random.set_state(state)  # noqa: NPY002 - as above
         else:
             env.seeded_rand_vec = True
             env.seed(goal.seed)
-            env.reset()
-        del env._reset_hand  # the class's again
+            _reset_keeping_the_hand(env, _MOVES)
         return np.array(env._last_rand_vec, dtype=np.float64)
+
+
+_MOVES = 2
+"""How often metaworld's reset moves the hand: in a first `reset_model`, all of whose simulation is then undone, and
+in a second one."""
+
+
+def _reset_keeping_the_hand(env: Any, moves: int) -> NDArray[np.float64]:
+    """Metaworld's reset, in whose first `moves` the hand stays where it is, since moving it is what takes time."""
+    move, left = env._reset_hand, moves
+
+    def reset_hand() -> None:
+        nonlocal left
+        left -= 1
+        move(0) if left >= 0 else move()
+
+    env._reset_hand = reset_hand
+    try:
+        observation: NDArray[np.float64] = env.reset()[0]
+    finally:
+        del env._reset_hand  # the class's again
+    return observation
 
 
 def _rebuilt(task: str, keeps_starts: bool, stepper: StepperName, state: Start | None) -> MetaWorldEnv:

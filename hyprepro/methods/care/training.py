@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from hyprepro.collect.metaworld.settings import SCORING_GOALS, Agent, task_goal
+from hyprepro.collect.metaworld.settings import SCORING_GOALS, Agent, SACSettings, task_goal
 from hyprepro.collect.metaworld.stepping import LocalEnvironments
 from hyprepro.collect.metaworld.training import TaskLoop
 from hyprepro.collect.sac.agents import Agents
 from hyprepro.collect.sac.networks import Normaliser
 from hyprepro.collect.sac.replay import Room
-from hyprepro.collect.sac.update import ActorLoss, Adam, Batch, Hyperparameters, SACUpdate, Sample
+from hyprepro.collect.sac.update import ActorLoss, Adam, Batch, Critics, SACUpdate, Sample
 from hyprepro.domains.metaworld.tasks import COLLECTION
 from hyprepro.engine import training
 from hyprepro.engine.stage import Report, Stage, StoreFile
@@ -43,7 +43,7 @@ class CareSAC(SACUpdate, Agents):
     Losses are one a task, `[A]`; their sum is descended.
 
     Args:
-        settings: Hyperparameters; the batch is that of one task.
+        settings: SACSettings; the batch is that of one task.
         actor: The actor; its encoder's weights are unused when tied.
         critic: The critics.
         embeddings: Vectors of the tasks' descriptions `[A, E]`.
@@ -51,7 +51,7 @@ class CareSAC(SACUpdate, Agents):
     """
 
     def __init__(
-        self, settings: Hyperparameters, actor: CareActor, critic: CareCritic, embeddings: Tensor, tied: bool
+        self, settings: SACSettings, actor: CareActor, critic: CareCritic, embeddings: Tensor, tied: bool
     ) -> None:
         log_alpha = torch.full((len(embeddings),), math.log(settings.initial_temperature))
         log_alpha.grad = torch.zeros_like(log_alpha)
@@ -86,7 +86,7 @@ class CareSAC(SACUpdate, Agents):
         found = functional_call(self._actor_network, self._actor_parameters(), (observations, self._embeddings))
         return torch.cat(found, -1).mT
 
-    def values(self, observations: Tensor | None, actions: Tensor, which: str = "critic") -> Tensor:
+    def values(self, observations: Tensor | None, actions: Tensor, which: Critics = "critic") -> Tensor:
         """See `SACUpdate`."""
         if observations is not None:
             self._seen = observations

@@ -21,7 +21,7 @@ class Names(Protocol):
     @property
     def columns(self) -> tuple[str, ...]: ...  # noqa: D102
     def parameter(self, task: str) -> tuple[float, ...]: ...  # noqa: D102
-    def name_of(self, parameter: tuple[float, ...]) -> str: ...  # noqa: D102
+    def task_at(self, parameter: tuple[float, ...]) -> str: ...  # noqa: D102
 
 
 def read_conditions(table: Path, folder: Path, domain: Names | None = None) -> tuple[list[Path], list[str]]:
@@ -117,7 +117,7 @@ def _task(values: Sequence[str], numbers: int, domain: Names | None, where: str)
             if domain is not None:
                 domain.parameter(values[0])
             return values[0]
-        return domain.name_of(tuple(map(float, values)))
+        return domain.task_at(tuple(map(float, values)))
     except ValueError:
         raise UserError(
             f"{', '.join(values)[:80]} is no number.", where=where, fix="write numbers with a point, such as 9.81"

@@ -194,20 +194,11 @@ def export_sb3(store: PolicyStore, task: str, row: int, out: Path) -> None:
     Raises:
         UserError: stable-baselines3 is missing, another layout, no such policy, `out` exists.
     """
-    layout = store.layout
-    if layout.squash != "tanh" or len(set(layout.activations)) > 1:
-        raise UserError(
-            f"stable-baselines3's SAC has one activation for all layers, and tanh at the end; these policies have "
-            f"{' and '.join(layout.activations)}, and {layout.squash}.",
-            where=store.where,
-            fix="only policies of one activation that tanh squashes can be exported",
-        )
+    check_exportable(store.layout, store.where)
     refuse_existing(out)
-    parts = layout.split(store.read(task, [row])[0])
-    meta = store.meta(task)
+    params, meta = store.read(task, [row])[0], store.meta(task)
     content = io.BytesIO()
-    model = _model(layout, parts, task, int(meta["seed"][row]), int(meta["step"][row]))
-    model.save(content)
+    sb3_model(store.layout, params, task, int(meta["seed"][row]), int(meta["step"][row])).save(content)
     try:
         write_atomically(out, content.getvalue())
     except OSError as error:
@@ -216,6 +207,17 @@ def export_sb3(store: PolicyStore, task: str, row: int, out: Path) -> None:
             where=f"{out}: {error.strerror or error}",
             fix="name a file in a folder that exists and is writable",
         ) from None
+
+
+def check_exportable(layout: PolicyLayout, where: str) -> None:
+    """Refuse policies that SAC's network cannot be (`UserError`)."""
+    if layout.squash != "tanh" or len(set(layout.activations)) > 1:
+        raise UserError(
+            f"stable-baselines3's SAC has one activation for all layers, and tanh at the end; these policies have "
+            f"{' and '.join(layout.activations)}, and {layout.squash}.",
+            where=where,
+            fix="only policies of one activation that tanh squashes can be exported",
+        )
 
 
 def _spaces(layout: PolicyLayout, task: str) -> tuple[Space[Any], Space[Any]]:
@@ -233,8 +235,14 @@ def _spaces(layout: PolicyLayout, task: str) -> tuple[Space[Any], Space[Any]]:
     return env.observation_space, env.action_space
 
 
-def _model(layout: PolicyLayout, parts: dict[str, NDArray[np.float32]], task: str, seed: int, step: int) -> Any:
-    """A SAC model with these actor weights, fresh critics and the spaces of the task's environment."""
+def sb3_model(layout: PolicyLayout, params: NDArray[np.float32], task: str, seed: int = UNKNOWN, step: int = 0) -> Any:
+    """A `stable_baselines3.SAC` with an actor of these weights `[P]`, fresh critics and the spaces of the task's env.
+
+    Raises:
+        UserError: stable-baselines3 is missing, another layout.
+    """
+    check_exportable(layout, task)
+    parts = layout.split(params)
     try:
         import gymnasium
         import torch

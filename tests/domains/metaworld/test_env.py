@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hyprepro.domains.metaworld.env import MetaWorldEnv, scripted_action
+from hyprepro.domains.metaworld.env import MetaWorldEnv, scripted_action, take_start
 from hyprepro.domains.metaworld.tasks import SEEN_TASKS, TABLE1_TASKS, TABLE3_TASKS, UNSEEN_TASKS, Goal, check_task
 from hyprepro.errors import UserError
 
@@ -33,6 +33,29 @@ def test_an_episode_depends_on_its_goal_alone():
     rollout(env, Goal("fresh", 18), 7)
     np.testing.assert_array_equal(rollout(env, goal), first)
     np.testing.assert_array_equal(rollout(MetaWorldEnv("door-open"), goal), first)
+
+
+@pytest.mark.parametrize("task", SEEN_TASKS + UNSEEN_TASKS)
+def test_a_reset_that_spares_the_hand_is_metaworlds_own(task):
+    """Goal, observation, simulator and the environment's own numbers, after another episode."""
+    ours, plain = MetaWorldEnv(task), MetaWorldEnv(task)
+    for env in (ours, plain):
+        rollout(env, Goal("paper", 720), 5)
+    theirs = plain._env
+    theirs._freeze_rand_vec, theirs.seeded_rand_vec = False, True
+    theirs.seed(17)
+    theirs.reset()
+    theirs._freeze_rand_vec = True
+    wanted = theirs.reset()[0]
+    found = ours.reset(Goal("fresh", 17))
+    np.testing.assert_array_equal(found, wanted)
+    mine, metaworlds = take_start(ours._env, found), take_start(theirs, wanted)
+    np.testing.assert_array_equal(mine.state, metaworlds.state)
+    for part in ("model", "attributes"):
+        one, other = getattr(mine, part), getattr(metaworlds, part)
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            np.testing.assert_equal(value, other[name], err_msg=name)
 
 
 def test_fresh_goals_differ_and_the_goal_is_observable():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import multiprocessing
 import os
 import signal
-import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from pydantic import ValidationError
 
 from hyprepro.collect.metaworld.settings import SACSettings
 from hyprepro.collect.sac import checkpoint
+from hyprepro.collect.sac.replay import Replay
 from hyprepro.collect.sac.update import Batch
 from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.engine.cache import ArtifactCache
@@ -26,7 +28,7 @@ from hyprepro.methods.care.settings import CareNetwork, CareTraining
 from hyprepro.methods.care.text import TaskDescriptions
 from hyprepro.methods.care.training import CareSAC, TrainCare
 from tests.conftest import TinyStores
-from tests.methods.shared import prompts_of
+from tests.methods.shared import prompted, prompts_of
 
 NETWORK = CareNetwork(experts=3, expert_hidden=8, features=8, context_hidden=(8,), context=8, hidden=(16,))
 SAC = SACSettings(batch_size=8, normalise_q=True, cloning_weight=5.0, learning_rate=1e-3)
@@ -124,7 +126,7 @@ def test_it_trains_and_acts_on_described_tasks(tiny_stores: TinyStores, tmp_path
     prompts = prompts_of(data, "reach")
     acted = {}
     for task in ("reach", "door-open", "window-close"):
-        controllers = method.deploy(policy, data, prompts.__class__(task, *list(vars(prompts).values())[1:]), 0)
+        controllers = method.deploy(policy, data, prompted(dataclasses.replace(prompts, task=task)), 0)
         acted[task] = controllers.session(1).act(observations)
     assert len({action.tobytes() for action in acted.values()}) == 3, "every description gives a policy of its own"
 
@@ -139,7 +141,16 @@ def test_a_task_without_a_description_is_refused(tiny_stores: TinyStores, tmp_pa
 
 
 def _run(stores: TinyStores, folder: Path) -> None:
+    """Train until so many transitions were added, which is in the middle of an episode, and die by SIGKILL."""
     checkpoint.SECONDS_BETWEEN_CHECKPOINTS, checkpoint.LARGEST_SHARE = 0.0, math.inf
+    add = Replay.add
+
+    def killed(self: Replay, **transition: Any) -> None:
+        add(self, **transition)
+        if self.added == 55:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Replay.add = killed  # type: ignore[method-assign]
     make(stage_of(stores), ArtifactCache(folder))
 
 
@@ -150,11 +161,9 @@ def test_killed_it_goes_on_to_the_same_bytes(tiny_stores: TinyStores, tmp_path: 
     make(stage, whole)
     process = multiprocessing.get_context("spawn").Process(target=_run, args=(tiny_stores, tmp_path / "killed"))
     process.start()
-    while not (killed.work_of(stage) / "checkpoint.pt").exists() and process.is_alive():
-        time.sleep(0.001)
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGKILL)
     process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert (killed.work_of(stage) / "checkpoint.pt").exists()
     assert not killed.is_finished(stage)
     make(stage, killed)
     assert killed.manifest(stage)["files"] == whole.manifest(stage)["files"]
