@@ -43,7 +43,7 @@ class HopperGravity(ParameterDomain):
     relabels: ClassVar[bool] = False
     tests: ClassVar[tuple[int, ...]] = (2, 5, 8, 11)
     score: ClassVar[str] = (
-        "the undiscounted sum over at most 200 steps of 1 + v_x - 0.001 sum(a^2) on Hopper-v5, which ends where it falls"
+        "the undiscounted sum over at most 200 steps of 1 + v_x - 0.001 sum(a^2) on Hopper-v5, fewer where it falls"
     )
     episode_seconds: ClassVar[float] = 0.05
 

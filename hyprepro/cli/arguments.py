@@ -53,7 +53,7 @@ DomainOption = Annotated[
     typer.Option(
         "--domain",
         metavar="NAME",
-        help="What the tasks are of: a domain (CheetahVel), or a gin file that binds one, such as your own.",
+        help="What the tasks are of: a domain of hyprepro list, or a gin file that binds one, such as your own.",
         show_default="the domain that has them all",
     ),
 ]

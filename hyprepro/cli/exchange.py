@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hyprepro.cli import console
-from hyprepro.cli.arguments import JsonOption
+from hyprepro.cli.arguments import DomainOption, JsonOption
+from hyprepro.cli.recipes import chosen_domain
+from hyprepro.errors import UserError
+
+if TYPE_CHECKING:
+    from hyprepro.domains.base import Domain
 
 StoreArgument = Annotated[Path, typer.Argument(metavar="STORE", help="The store (HDF5).")]
 OutStoreOption = Annotated[
@@ -68,24 +73,64 @@ def import_maa(
 
 
 def import_sb3(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="What SAC.save wrote.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="What model.save wrote; with --conditions one folder of such.")
+    ],
     out: OutStoreOption,
-    task: Annotated[str, typer.Option("--task", metavar="NAME", help="The task of all files.")],
+    task: Annotated[str | None, typer.Option("--task", metavar="NAME", help="The task of all files.")] = None,
+    conditions: Annotated[
+        Path | None,
+        typer.Option(
+            "--conditions",
+            metavar="CSV",
+            help="The task of each file of the folder: columns file,task, or file and the domain's numbers.",
+        ),
+    ] = None,
+    domain: DomainOption = None,
     trained_here: Annotated[
         bool,
         typer.Option("--trained-here", help="The installed simulator trained them; else it is recorded as unknown."),
     ] = False,
 ) -> None:
-    """Read actors of stable-baselines3's SAC (ReLU, net_arch [128, 128]) into a policy store. Nothing is unpickled.
+    """Read actors of stable-baselines3's SAC, TD3 or PPO (MlpPolicy) into a policy store. Nothing is unpickled.
+
+    Any sizes and two hidden layers or more, the same for all files of a store; the bounds of actions are kept.
 
     What wrapped the environment in training is not in the files: an agent whose observations were normalised or scaled
-    (VecNormalize, NormalizeObservation, RescaleObservation) needs that here too, and is no Meta-World policy without.
+    (VecNormalize, NormalizeObservation, RescaleObservation) needs that here too, and is another policy without.
     """
     from hyprepro.stores.exchange import sb3
 
-    count = sb3.import_sb3(files, out, task, trained_here)
-    console.line(f"{out}: {count} policies of {task}; success rates are unknown")
+    if (task is None) == (conditions is None):
+        raise UserError(
+            "Either --task names the task of all files, or --conditions a table with that of each.",
+            where="hyprepro store import-sb3",
+            fix="--task NAME, or --conditions FILE.csv",
+        )
+    known = chosen_domain(domain)
+    tasks: str | list[str] = task or ""
+    if conditions is not None:
+        files, tasks = _conditioned(files, conditions, known)
+    count = sb3.import_sb3(files, out, tasks, trained_here, known)
+    of = task or f"{len(set(tasks))} tasks"
+    console.line(f"{out}: {count} policies of {of}; success rates and returns are unknown")
     console.line("taken to act on plain observations: a file does not tell whether VecNormalize normalised them")
+
+
+def _conditioned(files: list[Path], table: Path, domain: Domain | None) -> tuple[list[Path], list[str]]:
+    """The files of a folder and their tasks (`UserError` if it is not one folder, or the domain has no numbers)."""
+    from hyprepro.domains.parameter import ParameterDomain
+    from hyprepro.stores.exchange.conditions import read_conditions
+
+    if domain is not None and not isinstance(domain, ParameterDomain):
+        raise UserError(
+            f"{domain.title} tells its tasks by a {domain.told}, not by numbers.",
+            where="--domain",
+            fix="leave out --domain, and name tasks in the table: file,task",
+        )
+    if len(files) != 1:
+        raise UserError("--conditions goes with one folder.", where=f"{len(files)} paths", fix="name the folder alone")
+    return read_conditions(table, files[0], domain)
 
 
 def export_sb3(

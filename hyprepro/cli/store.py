@@ -78,8 +78,9 @@ def verify(
                 where=str(path),
                 fix="leave out --rollouts, or name the policy store of the same collection",
             )
-        again = isinstance(store, PolicyStore) and rollouts
-        found = _recheck(store, rollouts, goals, task or [], domain) if again else []
+        found = []
+        if rollouts and isinstance(store, PolicyStore):
+            found = _recheck(store, rollouts, goals, task or [], domain)
         digest = store.digest
     if json:
         extra = {"rollouts": [asdict(one) for one in found]} if rollouts else {}

@@ -33,6 +33,11 @@ def domain_of(tasks: Collection[str], sizes: tuple[int, int]) -> Domain | None:
     return next((domain for domain in fitting if all(map(domain.has, tasks))), None)
 
 
+def domain_having(tasks: Collection[str]) -> Domain | None:
+    """The first domain that has all of some tasks, whatever their sizes; None where none has."""
+    return next((domain for domain in domains() if all(map(domain.has, tasks))), None)
+
+
 def domain_with(task: str) -> Domain:
     """The first domain that has a task.
 

@@ -28,6 +28,7 @@ STARTS = {"validation": range(3_000_000, 4_000_000), "test": range(4_000_000, 5_
 """Seeds of start noise, a range for each use; those below are for collection."""
 
 _BLOCK = 1_000
+_ROUNDING = 1e-9  # of a number that is the result of an addition
 _EVEN = 10  # so many training tasks are spread evenly; larger subsets contain these
 
 
@@ -41,6 +42,7 @@ class ParameterDomain(Domain):
             depend on the parameter it does not: no step of one task may then stand for a step of another.
         grid: All parameters, ascending.
         tests: Which of them are for testing, by their place in the grid.
+        names: What each number is called, as a column of a table; empty: `told` where there is one number alone.
         score: What a return is, in a sentence for the reader of a table.
     """
 
@@ -50,6 +52,7 @@ class ParameterDomain(Domain):
     episodes_at_once: ClassVar[int] = 64
     relabels: ClassVar[bool] = False
     tests: ClassVar[tuple[int, ...]] = ()
+    names: ClassVar[tuple[str, ...]] = ()
     score: ClassVar[str] = ""
 
     @property
@@ -117,8 +120,19 @@ class ParameterDomain(Domain):
         return self._name(parameter)
 
     def task_at(self, parameter: tuple[float, ...]) -> str:
-        """The name of any parameter within the ranges, which has three digits."""
-        return self._name(self.checked_parameter(parameter))
+        """The name of any parameter, of the grid or not (`UserError` if it is none, or has more than three digits)."""
+        if any(abs(round(number, 3) - number) > _ROUNDING for number in self.checked_parameter(parameter)):
+            raise UserError(
+                f"A task's name states three digits of a {self.told}, and {_text(parameter)} has more.",
+                fix="round it to three digits after the point",
+            )
+        return self._name(parameter)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What each number is called."""
+        count = len(self.ranges)
+        return self.names or ((self.told,) if count == 1 else tuple(f"{self.told}-{i + 1}" for i in range(count)))
 
     def has(self, task: str) -> bool:
         """Whether the name states a parameter."""

@@ -138,7 +138,8 @@ def reordered(layout: PolicyLayout, params: Tensor, *orders: Tensor) -> Tensor:
     """Policies `[N, P]` with the units of all hidden layers in the given orders `[N, width]`; they act the same."""
     parts = layout.split(params)
     row = torch.arange(len(params), device=params.device)[:, None]
-    moved, before = {}, None
+    moved: dict[str, Tensor] = {}
+    before: Tensor | None = None
     for name, order in zip(layout.linears, (*orders, None), strict=True):
         for layer in (name,) if order is not None else (name, "log_std"):
             weight, bias = parts[f"{layer}.weight"], parts[f"{layer}.bias"]

@@ -115,7 +115,7 @@ class PolicyLayout:
         return (*(f"linear{i + 1}" for i in range(len(self.widths))), "mean")
 
     @property
-    def nonlinearities(self) -> tuple[str, ...]:
+    def nonlinearities(self) -> tuple[Activation | Squash, ...]:
         """What follows each of `linears`: the activations, then the squashing."""
         return (*self.activations, self.squash)
 

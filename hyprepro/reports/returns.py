@@ -90,7 +90,7 @@ def setting(result: Mapping[str, Any]) -> str:
             starts = main["n_episodes"] // max(main["n_policies"] * main["n_seeds"], 1)
             return (
                 f"{text} Generators: {main['n_seeds']} seeds, {main['n_policies'] // max(tasks, 1)} policies a "
-                f"{words.told} and seed, {starts} starts each; {words.count(tasks)}."
+                f"{words.told} and seed, {starts} starts each; {words.counted(tasks)}."
             )
     return text
 

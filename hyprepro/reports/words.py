@@ -41,7 +41,7 @@ class Words(NamedTuple):
         """What stands at an axis: `gravity, m/s^2`."""
         return f"{self.told}, {self.unit}" if self.unit else self.told
 
-    def count(self, number: int) -> str:
+    def counted(self, number: int) -> str:
         """`1 velocity`, `5 velocities`."""
         return f"{number} {self.told if number == 1 else self.many}"
 

@@ -68,10 +68,10 @@ Made by `hyprepro collect {name}`; written by that command, not by hand.
   deterministic action is tanh(mean). Weights act on raw observations.
 {recipe}- **Test {many}** ({tested}): the parent never stepped nor was relabelled with
   them; their experts are ceilings, trained in a stack of their own.
-- **Episodes** hold {domain.horizon} steps{ends}: first the offline ones with SAC's noise, {selection.offline_episodes} of
-  sources from early to late and {selection.expert_episodes} of stored experts (split train, of test {many} split
-  test), then {selection.prompt_episodes} deterministic ones of stored experts (split validation). Numbers are rounded
-  to {SIGNIFICANT_BITS} significant bits.
+- **Episodes** hold {domain.horizon} steps{ends}: first the offline ones with SAC's exploration noise,
+  {selection.offline_episodes} of sources from early to late and {selection.expert_episodes} of stored experts (split
+  train, of test {many} split test), then {selection.prompt_episodes} deterministic ones of stored experts (split
+  validation). Numbers are rounded to {SIGNIFICANT_BITS} significant bits.
 - **Limits**: checkpoints of one run are close to each other, and with a parent all runs start from it: policies of
   neighbouring {many} are closer than those of independent runs would be.{_worse_than_parent(zoo["tasks"], folded)}
 - **Versions**: {versions}. Results on another MuJoCo version are not comparable.

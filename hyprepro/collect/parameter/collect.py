@@ -38,7 +38,7 @@ def parent_of(collection: ParameterCollection) -> TrainParent | None:
 def randomised_of(collection: ParameterCollection) -> TrainParent | None:
     """The stage of the policy for all tasks; None if none is asked for."""
     training = collection.randomised
-    return training and TrainParent(collection.bare, training, collection.train_tasks, collection.seed)
+    return None if training is None else TrainParent(collection.bare, training, collection.train_tasks, collection.seed)
 
 
 def stages_of(collection: ParameterCollection) -> list[HarvestParameter]:
@@ -87,7 +87,7 @@ def write_stores(collection: ParameterCollection, cache: ArtifactCache, folder: 
         for kind, stage in further.items()
         if stage is not None
     }
-    write_atomically(card, data_card(name, collection, *written, paths).encode())
+    write_atomically(card, data_card(name, collection, written[0], written[1], paths).encode())
     written += [*paths.values(), card]
     if not can_draw():
         return written

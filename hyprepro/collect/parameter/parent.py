@@ -154,9 +154,8 @@ class _Run(ParameterLoop[ParentTraining]):
         super().__init__(stage.domain, work, report, settings, count, stage.rounds, stage.seed, rate)
         self.tasks, every = stage.tasks, [stage.domain.parameter(task) for task in stage.tasks]
         self.known = torch.tensor(every, dtype=torch.float32)
-        self.relabelled = settings.relabelled
-        if self.relabelled is None:
-            self.relabelled = _RELABELLED if stage.domain.relabels else 0.0
+        usual = _RELABELLED if stage.domain.relabels else 0.0
+        self.relabelled: float = usual if settings.relabelled is None else settings.relabelled
         spread = np.unique(np.linspace(0, len(every) - 1, SHOWN).round().astype(int))
         self.shown = [stage.tasks[place] for place in spread]
         share = np.linspace(0, 1, settings.checkpoints) ** 2

@@ -1,8 +1,8 @@
-"""Policies as stable-baselines3's SAC saves them, and back.
+"""Policies as stable-baselines3 saves them, and back.
 
-SAC's default policy with `net_arch=[128, 128]` is our Meta-World layout: two hidden ReLU layers, a mean and a log-std
-head, tanh. Exported files load with `SAC.load` and act alike; their critics are new, so they are for acting, not for
-training on. Imported files give their actor.
+The actors of its SAC, TD3 and PPO (and so of DDPG and A2C) with MLP policies are read, of any sizes and two hidden
+layers or more; policies squashed by tanh are written for its SAC. Exported files load with `SAC.load` and act alike;
+their critics are new, so they are for acting, not for training on.
 
 An SB3 file is a zip of JSON (`data`, with base64 pickles in it, see `sb3_settings`) and state dictionaries. Only the
 plain JSON values and `policy.pth`, by torch's restricted unpickler, are read; no pickle is decoded. What wrapped the
@@ -14,18 +14,19 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hyprepro.domains.catalogue import domain_having
 from hyprepro.engine.provenance import versions
 from hyprepro.engine.stage import write_atomically
 from hyprepro.errors import UserError
-from hyprepro.policies.layout import METAWORLD_LAYOUT, PolicyLayout
+from hyprepro.policies.layout import MOST_LAYERS, WIDEST, PolicyLayout
 from hyprepro.stores import hdf5
 from hyprepro.stores.exchange.foreign import (
     UNKNOWN,
@@ -36,7 +37,7 @@ from hyprepro.stores.exchange.foreign import (
     refuse_existing,
     unknown_versions,
 )
-from hyprepro.stores.exchange.sb3_settings import FIX_WIDTHS, check_settings
+from hyprepro.stores.exchange.sb3_settings import Acting, Algorithm, check_settings
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 
 if TYPE_CHECKING:
@@ -46,12 +47,22 @@ if TYPE_CHECKING:
 MAX_MEMBER = 64 * 2**20
 """Bytes of `data` or `policy.pth`; those of our layout have under one million."""
 
-NAMES = {"linear1": "latent_pi.0", "linear2": "latent_pi.2", "mean": "mu", "log_std": "log_std"}
-"""Our layers and those of stable-baselines3's actor."""
+NAMES = {"mean": "mu", "log_std": "log_std"}
+"""Our heads and those of SAC's actor; its hidden layers are latent_pi.0, latent_pi.2 and so on."""
+
+HIDDEN = {"SAC": "actor.latent_pi", "TD3": "actor.mu", "PPO": "mlp_extractor.policy_net"}
+"""Where the hidden layers are; the last of TD3's is its head."""
+
+BESIDE = {"SAC": (), "TD3": ("actor_target",), "PPO": ("value_net", "mlp_extractor.value_net")}
+"""What else there is, besides critics."""
+
+LEAST_LOG_STD = -20.0
+"""Of policies without noise; that of SAC's is never below."""
 
 WRAPPERS = ("_orig_mod", "module")
 """Parts of names that torch.compile and DataParallel add; the module acts as before."""
 
+_FEWEST = 2
 _FIX_AGAIN = "save the agent again where it was trained: SAC(...).save(FILE)"
 _FIX_SAVE = "save it anew with model.save(FILE), without what was added to its modules"
 _SUMMARY = "policies imported from stable-baselines3 files; their success was not measured"
@@ -59,59 +70,123 @@ _SUMMARY = "policies imported from stable-baselines3 files; their success was no
 
 @dataclass(frozen=True)
 class Sb3Policy:
-    """What a file tells: flat parameters `[P]`, the run's seed and training steps (-1 if unknown)."""
+    """What a file tells: flat parameters `[P]` in a layout, the run's seed and training steps (-1 if unknown)."""
 
+    layout: PolicyLayout
     params: NDArray[np.float32]
     seed: int
     step: int
 
 
+class Accepts(Protocol):
+    """What a domain says of policies; a `Domain`."""
+
+    @property
+    def title(self) -> str: ...  # noqa: D102
+    @property
+    def required_layout(self) -> PolicyLayout | None: ...  # noqa: D102
+    @property
+    def tested(self) -> tuple[str, ...]: ...  # noqa: D102
+    def accept(self, layout: PolicyLayout) -> None: ...  # noqa: D102
+
+
 def read_sb3(path: Path) -> Sb3Policy:
-    """The actor in a file of stable-baselines3's SAC.
+    """The actor in a file of stable-baselines3's.
 
     Raises:
-        UserError: Not such a file, truncated, tensors that are no plain floats, an agent that does not act as our
-            layout does (`check_settings`).
+        UserError: Not such a file, truncated, tensors that are no plain floats, an agent that does not act as a layout
+            can say (`check_settings`).
     """
     where = str(path)
     data = _json(_member(path, "data"), where)
-    check_settings(data, where)
+    acting = check_settings(data, where)
     weights = io.BytesIO(_member(path, "policy.pth"))
     check_archive(weights, f"{where}:policy.pth", _FIX_AGAIN)
     weights.seek(0)
-    params = _flat(load_tensors(weights, f"{where}:policy.pth"), where)
-    return Sb3Policy(params, _whole(data.get("seed"), 31), _whole(data.get("num_timesteps") or None, 62))
+    layout, params = _actor(load_tensors(weights, f"{where}:policy.pth"), acting, where)
+    return Sb3Policy(layout, params, _whole(data.get("seed"), 31), _whole(data.get("num_timesteps") or None, 62))
 
 
-def import_sb3(files: Sequence[Path], out: Path, task: str, trained_here: bool = False) -> int:
-    """Write the policies of files, in their order, into a policy store, as training policies; returns how many.
+def import_sb3(
+    files: Sequence[Path],
+    out: Path,
+    tasks: str | Sequence[str],
+    trained_here: bool = False,
+    domain: Accepts | None = None,
+) -> int:
+    """Write the policies of files, in their order, into a policy store; returns how many.
+
+    They are training policies, but those of tasks that the domain only tests.
 
     Args:
-        files: Files of stable-baselines3's SAC.
+        files: Files of stable-baselines3's.
         out: The store.
-        task: The task of all of them.
+        tasks: The task of all of them, or that of each.
         trained_here: The installed simulator is the one that trained them; else its version is recorded as unknown.
+        domain: What the tasks are of; None: the domain that has them all, if there is one.
 
     Raises:
-        UserError: An output exists, a file is unfit (`read_sb3`), a value is not finite.
+        UserError: An output exists, a file is unfit (`read_sb3`), has another layout than the first, or does not act in
+            the domain; a value is not finite.
     """
-    hdf5.check_task_name(task)
+    named = [tasks] * len(files) if isinstance(tasks, str) else list(tasks)
+    for task in dict.fromkeys([tasks] if isinstance(tasks, str) else named):
+        hdf5.check_task_name(task)
     if not files:
-        raise UserError("There is nothing to import.", fix="name at least one file that SAC.save wrote")
+        raise UserError("There is nothing to import.", fix="name at least one file that model.save wrote")
     refuse_existing(out)
+    read = [_fit(read_sb3(path), path) for path in files]
+    layout, domain = read[0].layout, domain or domain_having(named)
+    for policy, path in zip(read, files, strict=True):
+        if policy.layout != layout:
+            raise UserError(
+                f"A store holds policies of one layout; this file's is {_text(policy.layout)}, and the first one's "
+                f"{_text(layout)}.",
+                where=f"{path}\n{files[0]}",
+                fix="import each kind into a store of its own",
+            )
+    if domain is not None:
+        _check_domain(domain, layout, files[0])
     route = {"name": "stable-baselines3", "summary": _SUMMARY, "files": [path.name for path in files[:500]]}
     recorded = versions() if trained_here else unknown_versions()
-    with PolicyStoreWriter(out, METAWORLD_LAYOUT, route, "float32", recorded) as writer:
-        for path in files:
-            policy = read_sb3(path)
-            if not np.isfinite(policy.params).all():
-                raise UserError(
-                    "A weight is not finite; nothing was imported.",
-                    where=str(path),
-                    fix="leave this file out; its training has diverged",
-                )
-            writer.append(task, policy.params[None], policy.seed, policy.step, 0.0, 0, 0.0, "train")
+    tested = () if domain is None else domain.tested
+    first = {task: place for place, task in reversed(list(enumerate(named)))}
+    order = sorted(range(len(files)), key=lambda row: first[named[row]])
+    with PolicyStoreWriter(out, layout, route, "float32", recorded) as writer:
+        for row in order:
+            policy, split = read[row], "test" if named[row] in tested else "train"
+            writer.append(named[row], policy.params[None], policy.seed, policy.step, 0.0, 0, 0.0, split)
     return len(files)
+
+
+def _fit(policy: Sb3Policy, path: Path) -> Sb3Policy:
+    if not np.isfinite(policy.params).all():
+        raise UserError(
+            "A weight is not finite; nothing was imported.",
+            where=str(path),
+            fix="leave this file out; its training has diverged",
+        )
+    return policy
+
+
+def _check_domain(domain: Accepts, layout: PolicyLayout, path: Path) -> None:
+    wanted = domain.required_layout
+    try:
+        domain.accept(layout)
+    except UserError as error:
+        what = error.what.replace("The store holds policies", "The files hold policies")
+        raise UserError(what, where=str(path), fix=f"import policies that were trained on {domain.title}") from None
+    if wanted is not None and wanted.layers != layout.layers:
+        raise UserError(
+            f"The policy's widths differ from {wanted.shape}, those of {domain.title}: it is {layout.shape}.",
+            where=str(path),
+            fix=f'train with policy_kwargs={{"net_arch": {list(wanted.widths)}}}',
+        )
+
+
+def _text(layout: PolicyLayout) -> str:
+    ends = ", ".join(f"[{low:g}, {high:g}]" for low, high in dict.fromkeys(layout.bounds)) or "[-1, 1]"
+    return f"{layout.shape} ({', '.join(layout.nonlinearities)}; actions within {ends})"
 
 
 def export_sb3(store: PolicyStore, task: str, row: int, out: Path, environment: EnvSpec | None = None) -> None:
@@ -127,7 +202,7 @@ def export_sb3(store: PolicyStore, task: str, row: int, out: Path, environment: 
     Raises:
         UserError: stable-baselines3 is missing, another layout, no such policy, `out` exists.
     """
-    _check_layout(store.layout, store.where)
+    check_exportable(store.layout, store.where)
     refuse_existing(out)
     params, meta = store.read(task, [row])[0], store.meta(task)
     content = io.BytesIO()
@@ -142,24 +217,26 @@ def export_sb3(store: PolicyStore, task: str, row: int, out: Path, environment: 
         ) from None
 
 
-def _check_layout(layout: PolicyLayout, where: str) -> None:
-    if layout != METAWORLD_LAYOUT:
+def check_exportable(layout: PolicyLayout, where: str) -> None:
+    """Refuse policies that SAC's network cannot be (`UserError`)."""
+    if layout.squash != "tanh" or len(set(layout.activations)) > 1:
         raise UserError(
-            f"stable-baselines3's SAC has one activation for all layers; these policies have "
-            f"{' and '.join(layout.activations)}, or other widths than 39 -> 128 -> 128 -> 4.",
+            f"stable-baselines3's SAC has one activation for all layers, and tanh at the end; these policies have "
+            f"{' and '.join(layout.activations)}, and {layout.squash}.",
             where=where,
-            fix="only ReLU/ReLU policies of Meta-World's layout can be exported",
+            fix="only policies of one activation that tanh squashes can be exported",
         )
 
 
-def _spaces(spec: EnvSpec | None) -> tuple[Space[Any], Space[Any]]:
+def _spaces(layout: PolicyLayout, spec: EnvSpec | None) -> tuple[Space[Any], Space[Any]]:
     """The spaces of a task's environment, which `SAC.load(FILE, env=...)` compares; unbounded without one."""
     import gymnasium
 
-    sizes = METAWORLD_LAYOUT.observation_size, METAWORLD_LAYOUT.action_size
+    sizes = layout.observation_size, layout.action_size
     if spec is None:
         box = gymnasium.spaces.Box
-        return box(-np.inf, np.inf, sizes[:1], np.float64), box(-1.0, 1.0, sizes[1:], np.float32)
+        low, high = np.array(layout.bounds or [(-1.0, 1.0)] * sizes[1], dtype=np.float32).T
+        return box(-np.inf, np.inf, sizes[:1], np.float64), box(low, high, dtype=np.float32)
     env: gymnasium.Env[Any, Any] = gymnasium.make(spec)
     env.close()
     return env.observation_space, env.action_space
@@ -177,7 +254,7 @@ def sb3_model(
     Raises:
         UserError: stable-baselines3 is missing, another layout.
     """
-    _check_layout(layout, "the policies")
+    check_exportable(layout, "the policies")
     parts = layout.split(params)
     try:
         import gymnasium
@@ -191,19 +268,26 @@ def sb3_model(
     class Spaces(gymnasium.Env[Any, Any]):
         """Nothing but the spaces."""
 
-        observation_space, action_space = _spaces(environment)
+        observation_space, action_space = _spaces(layout, environment)
 
-    width = METAWORLD_LAYOUT.hidden
-    kwargs = {"net_arch": [width, width]}
+    activation = {"relu": torch.nn.ReLU, "elu": torch.nn.ELU, "tanh": torch.nn.Tanh}[layout.activations[0]]
+    kwargs = {"net_arch": list(layout.widths), "activation_fn": activation}
     model = SAC(
         "MlpPolicy", Spaces(), buffer_size=100_000, policy_kwargs=kwargs, seed=seed if seed >= 0 else None, device="cpu"
     )
-    names = {f"{ours}.{kind}": f"{theirs}.{kind}" for ours, theirs in NAMES.items() for kind in ("weight", "bias")}
     state = {**model.actor.state_dict()}
-    state.update({names[name]: torch.from_numpy(part.copy()) for name, part in parts.items()})
+    state.update({_theirs(name): torch.from_numpy(part.copy()) for name, part in parts.items()})
     model.actor.load_state_dict(state)
     model.num_timesteps = max(step, 0)
     return model
+
+
+def _theirs(name: str) -> str:
+    """The name of one of our weights in SAC's actor."""
+    layer, kind = name.split(".")
+    if layer in NAMES:
+        return f"{NAMES[layer]}.{kind}"
+    return f"latent_pi.{2 * int(layer.removeprefix('linear')) - 2}.{kind}"
 
 
 def _member(path: Path, name: str) -> bytes:
@@ -250,38 +334,91 @@ def _json(content: bytes, where: str) -> dict[str, Any]:
     return data
 
 
-def _flat(state: dict[str, Any], where: str) -> NDArray[np.float32]:
-    """The actor's weights in a state dictionary, flat `[P]`."""
-    import torch
-
-    wanted = {
-        f"actor.{NAMES[layer]}.{kind}": spec
-        for spec in METAWORLD_LAYOUT.layers
-        for layer, kind in [spec.name.split(".")]
-    }
-    found = _unwrapped(state, where)
-    odd = sorted(set(found) ^ set(wanted)) or [name for name in found if not isinstance(found[name], torch.Tensor)]
-    if odd:
+def _actor(state: dict[str, Any], acting: Acting, where: str) -> tuple[PolicyLayout, NDArray[np.float32]]:
+    """The layout of the actor in a state dictionary and its weights, flat `[P]`."""
+    found = _unwrapped(state, acting.algorithm, where)
+    hidden = _hidden(found, acting, where)
+    heads = {"mean": "action_net" if acting.algorithm == "PPO" else "actor.mu"}
+    if acting.algorithm == "TD3":
+        hidden, heads["mean"] = hidden[:-1], hidden[-1] if hidden else "actor.mu"
+    if acting.algorithm == "SAC":
+        heads["log_std"] = "actor.log_std"
+    layers = {f"linear{number}": name for number, name in enumerate(hidden, start=1)} | heads
+    wanted = {f"{theirs}.{kind}": f"{ours}.{kind}" for ours, theirs in layers.items() for kind in ("weight", "bias")}
+    noise = {"log_std"} if acting.algorithm == "PPO" else set()
+    odd = sorted(set(found) ^ {*wanted, *noise}) or [name for name in found if not _is_tensor(found[name])]
+    if odd or len(hidden) < _FEWEST or len(hidden) > MOST_LAYERS:
         raise UserError(
-            "The weights are not those of an actor of SAC's MlpPolicy with two hidden layers.",
-            where=f"{where}: {', '.join(name[:80] for name in odd[:3])}",
+            f"The weights are not those of an actor of {acting.algorithm}'s MlpPolicy with two hidden layers or more.",
+            where=f"{where}: {', '.join(name[:80] for name in odd[:3]) or f'{len(hidden)} hidden layers'}",
             fix=_FIX_SAVE,
         )
-    arrays = {}
-    for name, spec in wanted.items():
-        check_floats(found[name], name, where)
-        if tuple(found[name].shape) != spec.shape:
+    for name, tensor in found.items():
+        check_floats(tensor, name, where)
+    widths = [int(found[f"{name}.bias"].shape[0]) if found[f"{name}.bias"].ndim else 0 for name in hidden]
+    low, high = zip(*acting.bounds, strict=True)
+    bounds = acting.bounds if set(low) != {-1.0} or set(high) != {1.0} else ()
+    if not all(0 < width <= WIDEST for width in (*widths, acting.observation_size, len(acting.bounds))):
+        raise UserError(f"The policy's widths are {widths}; at most {WIDEST} are read.", where=where, fix=_FIX_SAVE)
+    layout = PolicyLayout.mlp(
+        acting.observation_size, widths, len(low), (acting.activation,) * len(widths), acting.squash, bounds
+    )
+    specs = {spec.name: spec for spec in layout.layers}
+    for theirs, ours in wanted.items():
+        if tuple(found[theirs].shape) != specs[ours].shape:
             raise UserError(
-                f"The policy's widths differ from 39 -> 128 -> 128 -> 4: {name} is "
-                f"{list(found[name].shape)}, not {list(spec.shape)}.",
+                f"The policy's widths differ from {layout.shape}: {theirs} is {list(found[theirs].shape)}, not "
+                f"{list(specs[ours].shape)}.",
                 where=where,
-                fix=f"{FIX_WIDTHS}; if it was, {_FIX_SAVE}",
+                fix=_FIX_SAVE,
             )
-        arrays[spec.name] = floats(found[name], name, where)
-    return METAWORLD_LAYOUT.join(arrays)
+    parts = {ours: floats(found[theirs], theirs, where) for theirs, ours in wanted.items()}
+    return layout, layout.join(_heads(layout, parts, found, acting, where))
 
 
-def _unwrapped(state: dict[str, Any], where: str) -> dict[str, Any]:
+def _hidden(found: Mapping[str, Any], acting: Acting, where: str) -> list[str]:
+    """Names of the layers of the MLP, in their order: every second number, an activation between them."""
+    prefix = HIDDEN[acting.algorithm]
+    numbers = {
+        int(number)
+        for name in found
+        if (rest := name.removeprefix(f"{prefix}.")) != name and (number := rest.partition(".")[0]).isdecimal()
+    }
+    return [f"{prefix}.{number}" for number in sorted(numbers)]
+
+
+def _heads(
+    layout: PolicyLayout, parts: dict[str, NDArray[np.float32]], found: Mapping[str, Any], acting: Acting, where: str
+) -> dict[str, NDArray[np.float32]]:
+    """The weights with both heads as a layout has them: a log-std head, and a mean whose action is within [-1, 1].
+
+    PPO's mean is an action as the environment takes it, so the head is rescaled: 2 (a - low) / (high - low) - 1.
+    """
+    if acting.algorithm == "SAC":
+        return parts
+    log_std = np.full(layout.action_size, LEAST_LOG_STD, dtype=np.float32)
+    if acting.algorithm == "PPO":
+        low, high = np.array(acting.bounds).T
+        scale = 2.0 / (high - low)
+        if tuple(found["log_std"].shape) != log_std.shape:
+            raise UserError(
+                f"The policy's log_std is {list(found['log_std'].shape)}, not {list(log_std.shape)}.",
+                where=where,
+                fix=_FIX_SAVE,
+            )
+        log_std = floats(found["log_std"], "log_std", where) + np.log(scale)
+        parts["mean.weight"] = parts["mean.weight"] * scale[:, None]
+        parts["mean.bias"] = (parts["mean.bias"] - low) * scale - 1.0
+    return {**parts, "log_std.weight": np.zeros_like(parts["mean.weight"]), "log_std.bias": log_std}
+
+
+def _is_tensor(value: Any) -> bool:
+    import torch
+
+    return isinstance(value, torch.Tensor)
+
+
+def _unwrapped(state: dict[str, Any], algorithm: Algorithm, where: str) -> dict[str, Any]:
     """The actor's values, without what torch.compile and DataParallel put into the names of what they wrap."""
     found: dict[str, Any] = {}
     for name, value in state.items():
@@ -290,7 +427,8 @@ def _unwrapped(state: dict[str, Any], where: str) -> dict[str, Any]:
             raise UserError(
                 f"The file has the weight {plain[:80]!r} twice.", where=f"{where}: {name[:80]}", fix=_FIX_SAVE
             )
-        if plain.partition(".")[0] not in ("critic", "critic_target"):
+        beside = ("critic", "critic_target", *BESIDE[algorithm])
+        if not any(plain == each or plain.startswith(f"{each}.") for each in beside):
             found[plain] = value
     return found
 
