@@ -1,35 +1,19 @@
-"""A collection of Meta-World experts: tasks, route to experts, and the settings of every step.
-
-Apart from `collection`, so that no stage depends on how its stores and its card are written.
-
-The data card beside the stores: what is in them and how it was made, written from the stores themselves.
-
-From a collection's settings to its stages, and from their artifacts to the two stores.
-"""
+"""A collection of Meta-World experts: tasks, route to experts, and the settings of every step."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from pydantic import field_validator, model_validator
 
-from hyprepro.collect.collection import Collection, Estimate, Weights
-from hyprepro.collect.metaworld.clones import CloneExperts
-from hyprepro.collect.metaworld.harvest import HarvestTask
+from hyprepro.collect.collection import Collection, Estimate
 from hyprepro.collect.metaworld.settings import Agent, CloneSettings, Route, SACTraining, Selection
-from hyprepro.collect.metaworld.training import TrainSAC
 from hyprepro.component import component, setting
 from hyprepro.domains.metaworld.tasks import SEEN_TASKS, UNSEEN_TASKS, check_task
 from hyprepro.engine.cache import ArtifactCache
-from hyprepro.engine.stage import Stage, make_folder, write_atomically
+from hyprepro.engine.stage import Stage
 from hyprepro.errors import UserError
-from hyprepro.policies.layout import METAWORLD_LAYOUT, PolicyLayout
-from hyprepro.stores.info import store_info
-from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
-from hyprepro.stores.trajectory_store import TrajectoryStoreWriter
 
 
 @component
@@ -77,6 +61,8 @@ class MetaWorldCollection(Collection):
 
     def stages(self) -> Sequence[Stage]:
         """One stage a task."""
+        from hyprepro.collect.metaworld.collect import stages_of
+
         return stages_of(self)
 
     def estimate(self, todo: Sequence[Stage]) -> Estimate:
@@ -87,133 +73,6 @@ class MetaWorldCollection(Collection):
 
     def write(self, cache: ArtifactCache, folder: Path, name: str) -> list[Path]:
         """NAME.policies.h5, NAME.trajectories.h5 and NAME.md."""
+        from hyprepro.collect.metaworld.collect import write_stores
+
         return write_stores(self, cache, folder, name)
-
-
-def data_card(name: str, collection: MetaWorldCollection, policies: Path, trajectories: Path) -> str:
-    """Markdown: contents and quality by task, route, schedule, versions, limits."""
-    zoo, episodes = store_info(policies), store_info(trajectories)
-    selection, training = collection.selection, collection.training
-    rows = [_row(task, zoo["tasks"].get(task, {}), episodes["tasks"][task]) for task in episodes["tasks"]]
-    versions = ", ".join(f"{library} {version}" for library, version in zoo["versions"].items())
-    return f"""# Data card: {name}
-
-Made by `hyprepro collect {name}`; written by that command, not by hand.
-
-| task | policies (train / test) | success (mean, lowest) | return (mean) | prompts (train / validation / test) |
-| --- | --- | --- | --- | --- |
-{chr(10).join(rows)}
-
-- **Policies**: {zoo["route"]["summary"]}. MLPs 39 -> 128 -> 128 with mean and log-std heads of 4, ReLU,
-  22,664 parameters, {selection.weights}; the deterministic action is tanh(mean). Weights act on raw observations.
-- **Success** is the share of {selection.score_goals} fresh goals solved within {selection.score_steps} steps by the
-  deterministic policy, measured on the stored (rounded) weights; **return** is the undiscounted sum of metaworld's
-  dense reward (0 to 10 a step) over the same {selection.score_steps} steps. Both are recorded policy by policy.
-- **Which policies**: the last checkpoints with a success rate of at least {selection.acceptance}, taken every
-  {training.checkpoint_every} updates of SAC: up to {selection.train_policies} of each of {selection.train_seeds}
-  training seeds, up to {selection.test_policies} of one further seed, whose run gives test prompts only.
-- **SAC**: {training.updates} updates an agent, of which {training.critic_updates} train the critics alone,
-  {training.updates_per_step} updates an environment step, episodes of {training.episode_steps} steps on a new goal
-  each, cloning weight {training.sac.cloning_weight}, trainer {training.trainer}.
-- **Prompts** are deterministic episodes of stored policies, each on a goal of its own, cut off as soon as they hold
-  60 steps, the first success and the two steps after it; an episode that fails is replaced by one on another goal,
-  so prompts are successful by construction (as Make-An-Agent's are). Test prompts come from SAC runs that no training
-  policy comes from, on goals that no training prompt has.
-- **Limits**: checkpoints of one run are close to each other, all runs of a task start from the same clone, and all
-  clones from one parent. The policies of a task differ less than policies of independent runs would.
-- **Versions**: {versions}. Results on another MuJoCo version are not comparable.
-- **Digests**: policies `{zoo["digest"]}`, trajectories `{episodes["digest"]}`.
-- **Licence**: that of this repository. No data of others is contained.
-"""
-
-
-def _row(task: str, zoo: dict[str, Any], episodes: dict[str, Any]) -> str:
-    counts, prompts = zoo.get("counts", {}), episodes["counts"]
-    success = zoo["success"]
-    return (
-        f"| {task} | {counts.get('train', 0)} / {counts.get('test', 0)} | {success['mean']:.3f}, {success['min']:.2f} "
-        f"| {zoo['return_mean']:.0f} "
-        f"| {prompts.get('train', 0)} / {prompts.get('validation', 0)} / {prompts.get('test', 0)} |"
-    )
-
-
-def stages_of(collection: MetaWorldCollection) -> list[HarvestTask]:
-    """The last stage of each task; everything else hangs on these."""
-    clones = CloneExperts(
-        collection.cloning, collection.route, collection.seen_tasks, collection.unseen_tasks, collection.seed
-    )
-    agents, size = collection.agents(), collection.training.agents_at_once
-    runs = []
-    for start in range(0, len(agents), size):
-        some = agents[start : start + size]
-        runs.append(TrainSAC(clones, collection.training, tuple(a.task for a in some), tuple(a.seed for a in some)))
-    return [
-        HarvestTask(tuple(run for run in runs if task in run.tasks), collection.selection, task)
-        for task in collection.seen_tasks + collection.unseen_tasks
-    ]
-
-
-def route_of(collection: MetaWorldCollection) -> dict[str, Any]:
-    """What the stores, the data card and every result say about where the policies come from."""
-    texts = {
-        "clones": "SAC with a cloning term, from DAgger clones of metaworld's scripted experts grown from one parent",
-        "scratch": "SAC from random weights",
-    }
-    return {"name": collection.route, "summary": texts[collection.route], "collection": collection.described()}
-
-
-def write_stores(collection: MetaWorldCollection, cache: ArtifactCache, folder: Path, name: str) -> list[Path]:
-    """Write NAME.policies.h5, NAME.trajectories.h5 and NAME.md from finished artifacts; each whole or not at all.
-
-    The test policies of all tasks are stored too, as the sources of the test prompts: the expert ceiling needs them.
-
-    Returns:
-        The three files.
-    """
-    make_folder(folder)
-    route, stages, selection = route_of(collection), stages_of(collection), collection.selection
-    policies, trajectories = write_pair(
-        stages, cache, folder, name, METAWORLD_LAYOUT, route, selection.weights, selection.score_goals
-    )
-    card = folder / f"{name}.md"
-    write_atomically(card, data_card(name, collection, policies, trajectories).encode())
-    return [policies, trajectories, card]
-
-
-def write_pair(
-    stages: Sequence[Any],
-    cache: ArtifactCache,
-    folder: Path,
-    name: str,
-    layout: PolicyLayout,
-    route: dict[str, Any],
-    weights: Weights,
-    episodes: int,
-) -> list[Path]:
-    """Write NAME.policies.h5 and NAME.trajectories.h5 from the artifacts of finished harvests, task by task.
-
-    Args:
-        stages: Stages that load as a `Harvest` and name their `task`, in the order of the stores.
-        cache: Where their artifacts are.
-        folder: Where to write.
-        name: The stem of both files.
-        layout: Of every policy.
-        route: How the policies were made.
-        weights: How they are kept.
-        episodes: Over how many each was scored.
-    """
-    policies, trajectories = (folder / f"{name}{end}" for end in (".policies.h5", ".trajectories.h5"))
-    with PolicyStoreWriter(policies, layout, route, weights) as writer:
-        for stage in stages:
-            for p in stage.load(cache.path_of(stage)).policies:
-                params = np.asarray(p.params, dtype=np.float32)[None]
-                writer.append(stage.task, params, p.seed, p.step, p.success, episodes, p.returns, p.split)
-    with PolicyStore.open(policies) as store:
-        digest = store.digest
-    sizes = layout.observation_size, layout.action_size
-    with TrajectoryStoreWriter(trajectories, route, digest, *sizes) as writer_of_episodes:
-        for stage in stages:
-            for e in stage.load(cache.path_of(stage)).episodes:
-                arrays = e.observations, e.actions, e.rewards
-                writer_of_episodes.append(stage.task, *arrays, e.success_step, e.goal_seed, e.policy_row, e.split)
-    return [policies, trajectories]

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from hyprepro.collect.metaworld.collection import write_pair
 from hyprepro.collect.parameter.card import data_card
 from hyprepro.collect.parameter.collection import ParameterCollection
 from hyprepro.collect.parameter.experts import TrainExperts
@@ -16,6 +15,7 @@ from hyprepro.collect.parameter.harvest import HarvestParameter
 from hyprepro.collect.parameter.loop import start_seed
 from hyprepro.collect.parameter.parent import Parent, TrainParent
 from hyprepro.collect.parameter.rollouts import returns
+from hyprepro.collect.writing import write_pair
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import make_folder, write_atomically
 from hyprepro.reports.figures.profiles import can_draw

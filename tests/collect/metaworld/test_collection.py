@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from hyprepro.cli import app
 from hyprepro.collect.metaworld.clones import CloneExperts
-from hyprepro.collect.metaworld.collection import MetaWorldCollection, stages_of
+from hyprepro.collect.metaworld.collect import stages_of
+from hyprepro.collect.metaworld.collection import MetaWorldCollection
 from hyprepro.collect.metaworld.settings import Agent, CloneSettings, SACSettings, SACTraining, Selection
 from hyprepro.collect.metaworld.training import TrainSAC, start_actors
 from hyprepro.collect.sac import checkpoint
