@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from hyprepro.collect.collection import Weights
+from hyprepro.collect.sac.settings import SACSettings
 from hyprepro.component import Component, component, setting
 from hyprepro.domains.metaworld.tasks import COLLECTION, SEEN_TASKS, UNSEEN_TASKS, Goal, check_task
 
@@ -38,34 +39,6 @@ class CloneSettings(Component):
     initial_log_std: float = setting(
         -2.4, "log standard deviation of the clones' untrained head: near SAC's target entropy"
     )
-
-
-@component
-class SACSettings(Component):
-    """Hyperparameters of SAC.
-
-    The defaults are those of Make-An-Agent's `display/config.py`: stable-baselines3's but for the batch size.
-    """
-
-    slot = "sac"
-    learning_rate: float = setting(
-        3e-4, "Adam step size of actor, critics and temperature", source="Make-An-Agent", gt=0
-    )
-    discount: float = setting(0.99, "gamma", source="Make-An-Agent", gt=0, lt=1)
-    polyak: float = setting(
-        0.005, "tau, the share of the critic that enters the target at each update", source="Make-An-Agent", gt=0, le=1
-    )
-    batch_size: int = setting(128, "transitions an update and agent", source="Make-An-Agent", ge=1)
-    initial_temperature: float = setting(1.0, "alpha at the start", source="stable-baselines3", gt=0)
-    products: Literal["float32", "bfloat16"] = setting(
-        "float32", "what hidden layers are computed in; bfloat16 is fast where the processor multiplies it"
-    )
-    normalise_q: bool = setting(False, "divide the actor's loss by the mean |Q| of its batch")
-    cloning_weight: float = setting(
-        0.0, "weight of the squared distance between tanh(mean) and the expert's action", ge=0
-    )
-    target_entropy: ClassVar[None] = None
-    """Of what the temperature holds: minus the number of actions, as in stable-baselines3."""
 
 
 @component

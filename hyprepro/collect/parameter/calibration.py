@@ -16,8 +16,8 @@ from hyprepro.collect.parameter.harvest import HarvestParameter
 from hyprepro.collect.parameter.loop import fresh
 from hyprepro.collect.parameter.parent import TrainParent
 from hyprepro.collect.parameter.rollouts import returns
-from hyprepro.collect.parameter.settings import ParameterSAC
 from hyprepro.collect.sac.agents import StackedSAC
+from hyprepro.collect.sac.settings import ParameterSAC
 from hyprepro.collect.sac.update import Batch
 from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.engine.stage import Stage

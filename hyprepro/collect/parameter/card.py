@@ -11,7 +11,8 @@ import numpy as np
 
 from hyprepro.collect.parameter.collection import ParameterCollection
 from hyprepro.collect.parameter.harvest import SIGNIFICANT_BITS
-from hyprepro.collect.parameter.settings import ExpertTraining, ParameterSAC, ParameterSelection
+from hyprepro.collect.parameter.settings import ExpertTraining, ParameterSelection
+from hyprepro.collect.sac.settings import ParameterSAC
 from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.stores.info import store_info
 

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hyprepro.collect.parameter.memory import Memory, Transitions
-from hyprepro.collect.parameter.settings import ExpertTraining, ParameterSAC, ParentTraining
+from hyprepro.collect.parameter.settings import ExpertTraining, ParentTraining
 from hyprepro.collect.sac.agents import Networks, StackedSAC
 from hyprepro.collect.sac.checkpoint import PREFIX, Flushes
 from hyprepro.collect.sac.loop import Loop, Observations, Schedule
 from hyprepro.collect.sac.networks import Normaliser, mlp_parameters
+from hyprepro.collect.sac.settings import ParameterSAC
 from hyprepro.collect.sac.update import Batch
 from hyprepro.domains.base import Start
 from hyprepro.domains.parameter import ParameterDomain

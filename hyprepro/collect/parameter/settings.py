@@ -2,40 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import model_validator
 
 from hyprepro.collect.collection import Weights
-from hyprepro.component import Component, Width, component, setting
-
-
-@component
-class ParameterSAC(Component):
-    """Hyperparameters of SAC; the actor's sizes are those of the stored policies."""
-
-    slot = "parameter_sac"
-    learning_rate: float = setting(1e-3, "Adam step size of actor, critics and temperature, at the start", gt=0)
-    last_learning_rate: float = setting(5e-5, "the same at the end; it falls linearly", gt=0)
-    discount: float = setting(0.99, "gamma", source="stable-baselines3", gt=0, lt=1)
-    polyak: float = setting(
-        0.005,
-        "tau, the share of the critic that enters the target at an update",
-        source="stable-baselines3",
-        gt=0,
-        le=1,
-    )
-    batch_size: int = setting(256, "transitions an update and agent", source="stable-baselines3", ge=1)
-    critic_width: Width = setting(128, "width of both hidden layers of the critics")
-    initial_temperature: float = setting(0.2, "alpha at the start", gt=0)
-    target_entropy: float | None = setting(
-        None, "entropy that the temperature holds; None: minus the number of actions", source="stable-baselines3"
-    )
-
-    # What the learner has for others: no terms besides SAC's, and products in float32.
-    normalise_q: ClassVar[bool] = False
-    cloning_weight: ClassVar[float] = 0.0
-    products: ClassVar[str] = "float32"
+from hyprepro.collect.sac.settings import ParameterSAC
+from hyprepro.component import Component, component, setting
 
 
 @component

@@ -34,7 +34,7 @@ from hyprepro.collect.sac.update import Adam, Batch, Losses, StackedUpdate
 from hyprepro.policies.layout import PolicyLayout
 
 if TYPE_CHECKING:
-    from hyprepro.collect.sac.update import Hyperparameters
+    from hyprepro.collect.sac.settings import Hyperparameters
 
 _CACHE_BYTES = 2**21
 """Largest activation of a part of the stack on a CPU, so that what a part works on stays in the core's cache."""

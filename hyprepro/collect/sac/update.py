@@ -19,10 +19,7 @@ from torch import Tensor
 from hyprepro.collect.sac.networks import LOG_STD_RANGE, StackedMLP
 
 if TYPE_CHECKING:
-    from hyprepro.collect.metaworld.settings import SACSettings
-    from hyprepro.collect.parameter.settings import ParameterSAC
-
-    Hyperparameters = SACSettings | ParameterSAC
+    from hyprepro.collect.sac.settings import Hyperparameters
 
 Critics = Literal["critic", "target", "frozen"]
 TANH_EPSILON = 1e-6  # stable-baselines3's SquashedDiagGaussianDistribution

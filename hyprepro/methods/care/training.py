@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from hyprepro.collect.metaworld.settings import SCORING_GOALS, Agent, SACSettings, task_goal
+from hyprepro.collect.metaworld.settings import SCORING_GOALS, Agent, task_goal
 from hyprepro.collect.metaworld.stepping import LocalEnvironments
 from hyprepro.collect.metaworld.training import TaskLoop
 from hyprepro.collect.sac.agents import Agents
 from hyprepro.collect.sac.networks import Normaliser
 from hyprepro.collect.sac.replay import Room
+from hyprepro.collect.sac.settings import SACSettings
 from hyprepro.collect.sac.update import ActorLoss, Adam, Batch, Critics, SACUpdate, Sample
 from hyprepro.domains.metaworld.tasks import COLLECTION
 from hyprepro.engine import training

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hyprepro.collect.parameter.parent import TrainParent
-from hyprepro.collect.parameter.settings import ExpertTraining, ParameterSAC, ParameterSelection, ParentTraining
+from hyprepro.collect.parameter.settings import ExpertTraining, ParameterSelection, ParentTraining
+from hyprepro.collect.sac.settings import ParameterSAC
 from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import Report, Stage

@@ -10,12 +10,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hyprepro.collect.metaworld.settings import SACSettings
 from hyprepro.collect.parameter.loop import fresh
-from hyprepro.collect.parameter.settings import ParameterSAC
 from hyprepro.collect.sac.agents import Learner, StackedSAC
 from hyprepro.collect.sac.networks import Normaliser, Parameters, actor_forward, to_flat
 from hyprepro.collect.sac.replay import Replay
+from hyprepro.collect.sac.settings import ParameterSAC, SACSettings
 from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import CHEETAH_LAYOUT, METAWORLD_LAYOUT

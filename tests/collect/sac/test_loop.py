@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from hyprepro.collect.metaworld.settings import SACSettings
 from hyprepro.collect.sac import checkpoint
 from hyprepro.collect.sac.agents import Learner, StackedSAC
 from hyprepro.collect.sac.checkpoint import Flushes
 from hyprepro.collect.sac.loop import Loop, Observations, Schedule
 from hyprepro.collect.sac.replay import Replay
+from hyprepro.collect.sac.settings import SACSettings
 from hyprepro.policies.layout import PolicyLayout
 
 LAYOUT = PolicyLayout.mlp(1, 8, 1, ("relu", "relu"))

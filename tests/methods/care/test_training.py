@@ -16,9 +16,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from hyprepro.collect.metaworld.settings import SACSettings
 from hyprepro.collect.sac import checkpoint
 from hyprepro.collect.sac.replay import Replay
+from hyprepro.collect.sac.settings import SACSettings
 from hyprepro.collect.sac.update import Batch
 from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.engine.cache import ArtifactCache
