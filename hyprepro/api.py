@@ -26,6 +26,7 @@ from hyprepro.domains.base import Domain, Query
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.executors import process_restored, settle_torch
 from hyprepro.engine.schedule import execute
+from hyprepro.engine.stage import explain_os_error
 from hyprepro.errors import UserError, closest_match
 from hyprepro.experiments.generated import Evaluation, Policies, as_policies
 from hyprepro.experiments.recipe import Recipe
@@ -180,17 +181,28 @@ class Generator:
         return Policies(self.domain, query.task, controllers, stage.seed, origin(self.choice, stage))
 
     def save(self, folder: str | Path) -> None:
-        """Copy the trained parts into a folder; `load(..., cache=folder)` with the same settings finds them there."""
-        stage = self.stage.trained
+        """Copy the trained parts into a folder; `load(..., cache=folder)` with the same settings finds them there.
+
+        Raises:
+            UserError: Nothing is trained, or the folder cannot be written; nothing half-written is then left.
+        """
+        stage, target = self.stage.trained, ArtifactCache(folder)
         if stage is None:
-            raise UserError(f"{self.stage.method.name} trains nothing that could be saved.", where=str(folder))
-        target = ArtifactCache(folder)
-        path = target.path_of(stage)
+            raise UserError(
+                f"{self.stage.method.name} trains nothing that could be saved.",
+                where=str(folder),
+                fix="load it from its recipe alone",
+            )
         if target.is_finished(stage):
             return
-        refuse_existing(path)
-        shutil.copytree(self.cache.path_of(stage), target.work_of(stage), dirs_exist_ok=True)
-        os.replace(target.work_of(stage), path)
+        path, work = target.path_of(stage), target.work_of(stage)
+        refuse_existing(path, work)
+        try:
+            shutil.copytree(self.cache.path_of(stage), work)
+            os.replace(work, path)
+        except (OSError, shutil.Error) as error:
+            shutil.rmtree(work, ignore_errors=True)
+            raise explain_os_error(error, Path(folder)) or error from error
 
 
 def asked(stage: Rollouts, condition: object, task: str = "", n: int | None = None) -> Query:
@@ -199,6 +211,12 @@ def asked(stage: Rollouts, condition: object, task: str = "", n: int | None = No
         raise UserError(f"{n} policies are asked for.", where=f"n={n}", fix="ask for 1 or more")
     domain = stage.data.domain
     if domain.condition == "parameter":
+        if task:
+            raise UserError(
+                f"A {domain.told} is a task of its own; it has no other name.",
+                where=f"task={task}",
+                fix="leave the task out",
+            )
         name = domain.task_at(_numbers(domain, condition))
         return Query(name, domain.parameter(name), None, n or 0)
     if isinstance(condition, int | float | np.number):
@@ -218,20 +236,21 @@ def asked(stage: Rollouts, condition: object, task: str = "", n: int | None = No
 def _numbers(domain: Domain, condition: Any) -> tuple[float, ...]:
     """Numbers in the ranges of a domain (`UserError` for others, or none)."""
     given = condition.tolist() if isinstance(condition, np.ndarray | np.number) else condition
-    numbers = tuple(given) if isinstance(given, list | tuple) else (given,)
-    if len(numbers) != len(domain.ranges) or not all(isinstance(number, int | float) for number in numbers):
+    values = tuple(given) if isinstance(given, list | tuple) else (given,)
+    are_numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    if len(values) != len(domain.ranges) or not are_numbers:
         raise UserError(
             f"{domain.title} is told its {domain.told}, and shown no demonstration.",
             fix=f"give the {domain.told}, such as {', '.join(f'{(low + high) / 2:g}' for low, high in domain.ranges)}",
         )
-    for number, (low, high) in zip(numbers, domain.ranges, strict=True):
+    for number, (low, high) in zip(values, domain.ranges, strict=True):
         if not low <= number <= high:
             raise UserError(
                 f"A {domain.told} of {number:g} lies outside {low:g} to {high:g}.",
                 closest="" if math.isnan(number) else f"{low if number < low else high:g}",
                 fix=f"choose a number from {low:g} to {high:g}",
             )
-    return numbers
+    return tuple(map(float, values))
 
 
 def origin(choice: Choice, stage: Rollouts) -> dict[str, object]:

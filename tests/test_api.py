@@ -188,7 +188,7 @@ def test_a_task_of_nobody_is_saved_but_not_run(
 
 
 @pytest.mark.sim
-def test_an_evaluation_is_the_stores_success(velocities: hyprepro.Generator, tmp_path: Path) -> None:
+def test_what_was_measured_is_saved(velocities: hyprepro.Generator, tmp_path: Path) -> None:
     policies = velocities.generate(1.2, n=2)
     measured = policies.evaluate(starts=3)
     assert measured.values.shape == (2, 3)
@@ -212,6 +212,8 @@ def test_any_velocity_in_the_range(velocities: hyprepro.Generator) -> None:
     refused(lambda: velocities.generate(float("nan")), "nan lies outside")
     refused(lambda: velocities.generate([1.0, 2.0]), "told its velocity")
     refused(lambda: velocities.generate("1.2"), "told its velocity")
+    refused(lambda: velocities.generate(True), "told its velocity")
+    refused(lambda: velocities.generate(1.2, task="reach"), "a task of its own")
 
 
 def test_the_other_kind_of_condition_is_refused(
@@ -245,13 +247,14 @@ def test_what_is_not_trained_is_answered_with_the_command_that_trains_it(
     assert not (tmp_path / "empty").exists()
 
 
-def test_methods_that_write_no_policies_are_refused(
+def test_other_methods_do_what_they_can(
     load: Callable[..., hyprepro.Generator], demonstration: hyprepro.Demonstration
 ) -> None:
     cloning = load(method="prompt-cloning", train=True).generate(demonstration)
     assert len(cloning) == 1
     expert = load(method="expert")
     refused(lambda: expert.generate(demonstration, task="reach"), "are not stored")
+    refused(lambda: expert.save("nowhere"), "trains nothing")
 
 
 def test_a_saved_generator_is_loaded_from_its_folder(
@@ -260,6 +263,8 @@ def test_a_saved_generator_is_loaded_from_its_folder(
     demonstration: hyprepro.Demonstration,
     tmp_path: Path,
 ) -> None:
+    (tmp_path / "file").write_text("mine")
+    refused(lambda: generator.save(tmp_path / "file"), "A file stands where a folder is needed")
     generator.save(tmp_path / "mine")
     generator.save(tmp_path / "mine")
     found = load(cache=tmp_path / "mine")
