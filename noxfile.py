@@ -27,10 +27,11 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting."""
-    session.install("ruff", *CONSTRAINTS)
+    """Check style, formatting and who imports whom."""
+    session.install("ruff", "import-linter", *CONSTRAINTS)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", env={"PYTHONPATH": "."})  # it reads the modules and imports none
 
 
 @nox.session

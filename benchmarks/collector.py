@@ -15,12 +15,12 @@ import gymnasium
 import numpy as np
 import torch
 
-from hyprepro.collect.metaworld.settings import Agent, CloneSettings, SACTraining, training_goal
+from hyprepro.collect.metaworld.settings import Agent, CloneSettings, training_goal
 from hyprepro.collect.sac.agents import StackedSAC
 from hyprepro.collect.sac.networks import Normaliser
 from hyprepro.collect.sac.reference import reference_sac
 from hyprepro.collect.sac.replay import Replay
-from hyprepro.collect.sac.settings import SACSettings
+from hyprepro.collect.sac.settings import SACSettings, SACTraining
 from hyprepro.domains.metaworld.env import MetaWorldEnv
 from hyprepro.domains.metaworld.tasks import SEEN_TASKS
 from hyprepro.engine.stage import Report

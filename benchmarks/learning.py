@@ -25,10 +25,11 @@ from scipy.stats import t as student
 from scipy.stats import ttest_ind
 
 from hyprepro.collect.metaworld.clones import expert_action
-from hyprepro.collect.metaworld.settings import Agent, CloneSettings, SACTraining, task_goal, training_goal
+from hyprepro.collect.metaworld.settings import Agent, CloneSettings, task_goal, training_goal
 from hyprepro.collect.sac.agents import Learner, StackedSAC
 from hyprepro.collect.sac.networks import Normaliser, Parameters, actor_forward
 from hyprepro.collect.sac.replay import Replay
+from hyprepro.collect.sac.settings import SACTraining
 from hyprepro.domains.cheetah_vel.domain import CheetahVel as Velocities
 from hyprepro.domains.metaworld.env import MetaWorldEnv
 from hyprepro.domains.metaworld.gym import MetaWorldGym

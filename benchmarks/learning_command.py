@@ -80,8 +80,7 @@ def _runs(
 ) -> dict[tuple[str, str], list[Any]]:
     """The stages of each task and trainer: one for the stack, one a seed for the reference."""
     from benchmarks.learning import LearningRun, check_arena
-    from hyprepro.collect.metaworld.settings import SACTraining
-    from hyprepro.collect.sac.settings import SACSettings
+    from hyprepro.collect.sac.settings import SACSettings, SACTraining
     from hyprepro.domains.catalogue import domain_with
 
     if products not in ("float32", "bfloat16"):

@@ -11,8 +11,7 @@ import pytest
 
 from benchmarks import learning
 from benchmarks.learning import Arena, arena, chance
-from hyprepro.collect.metaworld.settings import SACTraining
-from hyprepro.collect.sac.settings import SACSettings
+from hyprepro.collect.sac.settings import SACSettings, SACTraining
 from hyprepro.engine.stage import Report
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import PolicyLayout

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import field_validator, model_validator
 
 from hyprepro.collect.collection import Collection, Estimate
-from hyprepro.collect.metaworld.settings import Agent, CloneSettings, Route, SACTraining, Selection
+from hyprepro.collect.metaworld.settings import Agent, CloneSettings, Route, Selection
+from hyprepro.collect.sac.settings import SACTraining
 from hyprepro.component import component, setting
 from hyprepro.domains.metaworld.tasks import SEEN_TASKS, UNSEEN_TASKS, check_task
 from hyprepro.engine.cache import ArtifactCache

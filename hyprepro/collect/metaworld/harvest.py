@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.collect.collection import Harvest, Kept, Recorded, load_harvest, save_harvest
-from hyprepro.collect.metaworld.settings import SCORING_GOALS, Agent, SACTraining, Selection, task_goal
+from hyprepro.collect.metaworld.settings import SCORING_GOALS, Agent, Selection, task_goal
 from hyprepro.collect.metaworld.training import TrainSAC
+from hyprepro.collect.sac.settings import SACTraining
 from hyprepro.domains.metaworld.env import MetaWorldEnv
 from hyprepro.domains.metaworld.pool import process_pool
 from hyprepro.domains.metaworld.tasks import COLLECTION, HORIZON, PROMPTS, VALIDATION, Goal

@@ -9,28 +9,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from hyprepro.collect.metaworld.clones import CloneExperts, Clones, expert_action
-from hyprepro.collect.metaworld.settings import Agent, SACTraining, training_goal
+from hyprepro.collect.metaworld.settings import Agent, training_goal
 from hyprepro.collect.metaworld.stepping import Environments, environments
 from hyprepro.collect.sac.agents import Agents, Learner, StackedSAC
 from hyprepro.collect.sac.checkpoint import PREFIX, Flushes, open_mapped, publish
 from hyprepro.collect.sac.loop import Loop, Observations, Schedule
 from hyprepro.collect.sac.networks import Normaliser, Parameters, to_flat
 from hyprepro.collect.sac.replay import Replay, Room, replay_sizes
+from hyprepro.collect.sac.settings import SACTraining
+from hyprepro.component import Component
 from hyprepro.domains.metaworld.tasks import SEEN_TASKS, UNSEEN_TASKS
 from hyprepro.engine.stage import Report, Stage, device
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import METAWORLD_LAYOUT
-
-if TYPE_CHECKING:
-    from hyprepro.methods.care.settings import CareTraining
-
 
 _REPLAY = f"{PREFIX}replay.npy"
 
@@ -57,7 +55,7 @@ class TaskLoop(Loop):
         work: Path,
         files: Sequence[str],
         seeds: tuple[int, int],
-        training: SACTraining | CareTraining,
+        training: Component,
         agents: Sequence[Agent],
         envs: Environments,
         normaliser: Normaliser,

@@ -13,7 +13,7 @@ from hyprepro.policies.layout import METAWORLD_LAYOUT
 if TYPE_CHECKING:
     from stable_baselines3 import SAC
 
-    from hyprepro.collect.metaworld.settings import SACTraining
+    from hyprepro.collect.sac.settings import SACTraining
 
 
 def reference_sac(training: SACTraining, env: Any, seed: int, width: int = METAWORLD_LAYOUT.hidden) -> SAC:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal
 
 from hyprepro.component import Component, Width, component, setting
@@ -61,6 +62,40 @@ class ParameterSAC(Component):
     normalise_q: ClassVar[bool] = False
     cloning_weight: ClassVar[float] = 0.0
     products: ClassVar[str] = "float32"
+
+
+@component
+class SACTraining(Component):
+    """How long each SAC agent trains, and which of its policies are kept."""
+
+    slot = "sac_training"
+    trainer: Literal["stacked", "stable-baselines3"] = setting(
+        "stacked", "batched collector, or the reference, one agent at a time"
+    )
+    sac: SACSettings = setting(
+        SACSettings(normalise_q=True, cloning_weight=5.0, initial_temperature=0.05), "the algorithm's hyperparameters"
+    )
+    updates: int = setting(8000, "gradient steps an agent", ge=1)
+    critic_updates: int = setting(2000, "of these, first steps that train the critics alone", ge=0)
+    updates_per_step: float = setting(0.5, "gradient steps an environment step and agent", gt=0, le=1)
+    first_steps: int = setting(600, "environment steps before the first gradient step", ge=1)
+    episode_steps: int = setting(150, "length of a training episode, in steps", ge=1, le=500)
+    replay: int = setting(20_000, "transitions remembered an agent", ge=1)
+    checkpoint_every: int = setting(
+        250, "gradient steps between kept policies, counted from the end of the critics' head start", ge=1
+    )
+    agents_at_once: int = setting(24, "agents trained as one stack in one process", ge=1)
+
+    @property
+    def steps(self) -> int:
+        """Environment steps an agent in whole episodes, at most."""
+        wanted = self.first_steps + math.ceil(self.updates / self.updates_per_step)
+        return self.episode_steps * math.ceil(wanted / self.episode_steps)
+
+    @property
+    def kept_policies(self) -> int:
+        """Policies that are kept of each agent."""
+        return 1 + (self.updates - self.critic_updates) // self.checkpoint_every
 
 
 Hyperparameters = SACSettings | ParameterSAC

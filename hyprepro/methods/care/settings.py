@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import model_validator
 
-from hyprepro.collect.metaworld.settings import SACSettings
+from hyprepro.collect.sac.settings import SACSettings
 from hyprepro.component import Component, Width, component, setting
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 

@@ -16,10 +16,10 @@ from hyprepro.cli import app
 from hyprepro.collect.metaworld.clones import CloneExperts
 from hyprepro.collect.metaworld.collect import stages_of
 from hyprepro.collect.metaworld.collection import MetaWorldCollection
-from hyprepro.collect.metaworld.settings import Agent, CloneSettings, SACTraining, Selection
+from hyprepro.collect.metaworld.settings import Agent, CloneSettings, Selection
 from hyprepro.collect.metaworld.training import TrainSAC, start_actors
 from hyprepro.collect.sac import checkpoint
-from hyprepro.collect.sac.settings import SACSettings
+from hyprepro.collect.sac.settings import SACSettings, SACTraining
 from hyprepro.domains.metaworld.tasks import SEEN_TASKS
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import Report

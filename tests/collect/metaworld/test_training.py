@@ -16,10 +16,10 @@ import torch
 
 from hyprepro.collect.metaworld.clones import CloneExperts
 from hyprepro.collect.metaworld.needs import checkpoint_bytes, held_bytes, memory_bytes
-from hyprepro.collect.metaworld.settings import CloneSettings, SACTraining
+from hyprepro.collect.metaworld.settings import CloneSettings
 from hyprepro.collect.metaworld.training import TrainSAC
 from hyprepro.collect.sac import checkpoint
-from hyprepro.collect.sac.settings import SACSettings
+from hyprepro.collect.sac.settings import SACSettings, SACTraining
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.schedule import execute
 from hyprepro.errors import UserError

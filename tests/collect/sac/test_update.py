@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from hyprepro.collect.metaworld.settings import SACTraining
 from hyprepro.collect.parameter.loop import fresh
 from hyprepro.collect.sac.agents import Networks, StackedSAC
 from hyprepro.collect.sac.networks import Parameters, actor_forward
 from hyprepro.collect.sac.reference import actor_of, load_actor, reference_sac
-from hyprepro.collect.sac.settings import ParameterSAC, SACSettings
+from hyprepro.collect.sac.settings import ParameterSAC, SACSettings, SACTraining
 from hyprepro.collect.sac.update import Adam, Batch
 from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.policies.layout import METAWORLD_LAYOUT
