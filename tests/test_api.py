@@ -285,4 +285,6 @@ def test_a_policy_acts_alike_in_stable_baselines3(
     policies = generator.generate(episode, n=2)
     theirs, _ = policies.to_sb3(policy=1).predict(episode.observations[0], deterministic=True)
     np.testing.assert_allclose(theirs, policies.act(episode.observations[0], policy=1), rtol=1e-4, atol=1e-5)
-    refused(velocities.generate(1.2).to_sb3, "one activation for all layers")
+    ours, observation = velocities.generate(1.2, n=1), np.linspace(-1, 1, 17, dtype=np.float32)
+    theirs, _ = ours.to_sb3().predict(observation, deterministic=True)
+    np.testing.assert_allclose(theirs, ours.act(observation), rtol=1e-4, atol=1e-5)

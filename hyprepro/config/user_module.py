@@ -53,7 +53,7 @@ def user_module(name: str, folder: Path, where: str) -> ModuleType:
 
 def _raised(name: str, error: BaseException, where: str) -> UserError:
     """What a module's own mistake was, and where: the last line of the traceback, and the place in their code."""
-    last = traceback.format_exception_only(error)[-1].strip()
+    last = traceback.format_exception_only(error)[-1].strip().splitlines()[0]
     if isinstance(error, SyntaxError):
         place = f"{error.filename}:{error.lineno}"
     else:

@@ -34,7 +34,7 @@ class LatentMethod(WeightMethod):
 
     The autoencoder and the embedding are trained once for each training set, with seed 0; the generator seed belongs to
     what is trained after them. Settings that only one kind of condition has are of no account for the other: prompts
-    alone have `embedding`, `library` and `adaptation`; numbers alone have `draws`, `checkpoints` and `between`, and are
+    alone have `embedding`, `library` and `adaptation`; numbers alone have `draws`, `newest` and `between`, and are
     the whole condition: h, whatever `condition` says.
     """
 
@@ -47,7 +47,7 @@ class LatentMethod(WeightMethod):
         20, "training prompts of each training task whose generated policies an adaptation may start from", ge=1
     )
     draws: int = setting(20, "policies generated for a task told by numbers, one draw each (L with HypFormer)", ge=1)
-    checkpoints: int = setting(0, "train on the last so many policies of such a task; 0: on all of them", ge=0)
+    newest: int = setting(0, "train on the last so many policies of such a task; 0: on all of them", ge=0)
     between: int = setting(
         0,
         "for each two neighbouring training tasks told by numbers, train also on mixtures of their latents at so many "
@@ -62,7 +62,7 @@ class LatentMethod(WeightMethod):
         if data.domain.condition == "prompt":
             return EncodePrompts(autoencoder, TrainBehaviorEmbedding.of(self.embedding, data))
         parameters = tuple(data.trained().values())
-        return EncodeParameters(autoencoder, parameters, ranges_of(data), self.checkpoints, self.between)
+        return EncodeParameters(autoencoder, parameters, ranges_of(data), self.newest, self.between)
 
     @abstractmethod
     def training(self, data: Data, seed: int) -> Assemble:

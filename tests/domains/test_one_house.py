@@ -19,14 +19,13 @@ FOLDERS = ("domains/metaworld", "domains/cheetah_vel", "collect/metaworld")
 """The domains themselves, and the collector that makes the stores of one."""
 
 KNOWN = {
-    "cli/arguments.py": "names a domain in a help text, as an example",
     "cli/completion.py": "offers the tasks of the benchmarks of Meta-World's collector and rollouts",
     "cli/exchange.py": "import-maa reads Make-An-Agent's files, which are of Meta-World",
-    "collect/recheck.py": "runs Meta-World's policies again as they were collected",
-    "collect/sac/reference.py": "the stable-baselines3 reference of Meta-World's collector",
+    "collect/recheck.py": "runs Meta-World's policies on its own goals",
+    "collect/sac/reference.py": "the default width of the reference is that of Meta-World's policies",
     "config/lint.py": "what components of earlier releases are called now",
-    "methods/care/settings.py": "CARE is trained in Meta-World's environments, whose layout sizes its plan",
-    "methods/care/training.py": "the same",
+    "methods/care/settings.py": "CARE is trained in Meta-World's environments",
+    "methods/care/training.py": "the training itself",
     "methods/decision_transformer/disturbed.py": "records rewards, which Meta-World's simulator leaves out",
     "policies/layout.py": "the layouts of both domains' policies, which the collectors share",
     "reports/records.py": "reads the older form of Cheetah-Vel's records",

@@ -158,7 +158,7 @@ def test_it_is_trained_on_the_training_velocities_alone(velocities: Data, cache:
 
 
 def test_the_last_checkpoints_alone(velocities: Data, cache: ArtifactCache) -> None:
-    latents = GenHypRLWithoutHypFormer(**PARTS, checkpoints=1).training(velocities, 0).generator.latents
+    latents = GenHypRLWithoutHypFormer(**PARTS, newest=1).training(velocities, 0).generator.latents
     assert sum(len(part) for part in latents.load(make(latents, cache))) == len(KNOWN)
 
 

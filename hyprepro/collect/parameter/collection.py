@@ -67,7 +67,11 @@ class ParameterCollection(Collection):
         for tasks in (train, test):
             for task in tasks:
                 if tasks.count(task) > 1:
-                    raise UserError(f"{task} stands there twice.", where="ParameterCollection.train, .test")
+                    raise UserError(
+                        f"{task} stands there twice.",
+                        where="ParameterCollection.train, ParameterCollection.test",
+                        fix="name each task once",
+                    )
         if not train:
             raise UserError("Nothing is trained on.", where="ParameterCollection.train", fix="name a task or more")
         if not self.parent.told or (self.randomised is not None and self.randomised.told):
