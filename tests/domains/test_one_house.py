@@ -29,8 +29,6 @@ KNOWN = {
     "methods/decision_transformer/disturbed.py": "records rewards, which Meta-World's simulator leaves out",
     "policies/layout.py": "the layouts of both domains' policies, which the collectors share",
     "reports/records.py": "reads the older form of Cheetah-Vel's records",
-    "stores/exchange/sb3.py": "stable-baselines3 policies are exchanged in Meta-World's layout alone",
-    "stores/exchange/sb3_settings.py": "the settings of such policies",
     "stores/prompts.py": "the paper's prompt is defined in Meta-World's numbers",
     "stores/trajectory_store.py": "the sizes of a writer that is told none",
 }

@@ -63,7 +63,9 @@ class CheetahVel(ParameterDomain):
         """The grid must rise, too."""
         if self.last <= self.first:
             raise UserError(
-                "The grid must rise, by at least 0.001 m/s a step.", where="CheetahVel.first, CheetahVel.last"
+                "The grid must rise, by at least 0.001 m/s a step.",
+                where="CheetahVel.first, CheetahVel.last",
+                fix="bind CheetahVel.last to more than CheetahVel.first",
             )
         super().check()
 
