@@ -77,7 +77,11 @@ class ParameterDomain(Domain):
         for parameter in self.grid:
             self.checked_parameter(parameter)
         if len(set(self.grid)) < len(self.grid):
-            raise UserError(f"The grid of {self.title} has a {self.told} twice.", where=f"{self.kind}.grid")
+            raise UserError(
+                f"The grid of {self.title} has a {self.told} twice.",
+                where=f"{self.kind}.grid",
+                fix="name each once: a task's name has three digits",
+            )
 
     def checked_parameter(self, parameter: tuple[float, ...]) -> tuple[float, ...]:
         """The parameter itself if it is one (`UserError` if it has too few numbers, or one outside its range)."""

@@ -21,8 +21,9 @@ VARIANTS = sorted(files.shipped("variants"))
 COLLECTIONS = sorted(files.shipped("collections"))
 COMPONENT_FILES = [path for paths in files.shipped_components().values() for path in paths]
 TABLE2_SLOTS = ("care_network", "care_training", "descriptions", "text_encoder", "transformer")
+EXAMPLE = str(Path(__file__).resolve().parents[2] / "examples" / "hopper-gravity" / "recipe.gin")
 RECIPES_OF = {
-    "method": ("table1", "table2", "table4", "baselines4", "examples/hopper-gravity/recipe.gin"),
+    "method": ("table1", "table2", "table4", "baselines4", EXAMPLE),
     "protocol": ("table1", "table4"),
     **dict.fromkeys(TABLE2_SLOTS, ("table2",)),
 }

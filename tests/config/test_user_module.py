@@ -97,7 +97,7 @@ RAISING = {
     "an exit": ("raise SystemExit(3)\n", "SystemExit: 3", 1),
     "a component without a type": (
         MODULE.format(name="OwnReport").replace("width: int = ", "width = "),
-        "non-annotated attribute",
+        "requires a type annotation",
         6,
     ),
     "a name that is taken": (MODULE.format(name="Recipe"), "two components are named Recipe", 5),

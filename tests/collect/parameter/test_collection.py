@@ -335,4 +335,4 @@ def test_no_stage_depends_on_how_stores_are_written(monkeypatch: pytest.MonkeyPa
     source._digest.cache_clear()
     source.source_digest({"hyprepro.collect.parameter.harvest", "hyprepro.collect.metaworld.harvest"})
     assert {"hyprepro.collect.parameter.settings", "hyprepro.collect.metaworld.settings"} <= seen
-    assert not {name for name in seen if name.endswith((".card", ".collect", ".calibration"))}
+    assert not {name for name in seen if name.endswith((".card", "parameter.collection", ".calibration"))}
