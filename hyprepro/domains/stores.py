@@ -154,7 +154,8 @@ class Stores(Component, ABC):
             raise UserError(
                 f"The store holds policies of another layout: {layout.shape}, actions within {_bounds(layout)}; "
                 f"{self.title} has {self.sizes[0]} observations and {self.sizes[1]} actions within "
-                f"{_bounds(self.layout)}."
+                f"{_bounds(self.layout)}.",
+                fix=f"bind a store of {self.title}'s policies",
             )
 
     @property

@@ -356,7 +356,11 @@ _NUMBERS = ("float32", "float64", "float16", "bool", "uint8", "int8", "int32", "
 def _minari_array(group: h5py.Group, name: str, tail: tuple[int, ...], where: str) -> NDArray[Any]:
     data = hdf5.dataset(group, name, _NUMBERS, tail, where)
     if data.shape[0] > MAX_STEPS + 1:
-        raise UserError(f"An episode of {data.shape[0]} steps; at most {MAX_STEPS} are read.", where=where)
+        raise UserError(
+            f"An episode of {data.shape[0]} steps; at most {MAX_STEPS} are read.",
+            where=where,
+            fix="cut the episode: a prompt is its first steps and where it ends",
+        )
     return hdf5.read_rows(data, 0, data.shape[0], where)
 
 
@@ -367,5 +371,9 @@ def _minari_success(group: h5py.Group, where: str) -> ArrayLike:
         if stored.dtype.kind in "iu" and stored.shape == ():
             return int(group.attrs[option])
     if "infos" not in group:
-        raise UserError("The episode does not say where it succeeds.", where=f"{where}:{group.name}")
+        raise UserError(
+            "The episode does not say where it succeeds.",
+            where=f"{where}:{group.name}",
+            fix="store infos/success, one flag a step, or the option success_step",
+        )
     return _minari_array(hdf5.hard_member(group, "infos", h5py.Group, where), "success", (), where)
