@@ -47,6 +47,18 @@ def test_a_shuffled_copy_is_brought_back() -> None:
     assert torch.equal(back, POLICIES)
 
 
+def test_a_shuffled_copy_of_a_deep_policy_is_brought_back() -> None:
+    layout = PolicyLayout.mlp(5, (16, 12, 14), 2, ("relu", "tanh", "elu"))
+    parent = 0.5 * normal(layout.size)
+    policies = parent + 0.02 * normal(6, layout.size, seed=1)
+    orders = [normal(6, width, seed=3 + i).argsort(1) for i, width in enumerate(layout.widths)]
+    moved = reordered(layout, policies, *orders)
+    acted, wanted = (StackedPolicies(layout, each).means(OBSERVATIONS) for each in (moved, policies))
+    assert (moved - policies).norm(dim=1).min() > 1
+    assert torch.allclose(acted, wanted, atol=1e-5)
+    assert torch.equal(reordered(layout, moved, *matching_orders(layout, moved, parent)), policies)
+
+
 def test_aligning_unrelated_policies_changes_no_action_and_brings_them_nearer() -> None:
     strangers = normal(6, LAYOUT.size, seed=7)
     aligned = reordered(LAYOUT, strangers, *matching_orders(LAYOUT, strangers, PARENT))
