@@ -35,10 +35,12 @@ def data_card(
     )
     training, selection, domain = collection.experts, collection.selection, collection.of
     layout, many = domain.layout, domain.many
-    rows = [_row(t, zoo["tasks"][t], folded.get(t), episodes["tasks"].get(t, {"counts": {}})) for t in zoo["tasks"]]
+    tasks = sorted(zoo["tasks"], key=domain.parameter)
+    rows = [_row(t, zoo["tasks"][t], folded.get(t), episodes["tasks"].get(t, {"counts": {}})) for t in tasks]
     versions = ", ".join(f"{library} {version}" for library, version in zoo["versions"].items())
     recipe = _selection_lines(domain, training, selection) + _expert_lines(domain, training)
     recipe += _parent_lines(collection) + _randomised_line(collection, for_all)
+    of = " FILE.gin" if collection.name else f" {name}"
     means = _means(many, zoo["tasks"], folded)
     tested = ", ".join(_number(task) for task in collection.test_tasks)
     shortest = min(
@@ -51,7 +53,7 @@ def data_card(
     )
     return f"""# Data card: {name}
 
-Made by `hyprepro collect {name}`; written by that command, not by hand.
+Made by `hyprepro collect{of}`; written by that command, not by hand.
 
 | {head} |
 | --- | --- | --- | --- | --- | --- |
