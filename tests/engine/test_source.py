@@ -115,4 +115,4 @@ def test_the_code_behind_a_real_stage_is_found() -> None:
 
     assert source._file_of(Rollouts.__module__) is not None
     _, imported = source._read(Rollouts.__module__, Path(str(sys.modules[Rollouts.__module__].__file__)))
-    assert {"hyprepro.domains.episodes", "hyprepro.domains.metaworld.pool", "hyprepro.stores.prompts"} <= set(imported)
+    assert {"hyprepro.domains.episodes", "hyprepro.domains.base", "hyprepro.reports.records"} <= set(imported)
