@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hyprepro.reports.table4 import VelocityTable
+from hyprepro.reports.returns import ReturnTable
 from typer.testing import CliRunner
 
 from hyprepro.cli import app
@@ -125,7 +125,7 @@ def test_table_4_at_smoke_scale(cheetah_stores: CheetahStores, tmp_path: Path) -
     assert all(row["metric"] == "return" and row["split"] == "test" and row["value"] < 0 for row in averages)
     papers = {row["method"]: row["paper"] for row in averages if row["paper"] is not None}
     assert papers == {"gen-hyprl-wo-hypformer": -33.44}
-    assert "| Gen-HypRL (w/o HypFormer) (10 seeds) |" in VelocityTable().side_by_side(result)
+    assert "| Gen-HypRL (w/o HypFormer) (10 seeds) |" in ReturnTable().side_by_side(result)
     again = invoke("run", "table4", *line, *small, "--out", tmp_path / "again", "--json")
     assert json.loads(again.stdout)["digest"] == result["digest"]
     assert json.loads(again.stdout)["provenance"]["stages_made"] == 0

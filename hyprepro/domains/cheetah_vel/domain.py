@@ -14,6 +14,7 @@ from hyprepro.domains.cheetah_vel.tasks import (
     HORIZON,
     LARGEST_VELOCITY,
     TEST_INDICES,
+    check_velocity,
     velocity_grid,
     velocity_reward,
 )
@@ -56,8 +57,9 @@ class CheetahVel(ParameterDomain):
 
     @property
     def grid(self) -> tuple[tuple[float, ...], ...]:
-        """All 40 velocities, in m/s."""
-        return tuple((velocity,) for velocity in velocity_grid(self.first, self.last))
+        """All 40 velocities, in m/s (`UserError` if its ends are none)."""
+        ends = check_velocity(self.first), check_velocity(self.last)
+        return tuple((velocity,) for velocity in velocity_grid(*ends))
 
     def check(self) -> None:
         """The grid must rise, too."""
