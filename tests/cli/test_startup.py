@@ -58,7 +58,9 @@ def test_completion_of_settings_imports_no_simulator(line: str) -> None:
 def test_a_list_imports_no_component() -> None:
     found = imported(["list"])
     assert not found & (SIMULATORS | NUMBERS)
-    assert not {name for name in found if name.startswith(("hyprepro.models", "hyprepro.methods", "hyprepro.stages"))}
+    assert not {
+        name for name in found if name.startswith(("hyprepro.gen_hyprl", "hyprepro.methods", "hyprepro.collect"))
+    }
 
 
 @pytest.mark.parametrize("arguments", [["run", "table1", "--dry-run"], ["explain", "HypFormer"]], ids=" ".join)

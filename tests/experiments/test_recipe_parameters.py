@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hyprepro.reports.returns import ReturnTable
 from typer.testing import CliRunner
 
 from hyprepro.cli import app
@@ -20,6 +19,7 @@ from hyprepro.experiments.recipe import Recipe
 from hyprepro.methods.base import Method
 from hyprepro.methods.ceilings import Expert, Parent
 from hyprepro.methods.retrieval import Retrieval
+from hyprepro.reports.returns import ReturnTable
 from hyprepro.stores.policy_store import PolicyStore
 from hyprepro.stores.training_data import training_tasks
 from tests.cheetah_stores import CheetahStores, velocity_task

@@ -1,0 +1,5 @@
+"""Benchmarks are commands too."""
+
+from tests.cli.conftest import hyprepro
+
+__all__ = ["hyprepro"]
