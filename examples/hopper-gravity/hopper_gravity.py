@@ -41,6 +41,7 @@ class HopperGravity(ParameterDomain):
     unit: ClassVar[str] = "m/s^2"
     ranges: ClassVar[tuple[tuple[float, float], ...]] = ((4.0, 16.0),)
     relabels: ClassVar[bool] = False
+    ends: ClassVar[bool] = True
     tests: ClassVar[tuple[int, ...]] = (2, 5, 8, 11)
     score: ClassVar[str] = (
         "the undiscounted sum over at most 200 steps of 1 + v_x - 0.001 sum(a^2) on Hopper-v5, fewer where it falls"

@@ -84,6 +84,7 @@ class Recorded(NamedTuple):
     goal_seed: int
     policy_row: int
     split: str
+    terminated: bool = False
 
 
 class Harvest(NamedTuple):
@@ -110,7 +111,10 @@ def save_harvest(folder: Path, policies: Sequence[Kept], episodes: Sequence[Reco
     )
     if not episodes:
         return
-    table = [[e.success_step, e.goal_seed, e.policy_row, _SPLITS.index(e.split), len(e.actions)] for e in episodes]
+    table = [
+        [e.success_step, e.goal_seed, e.policy_row, _SPLITS.index(e.split), len(e.actions), e.terminated]
+        for e in episodes
+    ]
     save_file(
         {
             "observations": np.concatenate([e.observations for e in episodes]),
@@ -136,10 +140,10 @@ def load_harvest(folder: Path) -> Harvest:
 
 def _episodes(data: dict[str, NDArray[Any]]) -> list[Recorded]:
     found, at = [], 0
-    for number, (success_step, goal, row, split, steps) in enumerate(data["table"].tolist()):
+    for number, (success_step, goal, row, split, steps, terminated) in enumerate(data["table"].tolist()):
         rows = slice(at, at + steps)
         observations = data["observations"][at + number : at + number + steps + 1]
         arrays = observations, data["actions"][rows], data["rewards"][rows]
-        found.append(Recorded(*arrays, success_step, goal, row, _SPLITS[split]))
+        found.append(Recorded(*arrays, success_step, goal, row, _SPLITS[split], bool(terminated)))
         at += steps
     return found

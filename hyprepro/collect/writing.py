@@ -50,5 +50,6 @@ def write_pair(
         for stage in stages:
             for e in stage.load(cache.path_of(stage)).episodes:
                 arrays = e.observations, e.actions, e.rewards
-                writer_of_episodes.append(stage.task, *arrays, e.success_step, e.goal_seed, e.policy_row, e.split)
+                about = e.success_step, e.goal_seed, e.policy_row, e.split, e.terminated
+                writer_of_episodes.append(stage.task, *arrays, *about)
     return [policies, trajectories]

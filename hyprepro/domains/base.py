@@ -205,6 +205,7 @@ class Domain(Stores):
         kinds: The kinds of `Start` that it can draw.
         episodes_at_once: Slots of a simulator, and so the episodes that share a forward pass.
         episode_seconds: What an episode costs, in the units of `Stage.cost`.
+        ends: Whether the environment may end an episode before the horizon (`Step.ended`).
         idles: Whether an action that is not finite counts as zero; if not, it fails the episode there and then.
     """
 
@@ -220,6 +221,7 @@ class Domain(Stores):
     kinds: ClassVar[frozenset[str]] = frozenset({"fresh"})
     episodes_at_once: ClassVar[int] = 1
     episode_seconds: ClassVar[float] = 0.1
+    ends: ClassVar[bool] = False
     idles: ClassVar[bool] = False
 
     def task_name(self, parameter: tuple[float, ...]) -> str:

@@ -32,7 +32,8 @@ class Method(Component, ABC):
         learns: Whether the row depends on which tasks are trained on; if not it is evaluated once for all training
             sets.
         conditions: How the method can be told the task; it serves the domains of these conditions.
-        rewarded: Whether it needs the rewards of episodes of equal length; it then serves domains scored by return.
+        rewarded: Whether it needs the rewards of episodes of equal length; it then serves domains that are scored by
+            return and whose environments end none.
         needs: Why it serves no others, for the reader of the refusal.
     """
 
@@ -59,7 +60,8 @@ class Method(Component, ABC):
     def require(self, data: Data) -> None:
         """Fail before any work if the domain or its stores cannot serve this method (`UserError`)."""
         domain = data.domain
-        if domain.condition not in self.conditions or (self.rewarded and domain.metric.ends_episode):
+        is_whole = not domain.metric.ends_episode and not domain.ends
+        if domain.condition not in self.conditions or (self.rewarded and not is_whole):
             raise UserError(
                 f"{self.name} cannot run on {domain.title}, whose tasks are told by a {domain.told} and scored by "
                 f"{domain.metric.name.replace('_', ' ')}" + (f": {self.needs}." if self.needs else "."),

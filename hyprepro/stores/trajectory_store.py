@@ -66,6 +66,8 @@ class Episode:
     """`[T, A]`"""
     rewards: NDArray[np.float32]
     """`[T]`"""
+    terminated: bool = False
+    """Whether the environment ended it, and not the recording."""
 
 
 class TrajectoryStore(StoreReader):
@@ -148,6 +150,7 @@ class TrajectoryStore(StoreReader):
             int(table["policy_row"][index]),
             int(table["success_step"][index]),
             **arrays,
+            terminated=bool(self._slice(task, "terminations", start + steps - 1, 1)[0]),
         )
 
     def columns(self) -> list[tuple[str, h5py.Dataset]]:
@@ -248,8 +251,11 @@ class TrajectoryStoreWriter(StoreWriter):
         goal_seed: int,
         policy_row: int,
         split: str,
+        terminated: bool = False,
     ) -> int:
         """Append one episode: observations `[T + 1, O]`, actions `[T, A]`, rewards `[T]`; returns its id in the task.
+
+        It ends where the environment ended it (`terminated`), or where recording stopped.
 
         Raises:
             UserError: Values that are not finite, shapes that do not fit together, a success step outside the episode.
@@ -260,9 +266,9 @@ class TrajectoryStoreWriter(StoreWriter):
         }
         steps = len(flat["actions"])
         self._check(task, flat, steps, success_step)
-        end = np.zeros(steps, dtype=np.uint8)
-        end[-1] = 1  # recording stopped; Meta-World has no terminal states
-        columns: dict[str, NDArray[Any]] = {**flat, "terminations": np.zeros(steps, dtype=np.uint8), "truncations": end}
+        ends = np.zeros((2, steps), dtype=np.uint8)
+        ends[0 if terminated else 1, -1] = 1
+        columns: dict[str, NDArray[Any]] = {**flat, "terminations": ends[0], "truncations": ends[1]}
         index = self._counts.get(task, 0)
         row = {
             "id": index,

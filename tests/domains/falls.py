@@ -45,6 +45,7 @@ class FallDomain(ParameterDomain):
     many: ClassVar[str] = "falls"
     ranges: ClassVar[tuple[tuple[float, float], ...]] = ((1.0, 99.0), (-1.0, 1.0))
     episodes_at_once: ClassVar[int] = 3
+    ends: ClassVar[bool] = True
     tests: ClassVar[tuple[int, ...]] = (1,)
     values: ClassVar[tuple[tuple[float, ...], ...]] = ((3.0, -0.5), (5.0, 0.0), (99.0, 0.25))
 

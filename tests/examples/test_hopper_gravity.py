@@ -17,6 +17,9 @@ from hyprepro.config.registry import resolve
 from hyprepro.domains.base import Start
 from hyprepro.domains.episodes import Episode, run_episodes
 from hyprepro.domains.parameter import ParameterDomain
+from hyprepro.errors import UserError
+from hyprepro.methods.macaw.method import MACAW
+from hyprepro.methods.retrieval import Retrieval
 from hyprepro.policies.controllers import PolicyControllers
 from hyprepro.stores.policy_store import PolicyStore
 from hyprepro.stores.trajectory_store import TrajectoryStore
@@ -83,8 +86,10 @@ def test_the_stores_hold_experts_and_episodes_that_end_where_it_fell(folder: Pat
     ):
         assert len(store.tasks) == 7
         assert {task for task in store.tasks if store.count(task, "test")} == set(domain.tested)
-        lengths = [len(each.actions) for task in episodes.tasks for each in episodes.episodes(task, None)]
-        assert 1 <= min(lengths) < domain.horizon
+        every = [each for task in episodes.tasks for each in episodes.episodes(task, None)]
+        assert 1 <= min(len(each.actions) for each in every) < domain.horizon
+        assert all(each.terminated or len(each.actions) == domain.horizon for each in every)
+        assert any(each.terminated for each in every)
         task = store.tasks[0]
         recorded = next(each for each in episodes.episodes(task, "validation"))
         policies = PolicyControllers(store.layout, store.read(task, [recorded.policy_row]))
@@ -128,6 +133,13 @@ def test_the_recipe_compares_all_methods_in_a_table_and_a_figure(folder: Path) -
     picture = (folder / "run" / "hopper-gravity.svg").read_text()
     assert picture.startswith("<?xml")
     assert (folder / "run" / "hopper-gravity.csv").read_text().splitlines()[0].split(",")[2] == "gravity"
+
+
+def test_a_method_of_whole_episodes_is_refused(folder: Path, domain: ParameterDomain) -> None:
+    data = domain.model_copy(update={field: str(folder / name) for field, name in STORES.items()}).data()
+    with pytest.raises(UserError, match="episodes of equal length"):
+        MACAW().require(data)
+    Retrieval().require(data)
 
 
 def test_recorded_returns_are_measured_again_under_the_domain_that_is_named(folder: Path) -> None:

@@ -148,9 +148,9 @@ class HarvestParameter(Stage):
             seeds = [start_seed("episodes", seed + i) for i in range(count)]
             seed += count
             run = rounded(roll(self.domain, self.domain.layout, policies[rows], [self.task] * count, seeds, noise))
-            for row, start, observations, actions, rewards, steps in zip(rows, seeds, *run, strict=True):
+            for row, start, observations, actions, rewards, steps, ended in zip(rows, seeds, *run, strict=True):
                 arrays = observations[: steps + 1], actions[:steps], rewards[:steps]
-                yield Recorded(*arrays, -1, start, int(row) if is_stored else -1, split)
+                yield Recorded(*arrays, -1, start, int(row) if is_stored else -1, split, bool(ended))
 
 
 def rounded(run: Run) -> Run:
@@ -161,4 +161,4 @@ def rounded(run: Run) -> Run:
         values = np.ldexp(np.round(mantissa * 2.0**SIGNIFICANT_BITS), exponent - SIGNIFICANT_BITS)
         return np.asarray(values, dtype=np.float32)
 
-    return Run(short(run.observations), short(run.actions), short(run.rewards), run.steps)
+    return run._replace(observations=short(run.observations), actions=short(run.actions), rewards=short(run.rewards))

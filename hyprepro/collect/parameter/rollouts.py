@@ -25,12 +25,14 @@ class Run(NamedTuple):
         actions: `[k, horizon, act]` in [-1, 1].
         rewards: `[k, horizon]`.
         steps: Length of each `[k]`.
+        ended: Whether the environment ended it `[k]`.
     """
 
     observations: NDArray[np.float32]
     actions: NDArray[np.float32]
     rewards: NDArray[np.float32]
     steps: NDArray[np.int64]
+    ended: NDArray[np.bool_]
 
 
 def roll(
@@ -56,7 +58,7 @@ def roll(
     observations = np.zeros((count, horizon + 1, layout.observation_size), dtype=np.float32)
     actions = np.zeros((count, horizon, layout.action_size), dtype=np.float32)
     rewards = np.zeros((count, horizon), dtype=np.float32)
-    steps, active = np.full(count, horizon), np.arange(count)
+    steps, ended, active = np.full(count, horizon), np.zeros(count, dtype=bool), np.arange(count)
     for slot, seed in enumerate(seeds):
         observations[slot, 0] = simulator.reset(slot, Start("fresh", seed))
     for time in range(horizon):
@@ -67,11 +69,12 @@ def roll(
         rewards[active, time] = step.rewards[active]
         observations[active, time + 1] = step.observations[active]
         if step.ended is not None and step.ended[active].any():
-            steps[active[step.ended[active]]] = time + 1
-            active = active[~step.ended[active]]
+            over = active[step.ended[active]]
+            steps[over], ended[over] = time + 1, True
+            active = active[~ended[active]]
             if not len(active):
                 break
-    return Run(observations, actions, rewards, steps)
+    return Run(observations, actions, rewards, steps, ended)
 
 
 def returns(

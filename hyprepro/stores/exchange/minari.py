@@ -154,14 +154,14 @@ def _write_episodes(store: TrajectoryStore, task: str, split: str | None, path: 
 def _write_episode(file: Any, number: int, episode: Episode) -> None:
     group = file.create_group(f"episode_{number}")
     steps = len(episode.actions)
-    end = np.zeros(steps, dtype=bool)
-    end[-1] = True  # recording stopped there; Meta-World has no terminal states
+    ends = np.zeros((2, steps), dtype=bool)
+    ends[0 if episode.terminated else 1, -1] = True
     arrays = {
         "observations": episode.observations,
         "actions": episode.actions,
         "rewards": episode.rewards,
-        "terminations": np.zeros(steps, dtype=bool),
-        "truncations": end,
+        "terminations": ends[0],
+        "truncations": ends[1],
     }
     for name, array in arrays.items():
         group.create_dataset(name, data=array, compression="gzip", shuffle=True, track_times=False)

@@ -102,7 +102,7 @@ def test_one_policy_for_all_is_told_nothing(tmp_path: Path) -> None:
 def test_returns_stop_where_an_episode_does(parent: Parent) -> None:
     task = DOMAIN.sweep[0]
     run = roll(DOMAIN, LAYOUT, parent.policies(task)[:2], [task, DOMAIN.sweep[2]], [1, 2])
-    assert run.steps.tolist() == [3, HORIZON]
+    assert (run.steps.tolist(), run.ended.tolist()) == ([3, HORIZON], [True, False])
     assert not run.rewards[0, 3:].any()
     found = returns(DOMAIN, LAYOUT, parent.policies(task)[:2], [task, DOMAIN.sweep[2]], [1, 1])
     assert found.shape == (2, 2)
@@ -121,6 +121,9 @@ def test_a_collection_of_it(tmp_path: Path, route: str) -> None:
     found = made(stages[0], cache, tmp_path / "first")
     assert {len(episode.actions) for episode in found.episodes} == {3}
     assert {len(episode.observations) for episode in found.episodes} == {4}
+    assert all(episode.terminated for episode in found.episodes)
+    whole = made(stages[2], cache, tmp_path / "last")
+    assert {(len(episode.actions), episode.terminated) for episode in whole.episodes} == {(HORIZON, False)}
 
 
 @pytest.mark.parametrize(
