@@ -25,7 +25,7 @@ from scipy.stats import t as student
 from scipy.stats import ttest_ind
 
 from hyprepro.collect.metaworld.clones import expert_action
-from hyprepro.collect.metaworld.settings import Agent, CloneSettings, task_goal, training_goal
+from hyprepro.collect.metaworld.settings import CLONING, Agent, CloneSettings, task_goal, training_goal
 from hyprepro.collect.sac.agents import Learner, StackedSAC
 from hyprepro.collect.sac.networks import Normaliser, Parameters, actor_forward
 from hyprepro.collect.sac.replay import Replay
@@ -33,7 +33,7 @@ from hyprepro.collect.sac.settings import SACTraining
 from hyprepro.domains.cheetah_vel.domain import CheetahVel as Velocities
 from hyprepro.domains.metaworld.env import MetaWorldEnv
 from hyprepro.domains.metaworld.gym import MetaWorldGym
-from hyprepro.domains.metaworld.tasks import COLLECTION, VALIDATION, check_task
+from hyprepro.domains.metaworld.tasks import VALIDATION, check_task
 from hyprepro.engine.stage import Report, Stage, device
 from hyprepro.policies.layout import CHEETAH_LAYOUT, METAWORLD_LAYOUT, PolicyLayout
 
@@ -196,7 +196,7 @@ def _normaliser(task: str, steps: int) -> Normaliser:
 
     settings, rng, env = CloneSettings(episode_steps=steps), np.random.default_rng(0), MetaWorldEnv(task)
     rows = [
-        labelled_episode(env, task_goal(COLLECTION, task, index), None, settings, 0.0, rng)[0]
+        labelled_episode(env, task_goal(CLONING, task, index), None, settings, 0.0, rng)[0]
         for index in range(_EXPERT_EPISODES)
     ]
     return Normaliser.fit(np.concatenate(rows), settings.smallest_scale)

@@ -80,10 +80,11 @@ def tasks(ctx: typer.Context) -> list[Offer]:
 
 
 def metaworld_tasks() -> list[Offer]:
-    """The tasks of Meta-World that policies are made for."""
-    from hyprepro.domains.metaworld.tasks import SEEN_TASKS, UNSEEN_TASKS
+    """The tasks of Meta-World, with their part in the paper's split."""
+    from hyprepro.domains.metaworld.tasks import SEEN_TASKS, TASKS, UNSEEN_TASKS
 
-    return [(task, "seen") for task in SEEN_TASKS] + [(task, "unseen") for task in UNSEEN_TASKS]
+    split = dict.fromkeys(SEEN_TASKS, "seen") | dict.fromkeys(UNSEEN_TASKS, "unseen")
+    return [(task, split.get(task, "")) for task in TASKS]
 
 
 def one_of(*words: str) -> Callable[[], list[Offer]]:

@@ -19,20 +19,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from hyprepro.collect.metaworld.settings import GOALS_PER_TASK
+from hyprepro.collect.metaworld.settings import RECHECK, goals_a_task, task_goal
 from hyprepro.collect.parameter.loop import start_seed
 from hyprepro.collect.parameter.rollouts import returns
 from hyprepro.domains.episodes import Episode, run_episodes
 from hyprepro.domains.metaworld.domain import Environments, MetaWorld
 from hyprepro.domains.metaworld.pool import EnvironmentPool, process_pool
-from hyprepro.domains.metaworld.tasks import COLLECTION, HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal, check_task
+from hyprepro.domains.metaworld.tasks import HORIZON, check_task
 from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.errors import UserError
 from hyprepro.policies.controllers import PolicyControllers
 from hyprepro.stores.policy_store import PolicyStore
-
-RECHECK_GOALS = 500_000
-"""Offset within `COLLECTION`: above the seeds of all collections, so that no policy was trained or scored there."""
 
 CONFIDENCE = 0.001
 """Probability of a false alarm in a whole store whose rates are right: it is divided by the number of tasks."""
@@ -99,10 +96,11 @@ def recheck(
         UserError: A task that metaworld does not have, an empty task, more goals than there are.
     """
     names = list(tasks) or list(store.tasks)
-    if policies < 1 or goals < 1 or policies * goals > GOALS_PER_TASK:
+    most = goals_a_task(RECHECK)
+    if policies < 1 or goals < 1 or policies * goals > most:
         raise UserError(
-            f"{policies} policies on {goals} goals each: there are 1 to {GOALS_PER_TASK} goals a task.",
-            fix=f"--goals 1 to {GOALS_PER_TASK}, and --rollouts of at least 1",
+            f"{policies} policies on {goals} goals each: there are 1 to {most} goals a task.",
+            fix=f"--goals 1 to {most}, and --rollouts of at least 1",
         )
     for task in names:
         if not store.count(check_task(task)):
@@ -142,9 +140,8 @@ def _recheck(store: PolicyStore, task: str, policies: int, goals: int, pool: Env
     seed = int.from_bytes(hashlib.sha256(f"{store.digest}/{task}".encode()).digest()[:8], "big")
     count = store.count(task)
     rows = np.sort(np.random.default_rng(seed).permutation(count)[:policies])
-    base = COLLECTION.start + RECHECK_GOALS + GOALS_PER_TASK * (SEEN_TASKS + UNSEEN_TASKS).index(task)
     episodes = [
-        Episode(number, Goal("fresh", base + number * goals + goal))
+        Episode(number, task_goal(RECHECK, task, number * goals + goal))
         for number in range(len(rows))
         for goal in range(goals)
     ]

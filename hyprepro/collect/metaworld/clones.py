@@ -24,11 +24,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from hyprepro.collect.metaworld.settings import CloneSettings, Route, task_goal
+from hyprepro.collect.metaworld.settings import CLONING, CloneSettings, Route, task_goal
 from hyprepro.collect.sac.checkpoint import load_checkpoint, save_checkpoint
 from hyprepro.collect.sac.networks import Normaliser, Parameters, actor_features, actor_sizes, mlp_parameters
 from hyprepro.domains.metaworld.env import MetaWorldEnv, scripted_action
-from hyprepro.domains.metaworld.tasks import COLLECTION, Goal
+from hyprepro.domains.metaworld.tasks import Goal
 from hyprepro.engine.stage import Report, Stage
 from hyprepro.policies.layout import METAWORLD_LAYOUT, PolicyLayout
 
@@ -226,7 +226,7 @@ class _Cloning:
             solved = 0
             for episode in range(self.settings.episodes):
                 noise = self.settings.noise * (episode % 2)
-                goal = task_goal(COLLECTION, task, number * self.settings.episodes + episode)
+                goal = task_goal(CLONING, task, number * self.settings.episodes + episode)
                 observations, labels, done = labelled_episode(self.envs[i], goal, act, self.settings, noise, self.rng)
                 self.datasets[i].observations.append(observations)
                 self.datasets[i].actions.append(labels)

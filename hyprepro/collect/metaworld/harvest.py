@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.collect.collection import Harvest, Kept, Recorded, load_harvest, save_harvest
-from hyprepro.collect.metaworld.settings import SCORING_GOALS, Agent, Selection, task_goal
+from hyprepro.collect.metaworld.settings import SCORING, Agent, Selection, goals_a_task, task_goal
 from hyprepro.collect.metaworld.training import TrainSAC
 from hyprepro.collect.sac.settings import SACTraining
 from hyprepro.domains.metaworld.env import MetaWorldEnv
 from hyprepro.domains.metaworld.pool import process_pool
-from hyprepro.domains.metaworld.tasks import COLLECTION, HORIZON, PROMPTS, VALIDATION, Goal
+from hyprepro.domains.metaworld.tasks import HORIZON, PROMPTS, VALIDATION, Goal
 from hyprepro.engine.stage import Report, Stage
 from hyprepro.errors import UserError
 from hyprepro.policies.forward import StackedPolicies
@@ -65,7 +65,7 @@ class HarvestTask(Stage):
         selection = self.selection
         policies: list[Kept] = []
         scored: list[tuple[float, ...]] = []
-        goals = [task_goal(COLLECTION, self.task, SCORING_GOALS + i) for i in range(selection.score_goals)]
+        goals = [task_goal(SCORING, self.task, i) for i in range(selection.score_goals)]
         total = sum(self._wanted(agent) for agent in self._agents)
         done = 0
         for agent in self._agents:
@@ -120,7 +120,7 @@ class HarvestTask(Stage):
         plans = [
             ("train", PROMPTS, 0, rows["train"] * selection.train_prompts),
             ("validation", VALIDATION, 0, _spread(rows["train"], selection.validation_prompts)),
-            ("test", PROMPTS, 10_000, _spread(rows["test"], selection.test_prompts)),
+            ("test", PROMPTS, goals_a_task(PROMPTS) // 2, _spread(rows["test"], selection.test_prompts)),
         ]
         env = process_pool().take(self.task, 1)[0]
         for split, seeds, offset, sources in plans:

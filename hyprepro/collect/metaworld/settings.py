@@ -1,21 +1,34 @@
-"""How Meta-World experts are trained and selected; `metaworld` says of which tasks."""
+"""How Meta-World experts are trained and selected, and on which goals; `collection` says of which tasks.
+
+A task has 1/100 of each range of goal seeds, at a place that follows from its name alone: `task_goal`.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal, NamedTuple
 
 from hyprepro.collect.collection import Weights
 from hyprepro.component import Component, component, setting
-from hyprepro.domains.metaworld.tasks import COLLECTION, SEEN_TASKS, UNSEEN_TASKS, Goal, check_task
+from hyprepro.domains.metaworld.tasks import COLLECTION, Goal, check_task
 
 Route = Literal["clones", "scratch"]
 """How SAC starts: from DAgger clones of scripted experts grown from one parent, or from random weights."""
 
-GOALS_PER_TASK = 20_000
-"""Goal seeds a task within `evaluation.goals.COLLECTION`: DAgger from 0, SAC from 2,000, scoring from 19,000."""
-SAC_GOALS = 2_000
-SCORING_GOALS = 19_000
-GOALS_PER_SAC_SEED = 1_500
+CLONING, SAC = COLLECTION[:100_000], COLLECTION[100_000:700_000]
+"""Goal seeds of the episodes that are trained on: 1,000 a task for DAgger, 6,000 for SAC."""
+
+SCORING, RECHECK = COLLECTION[700_000:800_000], COLLECTION[800_000:]
+"""Of a checkpoint's score, 1,000 a task, and of `store verify --rollouts`, 2,000: on none of them a policy was trained,
+nor were the bundled ones, whose goals all lie below `RECHECK`."""
+
+PLACES = 100
+"""Into how many equal parts tasks divide a range."""
+
+_SALT = 2_469_334
+"""The least number with which all of Meta-World's fifty tasks have places of their own."""
+
+_GOALS_BETWEEN_SAC_SEEDS = 500
 
 
 @component
@@ -71,11 +84,31 @@ class Agent(NamedTuple):
     seed: int
 
 
+def task_place(task: str) -> int:
+    """A task's place, from 0 to `PLACES` - 1: of its name alone, whatever other tasks there are; no two share one.
+
+    Raises:
+        UserError: Unknown task.
+    """
+    digest = hashlib.sha256(f"{_SALT}/{check_task(task)}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % PLACES
+
+
+def goals_a_task(seeds: range) -> int:
+    """How many goals each task has in a range of seeds."""
+    return len(seeds) // PLACES
+
+
 def task_goal(seeds: range, task: str, index: int) -> Goal:
-    """The `index`-th goal of a task within one of `evaluation.goals`' ranges; tasks never share seeds."""
-    return Goal("fresh", seeds.start + GOALS_PER_TASK * (SEEN_TASKS + UNSEEN_TASKS).index(check_task(task)) + index)
+    """The `index`-th goal of a task within a range of seeds; they repeat after `goals_a_task`. Tasks share none.
+
+    Raises:
+        UserError: Unknown task.
+    """
+    count = goals_a_task(seeds)
+    return Goal("fresh", seeds.start + task_place(task) * count + index % count)
 
 
 def training_goal(agent: Agent, episode: int) -> Goal:
-    """The goal of one SAC run's training episode; goals repeat after 1,500 episodes."""
-    return task_goal(COLLECTION, agent.task, SAC_GOALS + agent.seed * GOALS_PER_SAC_SEED + episode % GOALS_PER_SAC_SEED)
+    """The goal of one SAC run's training episode: runs go through the task's goals, and each begins 500 further on."""
+    return task_goal(SAC, agent.task, agent.seed * _GOALS_BETWEEN_SAC_SEEDS + episode)

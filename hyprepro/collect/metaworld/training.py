@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from hyprepro.collect.metaworld.clones import CloneExperts, Clones, expert_action
-from hyprepro.collect.metaworld.settings import Agent, training_goal
+from hyprepro.collect.metaworld.settings import Agent, task_place, training_goal
 from hyprepro.collect.metaworld.stepping import Environments, environments
 from hyprepro.collect.sac.agents import Agents, Learner, StackedSAC
 from hyprepro.collect.sac.checkpoint import PREFIX, Flushes, open_mapped, publish
@@ -25,7 +25,7 @@ from hyprepro.collect.sac.networks import Normaliser, Parameters, to_flat
 from hyprepro.collect.sac.replay import Replay, Room, replay_sizes
 from hyprepro.collect.sac.settings import SACTraining
 from hyprepro.component import Component
-from hyprepro.domains.metaworld.tasks import SEEN_TASKS, UNSEEN_TASKS
+from hyprepro.domains.metaworld.tasks import Goal
 from hyprepro.engine.stage import Report, Stage, device
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import METAWORLD_LAYOUT
@@ -76,10 +76,14 @@ class TaskLoop(Loop):
 
     def begin_episode(self) -> Observations:
         """See `Loop`."""
-        raw = self.envs.reset([training_goal(agent, self.episode) for agent in self.agents])
+        raw = self.envs.reset([self.goal(agent) for agent in self.agents])
         self.success, self.returns = np.zeros(len(raw), dtype=bool), np.zeros(len(raw))
         self._seen = self.normaliser.apply(raw)
         return raw
+
+    def goal(self, agent: Agent) -> Goal:
+        """Where an agent's present episode takes place."""
+        return training_goal(agent, self.episode)
 
     def step(self, raw: Observations) -> Observations:
         """See `Loop`."""
@@ -220,7 +224,7 @@ def start_actors(stage: TrainSAC, clones: Clones) -> Parameters | None:
 
 def agent_seeds(stage: TrainSAC) -> list[int]:
     """Two seeds for all randomness of this stack, from the collection's seed and every agent's task and seed."""
-    agents = [(SEEN_TASKS + UNSEEN_TASKS).index(task) * 1000 + seed for task, seed in stage.agents]
+    agents = [task_place(task) * 1000 + seed for task, seed in stage.agents]
     return [int(word) for word in np.random.SeedSequence([stage.clones.seed, *agents]).generate_state(2)]
 
 

@@ -1,4 +1,4 @@
-"""Meta-World: eighteen manipulation tasks with an observable goal, told apart by prompts and scored by success."""
+"""Meta-World: fifty manipulation tasks with an observable goal, told apart by prompts and scored by success."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from hyprepro.component import component, setting
 from hyprepro.domains.base import SUCCESS, Condition, Data, Domain, Metric, Query, Step, Use
 from hyprepro.domains.metaworld.steppers import StepperName, stepper_in_use
-from hyprepro.domains.metaworld.tasks import HORIZON, SLOTS, STRICT, VALIDATION, Goal, fresh_goal
+from hyprepro.domains.metaworld.tasks import HORIZON, SLOTS, STRICT, TASKS, VALIDATION, Goal, fresh_goal
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import METAWORLD_LAYOUT, PolicyLayout
 
@@ -83,15 +83,13 @@ class MetaWorld(Domain):
         function behind it stands here instead.
         """
         from gymnasium.envs.registration import EnvSpec
-        from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
-        name = f"{task}-v3"
-        if name not in ALL_V3_ENVIRONMENTS:
+        if task not in TASKS:
             return None
         return EnvSpec(
             id="Meta-World/MT1",
             entry_point="metaworld:make_mt_envs",
-            kwargs={"name": name, "seed": 1},
+            kwargs={"name": f"{task}-v3", "seed": 1},
             disable_env_checker=True,  # it warns that goals are observed, which metaworld's space says are hidden
         )
 

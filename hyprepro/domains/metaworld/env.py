@@ -183,12 +183,18 @@ in a second one."""
 
 def _reset_keeping_the_hand(env: Any, moves: int) -> NDArray[np.float64]:
     """Metaworld's reset, in whose first `moves` the hand stays where it is, since moving it is what takes time."""
+    import mujoco
+
     move, left = env._reset_hand, moves
 
     def reset_hand() -> None:
         nonlocal left
         left -= 1
-        move(0) if left >= 0 else move()
+        if left < 0:
+            move()
+            return
+        mujoco.mj_kinematics(env.model, env.data)  # a step would have: lever-pull takes the turns of what has no place
+        move(0)
 
     env._reset_hand = reset_hand
     try:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.domains.metaworld.tasks import SEEN_TASKS, UNSEEN_TASKS
+from hyprepro.domains.metaworld.tasks import TASKS
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import PolicyLayout
 from hyprepro.stores import hdf5
@@ -232,6 +232,5 @@ def _check_streamable(tensor: torch.Tensor, name: str, where: str) -> None:
 
 
 def _task_of(path: Path) -> str:
-    known = (*SEEN_TASKS, *UNSEEN_TASKS)
     name = path.stem.lower().replace("_", "-").replace(" ", "-")
-    return name if name in known else UNLABELLED
+    return name if name in TASKS else UNLABELLED

@@ -106,4 +106,4 @@ TASK_PARTS = {
     "window-close": TaskParts(Place("site", "handleCloseStart"), _NO_TURN, Success("x")),
     "window-open": TaskParts(Place("site", "handleOpenStart"), _NO_TURN, Success("x")),
 }
-"""The eighteen tasks. Of any other, these three parts are left to metaworld's own methods."""
+"""The tasks of Make-An-Agent's split. Of any other, these three parts are left to metaworld's own methods."""

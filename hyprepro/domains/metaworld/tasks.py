@@ -1,6 +1,6 @@
-"""Which seeds name which goals: every use of fresh goals has a range of its own, so no test goal was ever trained on.
+"""Meta-World's fifty tasks, and which seeds name which goals: each use has a range, so no test goal was trained on.
 
-A fresh goal is drawn from a task's reset space by a generator with the goal's seed (`envs.metaworld.Goal`). The ranges:
+A fresh goal is drawn from a task's reset space by a generator with the goal's seed (`Goal`). The ranges:
 
     1,000,000 to 1,999,999   collection: training episodes of the experts and their success estimates
     2,000,000 to 2,999,999   prompts
@@ -40,6 +40,45 @@ UNSEEN_TASKS = (
     "window-close",
 )
 """The eight tasks that give prompts only (Make-An-Agent, data set card)."""
+
+OTHER_TASKS = (
+    "assembly",
+    "basketball",
+    "bin-picking",
+    "box-close",
+    "button-press-topdown",
+    "button-press-topdown-wall",
+    "coffee-pull",
+    "coffee-push",
+    "disassemble",
+    "door-close",
+    "hammer",
+    "hand-insert",
+    "handle-pull",
+    "handle-pull-side",
+    "lever-pull",
+    "peg-insert-side",
+    "peg-unplug-side",
+    "pick-out-of-hole",
+    "pick-place",
+    "pick-place-wall",
+    "plate-slide-back",
+    "plate-slide-back-side",
+    "plate-slide-side",
+    "push",
+    "push-back",
+    "push-wall",
+    "shelf-place",
+    "soccer",
+    "stick-pull",
+    "stick-push",
+    "sweep",
+    "sweep-into",
+)
+"""Meta-World's other tasks, which the paper has nothing of."""
+
+TASKS = SEEN_TASKS + UNSEEN_TASKS + OTHER_TASKS
+"""All of them: metaworld's names without the version."""
 
 TABLE1_TASKS = (
     "window-open",
@@ -82,28 +121,18 @@ in Make-An-Agent's test code; or "fresh": a goal drawn from the task's reset spa
 
 
 def check_task(task: str) -> str:
-    """The task's name if it is one of the eighteen.
+    """The task's name if it is one of `TASKS`.
 
     Raises:
-        UserError: It is not: Meta-World has it and we do not, or nobody has it; with the closest name.
+        UserError: It is not; with the closest name.
     """
-    tasks = SEEN_TASKS + UNSEEN_TASKS
-    if task not in tasks:
+    if task not in TASKS:
         raise UserError(
-            f"{task!r} is a task of Meta-World, but none of the {len(tasks)} that are supported here."
-            if _is_metaworlds(task)
-            else f"Unknown Meta-World task {task!r}.",
-            closest=closest_match(task, tasks),
-            fix=f"choose of {', '.join(tasks)}",
+            f"Unknown Meta-World task {task!r}.",
+            closest=closest_match(task, TASKS),
+            fix=f"choose of {', '.join(sorted(TASKS))}",
         )
     return task
-
-
-def _is_metaworlds(task: str) -> bool:
-    """Whether metaworld has a task of this name."""
-    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
-
-    return f"{task}-v3" in ALL_V3_ENVIRONMENTS
 
 
 COLLECTION = range(1_000_000, 2_000_000)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from hyprepro.collect.metaworld.settings import SCORING_GOALS, Agent, task_goal
+from hyprepro.collect.metaworld.settings import SAC, SCORING, Agent, task_goal
 from hyprepro.collect.metaworld.stepping import LocalEnvironments
 from hyprepro.collect.metaworld.training import TaskLoop
 from hyprepro.collect.sac.agents import Agents
@@ -25,7 +25,7 @@ from hyprepro.collect.sac.networks import Normaliser
 from hyprepro.collect.sac.replay import Room
 from hyprepro.collect.sac.settings import SACSettings
 from hyprepro.collect.sac.update import ActorLoss, Adam, Batch, Critics, SACUpdate, Sample
-from hyprepro.domains.metaworld.tasks import COLLECTION
+from hyprepro.domains.metaworld.tasks import COLLECTION, SEEN_TASKS, UNSEEN_TASKS, Goal
 from hyprepro.engine import training
 from hyprepro.engine.stage import Report, Stage, StoreFile
 from hyprepro.methods.care.network import CareActor, CareCritic
@@ -135,7 +135,7 @@ def _parameters(network: nn.Module, without: str | None = None) -> dict[str, Ten
 WEIGHTS = "actor.safetensors"
 CURVE = "learning_curve.json"
 GOAL_SEEDS = 4
-"""SAC seeds whose training goals the episodes of a seed go through (see `collection.training_goal`)."""
+"""How many sets of training goals there are: seeds that are so far apart share theirs."""
 
 Curve = list[dict[str, Any]]
 
@@ -167,6 +167,29 @@ class CarePolicy:
         weight = found[0][0] / self.normaliser.scale[:, None]
         found[0] = (weight, found[0][1] - self.normaliser.mean @ weight)
         return [(weight.astype(np.float32), bias.astype(np.float32)) for weight, bias in found]
+
+
+_SPLIT = SEEN_TASKS + UNSEEN_TASKS
+
+
+def training_goal(agent: Agent, episode: int) -> Goal:
+    """The goal of a training episode; goals repeat after 1,500 episodes.
+
+    Those of Make-An-Agent's tasks go by the task's place in its split: the results that are kept were trained on them.
+    """
+    index = agent.seed * 1_500 + episode % 1_500
+    if agent.task not in _SPLIT:
+        return task_goal(SAC, agent.task, index)
+    return _goal_in_split(agent.task, 2_000 + index)
+
+
+def scoring_goal(task: str, index: int) -> Goal:
+    """A goal of the learning curve, which nothing is trained on."""
+    return task_goal(SCORING, task, index) if task not in _SPLIT else _goal_in_split(task, 19_000 + index)
+
+
+def _goal_in_split(task: str, index: int) -> Goal:
+    return Goal("fresh", COLLECTION.start + 20_000 * _SPLIT.index(task) + index)
 
 
 @dataclass(frozen=True)
@@ -285,6 +308,10 @@ class _Run(TaskLoop):
         self.train()
         return self.sac.trained_actor(), self.curve
 
+    def goal(self, agent: Agent) -> Goal:
+        """See `TaskLoop`."""
+        return training_goal(agent, self.episode)
+
     def act(self, observations: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Before the first update, the scripted experts with noise, or chance."""
         if self.steps >= self.schedule.first_steps:
@@ -307,7 +334,7 @@ class _Run(TaskLoop):
         solved = np.zeros(len(self.agents))
         still = torch.zeros(len(self.agents), self.sac.action_size)
         for number in range(self.settings.score_goals):
-            raw = self.envs.reset([task_goal(COLLECTION, agent.task, SCORING_GOALS + number) for agent in self.agents])
+            raw = self.envs.reset([scoring_goal(agent.task, number) for agent in self.agents])
             success = np.zeros(len(raw), dtype=bool)
             for _ in range(self.settings.episode_steps):
                 actions = self.sac.act(torch.from_numpy(self.normaliser.apply(raw)), still)
