@@ -66,6 +66,9 @@ def test_a_domain_states_the_range_of_each_of_its_numbers(cheetah_stores: Cheeta
     class Unranged(CheetahVel):
         ranges: ClassVar[Ranges] = ()
 
+        def checked_parameter(self, parameter: tuple[float, ...]) -> tuple[float, ...]:
+            return parameter
+
     data = cheetah_stores.domain.data()
     assert ranges_of(data) == ((0.0, 3.0),)
     bare = dataclasses.replace(data, domain=Unranged())
