@@ -39,7 +39,7 @@ STAGE = TrainSAC(CLONES, TRAINING, ("reach", "door-open"), (0, 1))
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from hyprepro.engine.stage import ArtifactCache
+from hyprepro.engine.cache import ArtifactCache
 from hyprepro.collect.sac import replay
 from hyprepro.collect.sac import checkpoint
 from tests.collect.metaworld.test_training import STAGE
