@@ -42,6 +42,7 @@ def offered(line: str) -> list[str]:
         ("hyprepro generate table4 --task velo", "velocity-1.200"),
         ("hyprepro generate --scale smoke table2 --method mak", "make-an-agent"),
         ("hyprepro bench evaluation --task rea", "reach"),
+        ("hyprepro bench evaluation --task ham", "hammer"),
     ],
 )
 def test_a_word_is_offered(line: str, word: str) -> None:

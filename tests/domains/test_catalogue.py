@@ -7,10 +7,10 @@ from gymnasium.envs.registration import EnvSpec
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
 from hyprepro.domains.catalogue import task_spec
-from hyprepro.domains.metaworld.tasks import SEEN_TASKS, UNSEEN_TASKS
+from hyprepro.domains.metaworld.tasks import TASKS
 
 
-@pytest.mark.parametrize("task", SEEN_TASKS + UNSEEN_TASKS)
+@pytest.mark.parametrize("task", TASKS)
 def test_every_task_has_a_specification_that_a_file_can_hold(task: str) -> None:
     spec = task_spec(task, (39, 4))
     assert spec is not None

@@ -47,7 +47,8 @@ def test_a_method_must_say_how_it_is_deployed() -> None:
 
 
 def test_every_method_serves_a_domain_or_says_why_not(tiny_stores: TinyStores, cheetah_stores: CheetahStores) -> None:
-    domains = [dataclasses.replace(tiny_stores.domain.data(), parents=tiny_stores.domain.data().policies)]
+    prompts = tiny_stores.domain.data()
+    domains = [dataclasses.replace(prompts, parents=prompts.policies, randomised=prompts.policies)]
     velocities = cheetah_stores.domain.data()
     domains.append(dataclasses.replace(velocities, randomised=velocities.parents))
     for cls in METHODS:

@@ -11,7 +11,7 @@ from metaworld.env_dict import ALL_V3_ENVIRONMENTS, ALL_V3_ENVIRONMENTS_GOAL_OBS
 
 from hyprepro.domains.metaworld.env import MetaWorldEnv
 from hyprepro.domains.metaworld.methods import CHECKED, methods
-from hyprepro.domains.metaworld.tasks import HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal
+from hyprepro.domains.metaworld.tasks import HORIZON, SEEN_TASKS, TASKS, UNSEEN_TASKS, Goal
 
 
 def test_the_pinned_versions_are_installed():
@@ -19,8 +19,9 @@ def test_the_pinned_versions_are_installed():
     assert importlib.metadata.version("mujoco") == "3.3.0"
 
 
-@pytest.mark.parametrize("task", ["button-press", "plate-slide", "reach"])
-@pytest.mark.parametrize("seed", [720, 920])
+@pytest.mark.parametrize(
+    ("task", "seed"), [*((task, 720) for task in TASKS), ("button-press", 920), ("plate-slide", 920), ("reach", 920)]
+)
 def test_a_paper_goal_is_that_of_metaworlds_own_goal_observable_environment(task, seed):
     theirs = ALL_V3_ENVIRONMENTS_GOAL_OBSERVABLE[f"{task}-v3-goal-observable"](seed=seed)
     ours = MetaWorldEnv(task)

@@ -155,9 +155,10 @@ def test_sac_begins_at_the_clone(cache):
 
 
 def test_from_scratch_no_clone_is_used(cache, tmp_path):
-    scratch = CloneExperts(CLONING, "scratch", ("reach",), (), 0)
+    """Of a task that is not in Make-An-Agent's split."""
+    scratch = CloneExperts(CLONING, "scratch", ("hammer",), (), 0)
     plain = TRAINING.model_copy(update={"sac": SACSettings(batch_size=16), "critic_updates": 0})
-    stage = TrainSAC(scratch, plain, ("reach",), (0,))
+    stage = TrainSAC(scratch, plain, ("hammer",), (0,))
     assert start_actors(stage, scratch.load(cache.make(scratch))) is None
     params, updates = trained(stage, cache, tmp_path / "scratch")
     assert params.shape == (7, 1, 22_664)
@@ -199,6 +200,14 @@ def test_a_wrong_task_is_answered_with_the_closest():
     done = CliRunner().invoke(app, ["collect", "metaworld-smoke", "-b", "MetaWorldCollection.seen_tasks=('door-opn',)"])
     assert done.exit_code == 2
     assert "door-open" in done.output
+
+
+def test_any_task_of_metaworld_can_be_collected():
+    tasks = "MetaWorldCollection.seen_tasks=('hammer','assembly')"
+    done = CliRunner().invoke(app, ["collect", "metaworld", "--dry-run", "-b", tasks])
+    assert done.exit_code == 0, done.output
+    assert "policies and prompts of hammer" in done.output
+    assert "policies and prompts of assembly" in done.output
 
 
 @pytest.mark.parametrize(

@@ -27,13 +27,12 @@ from metaworld.policies import ENV_POLICY_MAP
 from numpy.typing import NDArray
 
 from hyprepro.domains.metaworld.steppers import OwnStepper, Stepper, fast_refusal, make_stepper
-from hyprepro.domains.metaworld.tasks import HORIZON, SEEN_TASKS, UNSEEN_TASKS, Goal
+from hyprepro.domains.metaworld.tasks import HORIZON, OTHER_TASKS, SEEN_TASKS, UNSEEN_TASKS, Goal
 from hyprepro.policies.controllers import PolicyControllers
 from hyprepro.stores.policy_store import PolicyStore
 
 STORE = Path(__file__).parents[3] / "stores" / "metaworld.policies.h5"
 TASKS = SEEN_TASKS + UNSEEN_TASKS
-OTHER_TASKS = tuple(sorted(name.removesuffix("-v3") for name in ALL_V3_ENVIRONMENTS if name[:-3] not in TASKS))
 STEPS = 1_000_000
 SHARE_OF_OTHERS = 14
 """A task without stored policies gets one step for so many of a task that has them."""

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 
 from hyprepro.domains.metaworld.env import MetaWorldEnv, scripted_action, take_start
-from hyprepro.domains.metaworld.tasks import SEEN_TASKS, TABLE1_TASKS, TABLE3_TASKS, UNSEEN_TASKS, Goal, check_task
+from hyprepro.domains.metaworld.tasks import (
+    SEEN_TASKS,
+    TABLE1_TASKS,
+    TABLE3_TASKS,
+    TASKS,
+    UNSEEN_TASKS,
+    Goal,
+    check_task,
+)
 from hyprepro.errors import UserError
 
 
@@ -25,6 +34,11 @@ def test_the_tasks_are_make_an_agents_split():
     assert set(TABLE3_TASKS) == set(UNSEEN_TASKS)
 
 
+def test_every_task_of_metaworld_is_a_task():
+    assert sorted(TASKS) == sorted(name.removesuffix("-v3") for name in ALL_V3_ENVIRONMENTS)
+    assert [check_task(task) for task in TASKS] == list(TASKS)
+
+
 def test_an_episode_depends_on_its_goal_alone():
     env = MetaWorldEnv("door-open")
     goal = Goal("fresh", 17)
@@ -35,7 +49,7 @@ def test_an_episode_depends_on_its_goal_alone():
     np.testing.assert_array_equal(rollout(MetaWorldEnv("door-open"), goal), first)
 
 
-@pytest.mark.parametrize("task", SEEN_TASKS + UNSEEN_TASKS)
+@pytest.mark.parametrize("task", TASKS)
 def test_a_reset_that_spares_the_hand_is_metaworlds_own(task):
     """Goal, observation, simulator and the environment's own numbers, after another episode."""
     ours, plain = MetaWorldEnv(task), MetaWorldEnv(task)
@@ -58,11 +72,15 @@ def test_a_reset_that_spares_the_hand_is_metaworlds_own(task):
             np.testing.assert_equal(value, other[name], err_msg=name)
 
 
-def test_fresh_goals_differ_and_the_goal_is_observable():
-    env = MetaWorldEnv("reach")
-    goals = np.stack([env.reset(Goal("fresh", seed))[36:] for seed in range(5)])
-    assert len(np.unique(goals, axis=0)) == 5
-    assert np.abs(goals).min(axis=1).max() > 0
+@pytest.mark.parametrize("task", TASKS)
+def test_fresh_starts_differ_and_the_goal_is_observable_and_stays(task):
+    env = MetaWorldEnv(task)
+    starts = np.stack([env.reset(Goal("fresh", seed)) for seed in range(3)])
+    assert len(np.unique(starts, axis=0)) == 3
+    assert np.abs(starts[:, 36:]).max(axis=1).min() > 0
+    shown = rollout(env, Goal("fresh", 2), 3)
+    np.testing.assert_array_equal(shown[0], starts[2])
+    np.testing.assert_array_equal(shown[:, 36:], np.tile(env._env._target_pos, (4, 1)))
 
 
 def test_resetting_leaves_the_global_generator_as_it_was():
@@ -73,7 +91,7 @@ def test_resetting_leaves_the_global_generator_as_it_was():
     assert np.random.random() == wanted  # noqa: NPY002 - as above
 
 
-@pytest.mark.parametrize("task", ["dial-turn", "handle-press-side"])
+@pytest.mark.parametrize("task", ["dial-turn", "handle-press-side", "hammer", "assembly", "lever-pull", "basketball"])
 def test_the_scripted_expert_succeeds(task):
     env = MetaWorldEnv(task)
     observation, solved = env.reset(Goal("fresh", 5)), False
@@ -84,7 +102,18 @@ def test_the_scripted_expert_succeeds(task):
     assert solved
 
 
-def test_an_unknown_task_names_the_closest():
-    with pytest.raises(UserError) as error:
-        check_task("door-opn")
-    assert error.value.closest == "door-open"
+@pytest.mark.parametrize("task", ["door-open", "door-close"])
+def test_the_scripted_expert_leaves_the_observation_as_it_was(task):
+    observation = MetaWorldEnv(task).reset(Goal("fresh", 5))
+    before = observation.copy()
+    scripted_action(task, observation)
+    np.testing.assert_array_equal(observation, before)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("door-opn", "door-open"), ("hamer", "hammer"), ("assembly-v3", "assembly")]
+)
+def test_an_unknown_task_names_the_closest(wrong, right):
+    with pytest.raises(UserError, match="Unknown Meta-World task") as error:
+        check_task(wrong)
+    assert error.value.closest == right

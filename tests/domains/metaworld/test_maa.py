@@ -217,11 +217,11 @@ def test_a_full_disk_leaves_neither_store(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_names_of_tasks(tmp_path: Path) -> None:
-    for name in ("door-open", "data"):
-        write(tmp_path / f"{name}.pt", 1)
-    paths = [tmp_path / "door-open.pt", tmp_path / "data.pt"]
-    assert [part.task for part in maa.plan(paths, [], None)] == ["door-open", "unlabelled"]
-    assert [part.task for part in maa.plan(paths, [], "reach")] == ["reach", "reach"]
+    paths = [tmp_path / f"{name}.pt" for name in ("door-open", "Peg_Insert_Side", "data")]
+    for path in paths:
+        write(path, 1)
+    assert [part.task for part in maa.plan(paths, [], None)] == ["door-open", "peg-insert-side", "unlabelled"]
+    assert [part.task for part in maa.plan(paths, [], "reach")] == ["reach"] * 3
     with pytest.raises(UserError, match="task name"):
         maa.plan(paths, [], "../reach")
     with pytest.raises(UserError, match="nothing to import"):

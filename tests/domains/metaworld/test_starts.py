@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hyprepro.domains.metaworld.env import LARGEST_NUMBER_OF_STARTS, MetaWorldEnv, Start, scripted_action
-from hyprepro.domains.metaworld.tasks import SEEN_TASKS, UNSEEN_TASKS, Goal
+from hyprepro.domains.metaworld.tasks import TASKS, Goal
 
 pytestmark = pytest.mark.sim
 
@@ -20,7 +20,7 @@ def episode(env: MetaWorldEnv, goal: Goal, steps: int = 70) -> NDArray[np.float6
     return np.concatenate(shown)
 
 
-@pytest.mark.parametrize("task", SEEN_TASKS + UNSEEN_TASKS)
+@pytest.mark.parametrize("task", TASKS)
 def test_an_episode_from_a_kept_start_is_that_after_a_reset_bit_for_bit(task: str) -> None:
     starts: dict[Goal, Start] = {}
     plain, first, second = MetaWorldEnv(task), MetaWorldEnv(task, starts), MetaWorldEnv(task, starts)

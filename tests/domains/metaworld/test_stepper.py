@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from hyprepro.domains.metaworld import steppers
 from hyprepro.domains.metaworld.env import MetaWorldEnv, scripted_action
 from hyprepro.domains.metaworld.steppers import OwnStepper, fast_refusal, stepper_in_use
-from hyprepro.domains.metaworld.tasks import Goal
-from tests.domains.metaworld.agreement import OTHER_TASKS, TASKS, Difference, Episode, compare, main, state
+from hyprepro.domains.metaworld.tasks import OTHER_TASKS, Goal
+from tests.domains.metaworld.agreement import TASKS, Difference, Episode, compare, main, state
 
 pytestmark = pytest.mark.sim
 
@@ -156,7 +156,7 @@ def test_another_metaworld_is_stepped_by_its_own_step_and_said_so(
 
 
 def test_the_stepper_in_use_is_the_one_asked_for() -> None:
-    assert stepper_in_use() == "fast"
+    assert stepper_in_use(tasks=TASKS + OTHER_TASKS) == "fast"
     assert stepper_in_use("metaworld") == "metaworld"
 
 

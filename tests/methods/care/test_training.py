@@ -16,6 +16,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from hyprepro.collect.metaworld.settings import Agent
 from hyprepro.collect.sac import checkpoint
 from hyprepro.collect.sac.replay import Replay
 from hyprepro.collect.sac.settings import SACSettings
@@ -26,7 +27,7 @@ from hyprepro.errors import UserError
 from hyprepro.methods.care.method import Care
 from hyprepro.methods.care.settings import CareNetwork, CareTraining
 from hyprepro.methods.care.text import TaskDescriptions
-from hyprepro.methods.care.training import CareSAC, TrainCare
+from hyprepro.methods.care.training import CareSAC, TrainCare, scoring_goal, training_goal
 from tests.conftest import TinyStores
 from tests.methods.shared import prompted, prompts_of
 
@@ -59,6 +60,17 @@ def batch(rewards: float = 0.0) -> Batch:
     return Batch(
         normal(39), normal(4).tanh(), torch.full((2, 8), rewards), normal(39), torch.zeros(2, 8), normal(4).tanh()
     )
+
+
+def test_the_splits_goals_are_those_that_the_kept_results_were_trained_on() -> None:
+    assert training_goal(Agent("reach", 1), 1_503).seed == 1_000_000 + 8 * 20_000 + 2_000 + 1_500 + 3
+    assert scoring_goal("reach", 4).seed == 1_000_000 + 8 * 20_000 + 19_000 + 4
+
+
+def test_other_tasks_are_scored_on_goals_that_are_not_trained_on() -> None:
+    trained = {training_goal(Agent("hammer", seed), episode) for seed in range(4) for episode in range(1_500)}
+    assert len(trained) == 6_000
+    assert not trained & {scoring_goal("hammer", index) for index in range(1_000)}
 
 
 def update(sac: CareSAC, data: Batch, times: int = 1) -> dict[str, torch.Tensor]:
