@@ -50,15 +50,6 @@ def test_imported_stores_too(hyprepro, tmp_path: Path) -> None:
     assert "do bind MetaWorld.policies to a store" in words
 
 
-def test_a_task_of_metaworld_that_is_not_supported_is_not_called_unknown(hyprepro) -> None:
-    binding = "MetaWorldCollection.seen_tasks=('hammer', 'reach')"
-    words = hyprepro("collect", "metaworld", "--dry-run", "-b", binding).assert_one_panel().words
-    assert "'hammer' is a task of Meta-World" in words
-    assert "window-close" in words, "it says what is supported"
-    assert "closest" not in words
-    assert "''" not in words
-
-
 def test_an_unknown_task_has_its_closest_and_an_unlike_one_has_none(hyprepro) -> None:
     for task, says in (("raech", "The closest is 'reach'."), ("zzz", "Unknown Meta-World task 'zzz'. There are")):
         binding = f"MetaWorldCollection.unseen_tasks=('{task}',)"
