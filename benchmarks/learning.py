@@ -1,11 +1,8 @@
 """Whether the batched collector learns what the reference learns: both on the same task, settings and seeds.
 
 A run is a stage, so finished runs are kept. Its policies are tested, with their mean action, on episodes that no agent
-trains on and that are the same for all.
-
-Learning curves of the batched and of the reference collector: means, 95% intervals, and whether these overlap.
-
-Environments in which the batched and the reference collector are compared: a family of tasks behind gymnasium.
+trains on and that are the same for all. Compared are means with 95% intervals, and whether these overlap. An arena is
+a family of tasks behind gymnasium.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What every collection can do: name the stages that make it, and write the stores from their artifacts.
+"""What every collection can do: name the stages that make it, tell what it needs, and write its stores.
 
-What a harvest stage leaves for the stores: policies with their scores, and recorded episodes.
+A harvest is what such a stage leaves for the stores: policies with their scores, and recorded episodes.
 """
 
 from __future__ import annotations

@@ -2,11 +2,8 @@
 
 gin accepts a binding in a scope that nothing uses, reports an undefined macro without file or line, and takes a
 reference without its brackets for a value. Each check here raises a `UserError` that names the file, the line, the
-closest valid name and the command that lists the valid ones. This module knows statements, not gin.
-
-What pydantic says about a wrong value, in the words of gin files: the field, what it takes, what it got, where.
-
-Lines that are no gin statement: what is wrong with them, and the line as it was probably meant.
+closest valid name and the command that lists the valid ones. The same is done for lines that are no gin statement, and
+for what pydantic says about a wrong value. This module knows statements, not gin.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Locks between processes, which the kernel releases when their holder dies, and file systems that have none."""
+"""Finished artifacts by the key of their stage, and the locks under which processes make them.
+
+The kernel releases a lock when its holder dies; on file systems that have none, a run says so and goes on without.
+"""
 
 from __future__ import annotations
 

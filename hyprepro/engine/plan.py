@@ -1,4 +1,4 @@
-"""TODO: docstring."""
+"""Stages in the order in which they can be made, what of them is missing, and how long the rest takes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a result must say about the run that made it: hardware, memory, wall time.
-
-Which versions made a store or a result: every number in the project carries them.
-"""
+"""What a store or a result must say about what made it: library versions, hardware, memory, wall time."""
 
 from __future__ import annotations
 

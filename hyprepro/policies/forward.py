@@ -1,10 +1,7 @@
-"""Many policies as stacked tensors: one batched matrix product acts for all of them.
+"""Many policies as stacked tensors: one batched matrix product acts for all of them, and one fit trains them all.
 
-Adam on a few stacked policies at once, with hand-written gradients: what `hyprepro.policies.forward` repeats.
-
-Fitting policies to prompts: one network a prompt, trained as stacked tensors on that prompt's own pairs alone.
-
-Prompt cloning starts such a fit from random weights, prompt adaptation from generated ones.
+A fit is Adam on a few policies at once, each on its own prompt's pairs alone, with hand-written gradients. Prompt cloning
+starts one from random weights, prompt adaptation from generated ones.
 """
 
 from __future__ import annotations

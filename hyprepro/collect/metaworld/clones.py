@@ -1,14 +1,10 @@
-"""The stage that clones the scripted experts (DAgger, one parent, one clone a task).
-
-Clones of scripted experts by DAgger (Ross et al. 2011), all tasks as one stack, grown from one common parent.
+"""Clones of metaworld's scripted experts by DAgger (Ross et al. 2011), all tasks as one stack: the stage and its steps.
 
 First a *parent*: one network for the seen tasks whose only task-specific parameters are the first layer's biases, which
 is what a one-hot task input amounts to once folded into the bias. Then one ordinary policy a task, starting from the
 parent, trained on with its own data. Policies that share a parent lie in one smooth region of weight space. The parent
 never sees an unseen task; those tasks' clones start from the parent with the mean of its biases and serve as sources of
 prompts only.
-
-The experts that are cloned: metaworld's scripted policies.
 """
 
 from __future__ import annotations

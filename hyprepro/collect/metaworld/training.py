@@ -1,6 +1,6 @@
-"""The stage that trains a stack of SAC agents and keeps their policies at fixed numbers of updates.
+"""The stage that trains a stack of SAC agents, one a task and seed, and keeps their policies at fixed numbers of updates.
 
-The training loop over Meta-World tasks: an environment an agent, a ring of transitions, scripted experts' labels.
+Its loop has an environment an agent, a ring of transitions, and the scripted experts' labels where these are cloned.
 """
 
 from __future__ import annotations

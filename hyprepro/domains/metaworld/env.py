@@ -5,9 +5,8 @@ Make-An-Agent's split: ten seen tasks (their policies are the training data) and
 metres: 18 of the current frame, 18 of the previous one, the goal; actions are 4 numbers in [-1, 1] (hand displacement
 x, y, z; gripper).
 
-The start of an episode, taken once and put back bit for bit: 0.1 ms instead of the 7 to 15 ms of metaworld's reset.
-
-metaworld's reset simulates 250 substeps to move the hand into place, twice. Its outcome depends on the goal alone, so
+The start of an episode is taken once and put back bit for bit: 0.1 ms instead of the 7 to 15 ms of metaworld's reset.
+That simulates 250 substeps to move the hand into place, twice. Its outcome depends on the goal alone, so
 it is kept: MuJoCo's integration state, the positions in the model that a reset writes, the environment's numbers.
 """
 

@@ -1,6 +1,6 @@
-"""The stage that trains CARE on the seen tasks, with its learning curve.
+"""The stage that trains CARE on the seen tasks, with its learning curve: multi-task SAC on networks that tasks share.
 
-Multi-task SAC on CARE's networks, which tasks share: the one update, with gradients by autograd.
+The update is that of all learners (`hyprepro.collect.sac.update`), with gradients by autograd.
 """
 
 from __future__ import annotations
