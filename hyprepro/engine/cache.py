@@ -1,6 +1,6 @@
 """Finished artifacts by the key of their stage, and the locks under which processes make them.
 
-The kernel releases a lock when its holder dies; on file systems that have none, a run says so and goes on without.
+The kernel releases a lock when its holder dies; a cache on a file system that has none is refused.
 """
 
 from __future__ import annotations

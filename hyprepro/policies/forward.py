@@ -1,7 +1,7 @@
 """Many policies as stacked tensors: one batched matrix product acts for all of them, and one fit trains them all.
 
-A fit is Adam on a few policies at once, each on its own prompt's pairs alone, with hand-written gradients. Prompt cloning
-starts one from random weights, prompt adaptation from generated ones.
+A fit is Adam on a few policies at once, each on its own prompt's pairs alone, with hand-written gradients. Prompt
+cloning starts one from random weights, prompt adaptation from generated ones.
 """
 
 from __future__ import annotations

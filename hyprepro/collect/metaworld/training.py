@@ -1,4 +1,4 @@
-"""The stage that trains a stack of SAC agents, one a task and seed, and keeps their policies at fixed numbers of updates.
+"""The stage that trains a stack of SAC agents, one a task and seed, and keeps policies at fixed numbers of updates.
 
 Its loop has an environment an agent, a ring of transitions, and the scripted experts' labels where these are cloned.
 """

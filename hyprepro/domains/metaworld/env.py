@@ -6,8 +6,8 @@ metres: 18 of the current frame, 18 of the previous one, the goal; actions are 4
 x, y, z; gripper).
 
 The start of an episode is taken once and put back bit for bit: 0.1 ms instead of the 7 to 15 ms of metaworld's reset.
-That simulates 250 substeps to move the hand into place, twice. Its outcome depends on the goal alone, so
-it is kept: MuJoCo's integration state, the positions in the model that a reset writes, the environment's numbers.
+That simulates 250 substeps to move the hand into place, twice. Its outcome depends on the goal alone, so it is kept:
+MuJoCo's integration state, the positions in the model that a reset writes, the environment's numbers.
 """
 
 from __future__ import annotations
