@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from hyprepro.engine.training import Descent
+from hyprepro.engine.training import Descent, device
 from hyprepro.errors import UserError
 from hyprepro.methods.decision_transformer.method import PromptedTransformer
 from hyprepro.methods.decision_transformer.network import PromptedNetwork, Window, prompt_windows
@@ -219,12 +219,13 @@ class DecisionTransformerJob(Descent[PromptedTransformer, PromptedNetwork]):
         longest = data.training.longest
         super().__init__(settings, settings.build(longest), (longest,))
         self._training = data.training
-        self._validation = data.validation.tiled_windows(settings.context)
+        self._validation = _moved(*data.validation.tiled_windows(settings.context))
         self.network.fit(data.training.steps.states, settings.smallest_scale, data.wanted)
 
     def losses(self) -> Mapping[str, Tensor]:
         """The error of a batch."""
-        window, targets, prompt = self._training.random_windows(self.settings.batch_size, self.settings.context)
+        drawn = self._training.random_windows(self.settings.batch_size, self.settings.context)
+        window, targets, prompt = _moved(*drawn)
         return {"loss": functional.mse_loss(self.network(window, prompt), targets)}
 
     def validate(self) -> dict[str, float]:
@@ -233,3 +234,8 @@ class DecisionTransformerJob(Descent[PromptedTransformer, PromptedNetwork]):
         error = functional.mse_loss(self.network(window, prompt), targets)
         spread = (targets - targets.mean(dim=(0, 1))).square().mean()
         return {"validation_error": float(error / spread)}
+
+
+def _moved(window: Window, targets: Tensor, prompt: Window) -> tuple[Window, Tensor, Window]:
+    """The same where networks are trained."""
+    return window.to(device()), targets.to(device()), prompt.to(device())
