@@ -125,11 +125,6 @@ def resolve(
         return _resolved(build, root, _header(recipe, scale, variant, bindings, files_, seeds))
 
 
-def resolve_file(path: Path, root: str) -> Component:
-    """Resolve one gin file into the component `root` of it, for settings that are not a recipe."""
-    return resolve(path, root=root).recipe
-
-
 def _root_of(statements: Sequence[Statement], slot: str) -> str:
     """The kind of recipe that a recipe file describes: the one whose name it binds, the last if it includes another.
 
