@@ -75,7 +75,7 @@ class Rollouts(Stage):
     ) -> Rollouts:
         """With the training stage that the method asks for; a method without seeds is evaluated under seed 0."""
         seed = seed if method.seeded else 0
-        trained = method.training(data, seed)
+        trained = method.training(data.for_training, seed)
         return cls(method, trained, data, task, split, protocols, seed, prompts, prompt_split, n_train)
 
     @property
