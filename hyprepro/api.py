@@ -88,7 +88,7 @@ def load(
 
 
 def evaluations(choice: Choice, method: str, seed: int, tasks: Sequence[str] = ()) -> list[Rollouts]:
-    """The evaluations of a recipe's row: of one seed, of some tasks (none: all), of the first training set.
+    """The evaluations of a recipe's row, task by task: of one seed, some tasks (none: all), the first training set.
 
     Raises:
         UserError: No recipe of tables, or no such row, task or seed.
@@ -112,7 +112,7 @@ def evaluations(choice: Choice, method: str, seed: int, tasks: Sequence[str] = (
             fix="Seeds count from 0; a method that is not trained by seed has only seed 0.",
         )
     return [
-        stage for stage in found if stage.protocols == recipe.protocols and stage.task in (tasks or recipe.all_tasks)
+        stage for stage in found if stage.protocol in recipe.protocols and stage.task in (tasks or recipe.all_tasks)
     ]
 
 

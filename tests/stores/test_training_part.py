@@ -54,7 +54,7 @@ def with_more(stores: TinyStores, folder: Path, split: str, task: str = "reach")
 
 
 def rollouts(data: Data) -> Rollouts:
-    return Rollouts.of(GenHypRL(), data, task="reach", split="seen", protocols=(StrictProtocol(),), prompts=2)
+    return Rollouts.of(GenHypRL(), data, task="reach", split="seen", protocol=StrictProtocol(), prompts=2)
 
 
 @pytest.mark.parametrize("task", ["reach", "window-open"])
