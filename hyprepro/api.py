@@ -46,7 +46,7 @@ def load(
     *,
     method: str = "gen-hyprl",
     seed: int = 0,
-    scale: str = "desktop",
+    scale: str | None = None,
     variant: str | None = None,
     bindings: Sequence[str] = (),
     gin: Sequence[str | Path] = (),
@@ -59,7 +59,7 @@ def load(
         recipe: A shipped recipe ("table1", "table4") or a gin file.
         method: A row of its table.
         seed: The generator seed.
-        scale: smoke, desktop, paper, or a gin file.
+        scale: smoke, desktop, paper, or a gin file; None: desktop, where a recipe of your own says nothing.
         variant: ours, paper, released, or a gin file; None: as in the recipe.
         bindings: gin bindings, such as "HypFormer.candidates=16". With others something else was trained.
         gin: Gin files, applied after the scale.

@@ -9,7 +9,6 @@ import typer
 
 from hyprepro.cli import completion, console
 from hyprepro.cli.arguments import (
-    DEFAULT_SCALE,
     AddressOption,
     BindingsOption,
     CacheOption,
@@ -80,7 +79,7 @@ def generate(
     prompt: PromptOption = None,
     parameter: ParameterOption = None,
     seed: SeedOption = 0,
-    scale: ScaleOption = DEFAULT_SCALE,
+    scale: ScaleOption = None,
     variant: VariantOption = None,
     bind: BindingsOption = None,
     gin: FilesOption = None,
