@@ -46,6 +46,15 @@ class StoreFiles:
     policies: StoreFile
     trajectories: StoreFile
 
+    @property
+    def files(self) -> StoreFiles:
+        """The two alone, for a stage that depends on no more of a run's data."""
+        return StoreFiles(self.policies, self.trajectories)
+
+    def described(self) -> dict[str, Any]:
+        """What counts in a stage's key: the stores by their content."""
+        return {"policies": self.policies.described(), "trajectories": self.trajectories.described()}
+
     def open_policies(self) -> PolicyStore:
         """The policy store, validated and open; close it or use it as a context manager."""
         from hyprepro.stores.policy_store import PolicyStore
