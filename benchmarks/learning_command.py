@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from hyprepro.cli import console
+from hyprepro.cli.arguments import choose_executor
 from hyprepro.cli.progress import RunProgress
-from hyprepro.cli.recipes import choose_executor, open_cache
 from hyprepro.errors import UserError
+from hyprepro.experiments.choice import open_cache
 
 TASKS = ("reach", "handle-press", "faucet-close", "velocity-0.750", "velocity-1.500")
 SCORES = ("returns", "success")

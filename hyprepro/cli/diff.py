@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hyprepro.cli import console
-from hyprepro.cli.arguments import DEFAULT_SCALE, JsonOption
+from hyprepro.cli.arguments import JsonOption, refuse_missing_result
+from hyprepro.experiments.choice import DEFAULT_SCALE
 
 if TYPE_CHECKING:
     from hyprepro.reports.changes import Difference
@@ -92,7 +93,6 @@ def _side(name: str) -> _Side:
             read_json(file, "There is no result to compare.")
         result = read_result(file)
         return _Side(settings or result["provenance"].get("config", {}), result, folder)
-    from hyprepro.cli.recipes import refuse_missing_result
     from hyprepro.config.registry import resolve
 
     refuse_missing_result(name)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hyprepro.cli import console
-from hyprepro.cli.arguments import DomainOption, JsonOption
-from hyprepro.cli.recipes import chosen_domain
+from hyprepro.cli.arguments import DomainOption, JsonOption, chosen_domain
 from hyprepro.errors import UserError
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hyprepro.cli import completion, console
-from hyprepro.cli.arguments import DEFAULT_SCALE, BindingsOption, FilesOption, JsonOption, ScaleOption, VariantOption
+from hyprepro.cli import arguments, completion, console
 from hyprepro.errors import UserError, closest_match
+from hyprepro.experiments.choice import DEFAULT_SCALE
 
 if TYPE_CHECKING:
     from hyprepro.component import Component
@@ -27,11 +27,11 @@ def explain(
             autocompletion=completion.explained,
         ),
     ],
-    scale: ScaleOption = DEFAULT_SCALE,
-    variant: VariantOption = None,
-    bind: BindingsOption = None,
-    gin: FilesOption = None,
-    json: JsonOption = False,
+    scale: arguments.ScaleOption = DEFAULT_SCALE,
+    variant: arguments.VariantOption = None,
+    bind: arguments.BindingsOption = None,
+    gin: arguments.FilesOption = None,
+    json: arguments.JsonOption = False,
 ) -> None:
     """Show the fields of a component, what fits a slot, or every value of a recipe with the place that set it."""
     from hyprepro.config import catalogue, files

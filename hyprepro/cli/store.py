@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hyprepro.cli import console, exchange, store_views
-from hyprepro.cli.arguments import DomainOption, JsonOption
-from hyprepro.cli.recipes import chosen_domain
+from hyprepro.cli.arguments import DomainOption, JsonOption, chosen_domain
 from hyprepro.errors import UserError
 
 if TYPE_CHECKING:
