@@ -38,7 +38,7 @@ def collections() -> list[Offer]:
 
 
 def explained(incomplete: str) -> list[Offer]:
-    """What `explain` knows: components, slots, recipes and collections; the fields of a component after its dot."""
+    """What `explain` knows: components, slots and gin files by name; the fields of a component after its dot."""
     from hyprepro.config import catalogue
     from hyprepro.config.describe import summary
 
@@ -48,7 +48,7 @@ def explained(incomplete: str) -> list[Offer]:
         return _fields(component, "")
     offers = [(name, summary(cls)) for name, cls in known.items()]
     offers += [(slot, "slot of " + ", ".join(names)) for slot, names in catalogue.by_slot().items()]
-    return [*offers, *recipes(), *collections()]
+    return [*offers, *recipes(), *collections(), *scales(), *variants()]
 
 
 def bindings(incomplete: str) -> list[Offer]:

@@ -53,12 +53,18 @@ class Reference:
     name: str
     evaluated: bool
 
+    def __repr__(self) -> str:
+        return "@" + "/".join(filter(None, (self.scope, self.name))) + "()"
+
 
 @dataclass(frozen=True)
 class MacroUse:
     """`%NAME` as a value."""
 
     name: str
+
+    def __repr__(self) -> str:
+        return f"%{self.name}"
 
 
 @dataclass(frozen=True)
@@ -227,12 +233,11 @@ def _check_reference(used: Reference, statement: Statement) -> None:
     if used.name not in COMPONENTS:
         raise _unknown_reference(used, statement)
     if not used.evaluated:
-        scoped = f"{used.scope}/{used.name}" if used.scope else used.name
         raise UserError(
-            f"The reference @{scoped} lacks its brackets.",
+            f"The reference {str(used).removesuffix('()')} lacks its brackets.",
             where=str(statement.place),
-            closest=f"@{scoped}()",
-            fix=f"Write {statement.target} = @{scoped}()",
+            closest=str(used),
+            fix=f"Write {statement.target} = {used}",
         )
 
 

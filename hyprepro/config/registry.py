@@ -130,6 +130,14 @@ def resolve_file(path: Path, root: str) -> Component:
     return resolve(path, root=root).recipe
 
 
+def bindings_of(path: Path) -> dict[str, str]:
+    """Each line of a gin file that binds something, as gin writes it, and its place; includes in their places."""
+    with _LOCK:
+        load_components()
+        found = _file_statements(path)
+    return {f"{each.target} = {gin_text(each.value)}": each.place.short for each in found}
+
+
 def _root_of(statements: Sequence[Statement], slot: str) -> str:
     """The kind of recipe that a recipe file describes: the one whose name it binds, the last if it includes another.
 

@@ -50,8 +50,8 @@ def with_inputs(targets: Sequence[Stage]) -> list[Stage]:
     return list(found.values())
 
 
-def _planned(stage: Stage, cache: ArtifactCache, calibration: Calibration | None) -> PlannedStage:
-    """A stage that is to do has a calibration."""
+def planned_stage(stage: Stage, cache: ArtifactCache, calibration: Calibration | None) -> PlannedStage:
+    """A stage as it stands in a plan; one that is to do has a calibration."""
     if calibration is not None:
         return PlannedStage(stage, "to do", calibration.seconds(stage))
     if cache.is_finished(stage):

@@ -23,7 +23,7 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -261,6 +261,23 @@ def make_folder(folder: Path) -> None:
         raise UserError("No folder can be made in this place.", where=str(folder), fix="choose another one") from error
     except OSError as error:
         raise explain_os_error(error, folder) or error from error
+
+
+@contextmanager
+def folder_in_use(folder: Path) -> Iterator[None]:
+    """A folder for the time of a block, made where it is missing; of what was made, what is still empty goes again.
+
+    Raises:
+        UserError: As `make_folder`.
+    """
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        make_folder(folder)
+        yield
+    finally:
+        with suppress(OSError):
+            for each in made:
+                each.rmdir()
 
 
 _FAILURES = frozenset(

@@ -91,12 +91,18 @@ class HypFormer(Aggregation, Trained):
     weight_decay: float = setting(1e-2, "weight decay (released code: 1e-5)", ge=0)
 
     def check(self) -> None:
-        """The heads share the width evenly (`UserError` if not)."""
+        """The heads share the width evenly, and a bank has L candidates a prompt (`UserError` if not)."""
         if self.width % self.heads:
             raise UserError(
                 f"HypFormer's width {self.width} is not divisible by its {self.heads} heads.",
                 where="HypFormer.heads, HypFormer.width",
                 fix=f"-b HypFormer.heads={nearest_divisor(self.width, self.heads)}, or another width",
+            )
+        if 0 < self.bank < self.candidates:
+            raise UserError(
+                f"A bank of {self.bank} candidates a prompt has not the {self.candidates} that a step takes.",
+                where="HypFormer.bank, HypFormer.candidates",
+                fix=f"-b HypFormer.bank={self.candidates}, or 0 to draw new candidates each step",
             )
 
     def build(self, embedding_size: int, latent_size: int) -> Aggregator:

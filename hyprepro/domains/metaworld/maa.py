@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.domains.metaworld.tasks import TASKS
+from hyprepro.engine.cache import file_digest
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import PolicyLayout
 from hyprepro.stores import hdf5
@@ -27,7 +28,6 @@ from hyprepro.stores.exchange.foreign import (
     UNKNOWN,
     check_archive,
     check_floats,
-    file_digest,
     floats,
     load_tensors,
     refuse_existing,

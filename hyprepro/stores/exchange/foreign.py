@@ -7,7 +7,6 @@ containers and refuses everything else, after the archive around them was checke
 
 from __future__ import annotations
 
-import hashlib
 import re
 import warnings
 import zipfile
@@ -46,12 +45,6 @@ def refuse_existing(*paths: Path | None) -> None:
                 where=str(path),
                 fix="remove it or choose another name",
             )
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_archive(source: Path | IO[bytes], where: str, fix: str = "") -> None:
