@@ -25,8 +25,8 @@ class AveragesTable(Report):
 
     def markdown(self, result: Mapping[str, Any]) -> str:
         """The tables of both protocols, of ceilings and competitors, by robust statistics, of all tasks, the notes."""
-        both = [Numbers(result, split) for split in SPLITS]
-        protocols = max((numbers.protocols for numbers in both), key=len)
+        both = _sides(result)
+        protocols = both[0].protocols
         found = [parts.heading(result), paragraph(_setting(both))]
         for protocol in protocols:
             found += [f"## {PROTOCOLS[protocol]}", _main_table(both, protocol)]
@@ -34,14 +34,13 @@ class AveragesTable(Report):
             found += [f"## Ceilings and competitors, {protocol} protocol", _differences_table(both, protocol)]
         found += [*parts.knowledge(result), *_robust(both, protocols)]
         for numbers in both:
-            if numbers.methods:
-                found += [f"## Every method, {numbers.split} tasks one by one", *parts.every_method(numbers)]
+            found += [f"## Every method, {numbers.split} tasks one by one", *parts.every_method(numbers)]
         found += parts.learning_curves(result)
         return "\n\n".join([*found, "## Notes", bullets(notes(both)), *parts.costs_beside_results(result, both)]) + "\n"
 
     def side_by_side(self, result: Mapping[str, Any]) -> str:
         """The paper's table and ours under the paper's protocol."""
-        both = [Numbers(result, split) for split in SPLITS]
+        both = _sides(result)
         found = [
             *parts.beside_the_paper(2, _setting(both), paper.load("table2")["title"]),
             _main_table(both, "paper"),
@@ -56,10 +55,14 @@ class AveragesTable(Report):
         return profiles.pictures(result.get("profiles", []), PICTURES) if profiles.can_draw() else {}
 
 
+def _sides(result: Mapping[str, Any]) -> list[Numbers]:
+    """Seen and unseen tasks, as far as the run has them."""
+    return [side for side in (Numbers(result, split) for split in SPLITS) if side.methods]
+
+
 def _setting(both: Sequence[Numbers]) -> str:
-    text = next((parts.setting(numbers) for numbers in both if numbers.methods), "")
     counts = " and ".join(f"{len(numbers.tasks)} {numbers.split}" for numbers in both)
-    return f"{text} Averages of {counts} tasks."
+    return f"{parts.setting(both[0])} Averages of {counts} tasks."
 
 
 def _main_table(both: Sequence[Numbers], protocol: str) -> str:
@@ -113,8 +116,6 @@ def _differences_table(both: Sequence[Numbers], protocol: str) -> str:
 
 def _robust(both: Sequence[Numbers], protocols: Sequence[str]) -> list[str]:
     """Interquartile means and probabilities of improvement, under the last protocol."""
-    if not protocols:
-        return []
     last = protocols[-1]
     rows = []
     for method in _methods(both):

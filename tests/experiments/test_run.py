@@ -161,6 +161,12 @@ def test_a_task_without_prompts_is_named_with_the_closest(recipe: Recipe, cache:
     assert caught.value.closest == "door-open"
 
 
+def test_tasks_below_a_table_without_seen_tasks_are_refused(recipe: Recipe, cache: ArtifactCache) -> None:
+    with pytest.raises(UserError, match="below has reach") as caught:
+        plan(recipe.model_copy(update={"seen": (), "below": ("reach",)}), cache)
+    assert "Recipe.seen=('reach',)" in caught.value.fix
+
+
 @pytest.mark.parametrize(
     "values", [{"below": ("door-open",)}, {"seen": ("reach", "reach")}, {"methods": (Shifted(), Shifted(scale=0.1))}]
 )
