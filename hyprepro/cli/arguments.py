@@ -22,13 +22,16 @@ DEFAULT_WORKERS = 2
 RecipeArgument = Annotated[
     str,
     typer.Argument(
-        metavar="RECIPE", help="A shipped recipe (table1) or a gin file.", autocompletion=completion.recipes
+        metavar="RECIPE", help="A shipped recipe (table1) or a gin file.", autocompletion=completion.shipped("recipes")
     ),
 ]
 ScaleOption = Annotated[
     str,
     typer.Option(
-        "--scale", metavar="NAME", help="smoke, desktop, paper, or a gin file.", autocompletion=completion.scales
+        "--scale",
+        metavar="NAME",
+        help="smoke, desktop, paper, or a gin file.",
+        autocompletion=completion.shipped("scales"),
     ),
 ]
 VariantOption = Annotated[
@@ -37,7 +40,7 @@ VariantOption = Annotated[
         "--variant",
         metavar="NAME",
         help="How disputed points are settled: ours, paper, released, or a gin file.",
-        autocompletion=completion.variants,
+        autocompletion=completion.shipped("variants"),
         show_default="as in the recipe",
     ),
 ]

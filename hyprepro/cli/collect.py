@@ -23,7 +23,7 @@ CollectionArgument = Annotated[
     typer.Argument(
         metavar="NAME",
         help="A shipped collection (metaworld, cheetah-vel) or a gin file.",
-        autocompletion=completion.collections,
+        autocompletion=completion.shipped("collections"),
     ),
 ]
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder of the two stores.")]

@@ -125,11 +125,6 @@ def resolve(
         return _resolved(build, root, _header(recipe, scale, variant, bindings, files_, seeds))
 
 
-def resolve_file(path: Path, root: str) -> Component:
-    """Resolve one gin file into the component `root` of it, for settings that are not a recipe."""
-    return resolve(path, root=root).recipe
-
-
 def bindings_of(path: Path) -> dict[str, str]:
     """Each line of a gin file that binds something, as gin writes it, and its place; includes in their places."""
     with _LOCK:
