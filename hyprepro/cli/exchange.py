@@ -84,7 +84,7 @@ def import_sb3(
     What wrapped the environment in training is not in the files: an agent whose observations were normalised or scaled
     (VecNormalize, NormalizeObservation, RescaleObservation) needs that here too, and is another policy without.
     """
-    from hyprepro.domains.catalogue import domain_having
+    from hyprepro.domains.catalogue import domain_of
     from hyprepro.stores.exchange import sb3
 
     if (task is None) == (conditions is None):
@@ -97,7 +97,7 @@ def import_sb3(
     tasks = [task or ""] * len(files)
     if conditions is not None:
         files, tasks = _conditioned(files, conditions, known)
-    count = sb3.import_sb3(files, out, tasks, trained_here, known or domain_having(tasks))
+    count = sb3.import_sb3(files, out, tasks, trained_here, known or domain_of(tasks))
     of = task or f"{len(set(tasks))} tasks"
     console.line(f"{out}: {count} policies of {of}; success rates and returns are unknown")
     console.line("taken to act on plain observations: a file does not tell whether VecNormalize normalised them")

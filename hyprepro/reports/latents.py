@@ -62,17 +62,10 @@ class Clouds(Cell):
     contrast: FloatArray
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """S and P."""
-        return self.own.shape
-
-    @property
-    def design(self) -> tuple[int, ...]:
-        """P."""
-        return self.own.shape[1:]
+    def scored(self) -> FloatArray:
+        return self.own
 
     def observed(self, statistic: Statistic) -> FloatArray:
-        """Every prompt once."""
         prompts = self.own.shape[1]
         return statistic.score(self, np.full((1, prompts), 1 / prompts))
 

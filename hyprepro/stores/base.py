@@ -39,10 +39,10 @@ class StoreReader(ABC):
     may_be_nan: ClassVar[frozenset[str]] = frozenset()
     """Columns in which NaN stands for what is unknown."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
         self.where = str(path)
-        self.file: h5py.File = hdf5.open_store(path, self.kind, self.schema)
+        self.file: h5py.File = hdf5.open_store(self.path, self.kind, self.schema)
         try:
             self.attributes = {name: hdf5.read_json(self.file, name, self.where) for name in self.json_attributes}
             self.digest = hdf5.read_text(self.file, "digest", self.where)
@@ -51,9 +51,14 @@ class StoreReader(ABC):
             self.versions: dict[str, str] = {k: str(v) for k, v in self.attributes["versions"].items()}
             self.route: dict[str, Any] = self.attributes["route"]
             self._groups = hdf5.task_groups(self.file, self.root, self.where)
+            self._validate()
         except BaseException:
             self.file.close()
             raise
+
+    @abstractmethod
+    def _validate(self) -> None:
+        """Check what a kind of store holds, before anything is read of it."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -101,8 +106,16 @@ class StoreReader(ABC):
         return self._groups[task]
 
     @abstractmethod
-    def columns(self) -> Iterable[tuple[str, h5py.Dataset]]:
+    def names(self) -> Iterable[str]:
+        """The datasets of every task."""
+
+    def columns(self) -> list[tuple[str, h5py.Dataset]]:
         """Every dataset with its path below the root, such as `door-open/params`."""
+        names = list(self.names())
+        return [(f"{task}/{name}", self.group(task)[name]) for task in self.tasks for name in names]
+
+    def _damaged(self, what: str, task: str) -> UserError:
+        return UserError(what, where=f"{self.where}:/{self.root}/{task}", fix=hdf5.DAMAGED)
 
     def computed_digest(self) -> str:
         """The digest of what the file really holds: a full scan."""

@@ -52,14 +52,8 @@ class Prompts:
     def subset(self, rows: ArrayLike) -> Prompts:
         """The prompts at the given positions, in the given order."""
         index = np.asarray(rows, dtype=np.int64)
-        return Prompts(
-            self.task,
-            self.split,
-            self.tau[index],
-            self.tau_hat[index],
-            self.policy_rows[index],
-            self.episode_ids[index],
-        )
+        rows, ids = self.policy_rows[index], self.episode_ids[index]
+        return Prompts(self.task, self.split, self.tau[index], self.tau_hat[index], rows, ids)
 
     @property
     def states(self) -> NDArray[np.float32]:
@@ -99,14 +93,14 @@ def prompt_from_episode(
         UserError: The episode never succeeds, or has fewer than 60 steps or than 3 observations from success on.
     """
     first = success_step + 1
-    lacks = {
-        f"it has fewer than {STEPS} steps ({BLOCKS} blocks of a state and {ACTIONS_PER_BLOCK} actions)": len(actions)
-        < STEPS,
-        "it never succeeds": success_step < 0,
-        f"it ends before the {SUCCESS_STATES} states from its success on": len(observations) < first + SUCCESS_STATES,
-    }
-    if any(lacks.values()):
-        why = next(reason for reason, applies in lacks.items() if applies)
+    why = ""
+    if len(actions) < STEPS:
+        why = f"it has fewer than {STEPS} steps ({BLOCKS} blocks of a state and {ACTIONS_PER_BLOCK} actions)"
+    elif success_step < 0:
+        why = "it never succeeds"
+    elif len(observations) < first + SUCCESS_STATES:
+        why = f"it ends before the {SUCCESS_STATES} states from its success on"
+    if why:
         raise UserError(
             f"An episode of {len(actions)} steps with success at step {success_step} cannot be a prompt: {why}.",
             fix=f"a prompt needs {STEPS} steps, a success, and 2 more steps after it",

@@ -37,7 +37,6 @@ class LatentsFigure(Report):
     seed: int = setting(0, "the generator seed that is drawn; the numbers are over all", ge=0)
 
     def require(self) -> None:
-        """Matplotlib must be installed."""
         canvas.require()
 
     def files(self, result: Mapping[str, Any], folder: Path) -> dict[str, bytes]:

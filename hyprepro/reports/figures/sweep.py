@@ -43,7 +43,6 @@ class ReturnFigure(Report):
     height: float = setting(3.4, "height in inches", gt=0, le=50)
 
     def require(self) -> None:
-        """Matplotlib must be installed."""
         canvas.require()
 
     def markdown(self, result: Mapping[str, Any]) -> str:
@@ -61,7 +60,6 @@ class ReturnFigure(Report):
         )
 
     def figures(self, result: Mapping[str, Any]) -> dict[str, bytes]:
-        """The picture as PNG and SVG, and its numbers as CSV."""
         name = str(result["recipe"])
         sizes = Numbers(result).sizes
         if not sizes:

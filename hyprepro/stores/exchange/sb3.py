@@ -81,12 +81,12 @@ class Accepts(Protocol):
     """What a domain says of policies; a `Domain`."""
 
     @property
-    def title(self) -> str: ...  # noqa: D102
+    def title(self) -> str: ...
     @property
-    def required_layout(self) -> PolicyLayout | None: ...  # noqa: D102
+    def required_layout(self) -> PolicyLayout | None: ...
     @property
-    def tested(self) -> tuple[str, ...]: ...  # noqa: D102
-    def accept(self, layout: PolicyLayout) -> None: ...  # noqa: D102
+    def tested(self) -> tuple[str, ...]: ...
+    def accept(self, layout: PolicyLayout) -> None: ...
 
 
 def read_sb3(path: Path) -> Sb3Policy:
