@@ -135,7 +135,7 @@ def _plot_info(found: dict[str, Any], path: Path, plot: Path, domain: str | None
 
         plot_success(found, plot)
         return
-    from hyprepro.reports.figures.returns import plot_returns
+    from hyprepro.reports.figures.stores import plot_returns
 
     plot_returns(path, plot, chosen_domain(domain))
 

@@ -17,9 +17,16 @@ from typing import Any
 from hyprepro.component import fingerprint
 from hyprepro.domains.base import Data
 from hyprepro.engine.cache import ArtifactCache
-from hyprepro.engine.calibration import STARTUP_SECONDS, Calibration
 from hyprepro.engine.executors import Executor
-from hyprepro.engine.plan import PlannedStage, longest_chain, missing, planned_stage, with_inputs
+from hyprepro.engine.plan import (
+    STARTUP_SECONDS,
+    Calibration,
+    PlannedStage,
+    longest_chain,
+    missing,
+    planned_stage,
+    with_inputs,
+)
 from hyprepro.engine.provenance import PeakMemory
 from hyprepro.engine.schedule import Event, OnEvent, execute
 from hyprepro.engine.stage import Stage, device, explain_os_error, folder_in_use

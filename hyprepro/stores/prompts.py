@@ -168,3 +168,41 @@ def interpolated_pairs(prompts: Prompts) -> tuple[NDArray[np.float32], NDArray[n
     full[:, :, :FRAME] = frames
     full[:, 1:, FRAME : 2 * FRAME] = frames[:, :-1]
     return full, actions.reshape(n, 3 * blocks, -1)[:, : 3 * blocks - 2].copy()
+
+
+PROMPTS_ONLY = "prompts_only"
+"""What the route of a store says that has prompts without their episodes."""
+
+
+def refuse_prompts_only(store: TrajectoryStore) -> None:
+    """Whole episodes are asked for (`UserError` if the store has none)."""
+    if store.route.get(PROMPTS_ONLY, False):
+        raise UserError(
+            "The store holds prompts only: the states between every third one and all rewards were never published.",
+            where=store.where,
+            fix="use a store whose episodes were recorded (hyprepro collect)",
+        )
+
+
+def episode_from_prompt(
+    tau: NDArray[np.float32], tau_hat: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], int]:
+    """An episode that carries a prompt: observations `[63, 39]`, actions `[62, 4]`, rewards `[62]`, success step.
+
+    Make-An-Agent publishes tau and tau-hat, not episodes. Of 60 steps, tau tells every action and the states s_0, s_3,
+    ..., s_57; tau-hat tells three states from the first success on, at a time that is not told. `prompt_from_episode`
+    gives the very numbers back. What is not told is filled: a state between known ones repeats the one before, rewards
+    and the last two actions are zero, and the success stands right after the 60 steps. No method reads those; but they
+    are no recording, so such a store says `PROMPTS_ONLY` in its route, and nothing here hands them on as episodes.
+
+    Args:
+        tau: `[1020]`.
+        tau_hat: `[117]`.
+    """
+    blocks = tau.reshape(BLOCKS, BLOCK_SIZE)
+    states = np.repeat(blocks[:, :OBSERVATION_SIZE], ACTIONS_PER_BLOCK, axis=0)
+    observations = np.concatenate([states, tau_hat.reshape(SUCCESS_STATES, OBSERVATION_SIZE)])
+    length = len(observations) - 1
+    actions = np.zeros((length, ACTION_SIZE), dtype=np.float32)
+    actions[:STEPS] = blocks[:, OBSERVATION_SIZE:].reshape(STEPS, ACTION_SIZE)
+    return observations, actions, np.zeros(length, dtype=np.float32), STEPS - 1

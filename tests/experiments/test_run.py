@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from hyprepro.engine.cache import ArtifactCache
-from hyprepro.engine.calibration import STARTUP_SECONDS
+from hyprepro.engine.plan import STARTUP_SECONDS
 from hyprepro.engine.schedule import Event
 from hyprepro.errors import UserError
 from hyprepro.experiments import run as pipeline

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from hyprepro.domains.metaworld.tasks import TABLE1_TASKS, TABLE3_TASKS
 from hyprepro.errors import UserError
 from hyprepro.reports.check import check, unequal
-from tests.reports.synthetic import RATES, make_records, make_result
+from tests.reports.synthetic import RATES, TABLE1_TASKS, TABLE3_TASKS, make_records, make_result
 
 Result = dict[str, Any]
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from hyprepro.domains.metaworld.tasks import TABLE1_TASKS, TABLE3_TASKS
 from hyprepro.reports.markdown import WIDTH, with_interval
 from hyprepro.reports.table2 import AveragesTable
-from tests.reports.synthetic import BELOW, RATES, make_records, make_result
+from tests.reports.synthetic import BELOW, RATES, TABLE1_TASKS, TABLE3_TASKS, make_records, make_result
 
 TASKS = TABLE1_TASKS + BELOW + TABLE3_TASKS
 NAMES = ("Gen-HypRL", "Gen-HypRL w/o HypFormer", "MAA", "CARE", "DT")

@@ -48,7 +48,7 @@ class CheetahVel(ParameterDomain):
         f"the undiscounted sum over {HORIZON} steps of -|v_x - v*| - {CONTROL_COST} sum(a^2) on HalfCheetah-v5; 0 "
         "cannot be reached, for a cheetah starts at rest, and torque costs"
     )
-    episode_seconds: ClassVar[float] = 0.15  # 0.025 s; a unit is 0.17 s: hyprepro.engine.calibration
+    episode_seconds: ClassVar[float] = 0.15  # 0.025 s; a unit is 0.17 s: hyprepro.engine.plan
 
     policies: str = setting("stores/cheetah-vel.policies.h5", "path of the policy store")
     trajectories: str = setting("stores/cheetah-vel.trajectories.h5", "path of the trajectory store")

@@ -33,9 +33,8 @@ from hyprepro.stores.exchange.foreign import (
     refuse_existing,
     unknown_versions,
 )
-from hyprepro.stores.exchange.prompts_only import PROMPTS_ONLY, episode_from_prompt
 from hyprepro.stores.policy_store import MAX_POLICIES, PolicyStoreWriter
-from hyprepro.stores.prompts import TAU_HAT_SIZE, TAU_SIZE
+from hyprepro.stores.prompts import PROMPTS_ONLY, TAU_HAT_SIZE, TAU_SIZE, episode_from_prompt
 from hyprepro.stores.trajectory_store import TrajectoryStoreWriter
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyprepro.component import component, setting
 from hyprepro.reports.figures import canvas
-from hyprepro.reports.latent_records import LATENTS, TRUE, LatentRecord, read_latents
-from hyprepro.reports.latents import STATISTICS
+from hyprepro.reports.latents import LATENTS, STATISTICS, TRUE, LatentRecord, read_latents
 from hyprepro.reports.markdown import bullets, paragraph, table, with_interval
 from hyprepro.reports.notes import heading, route, run_of
 from hyprepro.reports.report import Report

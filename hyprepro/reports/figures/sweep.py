@@ -10,14 +10,13 @@ from hyprepro.errors import UserError
 from hyprepro.reports.figures import canvas
 from hyprepro.reports.markdown import bullets, paragraph, point, table, with_interval
 from hyprepro.reports.notes import heading
-from hyprepro.reports.numbers import TESTED, Numbers
+from hyprepro.reports.numbers import TESTED, Numbers, Words, number
 from hyprepro.reports.paper import average_return
 from hyprepro.reports.records import csv_text
 from hyprepro.reports.report import Report
 from hyprepro.reports.returns import EXPERT, average, by_size, is_papers, notes
 from hyprepro.reports.returns import setting as run_setting
 from hyprepro.reports.summary import BASELINE, MAIN
-from hyprepro.reports.words import Words, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
