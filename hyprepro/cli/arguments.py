@@ -26,12 +26,13 @@ RecipeArgument = Annotated[
     ),
 ]
 ScaleOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--scale",
         metavar="NAME",
-        help="smoke, desktop, paper, or a gin file.",
+        help="smoke, desktop, paper, or a gin file. A recipe of your own goes before the default one.",
         autocompletion=completion.shipped("scales"),
+        show_default="desktop",
     ),
 ]
 VariantOption = Annotated[

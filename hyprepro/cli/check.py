@@ -12,7 +12,7 @@ from hyprepro.cli import arguments, console
 from hyprepro.cli.progress import RunProgress
 from hyprepro.cli.run import announce
 from hyprepro.errors import UserError
-from hyprepro.experiments.choice import DEFAULT_SCALE, Choice, choose, committed_result, open_cache
+from hyprepro.experiments.choice import Choice, choose, committed_result, open_cache
 
 FreshOption = Annotated[
     Path | None,
@@ -36,7 +36,7 @@ DryRunOption = Annotated[
 
 def check(
     recipe: arguments.RecipeArgument,
-    scale: arguments.ScaleOption = DEFAULT_SCALE,
+    scale: arguments.ScaleOption = None,
     variant: arguments.VariantOption = None,
     fresh: FreshOption = None,
     committed: CommittedOption = None,

@@ -31,7 +31,7 @@ def explain(
             autocompletion=completion.explained,
         ),
     ],
-    scale: arguments.ScaleOption = DEFAULT_SCALE,
+    scale: arguments.ScaleOption = None,
     variant: arguments.VariantOption = None,
     bind: arguments.BindingsOption = None,
     gin: arguments.FilesOption = None,
@@ -47,7 +47,8 @@ def explain(
     if name in components:
         _explain_component(components[name], json)
     elif "recipes" in found or name.endswith(files.SUFFIX):
-        _explain_values(name, json, scale=scale, variant=variant, bindings=bind or (), files_=gin or ())
+        asked = {"scale": scale, "variant": variant, "default_scale": DEFAULT_SCALE}
+        _explain_values(name, json, bindings=bind or (), files_=gin or (), **asked)
     elif "collections" in found:
         _explain_values(found["collections"], json, bindings=bind or (), files_=gin or (), slot="collection")
     elif name in slots:

@@ -10,7 +10,7 @@ import typer
 
 from hyprepro.cli import arguments, console
 from hyprepro.errors import UserError
-from hyprepro.experiments.choice import DEFAULT_SCALE, choose, committed_result
+from hyprepro.experiments.choice import choose, committed_result
 
 if TYPE_CHECKING:
     from hyprepro.reports.report import Report
@@ -23,7 +23,7 @@ OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the
 
 def figure(
     source: SourceArgument,
-    scale: arguments.ScaleOption = DEFAULT_SCALE,
+    scale: arguments.ScaleOption = None,
     variant: arguments.VariantOption = None,
     bind: arguments.BindingsOption = None,
     gin: arguments.FilesOption = None,
@@ -59,7 +59,7 @@ def figure(
 
 
 def _chosen(
-    source: str, scale: str, variant: str | None, bind: list[str] | None, gin: list[Path] | None
+    source: str, scale: str | None, variant: str | None, bind: list[str] | None, gin: list[Path] | None
 ) -> tuple[Path, Mapping[str, Any], Report]:
     """The result.json, its content, and the report that draws it."""
     from hyprepro.reports.check import unequal

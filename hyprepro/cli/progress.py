@@ -82,6 +82,8 @@ def duration(seconds: float) -> str:
 
 
 def note_departure(choice: Choice) -> None:
-    """Say on standard error every value that differs from the shipped recipe, before any work."""
+    """Say on standard error every value that differs from the shipped recipe or the user's own, before any work."""
+    for text in choice.replaced:
+        console.note(f"Not as in your file: {text}")
     for change in choice.departure.changes:
         console.note(f"Not as shipped: {change}")

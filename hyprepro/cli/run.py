@@ -10,7 +10,7 @@ import typer
 
 from hyprepro.cli import arguments, console
 from hyprepro.cli.progress import RunProgress, duration, note_departure
-from hyprepro.experiments.choice import DEFAULT_SCALE, Choice, choose, open_cache
+from hyprepro.experiments.choice import Choice, choose, open_cache
 
 if TYPE_CHECKING:
     from hyprepro.engine.cache import ArtifactCache
@@ -30,7 +30,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would b
 
 def run(
     recipe: arguments.RecipeArgument,
-    scale: arguments.ScaleOption = DEFAULT_SCALE,
+    scale: arguments.ScaleOption = None,
     variant: arguments.VariantOption = None,
     seeds: arguments.SeedsOption = None,
     bind: arguments.BindingsOption = None,

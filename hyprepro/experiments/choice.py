@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hyprepro.reports.changes import Departure
 
 DEFAULT_SCALE = "desktop"
+"""The scale where none is asked for."""
 DEFAULT_CACHE = Path(".hyprepro")
 RUNS = Path("runs")
 """Where runs write unless told otherwise. References stand elsewhere, and no run writes them (`references`)."""
@@ -33,6 +34,7 @@ class Choice:
         operative_config: Its gin text with every value.
         is_custom: Whether anything but a shipped recipe at a shipped scale and variant was asked for.
         departure: Every value that differs from the shipped recipe.
+        replaced: What a variant or scale that was asked for replaces of a recipe of the user's own.
         command: What runs it, to be copied: with all flags that were given.
     """
 
@@ -40,6 +42,7 @@ class Choice:
     operative_config: str
     is_custom: bool
     departure: Departure
+    replaced: tuple[str, ...]
     command: str
 
     def folder(self, out: Path | None) -> Path:
@@ -63,13 +66,13 @@ class Choice:
 
 def choose(
     recipe: str,
-    scale: str = DEFAULT_SCALE,
+    scale: str | None = None,
     variant: str | None = None,
     seeds: int | None = None,
     bindings: Sequence[str] | None = None,
     gin_files: Sequence[Path] | None = None,
 ) -> Choice:
-    """Resolve what the user asked for.
+    """Resolve what the user asked for; without a scale, the default one where the user's own recipe says nothing.
 
     Raises:
         UserError: for every mistake in it.
@@ -79,17 +82,18 @@ def choose(
     from hyprepro.experiments.recipe import Experiment
 
     bindings, gin_files = bindings or (), gin_files or ()
-    resolved = resolve(recipe, scale, variant, bindings, gin_files, seeds=seeds)
+    resolved = resolve(recipe, scale, variant, bindings, gin_files, seeds=seeds, default_scale=DEFAULT_SCALE)
     if not isinstance(resolved.recipe, Experiment):
         raise UserError(f"{recipe} does not describe a recipe.", where=recipe, fix="See gin/recipes/ for examples.")
     is_own = any(str(name).endswith(files.SUFFIX) for name in (recipe, scale, variant))
     is_custom = bool(bindings or gin_files) or seeds is not None or is_own
-    departure = _departure(resolved.recipe, recipe, scale, variant, is_custom)
-    flags = [("--scale", scale)] if scale != DEFAULT_SCALE else []
-    flags += [(name, str(value)) for name, value in (("--variant", variant), ("--seeds", seeds)) if value is not None]
+    departure = _departure(resolved.recipe, recipe, scale or DEFAULT_SCALE, variant, is_custom)
+    is_default = scale == DEFAULT_SCALE and not recipe.endswith(files.SUFFIX)
+    named = {"--scale": None if is_default else scale, "--variant": variant, "--seeds": seeds}
+    flags = [(name, str(value)) for name, value in named.items() if value is not None]
     flags += [("-g", str(name)) for name in gin_files] + [("-b", text) for text in bindings]
     command = shlex.join(["hyprepro", "run", recipe, *(word for flag in flags for word in flag)])
-    return Choice(resolved.recipe, resolved.operative_config, is_custom, departure, command)
+    return Choice(resolved.recipe, resolved.operative_config, is_custom, departure, resolved.replaced, command)
 
 
 def _departure(chosen: Experiment, recipe: str, scale: str, variant: str | None, is_custom: bool) -> Departure:
