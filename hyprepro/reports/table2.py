@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hyprepro.component import component
@@ -99,35 +99,32 @@ def _ours(numbers: Numbers, method: str, protocol: str, statistic: str) -> str:
     return with_interval(numbers.row(method, protocol, None, statistic))
 
 
+def _by_method(both: Sequence[Numbers], *columns: tuple[str, Callable[[Numbers, str], str]]) -> str:
+    """A row a method, Gen-HypRL first: these columns of each split, whose heads may name it."""
+    found = dict.fromkeys(method for numbers in both for method in numbers.methods)
+    methods = sorted(found, key=lambda method: method != MAIN)
+    rows = [[method, *(cell(side, method) for side in both for _, cell in columns)] for method in methods]
+    return table(["method", *(head.format(side.split) for side in both for head, _ in columns)], rows)
+
+
 def _differences_table(both: Sequence[Numbers], protocol: str) -> str:
     """Every method's averages, and how far Gen-HypRL is above them, prompt by prompt."""
-    rows = []
-    for method in _methods(both):
-        cells = []
-        for numbers in both:
-            cells += [
-                with_interval(numbers.row(method, protocol, None)),
-                with_interval(numbers.gain(method, protocol, None), "+"),
-            ]
-        rows.append([method, *cells])
-    heads = [head for numbers in both for head in (numbers.split, "Gen-HypRL minus it")]
-    return table(["method", *heads], rows)
+    return _by_method(
+        both,
+        ("{}", lambda side, method: with_interval(side.row(method, protocol, None))),
+        ("Gen-HypRL minus it", lambda side, method: with_interval(side.gain(method, protocol, None), "+")),
+    )
 
 
 def _robust(both: Sequence[Numbers], protocols: Sequence[str]) -> list[str]:
     """Interquartile means and probabilities of improvement, under the last protocol."""
     last = protocols[-1]
-    rows = []
-    for method in _methods(both):
-        cells = []
-        for numbers in both:
-            cells += [
-                with_interval(numbers.row(method, last, None, "iqm")),
-                with_interval(numbers.improvement(method, last)),
-            ]
-        rows.append([method, *cells])
-    heads = [head for numbers in both for head in (f"IQM, {numbers.split}", f"P(above it), {numbers.split}")]
-    return [f"## By the field's statistics, {last} protocol", table(["method", *heads], rows), paragraph(ROBUST)]
+    rows = _by_method(
+        both,
+        ("IQM, {}", lambda side, method: with_interval(side.row(method, last, None, "iqm"))),
+        ("P(above it), {}", lambda side, method: with_interval(side.improvement(method, last))),
+    )
+    return [f"## By the field's statistics, {last} protocol", rows, paragraph(ROBUST)]
 
 
 ROBUST = (
@@ -137,8 +134,3 @@ ROBUST = (
     "resample seeds and prompts. Performance profiles, the share of runs x tasks above each score, are drawn in "
     f"{PICTURES}.svg and .png where matplotlib is installed."
 )
-
-
-def _methods(both: Sequence[Numbers]) -> list[str]:
-    found = list(dict.fromkeys(method for numbers in both for method in numbers.methods))
-    return sorted(found, key=lambda method: method != MAIN)
