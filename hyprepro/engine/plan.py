@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -129,17 +129,34 @@ def longest_chain(stages: Sequence[Stage], seconds: Mapping[str, float]) -> floa
 
 def with_inputs(targets: Sequence[Stage]) -> list[Stage]:
     """The targets and everything they are made from, once each, every stage after its inputs."""
-    found: dict[str, Stage] = {}
+    return _in_order(targets, lambda stage: False)
+
+
+def missing(targets: Sequence[Stage], cache: ArtifactCache) -> list[Stage]:
+    """The stages that must be made so that all targets exist, every stage after its inputs.
+
+    A target that is finished asks for nothing, even if what it was made from is gone.
+    """
+    return _in_order(targets, cache.is_finished)
+
+
+def _in_order(targets: Sequence[Stage], is_there: Callable[[Stage], bool]) -> list[Stage]:
+    """The targets that are not there, each after those of its inputs that are not there either."""
+    found: list[Stage] = []
+    seen: set[str] = set()
 
     def visit(stage: Stage) -> None:
-        if stage.key not in found:
+        if stage.key in seen:
+            return
+        seen.add(stage.key)
+        if not is_there(stage):
             for source in stage.inputs.values():
                 visit(source)
-            found[stage.key] = stage
+            found.append(stage)
 
     for target in targets:
         visit(target)
-    return list(found.values())
+    return found
 
 
 def planned_stage(stage: Stage, cache: ArtifactCache, calibration: Calibration | None) -> PlannedStage:
@@ -150,25 +167,3 @@ def planned_stage(stage: Stage, cache: ArtifactCache, calibration: Calibration |
         manifest = cache.manifest(stage)
         return PlannedStage(stage, "finished", float(manifest.get("processor_seconds", manifest["seconds"])))
     return PlannedStage(stage, "not needed", 0.0)
-
-
-def missing(targets: Sequence[Stage], cache: ArtifactCache) -> list[Stage]:
-    """The stages that must be made so that all targets exist, every stage after its inputs.
-
-    A target that is finished asks for nothing, even if what it was made from is gone.
-    """
-    order: dict[str, Stage] = {}
-    seen: set[str] = set()
-
-    def visit(stage: Stage) -> None:
-        if stage.key in seen:
-            return
-        seen.add(stage.key)
-        if not cache.is_finished(stage):
-            for source in stage.inputs.values():
-                visit(source)
-            order[stage.key] = stage
-
-    for target in targets:
-        visit(target)
-    return list(order.values())
