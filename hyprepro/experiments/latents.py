@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hyprepro.domains.base import Query
 from hyprepro.engine.stage import Report, Stage, StoreFile
 from hyprepro.gen_hyprl.autoencoder import TrainAutoencoder
-from hyprepro.reports.latent_records import TRUE, LatentRecord, read_latents, write_latents
+from hyprepro.reports.latents import TRUE, LatentRecord, read_latents, write_latents
 from hyprepro.stores.policy_store import PolicyStore
 
 if TYPE_CHECKING:

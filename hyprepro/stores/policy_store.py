@@ -64,21 +64,21 @@ class PolicyStore(StoreReader):
     shape_attribute, counted = "layout", "seed"
 
     def __init__(self, path: str | Path, layout: PolicyLayout | None = None, withheld: Collection[str] = ()) -> None:
-        super().__init__(Path(path))
+        self._wanted = layout
         self._withheld = frozenset(withheld)
-        try:
-            self.layout = PolicyLayout.from_json(self.attributes["layout"])
-            if layout is not None and layout.layers != self.layout.layers:
-                raise UserError(
-                    _other_layout(self.layout, layout),
-                    where=self.where,
-                    fix=f"name a store of this layout; what this one holds: hyprepro store info {path}",
-                )
-            self._params = {task: self._checked(task) for task in self.tasks}
-            self._meta: dict[str, dict[str, NDArray[Any]]] = {}
-        except BaseException:
-            self.close()
-            raise
+        self._meta: dict[str, dict[str, NDArray[Any]]] = {}
+        super().__init__(path)
+
+    def _validate(self) -> None:
+        self.layout = PolicyLayout.from_json(self.attributes["layout"])
+        if self._wanted is not None and self._wanted.layers != self.layout.layers:
+            found, wanted = (f"{each.shape} ({each.size} parameters)" for each in (self.layout, self._wanted))
+            raise UserError(
+                f"The store holds policies of another layout: {found}; expected {wanted}.",
+                where=self.where,
+                fix=f"name a store of this layout; what this one holds: hyprepro store info {self.path}",
+            )
+        self._params = {task: self._checked(task) for task in self.tasks}
 
     @classmethod
     def open(cls, path: str | Path, layout: PolicyLayout | None = None) -> PolicyStore:
@@ -115,11 +115,7 @@ class PolicyStore(StoreReader):
             table = {name: hdf5.read_rows(data, 0, data.shape[0], self.where) for name, data in columns.items()}
             table["split"] = self._split_column(columns["split"])
             if not _are_rates(table["success"]):
-                raise UserError(
-                    "A recorded success rate is not between 0 and 1.",
-                    where=f"{self.where}:/policies/{task}",
-                    fix=hdf5.DAMAGED,
-                )
+                raise self._damaged("A recorded success rate is not between 0 and 1.", task)
             self._meta[task] = table
         return self._meta[task]
 
@@ -157,13 +153,11 @@ class PolicyStore(StoreReader):
         return out
 
     def split_mask(self, task: str, column: str, split: str) -> NDArray[np.bool_]:
-        """Which policies belong to a split `[N]`."""
         codes = self.group(task)["split"]
         mask: NDArray[np.bool_] = hdf5.read_rows(codes, 0, codes.shape[0], self.where) == SPLIT_CODES[split]
         return mask
 
     def names(self) -> tuple[str, ...]:
-        """The datasets of a task."""
         return ("params", *META)
 
     def _checked(self, task: str) -> h5py.Dataset:
@@ -178,11 +172,7 @@ class PolicyStore(StoreReader):
         for name, column in META.items():
             data = hdf5.dataset(group, name, column.dtypes, (), self.where)
             if data.shape[0] != params.shape[0]:
-                raise UserError(
-                    f"{params.shape[0]} policies but {data.shape[0]} entries in {name!r}.",
-                    where=f"{self.where}:/policies/{task}",
-                    fix=hdf5.DAMAGED,
-                )
+                raise self._damaged(f"{params.shape[0]} policies but {data.shape[0]} entries in {name!r}.", task)
         return params
 
 
@@ -285,10 +275,3 @@ def _column(name: str, value: ArrayLike, count: int) -> NDArray[Any]:
     if column.dtype.kind in "iu" and not np.array_equal(column, full):
         raise ValueError(f"{name} does not fit {column.dtype}")
     return column
-
-
-def _other_layout(found: PolicyLayout, wanted: PolicyLayout) -> str:
-    def text(layout: PolicyLayout) -> str:
-        return f"{layout.shape} ({layout.size} parameters)"
-
-    return f"The store holds policies of another layout: {text(found)}; expected {text(wanted)}."
