@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hyprepro.component import Width, component, setting
 from hyprepro.engine.trained import Schedule, Trained, TrainedStage
+from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.choices import Alignment, MatchedBy, OrderOf, Scale
 from hyprepro.policies.layout import PolicyLayout
 from hyprepro.stores.files import StoreFiles
@@ -41,7 +42,14 @@ class Autoencoder(Trained):
     slot: ClassVar[str] = "autoencoder"
 
     latent_size: int = setting(64, "D, numbers a token (1,024 in Make-An-Agent)", ge=2, le=16_384)
-    scale: float = setting(1e3, "lambda of eq. 1", source="paper, eq. 1", gt=0)
+    scale: float = setting(1e3, "lambda of eq. 1", source="paper, eq. 1", ge=0)
+    behaviour_weight: float = setting(
+        0.0,
+        "weight of the squared difference between the decoded and the stored policy's actions, on states of the "
+        "training tasks, beside eq. 1; with scale = 0 in its place (paper: 0)",
+        ge=0,
+    )
+    behaviour_states: Width = setting(32, "states on which a step compares their actions")
     parameter_scaling: Scale = setting(
         "common", "how parameters are scaled before the encoders: none (Make-An-Agent), common or standard"
     )
@@ -66,6 +74,22 @@ class Autoencoder(Trained):
     latent_noise: float = setting(0.0, "deviation of noise on latents in training", ge=0)
     latent_clamp: float = setting(0.0, "latents are clamped to +-this in training; 0 switches it off", ge=0)
     validation_share: float = setting(0.05, "share of the training policies held out for validation", ge=0, lt=1)
+
+    def check(self) -> None:
+        """Something is trained by, and what asks for steps has some (`UserError` if not)."""
+        name = type(self).__name__
+        if self.behaviour_weight and not self.steps:
+            raise UserError(
+                "The actions of decoded policies count in training steps alone, and there are none.",
+                where=f"{name}.behaviour_weight, {name}.steps",
+                fix=f"bind LinearAutoencoder or DeepAutoencoder with steps, or -b {name}.behaviour_weight=0",
+            )
+        if not self.scale and not self.behaviour_weight:
+            raise UserError(
+                "The autoencoder would be trained by nothing.",
+                where=f"{name}.scale, {name}.behaviour_weight",
+                fix=f"-b {name}.scale=1000, or a {name}.behaviour_weight above 0",
+            )
 
     @property
     def aligned(self) -> Alignment | None:

@@ -186,7 +186,7 @@ class AutoencoderJob(Descent[Autoencoder, PolicyAutoencoder]):
         return self.network.space.aligned(self._stored_held_out, self._held_out_runs)
 
     def losses(self) -> Mapping[str, Tensor]:
-        """Eq. 1, in scaled parameters, with the settings' noise and clamping."""
+        """Eq. 1, in scaled parameters, with the settings' noise and clamping, and the error of actions."""
         settings, model = self.settings, self.network
         rows = batch_of(len(self._training), settings.batch_size).to(self._training.device)
         target = model.space(self._training[rows])
@@ -196,7 +196,17 @@ class AutoencoderJob(Descent[Autoencoder, PolicyAutoencoder]):
             latents = latents + settings.latent_noise * torch.randn_like(latents)
         if settings.latent_clamp:
             latents = latents.clamp(-settings.latent_clamp, settings.latent_clamp)
-        return {"loss": eq1_autoencoder(model.scaled_from(latents), target, settings.scale)}
+        decoded = model.scaled_from(latents)
+        loss = eq1_autoencoder(decoded, target, settings.scale)
+        if not settings.behaviour_weight:
+            return {"loss": loss}
+        some = batch_of(len(self._observations), settings.behaviour_states).to(target.device)
+        acted, wanted = (
+            StackedPolicies(self._layout, params).means(self._observations[some])
+            for params in (model.space.inverse(decoded), self._training[rows])
+        )
+        behaviour = (acted - wanted).square().mean()
+        return {"loss": loss + settings.behaviour_weight * behaviour, "behaviour_error": behaviour}
 
     def validate(self) -> dict[str, float]:
         """Errors on held-out policies: of parameters over their variance, in all and by chunk, and of actions."""

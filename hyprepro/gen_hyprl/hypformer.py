@@ -75,6 +75,11 @@ class HypFormer(Aggregation, Trained):
         "squared", "eq. 7 as printed (squared), or smooth_l1 (released code)", source="paper, eq. 7"
     )
     similarity: Similarity = setting("cosine", "eq. 6 with the norms' product (cosine), or as printed (paper)")
+    output: Literal["mixture", "choice"] = setting(
+        "mixture",
+        "what stage 3 gives: a latent of its own (eq. 6 to 9), or the candidate that its tokens score highest, trained "
+        "to be the one nearest to the true latent; a choice lies between no two runs (paper: mixture)",
+    )
     latent_skip: bool = setting(
         True, "the latent head predicts a correction to the mean candidate (paper, released: False)"
     )
@@ -120,7 +125,8 @@ class TrainHypFormer(TrainedStage["CandidateAggregator"]):
         latents: The encoded prompts, or other conditions.
         hyplatent: The trained generator.
 
-    Metrics: `loss` (eq. 9) and `similarity_loss`, `residue_loss`, `consistency_loss` (eq. 6, 7, 8). On held-out
+    Metrics: `loss` (eq. 9) and `similarity_loss`, `residue_loss`, `consistency_loss` (eq. 6, 7, 8); of a choice `loss`
+    (cross entropy) and `accuracy` (the candidate nearest to the true latent scores highest). On held-out
     prompts: `validation_error` (mean squared error over the variance of true latents) and
         `validation_error_of_mean_candidate`.
     """

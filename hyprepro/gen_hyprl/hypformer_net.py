@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hyprepro.engine.training import Descent, batch_of, device
 from hyprepro.gen_hyprl.blocks import Scaling, as_tokens, condition_of, mlp
@@ -51,6 +52,7 @@ class Aggregator(CandidateAggregator):
         width, size = settings.width, 2 * latent_size
         self.kind: Condition = settings.condition
         self.latent_skip = settings.latent_skip
+        self.chooses = settings.output == "choice"
         self.scaling = Scaling((2, latent_size))
         self.learned_token = nn.Parameter(0.02 * torch.randn(1, 1, size))
         self.candidate_in = mlp((size, width, width), dropout=settings.dropout)
@@ -65,6 +67,9 @@ class Aggregator(CandidateAggregator):
             settings.dropout,
             batch_first=settings.attention == "candidates",
         )
+        if self.chooses:
+            self.score_head = mlp((width, width, 1))
+            return
         self.latent_head = mlp((width, width, size))
         self.residue_head = mlp((width, width, size))
         if settings.latent_skip:
@@ -73,15 +78,32 @@ class Aggregator(CandidateAggregator):
                 nn.init.zeros_(cast(Tensor, head[-1].bias))
 
     def forward(self, candidates: Tensor, h: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Z_pred and the residue, `[N, 2, D]` each, from scaled candidates `[N, L, 2, D]` and embeddings `[N, E]`."""
-        flat = candidates.flatten(2)
-        tokens = self.candidate_in(torch.cat([self.learned_token.expand(len(flat), -1, -1), flat], dim=1))
-        condition = self.condition_in(condition_of(h, v, self.kind))[:, None]
-        tokens = self.attention(self.shared(torch.cat([tokens, condition], dim=1)))
+        """Z_pred and the residue, `[N, 2, D]` each, from scaled candidates `[N, L, 2, D]` and embeddings `[N, E]`.
+
+        With a choice Z_pred is the chosen candidate, and the residue is zero.
+        """
+        if self.chooses:
+            best = self.scores(candidates, h, v).argmax(1)
+            chosen = candidates[torch.arange(len(candidates), device=candidates.device), best]
+            return chosen, torch.zeros_like(chosen)
+        tokens = self._tokens(candidates, h, v)
         latent, residue = (self._averaged(head, tokens) for head in (self.latent_head, self.residue_head))
         if self.latent_skip:
             latent = latent + candidates.mean(1)
         return latent, residue
+
+    def scores(self, candidates: Tensor, h: Tensor, v: Tensor) -> Tensor:
+        """The score of each candidate `[N, L]`, where the output is a choice."""
+        scores: Tensor = self.score_head(self._tokens(candidates, h, v)[:, 1:-1])[..., 0]
+        return scores
+
+    def _tokens(self, candidates: Tensor, h: Tensor, v: Tensor) -> Tensor:
+        """What the layer makes of the learned token, the candidates and tau_e `[N, L + 2, width]`."""
+        flat = candidates.flatten(2)
+        tokens = self.candidate_in(torch.cat([self.learned_token.expand(len(flat), -1, -1), flat], dim=1))
+        condition = self.condition_in(condition_of(h, v, self.kind))[:, None]
+        attended: Tensor = self.attention(self.shared(torch.cat([tokens, condition], dim=1)))
+        return attended
 
     @staticmethod
     def _averaged(head: nn.Sequential, tokens: Tensor) -> Tensor:
@@ -141,11 +163,16 @@ class HypFormerJob(Descent[HypFormer, Aggregator]):
         self._bank = candidates(self._generator, self._prompts, settings.bank, draws) if settings.bank else None
 
     def losses(self) -> Mapping[str, Tensor]:
-        """Eq. 9 and its parts on a batch."""
+        """Eq. 9 and its parts on a batch; of a choice the cross entropy to the candidate nearest to the truth."""
         settings, model, prompts = self.settings, self.network, self._prompts
         rows = batch_of(len(prompts), settings.batch_size).to(prompts.h.device)
         h, v, true = prompts.batch(rows)
         target, drawn = model.scaling(true), self._candidates(rows, h, v)
+        if model.chooses:
+            nearest = (drawn - target[:, None]).square().flatten(2).mean(2).argmin(1)
+            scores = model.scores(drawn, h, v)
+            accuracy = (scores.argmax(1) == nearest).float().mean()
+            return {"loss": functional.cross_entropy(scores, nearest), "accuracy": accuracy}
         latent, residue = model(drawn, h, v)
         base = latent.detach() if settings.residue_target == "latent_head" else drawn.mean(1)
         parts = (

@@ -48,6 +48,13 @@ class HypLatent(Trained):
     generator_steps: int = setting(1, "steps of G for each step of F (released code: 2)", ge=1)
     adversarial_weight: float = setting(0.1, "weight of eq. 3 in G's loss (paper, released: 1)", ge=0)
     supervised_weight: float = setting(1e3, "weight of the squared error to the true latent (absent from eq. 3)", ge=0)
+    best_of: int = setting(
+        1,
+        "draws a prompt in a step of G, of which the one nearest to the true latent is trained on: with 1, a prompt "
+        "that fits several runs gets their average; with more, each draw becomes one of them (paper: 1)",
+        ge=1,
+        le=1024,
+    )
     lambda_reg: float = setting(0.1, "lambda_reg of eq. 5 (released code: 1e3)", ge=0)
     regulariser: Literal["joint", "separate"] = setting(
         "joint", "eq. 5 inside the steps of F (with Q) and G, or in a step of its own on G, F and Q (released code)"

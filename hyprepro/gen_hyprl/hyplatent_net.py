@@ -95,10 +95,10 @@ class HypLatentJob(Job):
         if settings.condition_noise:
             h, v = self._with_noise(h, prompts.h), self._with_noise(v, prompts.v)
         target = self._model.scaling(latents)
-        fake = self._generate(h, v)
+        fake = self._generate(h, v, target)
         losses = self._discriminator_step(step, h, v, target, fake.detach()) if self._is_adversarial else {}
         for i in range(settings.generator_steps):
-            losses |= self._generator_step(step, h, v, target, fake if i == 0 else self._generate(h, v))
+            losses |= self._generator_step(step, h, v, target, fake if i == 0 else self._generate(h, v, target))
         if settings.regulariser == "separate" and settings.lambda_reg:
             losses |= self._regulariser_step(step, h, v)
         if self._mean is not None:
@@ -125,8 +125,15 @@ class HypLatentJob(Job):
     def _is_adversarial(self) -> bool:
         return self._settings.adversarial_weight > 0 or self._settings.lambda_reg > 0
 
-    def _generate(self, h: Tensor, v: Tensor) -> Tensor:
-        noise = torch.randn(len(h), self._settings.noise_size).to(h.device)
+    def _generate(self, h: Tensor, v: Tensor, target: Tensor | None = None) -> Tensor:
+        """A scaled draw `[k, 2, D]`; with `best_of` and the true latents, of several the nearest, drawn once more."""
+        count = 1 if target is None else self._settings.best_of
+        noise = torch.randn(count * len(h), self._settings.noise_size).to(h.device)
+        if count > 1 and target is not None:
+            with torch.no_grad():
+                drawn = self._model.scaled(h.repeat(count, 1), v.repeat(count, 1), noise)
+            errors = (drawn.reshape(count, *target.shape) - target).square().flatten(2).mean(2)
+            noise = noise.reshape(count, len(h), -1)[errors.argmin(0), torch.arange(len(h), device=h.device)]
         return self._model.scaled(h, v, noise)
 
     def _with_noise(self, embedded: Tensor, all_embedded: Tensor) -> Tensor:
