@@ -214,8 +214,8 @@ def write_stores(collection: ParameterCollection, cache: ArtifactCache, folder: 
     Returns:
         The files.
     """
+    from hyprepro.collect.collection import write_pair
     from hyprepro.collect.parameter.card import data_card
-    from hyprepro.collect.writing import write_pair
     from hyprepro.reports.figures.profiles import can_draw
     from hyprepro.reports.figures.stores import draw
 
