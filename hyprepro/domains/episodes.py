@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.domains.base import Domain, Simulator, Start
+from hyprepro.domains.base import Domain, Simulator, Start, Step
 
 if TYPE_CHECKING:
     from hyprepro.policies.controllers import Controllers
@@ -88,7 +88,7 @@ class _Run:
         todo: list[Episode],
         horizon: int,
     ) -> None:
-        self._domain, self._todo, self._horizon = domain, todo, horizon
+        self._domain, self._todo, self._horizon, self._layout = domain, todo, horizon, domain.layout
         self._simulator = make(min(domain.episodes_at_once, len(todo)))
         slots = self._simulator.slots
         self._session = controllers.session(slots)
@@ -115,25 +115,35 @@ class _Run:
         actions = self._session.act(self._observations)
         finite = np.isfinite(actions)
         able = active
-        if not finite.all():
+        if np.count_nonzero(finite) < finite.size:
             if self._domain.idles:
                 actions = np.where(finite, actions, np.float32(0.0))
             else:
                 able = [slot for slot in active if finite[slot].all()]
-        step = self._simulator.step(self._domain.layout.to_environment(actions), able)
-        self._observations[able] = step.observations[able]
+        step = self._simulator.step(self._layout.to_environment(actions), able)
+        if len(able) == len(self._steps):  # all slots: without the cost of picking rows
+            self._observations[:] = step.observations
+        else:
+            self._observations[able] = step.observations[able]
         if step.rewards is not None:
             self._totals[able] += step.rewards[able]
             self._session.observe(step.rewards)
-        success, ended = step.success, []
+        return self._ended(active, able, step)
+
+    def _ended(self, active: list[int], able: list[int], step: Step) -> list[tuple[int, bool]]:
+        """The active slots that a step ended; one that could not be stepped ends too."""
+        steps, horizon, ended = self._steps, self._horizon, []
+        for slot in able:
+            steps[slot] += 1
+        succeeded = step.success.tolist() if step.success is not None and self._domain.metric.ends_episode else None
+        over = None if step.ended is None else step.ended.tolist()
         for slot in active:
-            succeeded, is_able = False, able is active or slot in able
+            success, is_able = False, able is active or slot in able
             if is_able:
-                self._steps[slot] += 1
-                succeeded = success is not None and bool(success[slot]) and self._domain.metric.ends_episode
-            is_over = is_able and step.ended is not None and bool(step.ended[slot])
-            if succeeded or is_over or not is_able or self._steps[slot] == self._horizon:
-                ended.append((slot, succeeded))
+                success = succeeded is not None and succeeded[slot]
+                is_over = success or steps[slot] == horizon or (over is not None and over[slot])
+            if not is_able or is_over:
+                ended.append((slot, success))
         return ended
 
     def _outcome(self, slot: int, success: bool) -> Outcome:

@@ -1,4 +1,4 @@
-"""Small building blocks that several of the paper's networks share, and fixed scalings of latents and prompts."""
+"""Small building blocks that several of the paper's networks share, fixed scalings, and the errors of drawn latents."""
 
 from __future__ import annotations
 
@@ -79,3 +79,18 @@ class Scaling(nn.Module):
     def inverse(self, x: Tensor) -> Tensor:
         """Undo `forward`."""
         return x * self.scale + self.shift
+
+
+VALIDATION_DRAWS = 8
+"""Draws for each held-out prompt."""
+
+VALIDATION_SEED = 0
+
+
+def errors_of_draws(draws: Tensor, target: Tensor, variance: Tensor) -> dict[str, float]:
+    """How far draws `[k, N, 2, D]` and their mean are from true latents, and draws from each other, in variances."""
+    return {
+        "validation_error": float((draws - target).square().mean() / variance),
+        "validation_error_of_mean": float((draws.mean(0) - target).square().mean() / variance),
+        "validation_diversity": float((draws - draws.mean(0)).square().mean() / variance),
+    }

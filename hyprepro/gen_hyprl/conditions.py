@@ -64,6 +64,11 @@ class LatentSamples:
         """E (or k) and D."""
         return int(self.h.shape[1]), int(self.latents.shape[2])
 
+    @property
+    def true(self) -> Tensor:
+        """The true latent of every sample `[N, 2, D]`."""
+        return self.latents[self.policy]
+
     def to(self, device: torch.device) -> LatentSamples:
         """The same on a device."""
         return LatentSamples(*(part.to(device) for part in (self.h, self.v, self.policy, self.latents, self.task)))

@@ -186,9 +186,9 @@ class HypFormerJob(Descent[HypFormer, Aggregator]):
     def validate(self) -> dict[str, float]:
         """Errors of the aggregated latent and of the mean candidate on held-out prompts."""
         prompts, model = self._held_out, self.network
-        h, v, true = prompts.batch(torch.arange(len(prompts), device=prompts.h.device))
+        h, v, true = prompts.h, prompts.v, prompts.true
         target = model.scaling(true)
-        center = model.scaling(self._prompts.latents[self._prompts.policy].mean(0))
+        center = model.scaling(self._prompts.true.mean(0))
         variance = (target - center).square().mean()
         latent, residue = model(self._held_out_candidates, h, v)
         return {

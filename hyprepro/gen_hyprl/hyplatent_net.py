@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hyprepro.engine.training import Job, RunningMean, batch_of, device
-from hyprepro.gen_hyprl.blocks import Scaling, condition_of
+from hyprepro.gen_hyprl.blocks import VALIDATION_DRAWS, VALIDATION_SEED, Scaling, condition_of, errors_of_draws
 from hyprepro.gen_hyprl.choices import Condition, condition_size
 from hyprepro.gen_hyprl.conditions import LatentSamples
 from hyprepro.gen_hyprl.hyplatent import HypLatent
@@ -48,10 +48,6 @@ class LatentGenerator(nn.Module):
         return self.generate(h, v, torch.randn(len(h), self.noise_size, generator=draws))
 
 
-VALIDATION_DRAWS = 8
-VALIDATION_SEED = 0
-
-
 class HypLatentJob(Job):
     """Alternating steps of F (with Q) and G.
 
@@ -71,7 +67,7 @@ class HypLatentJob(Job):
         self._prompts, self._held_out = prompts.to(device()), held_out.to(device())
         self.shape = embedding_size, latent_size = prompts.sizes
         self._model = settings.build(embedding_size, latent_size).to(device())
-        self._model.scaling.fit(self._prompts.latents[self._prompts.policy], settings.latent_scaling)
+        self._model.scaling.fit(self._prompts.true, settings.latent_scaling)
         self._discriminator = settings.discriminator.build(latent_size).to(device())
         condition = condition_of(self._prompts.h[:1], self._prompts.v[:1], settings.condition).shape[1]
         self._aux_head = settings.aux_head.build(self._discriminator.feature_size, condition).to(device())
@@ -109,17 +105,13 @@ class HypLatentJob(Job):
         """Errors and diversity of the kept generator on held-out prompts."""
         prompts, model = self._held_out, self.kept
         noise = torch.Generator().manual_seed(VALIDATION_SEED)
-        h, v, latents = prompts.batch(torch.arange(len(prompts), device=prompts.h.device))
+        h, v, latents = prompts.h, prompts.v, prompts.true
         size = (VALIDATION_DRAWS, len(h), self._settings.noise_size)
         draws = torch.stack([model.scaled(h, v, n) for n in torch.randn(size, generator=noise).to(h.device)])
         target = model.scaling(latents)
-        center = model.scaling(self._prompts.latents[self._prompts.policy].mean(0))
+        center = model.scaling(self._prompts.true.mean(0))
         variance = (target - center).square().mean()
-        return {
-            "validation_error": float((draws - target).square().mean() / variance),
-            "validation_error_of_mean": float((draws.mean(0) - target).square().mean() / variance),
-            "validation_diversity": float((draws - draws.mean(0)).square().mean() / variance),
-        }
+        return errors_of_draws(draws, target, variance)
 
     @property
     def _is_adversarial(self) -> bool:

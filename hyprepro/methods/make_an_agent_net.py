@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hyprepro.engine.training import Descent, RunningMean, batch_of, device
-from hyprepro.gen_hyprl.blocks import Scaling, condition_of
+from hyprepro.gen_hyprl.blocks import VALIDATION_DRAWS, VALIDATION_SEED, Scaling, condition_of, errors_of_draws
 from hyprepro.gen_hyprl.choices import Condition, condition_size
 from hyprepro.gen_hyprl.conditions import LatentSamples
 from hyprepro.methods.make_an_agent import LatentDiffusion
@@ -244,10 +244,6 @@ def _betas(levels: int) -> list[float]:
     return [min(1 - signal((i + 1) / levels) / signal(i / levels), LARGEST_BETA) for i in range(levels)]
 
 
-VALIDATION_DRAWS = 8
-VALIDATION_SEED = 0
-
-
 class LatentDiffusionJob(Descent[LatentDiffusion, LatentDenoiser]):
     """The denoiser learns to predict latents from noised ones.
 
@@ -263,7 +259,7 @@ class LatentDiffusionJob(Descent[LatentDiffusion, LatentDenoiser]):
     def __init__(self, settings: LatentDiffusion, prompts: LatentSamples, held_out: LatentSamples) -> None:
         super().__init__(settings, settings.build(*prompts.sizes), prompts.sizes)
         self._prompts, self._held_out = prompts.to(device()), held_out.to(device())
-        latents = self._prompts.latents[self._prompts.policy]
+        latents = self._prompts.true
         self.network.scaling.fit(latents, settings.latent_scaling)
         condition = condition_of(self._prompts.h, self._prompts.v, settings.condition)
         self.network.condition_scaling.fit(condition, settings.condition_scaling)
@@ -296,15 +292,11 @@ class LatentDiffusionJob(Descent[LatentDiffusion, LatentDenoiser]):
         """Errors and diversity of whole draws on held-out prompts."""
         prompts, common = self._held_out, self._common
         noise = torch.Generator().manual_seed(VALIDATION_SEED)
-        h, v, latents = prompts.batch(torch.arange(len(prompts), device=prompts.h.device))
+        h, v, latents = prompts.h, prompts.v, prompts.true
         size = (VALIDATION_DRAWS, *latents.shape)
         draws = torch.stack(
             [common(self.kept.generate(h, v, n)) for n in torch.randn(size, generator=noise).to(h.device)]
         )
         target = common(latents)
         variance = target.square().mean()  # common scaling puts the training latents' mean at zero
-        return {
-            "validation_error": float((draws - target).square().mean() / variance),
-            "validation_error_of_mean": float((draws.mean(0) - target).square().mean() / variance),
-            "validation_diversity": float((draws - draws.mean(0)).square().mean() / variance),
-        }
+        return errors_of_draws(draws, target, variance)

@@ -55,7 +55,7 @@ class RegressorJob(Descent[Regressor, LatentRegressor]):
     def __init__(self, settings: Regressor, prompts: LatentSamples, held_out: LatentSamples) -> None:
         super().__init__(settings, settings.build(*prompts.sizes), prompts.sizes)
         self._prompts, self._held_out = prompts.to(device()), held_out.to(device())
-        self.network.scaling.fit(self._prompts.latents[self._prompts.policy], settings.latent_scaling)
+        self.network.scaling.fit(self._prompts.true, settings.latent_scaling)
 
     def losses(self) -> Mapping[str, Tensor]:
         """The squared error of a batch, in scaled latents."""
@@ -66,8 +66,8 @@ class RegressorJob(Descent[Regressor, LatentRegressor]):
     def validate(self) -> dict[str, float]:
         """Squared error on held-out prompts over the variance of their true latents."""
         prompts, model = self._held_out, self.network
-        h, v, latents = prompts.batch(torch.arange(len(prompts), device=prompts.h.device))
+        h, v, latents = prompts.h, prompts.v, prompts.true
         target = model.scaling(latents)
-        center = model.scaling(self._prompts.latents[self._prompts.policy].mean(0))
+        center = model.scaling(self._prompts.true.mean(0))
         variance = (target - center).square().mean()
         return {"validation_error": float((model.scaled(h, v) - target).square().mean() / variance)}

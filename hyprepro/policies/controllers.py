@@ -95,9 +95,10 @@ class _PolicySession:
         rooms = [np.zeros((slots, size, 1), dtype=np.float32) for size in (*layout.widths, layout.action_size)]
         functions = [_ACTIVATIONS[name] for name in layout.nonlinearities]
         self._layers = [
-            (self._stack[f"{name}.weight"], self._stack[f"{name}.bias"][:, :, None], room, function)
+            (self._stack[f"{name}.weight"], self._stack[f"{name}.bias"].reshape(-1), room, room.reshape(-1), function)
             for name, room, function in zip(layout.linears, rooms, functions, strict=True)
         ]
+        self._actions = rooms[-1][:, :, 0]
 
     def assign(self, slot: int, row: int) -> None:
         for name, stacked in self._stack.items():
@@ -105,18 +106,22 @@ class _PolicySession:
 
     def act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
         x = observations[:, :, None]
-        for weight, bias, room, function in self._layers:
-            x = np.matmul(weight, x, out=room)
-            x += bias
-            function(x)
-        return x[:, :, 0].copy()
+        for weight, bias, room, flat, function in self._layers:
+            np.matmul(weight, x, out=room)
+            np.add(flat, bias, out=flat)  # one dimension: more of them cost more than the numbers
+            function(flat)
+            x = room
+        return self._actions.copy()
 
     def observe(self, rewards: NDArray[np.float64]) -> None:
         pass
 
 
+_ZERO = np.zeros((), dtype=np.float32)  # a number of Python's is converted at every call
+
+
 def _relu(x: NDArray[np.float32]) -> None:
-    np.maximum(x, 0, out=x)
+    np.maximum(x, _ZERO, out=x)
 
 
 def _elu(x: NDArray[np.float32]) -> None:

@@ -96,6 +96,7 @@ class Environments:
     def __init__(self, environments: Sequence[Environment]) -> None:
         self._environments = environments
         self._observations: NDArray[np.float64] = np.zeros((len(environments), 0))
+        self._rows = list(self._observations)
         self._success = np.zeros(len(environments), dtype=bool)
 
     @property
@@ -108,10 +109,11 @@ class Environments:
         first = self._environments[slot].reset(start)
         if self._observations.shape[1] == 0:
             self._observations = np.zeros((self.slots, len(first)))
+            self._rows = list(self._observations)
         return first
 
     def step(self, actions: NDArray[np.float32], active: Sequence[int]) -> Step:
         """One step of the active slots."""
         for slot in active:
-            self._observations[slot], self._success[slot] = self._environments[slot].advance(actions[slot])
+            self._rows[slot][...], self._success[slot] = self._environments[slot].advance(actions[slot])
         return Step(self._observations, None, self._success)

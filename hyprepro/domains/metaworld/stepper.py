@@ -30,6 +30,7 @@ from hyprepro.domains.metaworld.rewards import evaluation
 
 Array = NDArray[np.float64]
 
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 _THREE_FLOATS = struct.Struct("3f")
 _FIRST, _SECOND = slice(4, 11), slice(11, 18)  # the frame's two objects: position, quaternion
 
@@ -58,6 +59,7 @@ class MetaWorldStepper:
         self._space = env.sawyer_observation_space
         self._shown = np.zeros(39)
         self._frame, self._before, self._goal = self._shown[:18], self._shown[18:36], self._shown[36:]
+        self._seen_hand = self._shown[:3]
         self._raised = np.zeros(39)
         parts = TASK_PARTS.get(task)
         self._observe = self._see_anything if parts is None else _observer(env, parts, self._frame)
@@ -93,10 +95,10 @@ class MetaWorldStepper:
             return False
         dx, dy, dz, grip = action.tolist()
         dx, dy, dz = _within(dx, -1.0, 1.0), _within(dy, -1.0, 1.0), _within(dz, -1.0, 1.0)
-        if action.dtype == np.float32:  # products of two are exact in 64 bits, so rounding them is numpy's product
+        if action.dtype == _FLOAT32:  # products of two are exact in 64 bits, so rounding them is numpy's product
             scale = self._scale32
             dx, dy, dz = _THREE_FLOATS.unpack(_THREE_FLOATS.pack(dx * scale, dy * scale, dz * scale))
-        elif action.dtype == np.float64:
+        elif action.dtype == _FLOAT64:
             scale = self._scale
             dx, dy, dz = dx * scale, dy * scale, dz * scale
         else:
@@ -106,7 +108,7 @@ class MetaWorldStepper:
         mocap[0] = _within(x + dx, low[0], high[0])
         mocap[1] = _within(y + dy, low[1], high[1])
         mocap[2] = _within(z + dz, low[2], high[2])
-        self._mocap_quat[:] = _UPRIGHT
+        self._mocap_quat[...] = _UPRIGHT
         control = self._control
         control[0], control[1] = grip, -grip
         mujoco.mj_step(self._model, self._data, env.frame_skip)
@@ -117,12 +119,12 @@ class MetaWorldStepper:
     def _observation(self) -> Array:
         """The observation, the caller's own. What it says of the object is not clipped, so the frame holds it too."""
         env, frame, raised, space = self._env, self._frame, self._raised, self._space
-        frame[:3] = self._hand
+        self._seen_hand[...] = self._hand  # written whole: a slice would be an array of its own first
         apart = self._right_claw - self._left_claw
         frame[3] = _within(math.sqrt(apart.dot(apart)) / 0.1, 0.0, 1.0)
         self._observe()
-        self._before[:] = env._prev_obs
-        self._goal[:] = 0.0 if env._partially_observable else env._target_pos
+        self._before[...] = env._prev_obs
+        self._goal[...] = 0.0 if env._partially_observable else env._target_pos
         env._prev_obs = frame.copy()
         np.maximum(self._shown, space.low, out=raised)
         env._last_stable_obs = stable = np.minimum(raised, space.high)
@@ -152,6 +154,8 @@ def _by_metaworld(env: Any, action: NDArray[Any]) -> tuple[Array, float, bool]:
 def _observer(env: Any, parts: TaskParts, frame: Array) -> Callable[[], None]:
     """What writes a task's object into the frame `[18]`."""
     placed, turned = _placer(env, parts.place, frame[4:7]), _turner(env, parts.turn, frame[7:11])
+    if turned is None:
+        return placed
 
     def observe() -> None:
         placed()
@@ -166,29 +170,29 @@ def _placer(env: Any, place: Place, out: Array) -> Callable[[], None]:
     view = {"body": data.xpos, "geom": data.geom_xpos, "site": data.site_xpos}[place.part][index]
     if place.knob:
         angle = data.joint(place.knob).qpos
-        radius = math.hypot(*place.offset or ())
+        radius, offset = math.hypot(*place.offset or ()), np.zeros(3)
 
         def at_the_tip() -> None:
-            offset = np.array([np.sin(angle).item(), -np.cos(angle).item(), 0.0])
-            offset *= radius
+            offset[0], offset[1] = np.sin(angle).item() * radius, -np.cos(angle).item() * radius
             np.add(view, offset, out=out)
 
         return at_the_tip
     if place.offset is None:
 
         def at() -> None:
-            out[:] = view
+            out[...] = view
 
         return at
-    offset = np.array(place.offset)
+    shift = np.array(place.offset)
 
     def beside() -> None:
-        np.add(view, offset, out=out)
+        np.add(view, shift, out=out)
 
     return beside
 
 
-def _turner(env: Any, turn: Turn, out: Array) -> Callable[[], None]:
+def _turner(env: Any, turn: Turn, out: Array) -> Callable[[], None] | None:
+    """What writes the orientation; None where it stands there for good."""
     if turn.part == "geom":
         matrix = env.data.geom_xmat[env.model.geom(turn.name).id]
         known = b""
@@ -205,11 +209,11 @@ def _turner(env: Any, turn: Turn, out: Array) -> Callable[[], None]:
         view = env.data.xquat[env.model.body(turn.name).id]
 
         def of_body() -> None:
-            out[:] = view
+            out[...] = view
 
         return of_body
     out[:] = turn.constant
-    return lambda: None
+    return None
 
 
 def _judge(env: Any, success: Success, place: Array) -> Callable[[], bool]:
@@ -218,21 +222,35 @@ def _judge(env: Any, success: Success, place: Array) -> Callable[[], bool]:
     if success.of in ("x", "y", "z"):
         axis = "xyz".index(success.of)
         return lambda: bool(abs(env._target_pos[axis] - place[axis]) <= limit)
+    near, far = limit * limit * (1.0 - _DOUBT), limit * limit * (1.0 + _DOUBT)
     if success.of == "fingers":
         right, left = (env.data.site_xpos[env.model.site(f"{side}EndEffector").id] for side in ("right", "left"))
 
         def fingers_there() -> bool:
-            away = (right + left) / 2.0 - env._target_pos
-            return math.sqrt(away.dot(away)) <= limit
+            (a, b, c), (d, e, f), (x, y, z) = right.tolist(), left.tolist(), env._target_pos.tolist()
+            x, y, z = (a + d) / 2.0 - x, (b + e) / 2.0 - y, (c + f) / 2.0 - z
+            square = x * x + y * y + z * z
+            return square <= near or (not square > far and _length((right + left) / 2.0 - env._target_pos) <= limit)
 
         return fingers_there
-    offset = None if success.offset is None else np.array(success.offset)
+    shift = np.array(success.offset or (0.0, 0.0, 0.0))
+    dx, dy, dz = shift.tolist()
 
     def object_there() -> bool:
-        away = (place if offset is None else place + offset) - env._target_pos
-        return math.sqrt(away.dot(away)) <= limit
+        (a, b, c), (x, y, z) = place.tolist(), env._target_pos.tolist()
+        x, y, z = a + dx - x, b + dy - y, c + dz - z
+        square = x * x + y * y + z * z
+        return square <= near or (not square > far and _length(place + shift - env._target_pos) <= limit)
 
     return object_there
+
+
+_DOUBT = 1e-9
+"""So close to a limit, relatively, that the order of a squared distance's sums decides: there they are numpy's."""
+
+
+def _length(vector: Array) -> float:
+    return math.sqrt(vector.dot(vector))
 
 
 _SKEW = 5e-13
