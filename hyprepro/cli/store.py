@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hyprepro.cli import console, exchange, store_views
+from hyprepro.cli import console, exchange, store_parts, store_views
 from hyprepro.cli.arguments import DomainOption, JsonOption
 from hyprepro.cli.recipes import chosen_domain
 from hyprepro.errors import UserError
@@ -125,6 +125,7 @@ def diversity(
 
 
 exchange.register(app)
+store_parts.register(app)
 
 
 def _plot_info(found: dict[str, Any], path: Path, plot: Path, domain: str | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,6 @@ from safetensors.numpy import load_file, save_file
 from hyprepro.component import Component
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import Stage
-
-Weights = Literal["float16", "float32"]
-"""How stored weights are kept."""
 
 
 class Estimate(NamedTuple):

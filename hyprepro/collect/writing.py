@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from hyprepro.collect.collection import Weights
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.policies.layout import PolicyLayout
-from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
+from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter, Weights
 from hyprepro.stores.trajectory_store import TrajectoryStoreWriter
 
 
@@ -47,9 +46,12 @@ def write_pair(
         digest = store.digest
     sizes = layout.observation_size, layout.action_size
     with TrajectoryStoreWriter(trajectories, route, digest, *sizes) as writer_of_episodes:
+        before: dict[str, int] = {}  # rows of the task that earlier stages wrote
         for stage in stages:
-            for e in stage.load(cache.path_of(stage)).episodes:
+            harvest, first = stage.load(cache.path_of(stage)), before.get(stage.task, 0)
+            for e in harvest.episodes:
                 arrays = e.observations, e.actions, e.rewards
-                about = e.success_step, e.goal_seed, e.policy_row, e.split, e.terminated
-                writer_of_episodes.append(stage.task, *arrays, *about)
+                row = first + e.policy_row if e.policy_row >= 0 else -1
+                writer_of_episodes.append(stage.task, *arrays, e.success_step, e.goal_seed, row, e.split, e.terminated)
+            before[stage.task] = first + len(harvest.policies)
     return [policies, trajectories]

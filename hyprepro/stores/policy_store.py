@@ -28,6 +28,9 @@ from hyprepro.stores.base import Column, StoreReader, StoreWriter, split_code
 if TYPE_CHECKING:
     from hyprepro.engine.stage import StoreFile
 
+Weights = Literal["float16", "float32"]
+"""How stored weights are kept."""
+
 POLICY_SPLITS = ("train", "test")
 META: dict[str, Column] = {
     "seed": Column(("int32",)),
@@ -92,6 +95,11 @@ class PolicyStore(StoreReader):
     def of(cls, file: StoreFile) -> PolicyStore:
         """Open the store that a stage holds; withheld tasks then have no policies in the split "train"."""
         return cls(file.path, withheld=file.withheld)
+
+    @property
+    def weights(self) -> Weights:
+        """The widest type that weights are kept in."""
+        return "float32" if any(data.dtype == np.float32 for data in self._params.values()) else "float16"
 
     def count(self, task: str, split: str | None = None) -> int:
         """Number of policies of a task, in one split or in all."""
@@ -198,7 +206,7 @@ class PolicyStoreWriter(StoreWriter):
         path: str | Path,
         layout: PolicyLayout,
         route: dict[str, Any],
-        dtype: Literal["float16", "float32"] = "float16",
+        dtype: Weights = "float16",
         versions: dict[str, str] | None = None,
     ) -> None:
         super().__init__(path, {"layout": layout.to_json(), "units": UNITS, "route": route}, versions)

@@ -26,7 +26,17 @@ class MetaWorldCollection(Collection):
     )
     unseen_tasks: tuple[str, ...] = setting(UNSEEN_TASKS, "tasks that give test prompts only", source="Make-An-Agent")
     route: Route = setting("clones", "how SAC starts")
-    seed: int = setting(0, "seed of the clones and base of all agents' seeds", ge=0)
+    seed: int = setting(
+        0,
+        "seed of the clones, of all agents and of all goals; stores know its runs by 1000 times it",
+        ge=0,
+        le=2_000_000,
+    )
+    runs: tuple[int, ...] = setting(
+        (),
+        "which runs of each task are collected, by their numbers, training seeds first; empty: all. Parts of a "
+        "collection are joined by hyprepro store merge",
+    )
     cloning: CloneSettings = setting(CloneSettings(), "how scripted experts are cloned")
     training: SACTraining = setting(SACTraining(), "how SAC goes on from there")
     selection: Selection = setting(Selection(), "which policies and episodes are kept")
@@ -47,6 +57,29 @@ class MetaWorldCollection(Collection):
         return self
 
     @model_validator(mode="after")
+    def _runs_are_there(self) -> MetaWorldCollection:
+        count = len(self.all_runs)
+        if self.runs and not self.is_sliced:
+            raise ValueError("runs of the route 'clones' start from common clones and are collected together")
+        wrong = next((run for run in self.runs if not 0 <= run < count or self.runs.count(run) > 1), None)
+        if wrong is not None:
+            raise ValueError(f"runs names {wrong}; each of 0 to {count - 1} may stand there once")
+        return self
+
+    @model_validator(mode="after")
+    def _route_fits_the_cloning_weight(self) -> MetaWorldCollection:
+        cloned = self.training.sac.cloning_weight > 0
+        if self.route == "scratch" and cloned:
+            raise ValueError(
+                "the route 'scratch' has no demonstrations: bind SACSettings.cloning_weight=0.0, or route='independent'"
+            )
+        if self.route == "independent" and not cloned:
+            raise ValueError(
+                "the route 'independent' needs SACSettings.cloning_weight above 0; or bind route='scratch'"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _tasks_stand_once(self) -> MetaWorldCollection:
         tasks = self.seen_tasks + self.unseen_tasks
         twice = next((task for task in tasks if tasks.count(task) > 1), None)
@@ -54,11 +87,27 @@ class MetaWorldCollection(Collection):
             raise ValueError(f"{twice} stands twice among seen_tasks and unseen_tasks; a store holds a task once")
         return self
 
+    @property
+    def is_sliced(self) -> bool:
+        """Whether runs know nothing of each other, so that each can be trained and harvested alone."""
+        return self.route != "clones"
+
+    @property
+    def all_runs(self) -> range:
+        """The numbers of a seen task's runs: those that give training policies, then those for test prompts only."""
+        return range(self.selection.train_seeds + self.selection.test_seeds)
+
     def agents(self) -> tuple[Agent, ...]:
-        """Every SAC run; the seed after the training seeds is the test seed, and an unseen task has only that one."""
-        seeds = self.selection.train_seeds
-        seen = [Agent(task, seed) for task in self.seen_tasks for seed in range(seeds + 1)]
-        return tuple(seen + [Agent(task, seeds) for task in self.unseen_tasks])
+        """Every SAC run, task by task; after the training seeds come the test seeds, and an unseen task has only those.
+
+        Where runs know nothing of each other: run by run.
+        """
+        runs, train = self.all_runs, self.selection.train_seeds
+        agents = [Agent(task, seed) for task in self.seen_tasks for seed in runs]
+        agents += [Agent(task, seed) for task in self.unseen_tasks for seed in runs[train:]]
+        if not self.is_sliced:
+            return tuple(agents)
+        return tuple(sorted((a for a in agents if a.seed in (self.runs or runs)), key=lambda a: a.seed))
 
     def stages(self) -> Sequence[Stage]:
         """One stage a task."""

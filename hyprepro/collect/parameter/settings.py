@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from hyprepro.collect.collection import Weights
 from hyprepro.collect.sac.settings import ParameterSAC
 from hyprepro.component import Component, component, setting
+from hyprepro.stores.policy_store import Weights
 
 
 @component
