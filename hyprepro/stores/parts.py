@@ -103,11 +103,12 @@ def merge(paths: Sequence[Path], out: Path, partial: bool = False) -> list[Path]
         The two files.
 
     Raises:
-        UserError: One store alone; other layouts, simulators or sizes of observations; a run in two of them; no runs
-            for test prompts.
+        UserError: One store alone, or one that the result would replace; other layouts, simulators or sizes of
+            observations; a run in two of them; no runs for test prompts.
     """
     if len(paths) < 2:
         raise UserError("One store alone is nothing to join.", fix="name two stores or more: hyprepro store merge A B")
+    _check_name(out, paths)
     with ExitStack() as stack:
         pairs = [stack.enter_context(open_pair(path)) for path in paths]
         for pair in pairs[1:]:
@@ -137,8 +138,10 @@ def subset(path: Path, out: Path, wanted: Wanted, partial: bool = False) -> list
         The two files.
 
     Raises:
-        UserError: A task or a run that is not there, fewer runs than asked for, nothing left, no runs for test prompts.
+        UserError: A task or a run that is not there, fewer runs than asked for, nothing left, no runs for test prompts;
+            the result would replace the store.
     """
+    _check_name(out, [path])
     with open_pair(path) as pair:
         for task in wanted.tasks:
             pair.policies.group(task)
@@ -179,12 +182,10 @@ def _rows(store: PolicyStore, task: str, wanted: Wanted) -> NDArray[np.int64]:
 def _check_left(pair: Pair, chosen: dict[str, list[Source]], wanted: Wanted) -> None:
     """Refuse a part that is empty or lacks what was asked for."""
     store, known = pair.policies, set()
-    most = 0
     for task in chosen:
         meta = store.meta(task)
         known |= set(meta["seed"].tolist())
         trained = len(np.unique(meta["seed"][meta["split"] == "train"]))
-        most = max(most, trained)
         if trained and wanted.train_runs is not None and trained < wanted.train_runs:
             raise UserError(
                 f"{task} has {trained} training runs, and {wanted.train_runs} are asked for.",
@@ -197,6 +198,16 @@ def _check_left(pair: Pair, chosen: dict[str, list[Source]], wanted: Wanted) -> 
             f"The store has no run {strange[0]}." if strange else "Nothing of the store would be left.",
             where=store.where,
             fix=f"its runs are {', '.join(map(str, sorted(known)))}",
+        )
+
+
+def _check_name(out: Path, paths: Sequence[Path]) -> None:
+    """Refuse to write over what is read: a full disk would leave neither."""
+    if stem(out).resolve() in [stem(path).resolve() for path in paths]:
+        raise UserError(
+            f"{stem(out).name} is one of the stores that are read.",
+            where=f"--out {out}",
+            fix="give the result a name of its own",
         )
 
 

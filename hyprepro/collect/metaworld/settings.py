@@ -39,9 +39,6 @@ _GOALS_BETWEEN_SAC_SEEDS = 500
 PROMPTS_BETWEEN_RUNS = 400
 """Goals that each run of a task has for its prompts, where runs are harvested one by one."""
 
-MOST_RUNS = 12
-"""Of a task in a collection: as many as have training goals of their own."""
-
 _RUNS_BETWEEN_COLLECTIONS = 1000
 
 
