@@ -294,21 +294,21 @@ class _Terse(StructuralType):
 
 
 def _rollouts(recipe: Recipe, method: Method, sets: Mapping[TrainingSet, Data]) -> Iterator[Rollouts]:
-    """The evaluations of one method. Picking top-k is one of its own, so that tables without it share the others."""
-    groups = [recipe.protocols]
+    """The evaluations of one method, protocol by protocol, and last the one that top-k is picked by."""
+    protocols = recipe.protocols
     if recipe.selection and method.name in recipe.selected:
-        groups.append((recipe.selection,))
+        protocols = (*protocols, recipe.selection)
     has_seeds = method.seeded and method.name not in recipe.one_seed
     for trained, known in sets.items():
         for seed in range(recipe.seeds if has_seeds else 1):
             for task in recipe.all_tasks:
-                for protocols in groups:
+                for protocol in protocols:
                     yield Rollouts.of(
                         method,
                         known,
                         task=task,
                         split=recipe.split_of(task, trained),
-                        protocols=protocols,
+                        protocol=protocol,
                         seed=seed,
                         prompts=recipe.prompts_per_task,
                         prompt_split=recipe.prompt_split,
