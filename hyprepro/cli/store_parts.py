@@ -10,7 +10,7 @@ import typer
 from hyprepro.cli import console
 
 NameOption = Annotated[
-    Path, typer.Option("--out", metavar="NAME", help="Writes NAME.policies.h5 and NAME.trajectories.h5.")
+    Path, typer.Option("--out", metavar="NAME", help="Writes NAME.policies.h5, NAME.trajectories.h5 and NAME.md.")
 ]
 PartialOption = Annotated[
     bool, typer.Option("--partial", help="Even if no run for test prompts is left, which recipes need.")

@@ -93,10 +93,10 @@ class Harvest(NamedTuple):
 
 
 def save_harvest(folder: Path, policies: Sequence[Kept], episodes: Sequence[Recorded], scored: Any) -> None:
-    """Write policies.safetensors and episodes.safetensors; there is at least one policy."""
+    """Write policies.safetensors and episodes.safetensors; the latter only if there are any."""
     save_file(
         {
-            "params": np.stack([p.params for p in policies]),
+            "params": np.stack([p.params for p in policies]) if policies else np.zeros((0, 0), np.float32),
             "seed": np.array([p.seed for p in policies]),
             "step": np.array([p.step for p in policies]),
             "success": np.array([p.success for p in policies]),

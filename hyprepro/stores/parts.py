@@ -7,7 +7,7 @@ stores that the whole would have given.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.engine.provenance import identity_gaps
+from hyprepro.engine.stage import write_atomically
 from hyprepro.errors import UserError
+from hyprepro.stores.card import UNSOLVED, Given, joined_unsolved, part_card
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter, Weights
 from hyprepro.stores.runs import untested
 from hyprepro.stores.trajectory_store import TrajectoryStore, TrajectoryStoreWriter
@@ -58,6 +60,13 @@ class Wanted:
     train_runs: int | None = None
     policies: int | None = None
 
+    def flags(self) -> list[str]:
+        """The same on the command line."""
+        named = [("--task", task) for task in self.tasks] + [("--run", run) for run in self.runs]
+        named += [("--train-runs", self.train_runs)] if self.train_runs is not None else []
+        named += [("--policies", self.policies)] if self.policies is not None else []
+        return [str(word) for pair in named for word in pair]
+
 
 def stem(path: Path) -> Path:
     """What both files of a pair begin with: NAME of NAME, NAME.policies.h5 or NAME.trajectories.h5."""
@@ -90,7 +99,7 @@ def open_pair(path: Path) -> Iterator[Pair]:
 
 
 def merge(paths: Sequence[Path], out: Path, partial: bool = False) -> list[Path]:
-    """Join stores, each named as in `open_pair`, into OUT.policies.h5 and OUT.trajectories.h5.
+    """Join stores, each named as in `open_pair`, into OUT.policies.h5, OUT.trajectories.h5 and the card OUT.md.
 
     Tasks stand in the order in which they are named first, the runs of a task in that of their seeds.
 
@@ -100,7 +109,7 @@ def merge(paths: Sequence[Path], out: Path, partial: bool = False) -> list[Path]
         partial: Take a result some of whose trained tasks have no test prompts of runs that nothing is trained on.
 
     Returns:
-        The two files.
+        The three files.
 
     Raises:
         UserError: One store alone, or one that the result would replace; other layouts, simulators or sizes of
@@ -120,11 +129,12 @@ def merge(paths: Sequence[Path], out: Path, partial: bool = False) -> list[Path]
         for task in chosen:
             _check_runs(pairs, task)
             chosen[task].sort(key=lambda source: _seed(pairs, task, source))
-        return _written(pairs, chosen, out, merged_route([p.policies.route for p in pairs]), partial)
+        files = _written(pairs, chosen, out, merged_route([p.policies.route for p in pairs]), partial)
+        return [*files, _card("merge", zip(paths, pairs, strict=True), [], partial, files)]
 
 
 def subset(path: Path, out: Path, wanted: Wanted, partial: bool = False) -> list[Path]:
-    """Write a part of a store, named as in `open_pair`, as OUT.policies.h5 and OUT.trajectories.h5.
+    """Write a part of a store, named as in `open_pair`, as OUT.policies.h5, OUT.trajectories.h5 and the card OUT.md.
 
     Training and validation prompts go with their policies; what is kept stands in its old order.
 
@@ -135,7 +145,7 @@ def subset(path: Path, out: Path, wanted: Wanted, partial: bool = False) -> list
         partial: As in `merge`.
 
     Returns:
-        The two files.
+        The three files.
 
     Raises:
         UserError: A task or a run that is not there, fewer runs than asked for, nothing left, no runs for test prompts;
@@ -150,19 +160,48 @@ def subset(path: Path, out: Path, wanted: Wanted, partial: bool = False) -> list
             for task in wanted.tasks or pair.policies.tasks
         }
         _check_left(pair, chosen, wanted)
-        route = {**pair.policies.route, "subset_of": pair.policies.digest}
-        return _written([pair], {task: rows for task, rows in chosen.items() if rows}, out, route, partial)
+        route = {**_left(pair.policies.route, wanted), "subset_of": pair.policies.digest}
+        files = _written([pair], {task: rows for task, rows in chosen.items() if rows}, out, route, partial)
+        return [*files, _card("subset", [(path, pair)], wanted.flags(), partial, files)]
 
 
 def merged_route(routes: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """How joined policies were made: as the whole, where all are parts of one collection; else as each was."""
-    wholes = [{name: value for name, value in route.items() if name != PART} for route in routes]
-    parts = [route[PART] for route in routes if PART in route]
+    wholes = [{name: value for name, value in route.items() if name not in (PART, UNSOLVED)} for route in routes]
+    parts, unsolved = [route[PART] for route in routes if PART in route], joined_unsolved(routes)
     if any(whole != wholes[0] for whole in wholes) or len(parts) < len(routes):
         texts = list(dict.fromkeys(str(route.get("summary", route.get("name", "unknown"))) for route in routes))
-        return {"name": "merged", "summary": "; and ".join(texts), "parts": list(routes)}
+        each = [{name: value for name, value in route.items() if name != UNSOLVED} for route in routes]
+        return {"name": "merged", "summary": "; and ".join(texts), "parts": each, **unsolved}
     runs, count = sorted({run for part in parts for run in part["runs"]}), parts[0]["of"]
-    return wholes[0] if len(runs) == count else {**wholes[0], PART: {"runs": runs, "of": count}}
+    part = {} if len(runs) == count else {PART: {"runs": runs, "of": count}}
+    return {**wholes[0], **part, **unsolved}
+
+
+def _left(route: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
+    """A route without the runs that did not get there and are not asked for either."""
+    asked = {
+        task: {seed: curve for seed, curve in runs.items() if not wanted.runs or int(seed) in wanted.runs}
+        for task, runs in route.get(UNSOLVED, {}).items()
+        if not wanted.tasks or task in wanted.tasks
+    }
+    rest = {name: value for name, value in route.items() if name != UNSOLVED}
+    return {**rest, **joined_unsolved([{UNSOLVED: {task: runs for task, runs in asked.items() if runs}}])}
+
+
+def _card(
+    command: str, given: Iterable[tuple[Path, Pair]], flags: list[str], partial: bool, files: Sequence[Path]
+) -> Path:
+    """Write the card beside what a command made. It names stores as the user did, but no folder of this machine."""
+    sources = []
+    for path, (policies, trajectories) in given:
+        name = str(stem(path)) if not path.is_absolute() else stem(path).name
+        sources.append(Given(name, policies.digest, trajectories.digest, policies.route.get(PART)))
+    out = stem(files[0])
+    words = ["hyprepro", "store", command, *(source.name for source in sources), *flags, "--out", out.name]
+    card = out.with_name(f"{out.name}.md")
+    write_atomically(card, part_card([*words, *(["--partial"] * partial)], sources, *files).encode())
+    return card
 
 
 def _rows(store: PolicyStore, task: str, wanted: Wanted) -> NDArray[np.int64]:

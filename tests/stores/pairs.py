@@ -22,15 +22,15 @@ class Made:
     """How a pair is made.
 
     Attributes:
-        layout: Of its policies.
         route: How its policies were made.
+        layout: Of its policies.
         versions: What made them.
         weights: How they are kept.
         sizes: Of an observation and an action.
     """
 
-    layout: PolicyLayout = LAYOUT
     route: Mapping[str, Any] = field(default_factory=lambda: {"name": "toy", "summary": "toys"})
+    layout: PolicyLayout = LAYOUT
     versions: Mapping[str, str] = field(default_factory=lambda: VERSIONS)
     weights: Weights = "float16"
     sizes: tuple[int, int] = (3, 2)

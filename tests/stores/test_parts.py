@@ -10,6 +10,7 @@ import pytest
 
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import PolicyLayout
+from hyprepro.stores.card import unsolved_route
 from hyprepro.stores.parts import Wanted, merge, subset
 from tests.stores.pairs import VERSIONS, Made, assert_everything_fits, digests, read, runs_of, write
 
@@ -38,7 +39,8 @@ def whole(tmp_path: Path) -> Path:
 def test_parts_joined_in_any_order_are_the_whole(tmp_path: Path, whole: Path, order: tuple[int, ...]) -> None:
     parts = [part_of(tmp_path, 0), part_of(tmp_path, 3, 1), part_of(tmp_path, 2, 4)]
     out = tmp_path / "joined"
-    assert merge([parts[i] for i in order], out)[:2] == [Path(f"{out}.policies.h5"), Path(f"{out}.trajectories.h5")]
+    written = [Path(f"{out}{end}") for end in (".policies.h5", ".trajectories.h5", ".md")]
+    assert merge([parts[i] for i in order], out) == written
     assert digests(out) == digests(whole)
     assert_everything_fits(out)
 
@@ -191,6 +193,61 @@ def test_a_part_that_is_not_there_is_refused(tmp_path: Path, whole: Path, wanted
 def test_a_part_does_not_take_the_place_of_its_whole(tmp_path: Path, whole: Path) -> None:
     refuses("is one of the stores", subset, whole, whole, Wanted(tasks=("reach",)))
     assert "door-open" in read(whole)[0].tasks
+
+
+def test_a_card_says_what_was_joined_and_by_which_command(tmp_path: Path, whole: Path) -> None:
+    parts = [part_of(tmp_path, 0, 1), part_of(tmp_path, 2, 3, 4)]
+    card = merge(parts, tmp_path / "joined")[2]
+    assert card == tmp_path / "joined.md"
+    text = card.read_text()
+    assert "`hyprepro store merge 0-1 2-3-4 --out joined`" in text
+    assert "0-1, runs 0, 1 of 5: policies" in text
+    assert "| reach | 6 / 7 | " in text
+    for name in (*parts, tmp_path / "joined"):
+        assert all(digest in text for digest in digests(name))
+    assert str(tmp_path) not in text, "a card is published, and says nothing of the machine"
+    assert "Not solved" not in text
+
+
+def test_the_card_of_a_part_names_the_whole(tmp_path: Path, whole: Path) -> None:
+    wanted = Wanted(("reach",), (0, 1, 2), 2, 1)
+    text = subset(whole, tmp_path / "part", wanted, partial=True)[2].read_text()
+    flags = "--task reach --run 0 --run 1 --run 2 --train-runs 2 --policies 1"
+    assert f"`hyprepro store subset whole {flags} --out part --partial`" in text
+    assert all(digest in text for digest in (*digests(whole), *digests(tmp_path / "part")))
+
+
+def test_runs_that_did_not_get_there_are_named_wherever_they_go(tmp_path: Path) -> None:
+    """Of reach one run got there; of door-open none, so that it is named although the stores do not have it."""
+    curves = {("reach", 2): [(300, 0.0), (100, 0.25)], ("door-open", 0): [(100, 0.0)], ("door-open", 2): [(5, 0.5)]}
+    route = {"name": "toy", "summary": "toys"}
+    whole = write(tmp_path / "whole", {"reach": {0: TRAIN, 3: TEST}}, Made({**route, **unsolved_route(curves)}))
+    parts = []
+    for runs in ((0, 1), (2, 3)):
+        own = unsolved_route({run: curve for run, curve in curves.items() if run[1] in runs})
+        said = {**route, **own, "part": {"runs": list(runs), "of": 4}}
+        kept = {seed: splits for seed, splits in ((0, TRAIN), (3, TEST)) if seed in runs}
+        parts.append(write(tmp_path / f"{runs[0]}", {"reach": kept}, Made(said)))
+    text = merge(parts[::-1], tmp_path / "joined")[2].read_text()
+    assert digests(tmp_path / "joined") == digests(whole)
+    assert "reach, run 2: 0.25 at 100, 0.00 at 300" in text
+    assert "Of door-open no run got there" in text
+    text = subset(whole, tmp_path / "part", Wanted(runs=(0, 3)))[2].read_text()
+    assert "door-open, run 0" in text
+    assert "run 2" not in text
+    assert "unsolved" not in read(write_part(tmp_path, whole))[0].route
+
+
+def write_part(folder: Path, whole: Path) -> Path:
+    """The part of one task all of whose runs got there."""
+    subset(whole, folder / "solved", Wanted(tasks=("reach",), runs=(0, 3)))
+    return folder / "solved"
+
+
+def test_of_a_long_curve_a_dozen_points_are_told() -> None:
+    points = unsolved_route({("reach", 0): [(step, 0.0) for step in range(100)]})["unsolved"]["reach"]["0"]
+    assert len(points) == 12
+    assert (points[0], points[-1]) == ([0, 0.0], [99, 0.0])
 
 
 def refuses(what: str, command: Any, *arguments: Any, **more: Any) -> UserError:

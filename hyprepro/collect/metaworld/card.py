@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from hyprepro.collect.metaworld.collection import MetaWorldCollection
 from hyprepro.collect.metaworld.settings import Selection
+from hyprepro.stores.card import contents, unsolved_lines, versions_line
 from hyprepro.stores.info import store_info
 
 
@@ -14,15 +14,11 @@ def data_card(name: str, collection: MetaWorldCollection, policies: Path, trajec
     """Markdown: contents and quality by task, route, schedule, versions, limits."""
     zoo, episodes = store_info(policies), store_info(trajectories)
     selection, training = collection.selection, collection.training
-    rows = [_row(task, zoo["tasks"].get(task, {}), episodes["tasks"][task]) for task in episodes["tasks"]]
-    versions = ", ".join(f"{library} {version}" for library, version in zoo["versions"].items())
     return f"""# Data card: {name}
 
 Made by `hyprepro collect {name}`; written by that command, not by hand.
 
-| task | policies (train / test) | success (mean, lowest) | return (mean) | prompts (train / validation / test) |
-| --- | --- | --- | --- | --- |
-{chr(10).join(rows)}
+{contents(zoo, episodes)}
 
 - **Policies**: {zoo["route"]["summary"]}. MLPs 39 -> 128 -> 128 with mean and log-std heads of 4, ReLU,
   22,664 parameters, {selection.weights}; the deterministic action is tanh(mean). Weights act on raw observations.
@@ -41,21 +37,11 @@ Made by `hyprepro collect {name}`; written by that command, not by hand.
   so prompts are successful by construction (as Make-An-Agent's are). Test prompts come from SAC runs that no training
   policy comes from{", and as many from training runs" * bool(selection.prompt_policies)}, on goals that no training
   prompt has.
-- **Limits**: {limits(collection)}
-- **Versions**: {versions}. Results on another MuJoCo version are not comparable.
+{unsolved_lines(zoo)}- **Limits**: {limits(collection)}
+- **Versions**: {versions_line(zoo)}. Results on another MuJoCo version are not comparable.
 - **Digests**: policies `{zoo["digest"]}`, trajectories `{episodes["digest"]}`.
 - **Licence**: that of this repository. No data of others is contained.
 """
-
-
-def _row(task: str, zoo: dict[str, Any], episodes: dict[str, Any]) -> str:
-    counts, prompts = zoo.get("counts", {}), episodes["counts"]
-    success = zoo["success"]
-    return (
-        f"| {task} | {counts.get('train', 0)} / {counts.get('test', 0)} | {success['mean']:.3f}, {success['min']:.2f} "
-        f"| {zoo['return_mean']:.0f} "
-        f"| {prompts.get('train', 0)} / {prompts.get('validation', 0)} / {prompts.get('test', 0)} |"
-    )
 
 
 def _further(selection: Selection) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from hyprepro.collect.metaworld.training import TrainSAC
 from hyprepro.collect.writing import write_pair
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import make_folder, write_atomically
+from hyprepro.errors import UserError
 from hyprepro.policies.layout import METAWORLD_LAYOUT
+from hyprepro.stores.card import unsolved_route
 from hyprepro.stores.parts import PART
 
 
@@ -55,7 +57,10 @@ def _stacks(collection: MetaWorldCollection) -> Iterator[tuple[Agent, ...]]:
 
 
 def route_of(collection: MetaWorldCollection) -> dict[str, Any]:
-    """What the stores, the data card and every result say about where the policies come from."""
+    """What the stores, the data card and every result say about where the policies come from.
+
+    Of runs that did not get there only their stages know; `write_stores` adds them.
+    """
     whole, count = collection.model_copy(update={"runs": ()}), len(collection.all_runs)
     route = {"name": collection.route, "summary": summary(collection), "collection": whole.described()}
     if len(set(collection.runs)) in (0, count):
@@ -70,12 +75,44 @@ def write_stores(collection: MetaWorldCollection, cache: ArtifactCache, folder: 
 
     Returns:
         The three files.
+
+    Raises:
+        UserError: No run of any task reached the acceptance.
     """
     make_folder(folder)
-    route, stages, selection = route_of(collection), stages_of(collection), collection.selection
+    stages, selection = stages_of(collection), collection.selection
+    route = {**route_of(collection), **unsolved_route(_unsolved(stages, cache, selection.acceptance))}
     policies, trajectories = write_pair(
         stages, cache, folder, name, METAWORLD_LAYOUT, route, selection.weights, selection.score_goals
     )
     card = folder / f"{name}.md"
     write_atomically(card, data_card(name, collection, policies, trajectories).encode())
     return [policies, trajectories, card]
+
+
+def _unsolved(
+    stages: Sequence[HarvestTask], cache: ArtifactCache, acceptance: float
+) -> dict[tuple[str, int], list[tuple[int, float]]]:
+    """The scores of the runs of which no policy is kept, by task and stored seed.
+
+    Raises:
+        UserError: There are no others.
+    """
+    curves: dict[tuple[str, int], list[tuple[int, float]]] = {}
+    is_any = False
+    for stage in stages:
+        harvest = stage.load(cache.path_of(stage))
+        kept = {policy.seed for policy in harvest.policies}
+        is_any |= bool(kept)
+        for seed, step, success, _ in harvest.scored.tolist():
+            if seed not in kept:
+                curves.setdefault((stage.task, int(seed)), []).append((int(step), success))
+    if not is_any:
+        (task, seed), curve = next(iter(curves.items()))
+        best = max(success for _, success in curve)
+        raise UserError(
+            f"No checkpoint of any run reaches a success rate of {acceptance}.",
+            where=f"{task}, run {seed}: at best {best:.2f}",
+            fix="train longer (SACTraining.updates), or lower Selection.acceptance",
+        )
+    return curves

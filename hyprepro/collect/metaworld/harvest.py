@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,7 +27,6 @@ from hyprepro.domains.metaworld.env import MetaWorldEnv
 from hyprepro.domains.metaworld.pool import process_pool
 from hyprepro.domains.metaworld.tasks import HORIZON, PROMPTS, VALIDATION, Goal
 from hyprepro.engine.stage import Report, Stage
-from hyprepro.errors import UserError
 from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 from hyprepro.stores.prompts import STEPS, SUCCESS_STATES
@@ -77,7 +77,10 @@ class HarvestTask(Stage):
         return load_harvest(path)
 
     def _select(self, inputs: dict[str, Path], report: Report) -> tuple[list[Kept], list[tuple[float, ...]]]:
-        """For each SAC run the last accepted checkpoints, oldest first, and the scores of all that were tried."""
+        """For each SAC run the last accepted checkpoints, oldest first, and the scores of all that were tried.
+
+        A run that did not get there has none, and all of its checkpoints were tried.
+        """
         selection = self.selection
         policies: list[Kept] = []
         scored: list[tuple[float, ...]] = []
@@ -101,13 +104,6 @@ class HarvestTask(Stage):
                 report.progress(done + len(kept), total, success=success)
                 if len(kept) == wanted:
                     break
-            if not kept:
-                raise UserError(
-                    f"No checkpoint of {self.task}, SAC seed {agent.seed}, reaches a success rate of "
-                    f"{selection.acceptance}.",
-                    where=f"best: {max(s[2] for s in scored):.2f}",
-                    fix="train longer (SACTraining.updates), or lower Selection.acceptance",
-                )
             policies += reversed(kept)
             done += wanted
         return policies, scored
@@ -140,25 +136,23 @@ class HarvestTask(Stage):
         raise ValueError(f"no run holds {agent}")
 
     def _record(self, policies: list[Kept], report: Report) -> Iterator[Recorded]:
-        """Training and validation prompts from training policies, test prompts from test policies; one goal each."""
+        """Training and validation prompts from training policies, test prompts from test policies; one goal each.
+
+        A policy that fails on `_TRIES` goals in a row gives none; another test policy gives its test prompts.
+        """
         env = process_pool().take(self.task, 1)[0]
+        failing: set[int] = set()
         for split, seeds, offset, sources in self._plans(policies):
-            index = offset
+            goals = (task_goal(seeds, self.task, index, self._collection) for index in count(offset))
             for row in sources:
-                policy = StackedPolicies(METAWORLD_LAYOUT, policies[row].params.astype(np.float32)[None])
-                for _ in range(_TRIES):
-                    goal = task_goal(seeds, self.task, index, self._collection)
-                    index += 1
-                    episode = record_episode(env, policy, goal)
+                for each in dict.fromkeys([row, *(sources if split == "test" else ())]):
+                    if each in failing:
+                        continue
+                    episode = _prompt(env, policies[each], goals)
                     if episode is not None:
-                        yield Recorded(*episode, goal.seed, row, split)
+                        yield Recorded(*episode, each, split)
                         break
-                else:
-                    raise UserError(
-                        f"A stored policy of {self.task} fails on {_TRIES} goals in a row.",
-                        where=f"{self.task}, row {row} of its {split} policies",
-                        fix="raise Selection.acceptance, or train longer: SACTraining.updates",
-                    )
+                    failing.add(each)
 
     def _plans(self, policies: list[Kept]) -> list[tuple[str, range, int, list[int]]]:
         """Of each kind of prompts: its split, its range of goals, the first goal, and the row of each prompt's source.
@@ -174,8 +168,8 @@ class HarvestTask(Stage):
         half, first = goals_a_task(PROMPTS) // 2, 0 if run is None else run * PROMPTS_BETWEEN_RUNS
         last = half + (half // 2 if run is None else first)
         validation, of_siblings, of_unseen = (
-            self._share(count, runs)
-            for count, runs in (
+            self._share(wanted, runs)
+            for wanted, runs in (
                 (selection.validation_prompts, range(selection.train_seeds)),
                 (selection.test_prompts, range(selection.train_seeds)),
                 (selection.test_prompts, range(selection.train_seeds, selection.train_seeds + selection.test_seeds)),
@@ -188,17 +182,29 @@ class HarvestTask(Stage):
             ("test", PROMPTS, last, _spread(siblings, of_siblings)),
         ]
 
-    def _share(self, count: int, runs: range) -> int:
-        """How many of a task's `count` prompts come from the run that is harvested, if such come from `runs`."""
+    def _share(self, wanted: int, runs: range) -> int:
+        """How many of a task's `wanted` prompts come from the run that is harvested, if such come from `runs`."""
         if self.run_number is None or self.run_number not in runs:
-            return count
+            return wanted
         place = runs.index(self.run_number)
-        return count * (place + 1) // len(runs) - count * place // len(runs)
+        return wanted * (place + 1) // len(runs) - wanted * place // len(runs)
 
 
-def _spread(rows: list[int], count: int) -> list[int]:
-    """`count` entries spread evenly over `rows`, each used about equally often; none if there are no rows."""
-    return [rows[i * len(rows) // count] for i in range(count)] if rows else []
+def _spread(rows: list[int], wanted: int) -> list[int]:
+    """`wanted` entries spread evenly over `rows`, each used about equally often; none if there are no rows."""
+    return [rows[i * len(rows) // wanted] for i in range(wanted)] if rows else []
+
+
+def _prompt(
+    env: MetaWorldEnv | Any, kept: Kept, goals: Iterator[Goal]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], int, int] | None:
+    """A successful episode of a policy, as `record_episode` has it, and its goal's seed; None after `_TRIES` goals."""
+    policy = StackedPolicies(METAWORLD_LAYOUT, kept.params.astype(np.float32)[None])
+    for goal in islice(goals, _TRIES):
+        episode = record_episode(env, policy, goal)
+        if episode is not None:
+            return *episode, goal.seed
+    return None
 
 
 def score(task: str, params: NDArray[np.float32], goals: list[Goal], steps: int) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from hyprepro.cli import app
+from hyprepro.collect.metaworld import harvest
 from hyprepro.collect.metaworld.card import limits, summary
 from hyprepro.collect.metaworld.clones import CloneExperts
 from hyprepro.collect.metaworld.collect import route_of, stages_of
@@ -199,6 +200,41 @@ def test_the_whole_and_its_parts_one_of_them_killed_give_the_same_stores(tmp_pat
     merge([end, some], tmp_path / "joined")
     assert digests(tmp_path / "joined") == digests(whole)
     assert_runs_are_what_they_are_for(whole)
+
+
+TWO = [
+    f"MetaWorldCollection.seen_tasks=('{TASK}','reach')",
+    "SACTraining.updates=4",
+    "SACTraining.checkpoint_every=2",
+    "SACTraining.first_steps=5",
+    "SACTraining.episode_steps=5",
+    "Selection.acceptance=0.5",
+]
+
+
+@pytest.mark.sim
+def test_runs_that_do_not_get_there_stop_nothing_and_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one task every checkpoint is said to succeed, of the other none."""
+    monkeypatch.setattr(harvest, "score", lambda task, *_: (float(task == TASK), 1.0))
+    monkeypatch.setattr(harvest, "_TRIES", 1)  # policies of four updates give no prompts
+    name = collected(tmp_path, tmp_path / "cache", *TWO)
+    zoo = PolicyStore.open(f"{name}.policies.h5")
+    assert zoo.tasks == (TASK,)
+    assert set(zoo.route["unsolved"]) == {"reach"}
+    assert set(zoo.route["unsolved"]["reach"]) == {"0", "1", "2"}
+    card = name.with_suffix(".md").read_text()
+    assert "reach, run 1: 0.00 at 5, 0.00 at 9, 0.00 at 13" in card
+    assert "Of reach no run got there" in card
+
+
+@pytest.mark.sim
+def test_where_no_run_gets_there_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harvest, "score", lambda *_: (0.25, 1.0))
+    done = CliRunner().invoke(app, command(tmp_path / "out", tmp_path / "cache", *TWO, "Selection.train_seeds=1"))
+    assert done.exit_code == 2
+    assert "No checkpoint of any run reaches a success rate of 0.5" in done.output
+    assert "at best 0.25" in done.output
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def digests(name: Path) -> list[str]:
