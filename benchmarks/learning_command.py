@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from hyprepro.cli import console
+from hyprepro.cli.arguments import choose_executor
 from hyprepro.cli.progress import RunProgress
-from hyprepro.cli.recipes import choose_executor, open_cache
 from hyprepro.errors import UserError
+from hyprepro.experiments.choice import open_cache
 
 TASKS = ("reach", "handle-press", "faucet-close", "velocity-0.750", "velocity-1.500")
 SCORES = ("returns", "success")
@@ -81,7 +82,7 @@ def _runs(
     """The stages of each task and trainer: one for the stack, one a seed for the reference."""
     from benchmarks.learning import LearningRun, check_arena
     from hyprepro.collect.sac.settings import SACSettings, SACTraining
-    from hyprepro.domains.catalogue import domain_with
+    from hyprepro.domains.catalogue import domain_of
 
     if products not in ("float32", "bfloat16"):
         raise UserError(f"There are no products in {products!r}.", where="--products", fix="float32 or bfloat16")
@@ -94,7 +95,9 @@ def _runs(
     numbers = range(seeds)
     runs: dict[tuple[str, str], list[Any]] = {}
     for task in dict.fromkeys(map(check_arena, tasks)):
-        every = (updates or UPDATES[domain_with(task).metric.name]) // points
+        arena = domain_of([task])
+        assert arena is not None  # check_arena has found it
+        every = (updates or UPDATES[arena.metric.name]) // points
         plain: dict[str, Any] = {
             "critic_updates": 0,
             "updates_per_step": 1.0,

@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from hyprepro.cli.recipes import Choice, choose, open_cache
 from hyprepro.domains.base import Domain, Query
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.executors import process_restored, settle_torch
 from hyprepro.engine.schedule import execute
 from hyprepro.engine.stage import explain_os_error
 from hyprepro.errors import UserError, closest_match
+from hyprepro.experiments.choice import Choice, choose, open_cache
 from hyprepro.experiments.generated import Evaluation, Policies, as_policies
 from hyprepro.experiments.recipe import Recipe
 from hyprepro.experiments.rollouts import Rollouts

@@ -25,7 +25,7 @@ COMMANDS = {
     "explain": Deferred(
         "hyprepro.cli.explain",
         "explain",
-        "Show the fields of a component, what fits a slot, or every value of a recipe with the place that set it.",
+        "Show a component's fields, what fits a slot, what a scale sets, or a recipe's values and where each was set.",
     ),
     "diff": Deferred(
         "hyprepro.cli.diff",

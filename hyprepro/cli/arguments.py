@@ -1,18 +1,28 @@
-"""The arguments that several commands share, declared once so that they read the same everywhere."""
+"""The arguments that several commands share, declared once so that they read the same everywhere; what they name."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hyprepro.cli import completion
+from hyprepro.errors import UserError, closest_match
+
+if TYPE_CHECKING:
+    from hyprepro.domains.base import Domain
+    from hyprepro.engine.executors import Executor
+
+DEVICES = ("cpu", "cuda")
+EXECUTORS = ("local", "ray")
+DEFAULT_WORKERS = 2
 
 RecipeArgument = Annotated[
     str,
     typer.Argument(
-        metavar="RECIPE", help="A shipped recipe (table1) or a gin file.", autocompletion=completion.recipes
+        metavar="RECIPE", help="A shipped recipe (table1) or a gin file.", autocompletion=completion.shipped("recipes")
     ),
 ]
 ScaleOption = Annotated[
@@ -21,7 +31,7 @@ ScaleOption = Annotated[
         "--scale",
         metavar="NAME",
         help="smoke, desktop, paper, or a gin file. A recipe of your own goes before the default one.",
-        autocompletion=completion.scales,
+        autocompletion=completion.shipped("scales"),
         show_default="desktop",
     ),
 ]
@@ -31,7 +41,7 @@ VariantOption = Annotated[
         "--variant",
         metavar="NAME",
         help="How disputed points are settled: ours, paper, released, or a gin file.",
-        autocompletion=completion.variants,
+        autocompletion=completion.shipped("variants"),
         show_default="as in the recipe",
     ),
 ]
@@ -88,7 +98,7 @@ ExecutorOption = Annotated[
         "--executor",
         metavar="NAME",
         help="Where stages run: local or ray (many machines).",
-        autocompletion=completion.one_of("local", "ray"),
+        autocompletion=completion.one_of(*EXECUTORS),
     ),
 ]
 AddressOption = Annotated[
@@ -100,7 +110,6 @@ AddressOption = Annotated[
         show_default="RAY_ADDRESS, else this machine",
     ),
 ]
-
 DeviceOption = Annotated[
     str | None,
     typer.Option(
@@ -108,10 +117,107 @@ DeviceOption = Annotated[
         metavar="NAME",
         help="Where networks are trained: cpu or cuda.",
         envvar="HYPREPRO_DEVICE",
-        autocompletion=completion.one_of("cpu", "cuda"),
+        autocompletion=completion.one_of(*DEVICES),
         show_default="cpu",
     ),
 ]
 
-DEFAULT_SCALE = "desktop"
-"""The scale where none is asked for."""
+
+def choose_executor(name: str, address: str | None, workers: int | None, device: str | None = None) -> Executor:
+    """Where stages run: `--executor`, `--address` and `--workers`; `--device` says on what they compute.
+
+    Raises:
+        UserError: An unknown executor or device, one that cannot be used here, or flags that do not fit together.
+    """
+    _use_device(device)
+    if name not in EXECUTORS:
+        raise UserError(
+            f"There is no executor named {name!r}.",
+            where=f"--executor {name}",
+            closest=closest_match(name, EXECUTORS),
+            fix="Choose local or ray.",
+        )
+    if name == "local":
+        if address is not None:
+            raise UserError(
+                "Only a Ray cluster has an address.",
+                where=f"--address {address}",
+                fix=f"Say: --executor ray --address {address}",
+            )
+        from hyprepro.engine.executors import local
+
+        return local(DEFAULT_WORKERS if workers is None else workers)
+    if workers == 0:
+        raise UserError(
+            "With Ray, no stage runs in this process.", where="--workers 0", fix="Leave out --workers, or --executor."
+        )
+    from hyprepro.engine.ray import RayCluster
+
+    return RayCluster(address, workers)
+
+
+def _use_device(name: str | None) -> None:
+    """Make this process and its workers compute on a device; None leaves what the environment says."""
+    from hyprepro.engine.stage import DEVICE_VARIABLE
+
+    if name is None:
+        return
+    if name not in DEVICES:
+        raise UserError(
+            f"There is no device named {name!r}.",
+            where=f"--device {name}",
+            closest=closest_match(name, DEVICES),
+            fix="Choose cpu or cuda.",
+        )
+    if name == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise UserError(
+                "torch finds no usable GPU here.",
+                where="--device cuda",
+                closest="--device cpu",
+                fix="Use the CPU, or install a build of torch for your GPU (see pytorch.org).",
+            )
+    os.environ[DEVICE_VARIABLE] = name  # part of every stage's key, and inherited by the workers
+
+
+def chosen_domain(name: str | None) -> Domain | None:
+    """The domain that `--domain` names: a component, or what a gin file binds; None where nothing is named.
+
+    Raises:
+        UserError: There is no such domain or file, or the file binds none.
+    """
+    from hyprepro.config import files
+    from hyprepro.config.catalogue import load_components
+    from hyprepro.config.registry import resolve
+    from hyprepro.domains.base import Domain
+
+    if name is None:
+        return None
+    kinds = {kind: cls for kind, cls in load_components().items() if issubclass(cls, Domain)}
+    if name in kinds:
+        return kinds[name]()
+    if not name.endswith(files.SUFFIX):
+        raise UserError(
+            f"There is no domain named {name!r}.",
+            where=f"--domain {name}",
+            closest=closest_match(name, kinds),
+            fix="name one that hyprepro list shows, or a gin file that imports your own and binds a field of it",
+        )
+    found = resolve(files.user_file(name, "the gin file"), slot="domain").recipe
+    assert isinstance(found, Domain)
+    return found
+
+
+def refuse_missing_result(name: str) -> None:
+    """Refuse a name that can only be meant as the place of a result, where there is none; not a recipe's name.
+
+    Raises:
+        UserError: It is a path, and not that of a gin file.
+    """
+    from hyprepro.config import files
+    from hyprepro.reports.reading import MAKE
+
+    if os.sep in name and not name.partition("@")[0].endswith(files.SUFFIX):
+        raise UserError("There is no result here.", where=name, fix=MAKE)

@@ -4,36 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from hyprepro.cli import console
-from hyprepro.cli.arguments import (
-    AddressOption,
-    CacheOption,
-    DeviceOption,
-    ExecutorOption,
-    JsonOption,
-    RecipeArgument,
-    ScaleOption,
-    VariantOption,
-    WorkersOption,
-)
+from hyprepro.cli import arguments, console
 from hyprepro.cli.progress import RunProgress
-from hyprepro.cli.recipes import (
-    Choice,
-    choose,
-    choose_executor,
-    committed_result,
-    open_cache,
-    use_device,
-)
+from hyprepro.cli.run import announce
 from hyprepro.errors import UserError
-
-if TYPE_CHECKING:
-    from hyprepro.engine.cache import ArtifactCache
-    from hyprepro.engine.executors import Executor
+from hyprepro.experiments.choice import Choice, choose, committed_result, open_cache
 
 FreshOption = Annotated[
     Path | None,
@@ -56,30 +35,30 @@ DryRunOption = Annotated[
 
 
 def check(
-    recipe: RecipeArgument,
-    scale: ScaleOption = None,
-    variant: VariantOption = None,
+    recipe: arguments.RecipeArgument,
+    scale: arguments.ScaleOption = None,
+    variant: arguments.VariantOption = None,
     fresh: FreshOption = None,
     committed: CommittedOption = None,
     dry_run: DryRunOption = False,
-    workers: WorkersOption = None,
-    executor: ExecutorOption = "local",
-    address: AddressOption = None,
-    cache: CacheOption = None,
-    device: DeviceOption = None,
-    json: JsonOption = False,
+    workers: arguments.WorkersOption = None,
+    executor: arguments.ExecutorOption = "local",
+    address: arguments.AddressOption = None,
+    cache: arguments.CacheOption = None,
+    device: arguments.DeviceOption = None,
+    json: arguments.JsonOption = False,
 ) -> None:
     """Check that every reproduced number lies in the reference's interval; exit code 1 if one does not.
 
     References are the committed results (`results/`, and a copy in the wheel), which no run writes. Without --result
     the recipe runs now. It reuses finished stages; name an empty folder by --cache to make all anew.
     """
+    from hyprepro.experiments.run import run_recipe
     from hyprepro.reports.check import check, unfounded
     from hyprepro.reports.reading import RESULT, read_result
 
-    use_device(device)
-    chosen = choose_executor(executor, address, workers)
-    choice = choose(recipe, scale, variant, None, None, None)
+    chosen = arguments.choose_executor(executor, address, workers, device)
+    choice = choose(recipe, scale, variant)
     reference = _file(committed, "--committed", choice) if committed else committed_result(choice)
     before = read_result(reference)  # refuse a damaged file before the work, not after it
     held = f"{reference}, made {before['provenance'].get('date', 'at an unknown time')}"
@@ -93,11 +72,13 @@ def check(
         never_measured = unfounded(fresh, now)
     else:
         store = open_cache(cache)
-        _announce(choice, store, chosen.workers, held, to_result=dry_run)
+        say = console.line if dry_run else console.note
+        announce(choice, store, chosen.workers, say)
+        say(f"The result {'would' if dry_run else 'will'} be held against {held}")
         if dry_run:
             return
-        with tempfile.TemporaryDirectory(prefix="hyprepro-check-") as folder:
-            _run(choice, Path(folder), store, chosen, quiet=json)
+        with tempfile.TemporaryDirectory(prefix="hyprepro-check-") as folder, RunProgress(quiet=json) as progress:
+            run_recipe(choice.recipe, Path(folder), store, chosen, progress, choice.operative_config)
             now = read_result(Path(folder) / RESULT)
         never_measured = []
     if not json and _is_of_one_run(before, now):
@@ -155,21 +136,3 @@ def _refuse_itself(reference: Path, fresh: Path, choice: Choice) -> None:
             where=f"--result {fresh}",
             fix=f"Make a fresh one with: {choice.command}, and name the result.json that it writes.",
         )
-
-
-def _announce(choice: Choice, cache: ArtifactCache, workers: int, held: str, to_result: bool) -> None:
-    """Say what will be run, how long it will take, and what it is held against."""
-    from hyprepro.cli.run import summary_of
-    from hyprepro.experiments.run import plan
-
-    say = console.line if to_result else console.note
-    for text in summary_of(plan(choice.recipe, cache), workers):
-        say(text)
-    say(f"The result {'would' if to_result else 'will'} be held against {held}")
-
-
-def _run(choice: Choice, folder: Path, cache: ArtifactCache, executor: Executor, quiet: bool) -> None:
-    from hyprepro.experiments.run import run_recipe
-
-    with RunProgress(quiet=quiet) as progress:
-        run_recipe(choice.recipe, folder, cache, executor, progress, choice.operative_config)

@@ -7,18 +7,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from hyprepro.cli import completion, console
-from hyprepro.cli.arguments import (
-    AddressOption,
-    BindingsOption,
-    CacheOption,
-    DeviceOption,
-    ExecutorOption,
-    FilesOption,
-    WorkersOption,
-)
+from hyprepro.cli import arguments, completion, console
 from hyprepro.cli.progress import RunProgress, duration
-from hyprepro.cli.recipes import choose_executor, open_cache, use_device
+from hyprepro.experiments.choice import open_cache
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +23,7 @@ CollectionArgument = Annotated[
     typer.Argument(
         metavar="NAME",
         help="A shipped collection (metaworld, cheetah-vel) or a gin file.",
-        autocompletion=completion.collections,
+        autocompletion=completion.shipped("collections"),
     ),
 ]
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder of the two stores.")]
@@ -41,15 +32,15 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would b
 
 def collect(
     name: CollectionArgument,
-    bind: BindingsOption = None,
-    gin: FilesOption = None,
+    bind: arguments.BindingsOption = None,
+    gin: arguments.FilesOption = None,
     out: OutOption = Path("stores"),
     dry_run: DryRunOption = False,
-    workers: WorkersOption = None,
-    executor: ExecutorOption = "local",
-    address: AddressOption = None,
-    device: DeviceOption = None,
-    cache: CacheOption = None,
+    workers: arguments.WorkersOption = None,
+    executor: arguments.ExecutorOption = "local",
+    address: arguments.AddressOption = None,
+    device: arguments.DeviceOption = None,
+    cache: arguments.CacheOption = None,
 ) -> None:
     """Train experts with SAC, select them, record episodes, and write NAME.policies.h5, NAME.trajectories.h5, NAME.md.
 
@@ -61,8 +52,7 @@ def collect(
     from hyprepro.engine.schedule import execute
     from hyprepro.engine.stage import explain_os_error
 
-    use_device(device)
-    chosen = choose_executor(executor, address, workers)
+    chosen = arguments.choose_executor(executor, address, workers, device)
     path = files.named_file("collections", name)
     resolved = resolve(path, bindings=bind or (), files_=gin or (), slot="collection")
     collection = cast("Collection", resolved.recipe)

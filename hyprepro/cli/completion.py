@@ -17,29 +17,20 @@ Offer = tuple[str, str]
 """A word, and a few words on it for shells that show them."""
 
 
-def recipes() -> list[Offer]:
-    """The shipped recipes."""
-    return _shipped("recipes")
+def shipped(kind: str) -> Callable[[], list[Offer]]:
+    """The shipped gin files of a kind: recipes, scales, variants or collections."""
 
+    def offers() -> list[Offer]:
+        from hyprepro.config import files
 
-def scales() -> list[Offer]:
-    """The shipped scales."""
-    return _shipped("scales")
+        return [(name, files.purpose(path)) for name, path in files.shipped(kind).items()]
 
-
-def variants() -> list[Offer]:
-    """The shipped variants."""
-    return _shipped("variants")
-
-
-def collections() -> list[Offer]:
-    """The shipped collections."""
-    return _shipped("collections")
+    return offers
 
 
 def explained(incomplete: str) -> list[Offer]:
-    """What `explain` knows: components, slots, recipes and collections; the fields of a component after its dot."""
-    from hyprepro.config import catalogue
+    """What `explain` knows: components, slots and gin files by name; the fields of a component after its dot."""
+    from hyprepro.config import catalogue, files
     from hyprepro.config.describe import summary
 
     component, dot, _ = incomplete.partition(".")
@@ -48,7 +39,7 @@ def explained(incomplete: str) -> list[Offer]:
         return _fields(component, "")
     offers = [(name, summary(cls)) for name, cls in known.items()]
     offers += [(slot, "slot of " + ", ".join(names)) for slot, names in catalogue.by_slot().items()]
-    return [*offers, *recipes(), *collections()]
+    return [*offers, *(offer for kind in files.KINDS for offer in shipped(kind)())]
 
 
 def bindings(incomplete: str) -> list[Offer]:
@@ -90,12 +81,6 @@ def metaworld_tasks() -> list[Offer]:
 def one_of(*words: str) -> Callable[[], list[Offer]]:
     """A few words that are known beforehand."""
     return lambda: [(word, "") for word in words]
-
-
-def _shipped(kind: str) -> list[Offer]:
-    from hyprepro.config import files
-
-    return [(name, files.purpose(path)) for name, path in files.shipped(kind).items()]
 
 
 def _fields(component: str, after: str) -> list[Offer]:

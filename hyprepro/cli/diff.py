@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hyprepro.cli import console
-from hyprepro.cli.arguments import DEFAULT_SCALE, JsonOption
+from hyprepro.cli.arguments import JsonOption, refuse_missing_result
+from hyprepro.experiments.choice import DEFAULT_SCALE
 
 if TYPE_CHECKING:
     from hyprepro.reports.changes import Difference
@@ -92,7 +93,6 @@ def _side(name: str) -> _Side:
             read_json(file, "There is no result to compare.")
         result = read_result(file)
         return _Side(settings or result["provenance"].get("config", {}), result, folder)
-    from hyprepro.cli.recipes import refuse_missing_result
     from hyprepro.config.registry import resolve
 
     refuse_missing_result(name)
@@ -119,11 +119,18 @@ def _setting(each: Difference) -> tuple[str, str, str]:
 
 def _show_numbers(pairs: Sequence[Pair], tasks: bool) -> None:
     """A table of the numbers that both have; of averages alone if there are any and tasks are not asked for."""
+    from hyprepro.reports.markdown import with_interval
+
+    def delta(pair: Pair) -> str:
+        return with_interval({"value": pair.delta, "ci95": pair.ci95, "metric": pair.named["metric"]}, "+")
+
     shared = [pair for pair in pairs if pair.delta is not None]
     averages = [pair for pair in shared if not pair.named["task"]]
     chosen = shared if tasks or not averages else averages
     if chosen:
-        rows = [(*_place(pair), _number(pair.a), _number(pair.b), _delta(pair), pair.interval) for pair in chosen]
+        rows = [
+            (*_place(pair), with_interval(pair.a), with_interval(pair.b), delta(pair), pair.interval) for pair in chosen
+        ]
         console.table(("method", "task", "protocol", "statistic", "A", "B", "B minus A", "interval"), rows, right=4)
         console.line("Values with 95% intervals; success rates in percent. Intervals of B minus A are")
         for text in (_PAIRED, _INDEPENDENT):
@@ -147,15 +154,3 @@ def _place(pair: Pair) -> tuple[str, str, str, str]:
     size = f", {named['n_train']} velocities" if named["n_train"] else ""
     task = named["task"] or f"average of {named['split']}"
     return named["method"], f"{task}{size}", named["protocol"], named["statistic"]
-
-
-def _number(row: Mapping[str, Any] | None) -> str:
-    from hyprepro.reports.markdown import with_interval
-
-    return with_interval(row)
-
-
-def _delta(pair: Pair) -> str:
-    from hyprepro.reports.markdown import with_interval
-
-    return with_interval({"value": pair.delta, "ci95": pair.ci95, "metric": pair.named["metric"]}, "+")

@@ -81,7 +81,8 @@ def check_packages() -> Iterator[Finding]:
         yield Finding("packages", "warning", "no constraints.txt beside the package: versions were not compared")
         return
     found = {name: _version(name) for name in tested}
-    wrong = {name: (have, tested[name]) for name, have in found.items() if have and _base(have) != tested[name]}
+    # "2.13.0+cpu" is torch 2.13.0 built for processors
+    wrong = {name: (v, tested[name]) for name, v in found.items() if v and v.partition("+")[0] != tested[name]}
     wanted = _requirements()
     absent = sorted(name for name in wanted if _version(name) is None)
     fix = "pip install -e . -c constraints.txt"
@@ -120,14 +121,15 @@ def check_simulator() -> Iterator[Finding]:
     except Exception as error:  # whatever goes wrong in there is the finding
         yield Finding("simulator", "failure", f"{type(error).__name__}: {error}", "pip install -e . -c constraints.txt")
         return
-    yield Finding(
-        "simulator", "ok", f"mujoco {_version('mujoco')}, metaworld {_version('metaworld')}: an episode starts"
-    )
+    loaded = f"mujoco {_version('mujoco')}, metaworld {_version('metaworld')}"
+    yield Finding("simulator", "ok", f"{loaded}: an episode starts")
 
 
 def check_machine() -> Iterator[Finding]:
-    """Processors, memory and free disk."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processors and free disk."""
+    from hyprepro.engine.provenance import usable_cores
+
+    cores = usable_cores()
     status: Status = "ok" if cores >= 2 else "warning"
     yield Finding("processors", status, f"{cores}", "" if cores >= 2 else "Two are used by default; use --workers 1.")
     free = shutil.disk_usage(Path.cwd()).free
@@ -146,9 +148,8 @@ def check_writing() -> Iterator[Finding]:
         if nearest.is_dir() and os.access(nearest, os.W_OK):
             yield Finding("writing", "ok", str(folder))
         else:
-            yield Finding(
-                "writing", "failure", f"{folder} cannot be written", "Use --out and --cache with folders of yours."
-            )
+            fix = "Use --out and --cache with folders of yours."
+            yield Finding("writing", "failure", f"{folder} cannot be written", fix)
 
 
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
@@ -172,21 +173,12 @@ def tested_versions() -> dict[str, str]:
     return {name.strip().lower(): version.strip() for name, _, version in pins}
 
 
-def _base(version: str) -> str:
-    """A version without its local part: "2.13.0+cpu" is torch 2.13.0 built for CPUs."""
-    return version.partition("+")[0]
-
-
 def _requirements() -> list[str]:
     """The packages that hyprepro cannot do without."""
     from packaging.requirements import Requirement
 
     found = [Requirement(text) for text in metadata.requires("hyprepro") or []]
-    return [
-        requirement.name
-        for requirement in found
-        if not requirement.marker or requirement.marker.evaluate({"extra": ""})
-    ]
+    return [each.name for each in found if not each.marker or each.marker.evaluate({"extra": ""})]
 
 
 def _version(package: str) -> str | None:

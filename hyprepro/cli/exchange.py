@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hyprepro.cli import console
-from hyprepro.cli.arguments import DomainOption, JsonOption
-from hyprepro.cli.recipes import chosen_domain
+from hyprepro.cli.arguments import DomainOption, JsonOption, chosen_domain
 from hyprepro.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,21 +18,6 @@ StoreArgument = Annotated[Path, typer.Argument(metavar="STORE", help="The store 
 OutStoreOption = Annotated[
     Path, typer.Option("--out", metavar="FILE", help="The policy store to write; must not exist.")
 ]
-
-
-class Weights(StrEnum):
-    """How weights are kept."""
-
-    float16 = "float16"
-    float32 = "float32"
-
-
-class Split(StrEnum):
-    """A split of episodes."""
-
-    train = "train"
-    validation = "validation"
-    test = "test"
 
 
 def import_maa(
@@ -52,7 +35,9 @@ def import_maa(
         str | None,
         typer.Option("--task", metavar="NAME", help="The task of all files.", show_default="each file's name"),
     ] = None,
-    weights: Annotated[Weights, typer.Option("--weights", help="float16 halves the store.")] = Weights.float32,
+    weights: Annotated[
+        Literal["float16", "float32"], typer.Option("--weights", help="float16 halves the store.")
+    ] = "float32",
     json: JsonOption = False,
 ) -> None:
     """Read Make-An-Agent's published files into a policy store and, if asked for, a store of their prompts.
@@ -62,7 +47,7 @@ def import_maa(
     from hyprepro.domains.metaworld import maa
 
     parts = maa.plan(files or [], test or [], task)
-    counts = maa.import_maa(parts, out, trajectories_out, weights.value)
+    counts = maa.import_maa(parts, out, trajectories_out, weights)
     if json:
         console.print_json({"out": str(out), "tasks": counts})
         return
@@ -99,6 +84,7 @@ def import_sb3(
     What wrapped the environment in training is not in the files: an agent whose observations were normalised or scaled
     (VecNormalize, NormalizeObservation, RescaleObservation) needs that here too, and is another policy without.
     """
+    from hyprepro.domains.catalogue import domain_of
     from hyprepro.stores.exchange import sb3
 
     if (task is None) == (conditions is None):
@@ -108,10 +94,10 @@ def import_sb3(
             fix="--task NAME, or --conditions FILE.csv",
         )
     known = chosen_domain(domain)
-    tasks: str | list[str] = task or ""
+    tasks = [task or ""] * len(files)
     if conditions is not None:
         files, tasks = _conditioned(files, conditions, known)
-    count = sb3.import_sb3(files, out, tasks, trained_here, known)
+    count = sb3.import_sb3(files, out, tasks, trained_here, known or domain_of(tasks))
     of = task or f"{len(set(tasks))} tasks"
     console.line(f"{out}: {count} policies of {of}; success rates and returns are unknown")
     console.line("taken to act on plain observations: a file does not tell whether VecNormalize normalised them")
@@ -153,7 +139,10 @@ def export_sb3(
 def export_minari(
     store: StoreArgument,
     out: Annotated[Path, typer.Option("--out", metavar="DIR/NAME", help="Minari's root and the datasets' namespace.")],
-    split: Annotated[Split | None, typer.Option("--split", help="One split only.", show_default="all")] = None,
+    split: Annotated[
+        Literal["train", "validation", "test"] | None,
+        typer.Option("--split", help="One split only.", show_default="all"),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Write recorded episodes as Minari datasets, one a task."""
@@ -163,9 +152,7 @@ def export_minari(
 
     with TrajectoryStore.open(store) as trajectories:
         sizes = trajectories.observation_size, trajectories.action_size
-        counts = minari.export_minari(
-            trajectories, out, split.value if split else None, lambda task: task_spec(task, sizes)
-        )
+        counts = minari.export_minari(trajectories, out, split, lambda task: task_spec(task, sizes))
     if json:
         console.print_json({"root": str(out.parent), "datasets": counts})
         return
@@ -173,14 +160,3 @@ def export_minari(
     console.line(
         f'MINARI_DATASETS_PATH={out.parent.resolve()} and minari.load_dataset("{next(iter(counts))}") open one'
     )
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to `hyprepro store`."""
-    for name, command in (
-        ("import-maa", import_maa),
-        ("import-sb3", import_sb3),
-        ("export-sb3", export_sb3),
-        ("export-minari", export_minari),
-    ):
-        app.command(name)(command)

@@ -1,18 +1,21 @@
-"""`hyprepro explain`: a component's fields, one of them, a slot, or a recipe's values and where each was set."""
+"""`hyprepro explain`: a component or one of its fields, a slot, a scale or variant, a recipe's values and places."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hyprepro.cli import completion, console
-from hyprepro.cli.arguments import DEFAULT_SCALE, BindingsOption, FilesOption, JsonOption, ScaleOption, VariantOption
+from hyprepro.cli import arguments, completion, console
 from hyprepro.errors import UserError, closest_match
+from hyprepro.experiments.choice import DEFAULT_SCALE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hyprepro.component import Component
     from hyprepro.config.describe import FieldDescription
     from hyprepro.config.registry import Resolved
@@ -23,48 +26,77 @@ def explain(
         str,
         typer.Argument(
             metavar="NAME",
-            help="A component (HypFormer), its field (HypFormer.heads), a slot (generator), a recipe, a collection.",
+            help="A component (HypFormer), its field (HypFormer.heads), a slot (generator), a recipe, a collection, a "
+            "scale, a variant.",
             autocompletion=completion.explained,
         ),
     ],
-    scale: ScaleOption = None,
-    variant: VariantOption = None,
-    bind: BindingsOption = None,
-    gin: FilesOption = None,
-    json: JsonOption = False,
+    scale: arguments.ScaleOption = None,
+    variant: arguments.VariantOption = None,
+    bind: arguments.BindingsOption = None,
+    gin: arguments.FilesOption = None,
+    json: arguments.JsonOption = False,
 ) -> None:
-    """Show the fields of a component, what fits a slot, or every value of a recipe with the place that set it."""
+    """Show a component's fields, what fits a slot, what a scale sets, or a recipe's values and where each was set."""
     from hyprepro.config import catalogue, files
 
-    components = catalogue.load_components()
+    components, slots = catalogue.load_components(), catalogue.by_slot()
+    shipped = {kind: files.shipped(kind) for kind in files.KINDS}
+    component, dot, field = name.partition(".")
+    found = {kind: known[name] for kind, known in shipped.items() if name in known}
     if name in components:
         _explain_component(components[name], json)
-        return
-    recipes, collections, slots = files.shipped("recipes"), files.shipped("collections"), catalogue.by_slot()
-    if name not in recipes and name not in collections and not name.endswith(files.SUFFIX):
-        component, dot, field = name.partition(".")
-        if name in slots:
-            _explain_slot(name, [components[each] for each in slots[name]], json)
-            return
-        if dot and component in components:
-            _explain_field(components[component], field, json)
-            return
+    elif "recipes" in found or name.endswith(files.SUFFIX):
+        asked = {"scale": scale, "variant": variant, "default_scale": DEFAULT_SCALE}
+        _explain_values(name, json, bindings=bind or (), files_=gin or (), **asked)
+    elif "collections" in found:
+        _explain_values(found["collections"], json, bindings=bind or (), files_=gin or (), slot="collection")
+    elif name in slots:
+        _explain_slot(name, [components[each] for each in slots[name]], json)
+    elif dot and component in components:
+        _explain_field(components[component], field, json)
+    elif found:
+        _explain_files(name, found, json)
+    else:
+        names = [each for known in shipped.values() for each in known]
         raise UserError(
-            f"There is no component, slot, recipe or collection named {component!r}.",
+            f"There is no component, slot, recipe, collection, scale or variant named {component!r}.",
             where=f"hyprepro explain {name}",
-            closest=closest_match(component, [*recipes, *collections, *slots, *components]),
+            closest=closest_match(component, [*names, *slots, *components]),
             fix="List them with: hyprepro list",
         )
+
+
+def _explain_values(file: str | Path, json: bool, **asked: Any) -> None:
+    """Every value of what `resolve` makes of a file, with the place that set it."""
     from hyprepro.config.registry import resolve
 
-    if name in collections:
-        resolved = resolve(collections[name], bindings=bind or (), files_=gin or (), slot="collection")
-    else:
-        resolved = resolve(name, scale, variant, bind or (), gin or (), default_scale=DEFAULT_SCALE)
+    resolved = resolve(file, **asked)
     if json:
         console.print_json({"recipe": resolved.recipe.described(), "origins": resolved.origins})
         return
     console.columns(_tree(resolved, resolved.recipe, type(resolved.recipe).__name__, "", depth=0), indent=0)
+
+
+def _explain_files(name: str, found: Mapping[str, Path], json: bool) -> None:
+    """What the scales and variants of a name set."""
+    from hyprepro.config import files
+    from hyprepro.config.registry import bindings_of
+
+    kinds = {kind.removesuffix("s"): path for kind, path in found.items()}
+    if json:
+        described = {
+            kind: {"purpose": files.purpose(path), "bindings": bindings_of(path)} for kind, path in kinds.items()
+        }
+        console.print_json({"name": name, **described})
+        return
+    for kind, path in kinds.items():
+        console.line(f"{name} (a {kind})", style="bold")
+        console.line(f"  {files.purpose(path)}")
+        console.line()
+        console.columns(bindings_of(path).items())
+        console.line()
+        console.line(f"Use it:  hyprepro run table1 --{kind} {name}")
 
 
 def _explain_slot(name: str, fitting: list[type[Component]], json: bool) -> None:

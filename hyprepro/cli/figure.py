@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hyprepro.cli import console
-from hyprepro.cli.arguments import BindingsOption, FilesOption, JsonOption, ScaleOption, VariantOption
-from hyprepro.cli.recipes import choose, committed_result, refuse_missing_result
+from hyprepro.cli import arguments, console
 from hyprepro.errors import UserError
+from hyprepro.experiments.choice import choose, committed_result
 
 if TYPE_CHECKING:
     from hyprepro.reports.report import Report
@@ -24,12 +23,12 @@ OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the
 
 def figure(
     source: SourceArgument,
-    scale: ScaleOption = None,
-    variant: VariantOption = None,
-    bind: BindingsOption = None,
-    gin: FilesOption = None,
+    scale: arguments.ScaleOption = None,
+    variant: arguments.VariantOption = None,
+    bind: arguments.BindingsOption = None,
+    gin: arguments.FilesOption = None,
     out: OutOption = Path("."),
-    json: JsonOption = False,
+    json: arguments.JsonOption = False,
 ) -> None:
     """Draw a result's figures again from its records, for instance in another size.
 
@@ -78,7 +77,7 @@ def _chosen(
         path = path / RESULT if path.is_dir() else path
         result = read_result(path)
         return path, result, report_of(result)
-    refuse_missing_result(source)
+    arguments.refuse_missing_result(source)
     choice = choose(source, scale, variant, None, bind, gin)
     path = committed_result(choice)
     result = read_result(path)

@@ -7,23 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hyprepro.cli import completion, console
-from hyprepro.cli.arguments import (
-    AddressOption,
-    BindingsOption,
-    CacheOption,
-    DeviceOption,
-    ExecutorOption,
-    FilesOption,
-    JsonOption,
-    RecipeArgument,
-    ScaleOption,
-    VariantOption,
-    WorkersOption,
-)
-from hyprepro.cli.progress import RunProgress
-from hyprepro.cli.recipes import Choice, choose, choose_executor, note_departure, open_cache, use_device
+from hyprepro.cli import arguments, completion, console
+from hyprepro.cli.progress import RunProgress, note_departure
 from hyprepro.errors import UserError
+from hyprepro.experiments.choice import Choice, choose, open_cache
 
 if TYPE_CHECKING:
     from hyprepro.domains.base import Query
@@ -72,23 +59,23 @@ SeedOption = Annotated[int, typer.Option("--seed", metavar="N", min=0, help="The
 
 
 def generate(
-    recipe: RecipeArgument,
+    recipe: arguments.RecipeArgument,
     out: OutArgument,
     method: MethodOption = "gen-hyprl",
     task: TaskOption = None,
     prompt: PromptOption = None,
     parameter: ParameterOption = None,
     seed: SeedOption = 0,
-    scale: ScaleOption = None,
-    variant: VariantOption = None,
-    bind: BindingsOption = None,
-    gin: FilesOption = None,
-    workers: WorkersOption = None,
-    executor: ExecutorOption = "local",
-    address: AddressOption = None,
-    cache: CacheOption = None,
-    device: DeviceOption = None,
-    json: JsonOption = False,
+    scale: arguments.ScaleOption = None,
+    variant: arguments.VariantOption = None,
+    bind: arguments.BindingsOption = None,
+    gin: arguments.FilesOption = None,
+    workers: arguments.WorkersOption = None,
+    executor: arguments.ExecutorOption = "local",
+    address: arguments.AddressOption = None,
+    cache: arguments.CacheOption = None,
+    device: arguments.DeviceOption = None,
+    json: arguments.JsonOption = False,
 ) -> None:
     """Write the policies that a method generates, one a test prompt or some a velocity, with their measured scores.
 
@@ -99,8 +86,7 @@ def generate(
     from hyprepro.api import evaluations
     from hyprepro.experiments.generated import write_policies
 
-    use_device(device)
-    chosen = choose_executor(executor, address, workers)
+    chosen = arguments.choose_executor(executor, address, workers, device)
     choice = choose(recipe, scale, variant, None, bind, gin)
     if out.exists():
         raise UserError(

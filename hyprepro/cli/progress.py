@@ -11,6 +11,7 @@ from hyprepro.cli import console
 if TYPE_CHECKING:
     from hyprepro.cli.bars import Bars
     from hyprepro.engine.schedule import Event
+    from hyprepro.experiments.choice import Choice
 
 PLAIN_SECONDS = 10.0
 
@@ -78,3 +79,11 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def note_departure(choice: Choice) -> None:
+    """Say on standard error every value that differs from the shipped recipe or the user's own, before any work."""
+    for text in choice.replaced:
+        console.note(f"Not as in your file: {text}")
+    for change in choice.departure.changes:
+        console.note(f"Not as shipped: {change}")

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hyprepro.cli import console
-from hyprepro.cli.arguments import (
-    AddressOption,
-    BindingsOption,
-    CacheOption,
-    DeviceOption,
-    ExecutorOption,
-    FilesOption,
-    JsonOption,
-    RecipeArgument,
-    ScaleOption,
-    SeedsOption,
-    VariantOption,
-    WorkersOption,
-)
-from hyprepro.cli.progress import RunProgress, duration
-from hyprepro.cli.recipes import Choice, choose, choose_executor, note_departure, open_cache, use_device
+from hyprepro.cli import arguments, console
+from hyprepro.cli.progress import RunProgress, duration, note_departure
+from hyprepro.experiments.choice import Choice, choose, open_cache
 
 if TYPE_CHECKING:
     from hyprepro.engine.cache import ArtifactCache
@@ -42,27 +29,26 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would b
 
 
 def run(
-    recipe: RecipeArgument,
-    scale: ScaleOption = None,
-    variant: VariantOption = None,
-    seeds: SeedsOption = None,
-    bind: BindingsOption = None,
-    gin: FilesOption = None,
+    recipe: arguments.RecipeArgument,
+    scale: arguments.ScaleOption = None,
+    variant: arguments.VariantOption = None,
+    seeds: arguments.SeedsOption = None,
+    bind: arguments.BindingsOption = None,
+    gin: arguments.FilesOption = None,
     dry_run: DryRunOption = False,
     out: OutOption = None,
-    workers: WorkersOption = None,
-    executor: ExecutorOption = "local",
-    address: AddressOption = None,
-    cache: CacheOption = None,
-    device: DeviceOption = None,
-    json: JsonOption = False,
+    workers: arguments.WorkersOption = None,
+    executor: arguments.ExecutorOption = "local",
+    address: arguments.AddressOption = None,
+    cache: arguments.CacheOption = None,
+    device: arguments.DeviceOption = None,
+    json: arguments.JsonOption = False,
 ) -> None:
     """Train, deploy and evaluate what a recipe names, and print its table beside the paper's.
 
     Finished stages are kept and reused; a run that was interrupted goes on where it was.
     """
-    use_device(device)
-    chosen = choose_executor(executor, address, workers)
+    chosen = arguments.choose_executor(executor, address, workers, device)
     choice = choose(recipe, scale, variant, seeds, bind, gin)
     folder = choice.folder(out)
     if dry_run:
@@ -98,14 +84,15 @@ def _dry_run(choice: Choice, folder: Path, cache: Any, workers: int, json: bool)
         console.print_json(summary)
         return
     note_departure(choice)
-    _print_plan(planned)
+    rows = [("status", "time", "stage"), *((p.status, duration(p.seconds), p.stage.label) for p in planned.stages)]
+    console.columns(rows, indent=0)
     console.line()
-    for text in summary_of(planned, workers):
+    for text in _summary(planned, workers):
         console.line(text)
     console.line(f"The result would be written to {folder}")
 
 
-def summary_of(planned: Plan, workers: int) -> list[str]:
+def _summary(planned: Plan, workers: int) -> list[str]:
     """What is to be done and how long it will take, for people."""
     done = len(planned.stages) - len(planned.to_do)
     return [
@@ -114,15 +101,9 @@ def summary_of(planned: Plan, workers: int) -> list[str]:
     ]
 
 
-def announce(choice: Choice, cache: ArtifactCache, workers: int) -> None:
-    """Say on standard error what a run is about to do, and how long it will take."""
+def announce(choice: Choice, cache: ArtifactCache, workers: int, say: Callable[[str], None] = console.note) -> None:
+    """Say what a run is about to do, and how long it will take."""
     from hyprepro.experiments.run import plan
 
-    for text in summary_of(plan(choice.recipe, cache), workers):
-        console.note(text)
-
-
-def _print_plan(planned: Plan) -> None:
-    rows = [("status", "time", "stage")]
-    rows += [(p.status, duration(p.seconds), p.stage.label) for p in planned.stages]
-    console.columns(rows, indent=0)
+    for text in _summary(plan(choice.recipe, cache), workers):
+        say(text)

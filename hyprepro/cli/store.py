@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hyprepro.cli import console, exchange, store_parts, store_views
-from hyprepro.cli.arguments import DomainOption, JsonOption
-from hyprepro.cli.recipes import chosen_domain
+from hyprepro.cli.arguments import DomainOption, JsonOption, chosen_domain
 from hyprepro.errors import UserError
 
 if TYPE_CHECKING:
@@ -124,8 +123,12 @@ def diversity(
     store_views.show_diversity(report)
 
 
-exchange.register(app)
-store_parts.register(app)
+app.command("import-maa")(exchange.import_maa)
+app.command("import-sb3")(exchange.import_sb3)
+app.command("export-sb3")(exchange.export_sb3)
+app.command("export-minari")(exchange.export_minari)
+app.command("merge")(store_parts.merge)
+app.command("subset")(store_parts.subset)
 
 
 def _plot_info(found: dict[str, Any], path: Path, plot: Path, domain: str | None) -> None:
@@ -134,7 +137,7 @@ def _plot_info(found: dict[str, Any], path: Path, plot: Path, domain: str | None
 
         plot_success(found, plot)
         return
-    from hyprepro.reports.figures.returns import plot_returns
+    from hyprepro.reports.figures.stores import plot_returns
 
     plot_returns(path, plot, chosen_domain(domain))
 
@@ -145,15 +148,12 @@ def _recheck(store: PolicyStore, policies: int, goals: int, tasks: list[str], na
     from hyprepro.domains.parameter import ParameterDomain
     from hyprepro.engine.provenance import identity_gaps, versions
 
+    def note(task: str) -> None:
+        console.note(f"running {task}")
+
     for name, old, new in identity_gaps(store.versions, versions()):
         console.note(f"Recorded with {name} {old}, run with {new}: a difference may come from that.")
     domain = chosen_domain(named) or domain_of(store.tasks, (store.layout.observation_size, store.layout.action_size))
     if isinstance(domain, ParameterDomain):
-        from hyprepro.collect.recheck import recheck_returns
-
-        return recheck_returns(domain, store, policies, goals, tasks, on_task=_note_task)
-    return recheck.recheck(store, policies, goals, tasks, on_task=_note_task)
-
-
-def _note_task(task: str) -> None:
-    console.note(f"running {task}")
+        return recheck.recheck_returns(domain, store, policies, goals, tasks, on_task=note)
+    return recheck.recheck(store, policies, goals, tasks, on_task=note)

@@ -58,12 +58,6 @@ def subset(
     _tell(part(store, out, Wanted(tuple(task or ()), tuple(run or ()), train_runs, policies), partial))
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    app.command()(merge)
-    app.command()(subset)
-
-
 def _tell(written: list[Path]) -> None:
     for file in written:
         console.note(f"Written: {file}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hyprepro.cli import console
@@ -35,12 +35,18 @@ def show_info(found: dict[str, Any]) -> None:
         rows.append(("prompts only", "states between every third one and all rewards were never published"))
     console.columns(rows, indent=0)
     console.line()
-    policies = found["kind"] == "policy"
-    succeeds = not policies or any(content.get("success") for content in found["tasks"].values())
-    returns = policies and not succeeds and any("return_min" in content for content in found["tasks"].values())
-    header = _RETURN_HEADER if returns else _POLICY_HEADER if policies else _EPISODE_HEADER
-    line = _return_line if returns else _policy_line if policies else _episode_line
-    console.columns([header, *(line(task, content) for task, content in found["tasks"].items())], indent=0)
+    tasks = found["tasks"]
+    lines: list[tuple[str, ...]]
+    if found["kind"] == "policy":
+        succeeds = any(content.get("success") for content in tasks.values())
+        returns = not succeeds and any("return_min" in content for content in tasks.values())
+        scores = _RETURNS if returns else _RATES
+        lines = [("task", "train/test", "seeds", "steps", *scores, "starts" if returns else "goals")]
+        lines += [_policy_line(task, content, _returns if returns else _rates) for task, content in tasks.items()]
+    else:
+        lines = [("task", "train/validation/test", "steps", "success", "at step", "policies")]
+        lines += [_episode_line(task, content) for task, content in tasks.items()]
+    console.columns(lines, indent=0)
 
 
 def _generated(route: dict[str, Any]) -> list[tuple[str, str]]:
@@ -68,17 +74,9 @@ def show_recheck(found: Sequence[Recheck]) -> None:
     rows = [("task", "policies", "episodes", "recorded", "measured [95%]", "p", "")]
     for one in found:
         recorded = "unknown" if one.recorded is None else f"{one.recorded:.3f} on {one.recorded_goals}"
-        rows.append(
-            (
-                one.task,
-                str(one.policies),
-                str(one.episodes),
-                recorded,
-                f"{one.measured:.3f} [{one.low:.3f}, {one.high:.3f}]",
-                "-" if one.p is None else f"{one.p:.2g}",
-                "CONTRADICTED" if one.contradicted else "",
-            )
-        )
+        measured = f"{one.measured:.3f} [{one.low:.3f}, {one.high:.3f}]", "-" if one.p is None else f"{one.p:.2g}"
+        verdict = "CONTRADICTED" if one.contradicted else ""
+        rows.append((one.task, str(one.policies), str(one.episodes), recorded, *measured, verdict))
     console.line()
     console.columns(rows, indent=0)
     bad = [one.task for one in found if one.contradicted]
@@ -108,57 +106,40 @@ def show_diversity(report: Sequence[dict[str, Any]]) -> None:
     console.line("PC k: share of the variance in the first k principal components")
 
 
-_POLICY_HEADER = ("task", "train/test", "seeds", "steps", "success: min", "p10", "median", "mean", "0 to 1", "goals")
-_RETURN_HEADER = ("task", "train/test", "seeds", "steps", "return: min", "mean", "max", "last", "starts")
-_EPISODE_HEADER = ("task", "train/validation/test", "steps", "success", "at step", "policies")
+_RATES = ("success: min", "p10", "median", "mean", "0 to 1")
+_RETURNS = ("return: min", "mean", "max", "last")
 
 
-def _policy_line(task: str, content: dict[str, Any]) -> tuple[str, ...]:
-    counts = content["counts"]
-    if not counts:
-        return (task, "0/0")
+def _policy_line(task: str, content: dict[str, Any], scores: Callable[[dict[str, Any]], list[str]]) -> tuple[str, ...]:
+    counts = _counts(content, "train", "test")
+    if not content["counts"]:
+        return (task, counts)
+    known = _numbers(content["seeds"]), _span(content["steps"])
+    return (task, counts, *known, *scores(content), _span(content["episodes"]))
+
+
+def _rates(content: dict[str, Any]) -> list[str]:
     success = content["success"]
-    rates = [f"{success[name]:.2f}" for name in ("min", "p10", "median", "mean")] if success else ["unknown", *"---"]
-    seeds = content["seeds"]
-    return (
-        task,
-        f"{counts.get('train', 0)}/{counts.get('test', 0)}",
-        _numbers(seeds),
-        _span(content["steps"]),
-        *rates,
-        _bars(content["histogram"]) if success else "-",
-        _span(content["episodes"]),
-    )
+    if not success:
+        return ["unknown", *"----"]
+    return [*(f"{success[name]:.2f}" for name in ("min", "p10", "median", "mean")), _bars(content["histogram"])]
 
 
-def _return_line(task: str, content: dict[str, Any]) -> tuple[str, ...]:
-    """A task without success."""
-    counts = content["counts"]
-    if not counts:
-        return (task, "0/0")
+def _returns(content: dict[str, Any]) -> list[str]:
     values = [content.get(f"return_{name}") for name in ("min", "mean", "max", "last")]
-    return (
-        task,
-        f"{counts.get('train', 0)}/{counts.get('test', 0)}",
-        _numbers(content["seeds"]),
-        _span(content["steps"]),
-        *("unknown" if value is None else f"{value:.1f}" for value in values),
-        _span(content["episodes"]),
-    )
+    return ["unknown" if value is None else f"{value:.1f}" for value in values]
 
 
 def _episode_line(task: str, content: dict[str, Any]) -> tuple[str, ...]:
-    counts = content["counts"]
-    if not counts:
-        return (task, "0/0/0")
-    return (
-        task,
-        "/".join(str(counts.get(split, 0)) for split in ("train", "validation", "test")),
-        _span(content["steps"]),
-        f"{content['success_rate']:.3f}",
-        _span(content["success_step"]),
-        str(content["policies"]),
-    )
+    counts = _counts(content, "train", "validation", "test")
+    if not content["counts"]:
+        return (task, counts)
+    when = f"{content['success_rate']:.3f}", _span(content["success_step"])
+    return (task, counts, _span(content["steps"]), *when, str(content["policies"]))
+
+
+def _counts(content: dict[str, Any], *splits: str) -> str:
+    return "/".join(str(content["counts"].get(split, 0)) for split in splits)
 
 
 def _bars(counts: Sequence[int]) -> str:

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from hyprepro.component import Component
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import Stage
+from hyprepro.policies.layout import PolicyLayout, Precision
 
 
 class Estimate(NamedTuple):
@@ -144,3 +145,49 @@ def _episodes(data: dict[str, NDArray[Any]]) -> list[Recorded]:
         found.append(Recorded(*arrays, success_step, goal, row, _SPLITS[split], bool(terminated)))
         at += steps
     return found
+
+
+def write_pair(
+    stages: Sequence[Any],
+    cache: ArtifactCache,
+    folder: Path,
+    name: str,
+    layout: PolicyLayout,
+    route: dict[str, Any],
+    weights: Precision,
+    episodes: int,
+) -> list[Path]:
+    """Write NAME.policies.h5 and NAME.trajectories.h5 from the artifacts of finished harvests, task by task.
+
+    Args:
+        stages: Stages that load as a `Harvest` and name their `task`, in the order of the stores.
+        cache: Where their artifacts are.
+        folder: Where to write.
+        name: The stem of both files.
+        layout: Of every policy.
+        route: How the policies were made.
+        weights: How they are kept.
+        episodes: Over how many each was scored.
+    """
+    from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
+    from hyprepro.stores.trajectory_store import TrajectoryStoreWriter
+
+    policies, trajectories = (folder / f"{name}{end}" for end in (".policies.h5", ".trajectories.h5"))
+    with PolicyStoreWriter(policies, layout, route, weights) as writer:
+        for stage in stages:
+            for p in stage.load(cache.path_of(stage)).policies:
+                params = np.asarray(p.params, dtype=np.float32)[None]
+                writer.append(stage.task, params, p.seed, p.step, p.success, episodes, p.returns, p.split)
+    with PolicyStore.open(policies) as store:
+        digest = store.digest
+    sizes = layout.observation_size, layout.action_size
+    before: dict[str, int] = {}  # rows of the task that earlier stages wrote
+    with TrajectoryStoreWriter(trajectories, route, digest, *sizes) as writer_of_episodes:
+        for stage in stages:
+            harvest, first = stage.load(cache.path_of(stage)), before.get(stage.task, 0)
+            for e in harvest.episodes:
+                arrays = e.observations, e.actions, e.rewards
+                row = first + e.policy_row if e.policy_row >= 0 else -1
+                writer_of_episodes.append(stage.task, *arrays, e.success_step, e.goal_seed, row, e.split, e.terminated)
+            before[stage.task] = first + len(harvest.policies)
+    return [policies, trajectories]

@@ -57,14 +57,6 @@ def shipped(kind: str) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob(f"*{SUFFIX}"))}
 
 
-def shipped_components() -> dict[str, list[Path]]:
-    """The shipped component files by slot folder, both sorted."""
-    found: dict[str, list[Path]] = {}
-    for path in sorted((gin_root() / "components").glob(f"*/*{SUFFIX}")):
-        found.setdefault(path.parent.name, []).append(path)
-    return found
-
-
 def named_file(kind: str, name: str | Path) -> Path:
     """The file for a recipe, scale or variant given by name (`table1`) or by path (`my/table1.gin`).
 

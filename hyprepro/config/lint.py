@@ -13,6 +13,7 @@ import re
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from pydantic import ValidationError
@@ -53,12 +54,18 @@ class Reference:
     name: str
     evaluated: bool
 
+    def __repr__(self) -> str:
+        return "@" + "/".join(filter(None, (self.scope, self.name))) + "()"
+
 
 @dataclass(frozen=True)
 class MacroUse:
     """`%NAME` as a value."""
 
     name: str
+
+    def __repr__(self) -> str:
+        return f"%{self.name}"
 
 
 @dataclass(frozen=True)
@@ -110,15 +117,25 @@ def lint(statements: Sequence[Statement]) -> None:
     scopes = _used_scopes(statements)
     for statement in statements:
         if not statement.is_macro:
-            check_target(statement)
+            _check_target(statement)
             _check_scope(statement, scopes)
         for used in walk(statement.value):
             if isinstance(used, Reference):
                 _check_reference(used, statement)
             elif used.name != REQUIRED and used.name not in macros:
-                raise _unknown_macro(used, statement, macros)
+                closest = closest_match(used.name, macros)
+                raise _refused(
+                    statement,
+                    f"The macro {used} is used and defined nowhere.",
+                    f"Define it with a line `{used.name} = VALUE`, or with -b '{used.name}=VALUE'.",
+                    f"%{closest}" if closest else "",
+                )
     _check_repeats(statements)
     _check_macro_cycles(statements)
+
+
+def _refused(statement: Statement, what: str, fix: str, closest: str = "") -> UserError:
+    return UserError(what, where=str(statement.place), closest=closest, fix=fix)
 
 
 RENAMED = {
@@ -156,20 +173,16 @@ RENAMED = {
 """What components and fields of earlier releases are called now."""
 
 
-def check_target(statement: Statement) -> None:
-    """Check that the component and the field of a binding exist."""
-    cls = COMPONENTS.get(statement.selector)
-    target = f"{statement.selector}.{statement.field}"
-    if cls is None:
-        raise unknown_component(statement.selector, str(statement.place), statement.field)
-    if statement.field in cls.model_fields:
-        return
-    raise UserError(
-        f"{statement.selector} has no field {statement.field!r}.",
-        where=str(statement.place),
-        closest=RENAMED.get(target) or closest_match(statement.field, cls.model_fields),
-        fix=f"See its fields with: hyprepro explain {statement.selector}",
-    )
+def _check_target(statement: Statement) -> None:
+    """The component and the field of a binding exist."""
+    name, field = statement.selector, statement.field
+    if name not in COMPONENTS:
+        raise unknown_component(name, str(statement.place), field)
+    known = COMPONENTS[name].model_fields
+    if field not in known:
+        closest = RENAMED.get(f"{name}.{field}") or closest_match(field, known)
+        fix = f"See its fields with: hyprepro explain {name}"
+        raise _refused(statement, f"{name} has no field {field!r}.", fix, closest)
 
 
 def unknown_component(name: str, where: str, field: str = "") -> UserError:
@@ -187,12 +200,9 @@ def unknown_component(name: str, where: str, field: str = "") -> UserError:
 
 def nothing_consumes(statement: Statement, reason: str, closest: str = "") -> UserError:
     """The error for a user's binding that changed nothing."""
-    return UserError(
-        f"Nothing consumes the binding of {statement.target}: {reason}.",
-        where=str(statement.place),
-        closest=closest,
-        fix="Remove it, or bind the component into the recipe; `hyprepro explain RECIPE` shows what a recipe uses.",
-    )
+    what = f"Nothing consumes the binding of {statement.target}: {reason}."
+    fix = "Remove it, or bind the component into the recipe; `hyprepro explain RECIPE` shows what a recipe uses."
+    return _refused(statement, what, fix, closest)
 
 
 def _used_scopes(statements: Iterable[Statement]) -> set[str]:
@@ -209,59 +219,32 @@ def _used_scopes(statements: Iterable[Statement]) -> set[str]:
 def _check_scope(statement: Statement, scopes: set[str]) -> None:
     if not statement.scope or statement.scope in scopes:
         return
-    example = closest_match(statement.scope, scopes) or next(iter(sorted(scopes)), "")
-    listed = (
-        f"The scopes in use are: {', '.join(sorted(scopes))}."
-        if scopes
-        else "No reference of this recipe opens a scope."
-    )
-    raise UserError(
+    example = closest_match(statement.scope, scopes) or min(scopes, default="")
+    listed = f"The scopes in use are: {', '.join(sorted(scopes))}." if scopes else "No reference here opens a scope."
+    raise _refused(
+        statement,
         f"No reference uses the scope {statement.scope!r}, so this binding would do nothing.",
-        where=str(statement.place),
-        closest=f"{example}/{statement.selector}.{statement.field}" if example else "",
-        fix=f"{listed} Drop the scope, or refer to @{statement.scope}/{statement.selector}() somewhere.",
+        f"{listed} Drop the scope, or refer to @{statement.scope}/{statement.selector}() somewhere.",
+        f"{example}/{statement.selector}.{statement.field}" if example else "",
     )
 
 
 def _check_reference(used: Reference, statement: Statement) -> None:
     if used.name not in COMPONENTS:
-        raise _unknown_reference(used, statement)
-    if not used.evaluated:
-        scoped = f"{used.scope}/{used.name}" if used.scope else used.name
-        raise UserError(
-            f"The reference @{scoped} lacks its brackets.",
-            where=str(statement.place),
-            closest=f"@{scoped}()",
-            fix=f"Write {statement.target} = @{scoped}()",
-        )
-
-
-def _unknown_reference(used: Reference, statement: Statement) -> UserError:
-    options: Iterable[str] = COMPONENTS
-    slot = None
-    if not statement.is_macro and statement.selector in COMPONENTS:
-        info = COMPONENTS[statement.selector].model_fields.get(statement.field)
+        info = None if statement.is_macro else _field(f"{statement.selector}.{statement.field}")
         slot = slot_of(info.annotation) if info else None
-    if slot is not None:
-        options = fitting(slot)
-    closest = RENAMED.get(used.name) or closest_match(used.name, options) or closest_match(used.name, COMPONENTS)
-    takes = f"{statement.target} takes: {', '.join(f'@{name}()' for name in options)}. " if slot else ""
-    return UserError(
-        f"There is no component named {used.name!r} to refer to.",
-        where=str(statement.place),
-        closest=f"@{closest}()" if closest else "",
-        fix=f"{takes}List all components with: hyprepro list",
-    )
-
-
-def _unknown_macro(used: MacroUse, statement: Statement, macros: set[str]) -> UserError:
-    closest = closest_match(used.name, macros)
-    return UserError(
-        f"The macro %{used.name} is used and defined nowhere.",
-        where=str(statement.place),
-        closest=f"%{closest}" if closest else "",
-        fix=f"Define it with a line `{used.name} = VALUE`, or with -b '{used.name}=VALUE'.",
-    )
+        options = fitting(slot) if slot else []
+        closest = RENAMED.get(used.name) or closest_match(used.name, options) or closest_match(used.name, COMPONENTS)
+        takes = f"{statement.target} takes: {', '.join(f'@{name}()' for name in options)}. " if slot else ""
+        raise _refused(
+            statement,
+            f"There is no component named {used.name!r} to refer to.",
+            f"{takes}List all components with: hyprepro list",
+            f"@{closest}()" if closest else "",
+        )
+    if not used.evaluated:
+        what = f"The reference {str(used).removesuffix('()')} lacks its brackets."
+        raise _refused(statement, what, f"Write {statement.target} = {used}", str(used))
 
 
 def _check_repeats(statements: Iterable[Statement]) -> None:
@@ -281,21 +264,14 @@ def _check_repeats(statements: Iterable[Statement]) -> None:
 
 def _check_macro_cycles(statements: Iterable[Statement]) -> None:
     values = {statement.target: statement for statement in statements if statement.is_macro}
-    for name, statement in values.items():
-        seen, frontier = {name}, [statement]
-        while frontier:
-            for used in walk(frontier.pop().value):
-                if not isinstance(used, MacroUse) or used.name not in values:
-                    continue
-                if used.name == name:
-                    raise UserError(
-                        f"The macro %{name} refers to itself.",
-                        where=str(statement.place),
-                        fix="Give it a value of its own.",
-                    )
-                if used.name not in seen:
-                    seen.add(used.name)
-                    frontier.append(values[used.name])
+    uses = {
+        name: {used.name for used in walk(each.value) if isinstance(used, MacroUse)} for name, each in values.items()
+    }
+    try:
+        TopologicalSorter(uses).prepare()
+    except CycleError as error:
+        name = min(error.args[1])
+        raise _refused(values[name], f"The macro %{name} refers to itself.", "Give it a value of its own.") from None
 
 
 def takes(info: FieldInfo) -> str:
@@ -320,18 +296,14 @@ def validation_error(cls: type[Component], error: ValidationError, places: Mappi
     name = str(first["loc"][0]) if first["loc"] else ""
     if name not in cls.model_fields:
         where = "\n".join(places.values()) or place
-        return UserError(
-            f"{cls.__name__}: {_own_words(first)}",
-            where=where,
-            fix=f"See its fields with: hyprepro explain {cls.__name__}",
-        )
-    where = places.get(name, place)
+        fix = f"See its fields with: hyprepro explain {cls.__name__}"
+        return UserError(f"{cls.__name__}: {_own_words(first)}", where=where, fix=fix)
     more = f" ({len(details) - 1} more after this one)" if len(details) > 1 else ""
     info = cls.model_fields[name]
     closest, hint = _hint(first, info)
     return UserError(
         f"{cls.__name__}.{name} {_complaint(first, info)}.{more}",
-        where=where,
+        where=places.get(name, place),
         closest=closest,
         fix=f"{hint}See it with: hyprepro explain {cls.__name__}",
     )
@@ -346,9 +318,8 @@ def _complaint(detail: ErrorDetails, info: FieldInfo) -> str:
     if detail["type"] in ("value_error", "assertion_error"):
         return f"= {gin_text(value)}: {_own_words(detail)}"
     if isinstance(value, Component):
-        return (
-            f"takes {describe_type(info.annotation)}, and @{type(value).__name__}() is of the slot {type(value).slot}"
-        )
+        kind = type(value)
+        return f"takes {describe_type(info.annotation)}, and @{kind.__name__}() is of the slot {kind.slot}"
     return f"takes {takes(info)}, not {gin_text(value)}"
 
 

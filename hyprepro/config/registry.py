@@ -136,9 +136,12 @@ def resolve(
         return dataclasses.replace(_resolved(build, root, header), replaced=replaced)
 
 
-def resolve_file(path: Path, root: str) -> Component:
-    """Resolve one gin file into the component `root` of it, for settings that are not a recipe."""
-    return resolve(path, root=root).recipe
+def bindings_of(path: Path) -> dict[str, str]:
+    """Each line of a gin file that binds something, as gin writes it, and its place; includes in their places."""
+    with _LOCK:
+        load_components()
+        found = _file_statements(path)
+    return {f"{each.target} = {gin_text(each.value)}": each.place.short for each in found}
 
 
 def _root_of(statements: Sequence[Statement], slot: str) -> str:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from hyprepro.component import COMPONENTS
 from hyprepro.domains.base import Domain
-from hyprepro.errors import UserError
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
@@ -22,32 +21,15 @@ def domains() -> tuple[Domain, ...]:
     return tuple(cls() for cls in kinds if not any(field.is_required() for field in cls.model_fields.values()))
 
 
-def domain_of(tasks: Collection[str], sizes: tuple[int, int]) -> Domain | None:
-    """The domain that has all of some tasks; None where none has.
+def domain_of(tasks: Collection[str], sizes: tuple[int, int] | None = None) -> Domain | None:
+    """The first domain that has all of some tasks; None where none has.
 
     Args:
         tasks: Names of tasks.
-        sizes: Numbers of an observation and of an action.
+        sizes: Numbers of an observation and of an action; None: whatever they are.
     """
-    fitting = (domain for domain in domains() if domain.sizes == sizes)
+    fitting = (domain for domain in domains() if sizes in (None, domain.sizes))
     return next((domain for domain in fitting if all(map(domain.has, tasks))), None)
-
-
-def domain_having(tasks: Collection[str]) -> Domain | None:
-    """The first domain that has all of some tasks, whatever their sizes; None where none has."""
-    return next((domain for domain in domains() if all(map(domain.has, tasks))), None)
-
-
-def domain_with(task: str) -> Domain:
-    """The first domain that has a task.
-
-    Raises:
-        UserError: None has.
-    """
-    for domain in domains():
-        if domain.has(task):
-            return domain
-    raise UserError(f"No domain has a task {task!r}.", fix="hyprepro list shows the domains")
 
 
 def task_spec(task: str, sizes: tuple[int, int]) -> EnvSpec | None:

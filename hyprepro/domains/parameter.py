@@ -139,7 +139,6 @@ class ParameterDomain(Domain):
         return self.names or ((self.told,) if count == 1 else tuple(f"{self.told}-{i + 1}" for i in range(count)))
 
     def has(self, task: str) -> bool:
-        """Whether the name states a parameter."""
         try:
             self.parameter(task)
         except UserError:
@@ -148,12 +147,10 @@ class ParameterDomain(Domain):
 
     @property
     def tested(self) -> tuple[str, ...]:
-        """The tasks of `tests`."""
         return tuple(self._name(self.grid[index]) for index in self.tests)
 
     @property
     def sweep(self) -> tuple[str, ...]:
-        """The whole grid."""
         return tuple(map(self._name, self.grid))
 
     @property
@@ -162,7 +159,6 @@ class ParameterDomain(Domain):
         return tuple(task for task in self.sweep if task not in self.tested)
 
     def training_subset(self, count: int) -> tuple[str, ...]:
-        """`count` of the training tasks; see `spread`."""
         return tuple(self._name(self.grid[index]) for index in spread(len(self.grid), self.tests, count, self.many))
 
     @property

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hyprepro.component import fingerprint
-from hyprepro.engine.stage import MANIFEST, METRICS, Report, Stage, library_versions, make_folder, write_atomically
+from hyprepro.engine.stage import MANIFEST, METRICS, Report, Stage, folder_in_use, library_versions, write_atomically
 from hyprepro.errors import UserError
 
 
@@ -62,15 +62,18 @@ class ArtifactCache:
         Raises:
             UserError: The cache lies on a file system without locks.
         """
-        folder = self.root / "locks"
-        make_folder(folder)
-        path, fix = folder / name, "keep finished stages on a local disk: --cache DIR, or export HYPREPRO_CACHE=DIR"
-        with path.open("w") as file:
+        path = self.root / "locks" / name
+        fix = "keep finished stages on a local disk: --cache DIR, or export HYPREPRO_CACHE=DIR"
+        with folder_in_use(path.parent), path.open("w") as file:
             try:
-                lock(file, path, fix)
-            except BlockingIOError:
-                on_wait()
-                lock(file, path, fix, wait=True)
+                try:
+                    lock(file, path, fix)
+                except BlockingIOError:
+                    on_wait()
+                    lock(file, path, fix, wait=True)
+            except UserError:
+                path.unlink()  # where there are no locks, nobody else has it
+                raise
             yield
 
     def make(self, stage: Stage, on_wait: Callable[[], None] = lambda: None) -> Path:
@@ -97,7 +100,7 @@ class ArtifactCache:
         return path
 
     def _write_manifest(self, stage: Stage, work: Path, seconds: float, processor_seconds: float) -> None:
-        files = {str(p.relative_to(work)): _sha256(p) for p in sorted(work.rglob("*")) if _is_result(p, work)}
+        files = {str(p.relative_to(work)): file_digest(p) for p in sorted(work.rglob("*")) if _is_result(p, work)}
         manifest = {
             "kind": stage.kind,
             "version": stage.version,
@@ -127,7 +130,7 @@ class ArtifactCache:
         stat = path.stat()
         state = (str(path), stat.st_size, stat.st_mtime_ns)
         if state not in self._verified:
-            self._verified[state] = _sha256(path)
+            self._verified[state] = file_digest(path)
         return self._verified[state]
 
 
@@ -144,7 +147,8 @@ def _keep_only_checkpoints(work: Path) -> None:
             path.unlink()
 
 
-def _sha256(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

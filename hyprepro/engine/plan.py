@@ -1,14 +1,106 @@
-"""Stages in the order in which they can be made, what of them is missing, and how long the rest takes."""
+"""Stages in the order in which they can be made, what of them is missing, and how long the rest takes on this machine.
+
+How long is told in processor time: other load comes on top. `Stage.cost` grows with a stage's settings as its work
+does. What it is worth in seconds is measured, from the best source there is:
+
+1. stages of the same kind that are finished in this cache: the processor time that they took here, over their cost;
+2. else `SECONDS`, what they took on the machine that made the committed results, times how much slower this machine
+   does a fixed piece of the same kind of work (`speed`, a few hundredths of a second).
+
+Beside the stages, every worker starts once (`STARTUP_SECONDS`): Python, torch and MuJoCo.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import median
 from typing import Literal
 
 from hyprepro.engine.cache import ArtifactCache
-from hyprepro.engine.calibration import Calibration
-from hyprepro.engine.stage import Stage
+from hyprepro.engine.stage import MANIFEST, Stage
+
+SECONDS: Mapping[str, float] = {
+    "assembled": 0.01,
+    "autoencoder": 0.65,
+    "embedding": 0.92,
+    "hyplatent": 0.87,
+    "hypformer": 0.91,
+    "latent-diffusion": 1.83,
+    "latents": 0.24,
+    "regressor": 0.55,
+    "rollouts": 0.17,
+}
+"""Processor seconds per unit of `Stage.cost` by kind of stage, 1 for others: what the stages of `hyprepro run table1`
+took, all 207 made anew."""
+
+STARTUP_SECONDS = 6.0
+"""Until a worker is ready for its first stage."""
+
+PROBE_SECONDS = 0.027
+"""What `speed`'s piece of work took on the machine that `SECONDS` comes from."""
+
+ENOUGH = 3
+"""Finished stages of a kind from which on their pace is taken."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Seconds per unit of cost.
+
+    Attributes:
+        paces: By kind of stage, from finished stages.
+        speed: For all others: how much slower this machine is than the one of `SECONDS`.
+    """
+
+    paces: Mapping[str, float]
+    speed: float
+
+    @classmethod
+    def of(cls, root: Path) -> Calibration:
+        """For a cache folder, from all finished stages in it."""
+        found: dict[str, list[float]] = defaultdict(list)
+        for path in sorted(root.glob(f"*/{MANIFEST}")):
+            kind, pace = _pace(path)
+            if pace is not None:
+                found[kind].append(pace)
+        return cls({kind: median(paces) for kind, paces in found.items() if len(paces) >= ENOUGH}, speed())
+
+    def seconds(self, stage: Stage) -> float:
+        """What a stage is expected to take."""
+        return stage.cost * self.paces.get(stage.kind, SECONDS.get(stage.kind, 1.0) * self.speed)
+
+
+def _pace(path: Path) -> tuple[str, float | None]:
+    """A finished stage's kind, and its seconds over its cost; None where the manifest does not tell."""
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return str(manifest["kind"]), float(manifest["processor_seconds"]) / float(manifest["cost"])
+    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+        return "", None
+
+
+@cache
+def speed() -> float:
+    """How much longer than `PROBE_SECONDS` this process takes for some steps of a small network, the median of five."""
+    return median(_probe() for _ in range(5)) / (PROBE_SECONDS / 5)
+
+
+def _probe() -> float:
+    import numpy as np
+
+    weights = np.full((128, 128), 1 / 128, dtype=np.float32)
+    states = np.ones((4, 128), dtype=np.float32)
+    started = time.process_time()
+    for _ in range(1000):
+        states = np.maximum(states @ weights, 0.0)
+        states /= np.abs(states).max()
+    return time.process_time() - started
 
 
 @dataclass(frozen=True)
@@ -37,27 +129,7 @@ def longest_chain(stages: Sequence[Stage], seconds: Mapping[str, float]) -> floa
 
 def with_inputs(targets: Sequence[Stage]) -> list[Stage]:
     """The targets and everything they are made from, once each, every stage after its inputs."""
-    found: dict[str, Stage] = {}
-
-    def visit(stage: Stage) -> None:
-        if stage.key not in found:
-            for source in stage.inputs.values():
-                visit(source)
-            found[stage.key] = stage
-
-    for target in targets:
-        visit(target)
-    return list(found.values())
-
-
-def _planned(stage: Stage, cache: ArtifactCache, calibration: Calibration | None) -> PlannedStage:
-    """A stage that is to do has a calibration."""
-    if calibration is not None:
-        return PlannedStage(stage, "to do", calibration.seconds(stage))
-    if cache.is_finished(stage):
-        manifest = cache.manifest(stage)
-        return PlannedStage(stage, "finished", float(manifest.get("processor_seconds", manifest["seconds"])))
-    return PlannedStage(stage, "not needed", 0.0)
+    return _in_order(targets, lambda stage: False)
 
 
 def missing(targets: Sequence[Stage], cache: ArtifactCache) -> list[Stage]:
@@ -65,18 +137,33 @@ def missing(targets: Sequence[Stage], cache: ArtifactCache) -> list[Stage]:
 
     A target that is finished asks for nothing, even if what it was made from is gone.
     """
-    order: dict[str, Stage] = {}
+    return _in_order(targets, cache.is_finished)
+
+
+def _in_order(targets: Sequence[Stage], is_there: Callable[[Stage], bool]) -> list[Stage]:
+    """The targets that are not there, each after those of its inputs that are not there either."""
+    found: list[Stage] = []
     seen: set[str] = set()
 
     def visit(stage: Stage) -> None:
         if stage.key in seen:
             return
         seen.add(stage.key)
-        if not cache.is_finished(stage):
+        if not is_there(stage):
             for source in stage.inputs.values():
                 visit(source)
-            order[stage.key] = stage
+            found.append(stage)
 
     for target in targets:
         visit(target)
-    return list(order.values())
+    return found
+
+
+def planned_stage(stage: Stage, cache: ArtifactCache, calibration: Calibration | None) -> PlannedStage:
+    """A stage as it stands in a plan; one that is to do has a calibration."""
+    if calibration is not None:
+        return PlannedStage(stage, "to do", calibration.seconds(stage))
+    if cache.is_finished(stage):
+        manifest = cache.manifest(stage)
+        return PlannedStage(stage, "finished", float(manifest.get("processor_seconds", manifest["seconds"])))
+    return PlannedStage(stage, "not needed", 0.0)

@@ -20,7 +20,7 @@ def hardware() -> dict[str, Any]:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     except (ValueError, OSError):
         memory = 0.0
-    return {"cpu": _cpu_model(), "cores": _usable_cores(), "memory_gb": round(memory, 1)}
+    return {"cpu": _cpu_model(), "cores": usable_cores(), "memory_gb": round(memory, 1)}
 
 
 def _cpu_model() -> str:
@@ -33,7 +33,8 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

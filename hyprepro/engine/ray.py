@@ -3,7 +3,8 @@
 Every stage is one Ray task of one processor. What the cluster needs:
 
 - the same environment on every machine: a task compares its stage's key with the one that its own code and libraries
-  give, and refuses to compute under a foreign key;
+  give, and refuses to compute under a foreign key. A module of the user's own, which lies beside a recipe, is found
+  where the command found it: its folder must be there under the same path;
 - the cache, and the stores, under the same path on every machine, on a shared file system whose `flock` holds between
   machines and whose renames are atomic (NFS version 4, CephFS, Lustre with `-o flock`). A task looks for a file that
   the driver wrote, and refuses to run where it is missing.
@@ -25,6 +26,7 @@ import os
 import pickle
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -214,7 +216,8 @@ class _Crew:
         task = self._ray.remote(num_cpus=1, num_gpus=gpus, max_calls=0, max_retries=0, scheduling_strategy="SPREAD")(
             _serve
         )
-        self._running[task.options(name=stage.label).remote(pickle.dumps(stage), str(self._token), os.getcwd())] = stage
+        reference = task.options(name=stage.label).remote(pickle.dumps(stage), str(self._token), os.getcwd(), sys.path)
+        self._running[reference] = stage
 
     def attend(self) -> None:
         self._watch.require()
@@ -256,12 +259,24 @@ class _Crew:
         return outcome
 
 
-def _serve(pickled: bytes, token: str, folder: str) -> Outcome:
-    """The task: make one stage, here. `folder` is that of the command, for relative paths of stores."""
+def _serve(pickled: bytes, token: str, folder: str, path: list[str]) -> Outcome:
+    """The task: make one stage, here.
+
+    Args:
+        pickled: The stage.
+        token: The file that the command wrote into the cache.
+        folder: The command's, for relative paths of stores.
+        path: Where the command finds modules; those of the user's are found there here, too.
+    """
     with suppress(OSError):
         os.chdir(folder)
-    stage: Stage = pickle.loads(pickled)
+    sys.path += [place for place in path if place not in sys.path]
     cache, host = ArtifactCache(Path(token).parent), socket.gethostname()
+    try:
+        stage: Stage = pickle.loads(pickled)
+    except ModuleNotFoundError as error:
+        fix = "keep your own modules in a folder that all machines share under the same path, or install them on each"
+        return "user", UserError(f"{host} has no module {error.name!r}.", where="--executor ray", fix=fix)
     if dataclasses.replace(stage).key != stage.key:
         what = f"{host} has other versions of hyprepro's code or of a library than the machine of the command."
         return "user", UserError(what, where=stage.label, fix=SAME_EVERYWHERE)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.executors import Executor, News, StageError, Vacancy, local
 from hyprepro.engine.plan import missing
-from hyprepro.engine.stage import METRICS, Stage, make_folder
+from hyprepro.engine.stage import METRICS, Stage, folder_in_use
 
 __all__ = ["Event", "OnEvent", "StageError", "execute", "missing"]
 
@@ -60,9 +60,9 @@ def execute(
     """
     todo = missing(stages, cache)
     if todo:
-        make_folder(cache.root)
         executor = local(workers) if isinstance(workers, int) else workers
-        _run(_Schedule(todo, on_event), executor, cache)
+        with folder_in_use(cache.root):
+            _run(_Schedule(todo, on_event), executor, cache)
     return {stage.key: cache.path_of(stage) for stage in stages}
 
 

@@ -20,7 +20,6 @@ PLUMBING = frozenset(
         "component",
         "errors",
         "engine.cache",
-        "engine.calibration",
         "engine.executors",
         "engine.plan",
         "engine.ray",

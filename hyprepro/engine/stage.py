@@ -23,7 +23,7 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -267,6 +267,23 @@ def make_folder(folder: Path) -> None:
         raise explain_os_error(error, folder) or error from error
 
 
+@contextmanager
+def folder_in_use(folder: Path) -> Iterator[None]:
+    """A folder for the time of a block, made where it is missing; of what was made, what is still empty goes again.
+
+    Raises:
+        UserError: As `make_folder`.
+    """
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        make_folder(folder)
+        yield
+    finally:
+        with suppress(OSError):
+            for each in made:
+                each.rmdir()
+
+
 _FAILURES = frozenset(
     (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENAMETOOLONG)
 )
@@ -279,25 +296,15 @@ def explain_os_error(error: BaseException, folder: Path) -> UserError | None:
     Libraries (HDF5, safetensors, torch) wrap the system's error in classes of their own, so the text counts too.
     """
     code, text = getattr(error, "errno", None), str(error)
-    place = str(getattr(error, "filename", None) or folder)
     if code in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in text or "os error 28" in text:
-        return UserError(
-            "The disk is full.",
-            where=place,
-            fix="free some space and run the same command again; finished stages are kept",
-        )
-    if isinstance(error, OSError) and code in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return UserError(
-            "This folder cannot be written to.", where=place, fix="choose another folder, or change its permissions"
-        )
-    if isinstance(error, FileExistsError | NotADirectoryError):
-        return UserError(
-            "A file stands where a folder is needed.", where=place, fix="move the file away, or choose another folder"
-        )
-    if isinstance(error, OSError) and code in _FAILURES:
-        return UserError(
-            f"The file system failed: {error.strerror}.",
-            where=place,
-            fix="run the same command again, or choose a folder on another file system; finished stages are kept",
-        )
-    return None
+        what, fix = "The disk is full.", "free some space and run the same command again; finished stages are kept"
+    elif isinstance(error, OSError) and code in (errno.EACCES, errno.EPERM, errno.EROFS):
+        what, fix = "This folder cannot be written to.", "choose another folder, or change its permissions"
+    elif isinstance(error, FileExistsError | NotADirectoryError):
+        what, fix = "A file stands where a folder is needed.", "move the file away, or choose another folder"
+    elif isinstance(error, OSError) and code in _FAILURES:
+        what = f"The file system failed: {error.strerror}."
+        fix = "run the same command again, or choose a folder on another file system; finished stages are kept"
+    else:
+        return None
+    return UserError(what, where=str(getattr(error, "filename", None) or folder), fix=fix)

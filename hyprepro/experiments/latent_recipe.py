@@ -12,8 +12,7 @@ from hyprepro.experiments.recipe import Experiment, check_prompts, check_tasks, 
 from hyprepro.experiments.results import Outcome
 from hyprepro.methods.gen_hyprl import LatentMethod
 from hyprepro.reports.figures.latents import LatentsFigure
-from hyprepro.reports.latent_records import LATENTS, write_latents
-from hyprepro.reports.latents import summarise_latents
+from hyprepro.reports.latents import LATENTS, summarise_latents, write_latents
 from hyprepro.reports.report import Report
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hyprepro.domains.base import Query
 from hyprepro.engine.stage import Report, Stage, StoreFile
 from hyprepro.gen_hyprl.autoencoder import TrainAutoencoder
-from hyprepro.reports.latent_records import TRUE, LatentRecord, read_latents, write_latents
+from hyprepro.reports.latents import TRUE, LatentRecord, read_latents, write_latents
 from hyprepro.stores.policy_store import PolicyStore
 
 if TYPE_CHECKING:
@@ -76,10 +76,9 @@ class TrueLatents(Stage):
         import torch
 
         prompts = _prompts(self.trajectories, self.task, self.prompt_split, self.prompts)
-        with PolicyStore.of(self.policies) as store:
-            params = store.read(self.task, prompts.policy_rows)
-        with torch.no_grad():
-            latents = self.autoencoder.load(inputs["autoencoder"]).encode(torch.from_numpy(params))
+        with PolicyStore.of(self.policies) as store, torch.no_grad():
+            encoder = self.autoencoder.load(inputs["autoencoder"])
+            latents = encoder.encode_stored(store, self.task, prompts.policy_rows)
         np.savez(work / FILE, latents=_flat(latents), policies=prompts.policy_rows)
 
     def load(self, path: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -260,6 +260,12 @@ class Recipe(Experiment):
         check_unique("Recipe.protocols", [protocol.label for protocol in self.protocols])
         check_unique("Recipe.seen, Recipe.below and Recipe.unseen", self.named_tasks)
         check_tasks("Recipe.seen, .below or .unseen", self.tested)
+        if self.below and not self.seen:
+            raise UserError(
+                f"Recipe.below has {', '.join(self.below)}, to be listed below a table of seen tasks that has none.",
+                where="Recipe.seen, Recipe.below",
+                fix=f"-b \"Recipe.seen=('{self.below[0]}',)\", or leave out both: -b 'Recipe.below=()'",
+            )
         for protocol in (*self.protocols, *([self.selection] if self.selection else [])):
             if protocol.starts_of not in domain.kinds or (protocol is self.selection and domain.metric != SUCCESS):
                 raise UserError(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,12 +17,19 @@ from typing import Any
 from hyprepro.component import fingerprint
 from hyprepro.domains.base import Data
 from hyprepro.engine.cache import ArtifactCache
-from hyprepro.engine.calibration import STARTUP_SECONDS, Calibration
 from hyprepro.engine.executors import Executor
-from hyprepro.engine.plan import PlannedStage, _planned, longest_chain, missing, with_inputs
+from hyprepro.engine.plan import (
+    STARTUP_SECONDS,
+    Calibration,
+    PlannedStage,
+    longest_chain,
+    missing,
+    planned_stage,
+    with_inputs,
+)
 from hyprepro.engine.provenance import PeakMemory
 from hyprepro.engine.schedule import Event, OnEvent, execute
-from hyprepro.engine.stage import Stage, device, explain_os_error, make_folder
+from hyprepro.engine.stage import Stage, device, explain_os_error, folder_in_use
 from hyprepro.experiments.recipe import Experiment
 from hyprepro.experiments.results import Run, stores_provenance, write_result
 from hyprepro.experiments.rollouts import Rollouts
@@ -76,8 +82,8 @@ def plan(recipe: Experiment, cache: ArtifactCache) -> Plan:
     targets = recipe.targets(data)
     todo = {stage.key for stage in missing(targets, cache)}
     calibration = Calibration.of(cache.root) if todo else None
-    stages = tuple(_planned(stage, cache, calibration if stage.key in todo else None) for stage in with_inputs(targets))
-    return Plan(recipe, data, stages, targets)
+    stages = (planned_stage(each, cache, calibration if each.key in todo else None) for each in with_inputs(targets))
+    return Plan(recipe, data, tuple(stages), targets)
 
 
 def stepper_used(rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, str]:
@@ -131,44 +137,33 @@ def run_recipe(
     Raises:
         UserError: For anything that the user can mend; earlier results are then untouched.
     """
-    _check_writable(out_dir)
     started = time.perf_counter()
     try:
-        with PeakMemory() as memory:
-            planned = plan(recipe, cache)
-            execute(planned.targets, cache, workers, progress)
-        done = plan(recipe, cache)
-        cost = {
-            "wall_seconds": round(time.perf_counter() - started, 1),
-            "work_seconds": round(sum(each.seconds for each in done.stages), 1),
-            "peak_memory_mb": round(memory.megabytes),
-            "workers": workers if isinstance(workers, int) else workers.workers,
-            "device": device(),
-            "stages": len(planned.stages),
-            "stages_made": len(planned.to_do),
-            **stepper_used(planned.rollouts, cache),
-        }
-        outcome = recipe.outcome(planned.targets, cache)
-        stores, words = stores_provenance(planned.data), recipe.domain.words
-        run = Run(recipe.described(), stores, outcome, operative_config, cost, departure, words)
-        with cache.lock(f"results-{fingerprint(str(out_dir.resolve()))[:16]}"):
-            return write_result(run, out_dir, recipe.report.files, is_new=bool(planned.to_do))
+        with folder_in_use(out_dir):
+            probe = out_dir / f".{id(recipe)}.partial"
+            probe.write_bytes(b"")  # fails before the work rather than after it
+            probe.unlink()
+            with PeakMemory() as memory:
+                planned = plan(recipe, cache)
+                execute(planned.targets, cache, workers, progress)
+            done = plan(recipe, cache)
+            cost = {
+                "wall_seconds": round(time.perf_counter() - started, 1),
+                "work_seconds": round(sum(each.seconds for each in done.stages), 1),
+                "peak_memory_mb": round(memory.megabytes),
+                "workers": workers if isinstance(workers, int) else workers.workers,
+                "device": device(),
+                "stages": len(planned.stages),
+                "stages_made": len(planned.to_do),
+                **stepper_used(planned.rollouts, cache),
+            }
+            outcome = recipe.outcome(planned.targets, cache)
+            stores, words = stores_provenance(planned.data), recipe.domain.words
+            run = Run(recipe.described(), stores, outcome, operative_config, cost, departure, words)
+            with cache.lock(f"results-{fingerprint(str(out_dir.resolve()))[:16]}"):
+                return write_result(run, out_dir, recipe.report.files, is_new=bool(planned.to_do))
     except OSError as error:
         raise explain_os_error(error, out_dir) or error from error
-    finally:
-        with suppress(OSError):
-            out_dir.rmdir()  # if it is still empty
-
-
-def _check_writable(folder: Path) -> None:
-    """Fail before the work rather than after it."""
-    probe = folder / f".{id(folder)}.partial"
-    try:
-        make_folder(folder)
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise explain_os_error(error, folder) or error from error
 
 
 def plain_line(event: Event) -> str:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hyprepro.component import Width, component, setting
 from hyprepro.engine.trained import Schedule, Trained, TrainedStage
-from hyprepro.gen_hyprl.choices import Scale
+from hyprepro.gen_hyprl.choices import Alignment, MatchedBy, OrderOf, Scale
 from hyprepro.policies.layout import PolicyLayout
 from hyprepro.stores.files import StoreFiles
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hyprepro.domains.base import Data
+    from hyprepro.gen_hyprl.alignment import Runs
     from hyprepro.gen_hyprl.autoencoder_net import AutoencoderJob, PolicyAutoencoder
     from hyprepro.stores.training_data import Recording
 
@@ -49,7 +50,15 @@ class Autoencoder(Trained):
         "express the first layer for standardised observations, or take it as stored (Make-An-Agent: raw)",
     )
     alignment: Literal["none", "hidden_units"] = setting(
-        "none", "permute every policy's hidden units to match the first training policy's before E"
+        "none", "permute policies' hidden units to match the first training policy's before E"
+    )
+    alignment_by: MatchedBy = setting(
+        "weights", "units are matched by their weights, or by their activations on states of the training tasks"
+    )
+    alignment_of: OrderOf = setting(
+        "policy",
+        "every policy has an order of its own, or every training run, by its last training checkpoint: its checkpoints "
+        "then stay as near to each other as they are",
     )
     input_noise: float = setting(
         1.0, "deviation of noise on scaled parameters in training (Make-An-Agent: 0.001)", ge=0
@@ -58,19 +67,26 @@ class Autoencoder(Trained):
     latent_clamp: float = setting(0.0, "latents are clamped to +-this in training; 0 switches it off", ge=0)
     validation_share: float = setting(0.05, "share of the training policies held out for validation", ge=0, lt=1)
 
+    @property
+    def aligned(self) -> Alignment | None:
+        """How hidden units are put in order before E; None: not at all."""
+        return None if self.alignment == "none" else Alignment(self.alignment_by, self.alignment_of)
+
     @abstractmethod
     def build(self, layout: PolicyLayout) -> PolicyAutoencoder:
         """An untrained autoencoder for policies of this layout."""
 
-    def start(self, model: PolicyAutoencoder, params: Tensor, observations: Tensor) -> None:
+    def start(self, model: PolicyAutoencoder, params: Tensor, observations: Tensor, runs: Runs | None = None) -> None:
         """Fit what is computed in closed form before the first step.
 
         Args:
             model: What `build` returned.
             params: Training policies `[N, P]`.
             observations: Observations of the training tasks `[M, obs]`.
+            runs: Who stands for each policy where hidden units are put in order; None: every policy for itself.
         """
-        model.space.fit(params, self.parameter_scaling, observations if self.coordinates == "observations" else None)
+        standardising = observations if self.coordinates == "observations" else None
+        model.space.fit(params, self.parameter_scaling, standardising, observations, runs)
 
 
 @component
@@ -93,17 +109,15 @@ class LinearAutoencoder(Autoencoder):
         """Untrained E and D with random weights."""
         from hyprepro.gen_hyprl.autoencoder_net import linear_autoencoder
 
-        return linear_autoencoder(
-            layout, self.latent_size, self.latent_norm == "layer", self.alignment == "hidden_units"
-        )
+        return linear_autoencoder(layout, self.latent_size, self.latent_norm == "layer", self.aligned)
 
-    def start(self, model: PolicyAutoencoder, params: Tensor, observations: Tensor) -> None:
+    def start(self, model: PolicyAutoencoder, params: Tensor, observations: Tensor, runs: Runs | None = None) -> None:
         """Fit the parameter scaling and, if asked for, put the principal components into E and D."""
-        super().start(model, params, observations)
+        super().start(model, params, observations, runs)
         if self.initialisation == "pca":
             from hyprepro.gen_hyprl.autoencoder_net import start_from_principal_directions
 
-            start_from_principal_directions(model, params, self.input_noise)
+            start_from_principal_directions(model, params, self.input_noise, runs)
 
 
 @component
@@ -120,14 +134,14 @@ class PCAAutoencoder(Autoencoder):
         """E and D before `start`."""
         from hyprepro.gen_hyprl.autoencoder_net import linear_autoencoder
 
-        return linear_autoencoder(layout, self.latent_size, False, self.alignment == "hidden_units")
+        return linear_autoencoder(layout, self.latent_size, False, self.aligned)
 
-    def start(self, model: PolicyAutoencoder, params: Tensor, observations: Tensor) -> None:
+    def start(self, model: PolicyAutoencoder, params: Tensor, observations: Tensor, runs: Runs | None = None) -> None:
         """Compute the principal components of training parameters `[N, P]`."""
         from hyprepro.gen_hyprl.autoencoder_net import start_from_principal_directions
 
-        super().start(model, params, observations)
-        start_from_principal_directions(model, params, self.input_noise)
+        super().start(model, params, observations, runs)
+        start_from_principal_directions(model, params, self.input_noise, runs)
 
 
 @component
@@ -143,7 +157,7 @@ class DeepAutoencoder(Autoencoder):
         """Untrained E and D with random weights."""
         from hyprepro.gen_hyprl.autoencoder_net import deep_autoencoder
 
-        return deep_autoencoder(layout, self.latent_size, self.hidden, self.alignment == "hidden_units")
+        return deep_autoencoder(layout, self.latent_size, self.hidden, self.aligned)
 
 
 @dataclass(frozen=True)
@@ -178,12 +192,15 @@ class TrainAutoencoder(TrainedStage["PolicyAutoencoder"]):
 
     def job(self, inputs: dict[str, Path]) -> Callable[[], AutoencoderJob]:
         """On the training policies."""
+        from hyprepro.gen_hyprl.alignment import Runs
         from hyprepro.gen_hyprl.autoencoder_net import AutoencoderJob
-        from hyprepro.stores.training_data import training_observations, training_policies
+        from hyprepro.stores.training_data import training_observations, training_policies, training_runs
 
         params, layout = training_policies(self.stores.policies)
         observations = training_observations(self.stores, self.recording)
-        return partial(AutoencoderJob, self.model, layout, params, observations)
+        by_run = self.model.aligned is not None and self.model.aligned.of == "run"
+        runs = Runs(*training_runs(self.stores.policies)) if by_run else None
+        return partial(AutoencoderJob, self.model, layout, params, observations, runs)
 
     def build(self, shape: Any) -> PolicyAutoencoder:
         """Untrained E and D of a layout."""

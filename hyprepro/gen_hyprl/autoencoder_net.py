@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hyprepro.engine.training import Descent, batch_of, device
+from hyprepro.gen_hyprl.alignment import Runs
 from hyprepro.gen_hyprl.autoencoder import Autoencoder
 from hyprepro.gen_hyprl.blocks import mlp
+from hyprepro.gen_hyprl.choices import Alignment
 from hyprepro.gen_hyprl.losses import eq1_autoencoder
 from hyprepro.gen_hyprl.parameter_space import ParameterSpace, principal_directions
 from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import PolicyLayout
-from hyprepro.stores.training_data import held_out_rows
+from hyprepro.stores.training_data import held_out_rows, run_ends
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hyprepro.stores.policy_store import PolicyStore
 
 
 class PolicyAutoencoder(nn.Module):
@@ -28,7 +36,7 @@ class PolicyAutoencoder(nn.Module):
         decoders: Two maps back.
         norm: A map of latents `[N, 2, D]` applied after the encoders (LayerNorm or the identity).
         latent_size: D.
-        aligns: Whether hidden units are aligned before E.
+        alignment: How hidden units are aligned before E; None: not at all.
     """
 
     def __init__(
@@ -38,19 +46,28 @@ class PolicyAutoencoder(nn.Module):
         decoders: list[nn.Module],
         norm: nn.Module,
         latent_size: int,
-        aligns: bool = False,
+        alignment: Alignment | None = None,
     ) -> None:
         super().__init__()
         self.layout = layout
         self.latent_size = latent_size
-        self.space = ParameterSpace(layout, aligns)
+        self.space = ParameterSpace(layout, alignment)
         self.encoders = nn.ModuleList(encoders)
         self.decoders = nn.ModuleList(decoders)
         self.norm = norm
 
-    def encode(self, params: Tensor) -> Tensor:
-        """Latents Z `[N, 2, D]` of parameters `[N, P]`."""
-        return self.latents_of(self.space(self.space.aligned(params)))
+    def encode(self, params: Tensor, runs: Runs | None = None) -> Tensor:
+        """Latents Z `[N, 2, D]` of parameters `[N, P]`; `runs` as for `ParameterSpace.aligned`."""
+        return self.latents_of(self.space(self.space.aligned(params, runs)))
+
+    def encode_stored(self, store: PolicyStore, task: str, rows: NDArray[np.int64]) -> Tensor:
+        """Latents `[k, 2, D]` of stored policies, their hidden units in their runs' orders if that is asked for."""
+        alignment = self.space.alignment
+        params = torch.from_numpy(store.read(task, rows))
+        if alignment is None or alignment.of == "policy":
+            return self.encode(params)
+        standing, of = np.unique(run_ends(store, task, rows), return_inverse=True)
+        return self.encode(params, Runs(torch.from_numpy(store.read(task, standing)), torch.from_numpy(of)))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Parameters `[N, P]` of latents `[N, 2, D]`."""
@@ -68,28 +85,30 @@ class PolicyAutoencoder(nn.Module):
 
 
 def linear_autoencoder(
-    layout: PolicyLayout, latent_size: int, layer_norm: bool, aligns: bool = False
+    layout: PolicyLayout, latent_size: int, layer_norm: bool, alignment: Alignment | None = None
 ) -> PolicyAutoencoder:
     """Bias-free linear E and D for each chunk, with random weights."""
     sizes = ParameterSpace(layout).sizes
     encoders: list[nn.Module] = [nn.Linear(size, latent_size, bias=False) for size in sizes]
     decoders: list[nn.Module] = [nn.Linear(latent_size, size, bias=False) for size in sizes]
     norm = nn.LayerNorm(latent_size) if layer_norm else nn.Identity()
-    return PolicyAutoencoder(layout, encoders, decoders, norm, latent_size, aligns)
+    return PolicyAutoencoder(layout, encoders, decoders, norm, latent_size, alignment)
 
 
 def deep_autoencoder(
-    layout: PolicyLayout, latent_size: int, hidden: tuple[int, ...], aligns: bool = False
+    layout: PolicyLayout, latent_size: int, hidden: tuple[int, ...], alignment: Alignment | None = None
 ) -> PolicyAutoencoder:
     """An MLP E and D for each chunk through the widths `hidden` and back, and a LayerNorm of the latents."""
     sizes = ParameterSpace(layout).sizes
     encoders: list[nn.Module] = [mlp((size, *hidden, latent_size)) for size in sizes]
     decoders: list[nn.Module] = [mlp((latent_size, *reversed(hidden), size)) for size in sizes]
-    return PolicyAutoencoder(layout, encoders, decoders, nn.LayerNorm(latent_size), latent_size, aligns)
+    return PolicyAutoencoder(layout, encoders, decoders, nn.LayerNorm(latent_size), latent_size, alignment)
 
 
 @torch.no_grad()
-def start_from_principal_directions(model: PolicyAutoencoder, params: Tensor, noise: float) -> None:
+def start_from_principal_directions(
+    model: PolicyAutoencoder, params: Tensor, noise: float, runs: Runs | None = None
+) -> None:
     """Set linear encoders and decoders to the minimum of eq. 1 for inputs with noise, in closed form.
 
     That is projection on the principal directions, each coefficient shrunk by variance / (variance + noise^2):
@@ -101,8 +120,9 @@ def start_from_principal_directions(model: PolicyAutoencoder, params: Tensor, no
         model: The autoencoder, its parameter space fitted.
         params: Training policies `[N, P]`.
         noise: Deviation of the input noise, in scaled parameters.
+        runs: As for `ParameterSpace.aligned`.
     """
-    chunks = model.space.chunks(model.space(model.space.aligned(params)))
+    chunks = model.space.chunks(model.space(model.space.aligned(params, runs)))
     for encoder, decoder, chunk in zip(model.encoders, model.decoders, chunks, strict=True):
         directions = principal_directions(chunk, model.latent_size)
         variance = (chunk @ directions.T).square().mean(0)
@@ -131,28 +151,39 @@ class AutoencoderJob(Descent[Autoencoder, PolicyAutoencoder]):
         layout: The policies' layout.
         params: All training policies `[N, P]`.
         observations: Observations in training prompts `[M, obs]`.
+        runs: As for `ParameterSpace.aligned`.
     """
 
-    def __init__(self, settings: Autoencoder, layout: PolicyLayout, params: Tensor, observations: Tensor) -> None:
+    def __init__(
+        self,
+        settings: Autoencoder,
+        layout: PolicyLayout,
+        params: Tensor,
+        observations: Tensor,
+        runs: Runs | None = None,
+    ) -> None:
         super().__init__(settings, settings.build(layout), layout.to_json())
         self._layout = layout
         rows, held_out = held_out_rows(len(params), settings.validation_share)
         self._stored_training = params[rows].to(device())
         self._stored_held_out = params[held_out].to(device()) if len(held_out) else self._stored_training
+        kept = held_out if len(held_out) else rows
+        self._runs = None if runs is None else runs.some(rows).to(device())
+        self._held_out_runs = None if runs is None else runs.some(kept).to(device())
         self._observations = observations.to(device())
 
     def start(self) -> None:
         """The closed-form start."""
-        self.settings.start(self.network, self._stored_training, self._observations)
+        self.settings.start(self.network, self._stored_training, self._observations, self._runs)
 
     # Aligned at the first use: after a restart the reference comes with the checkpoint.
     @cached_property
     def _training(self) -> Tensor:
-        return self.network.space.aligned(self._stored_training)
+        return self.network.space.aligned(self._stored_training, self._runs)
 
     @cached_property
     def _held_out(self) -> Tensor:
-        return self.network.space.aligned(self._stored_held_out)
+        return self.network.space.aligned(self._stored_held_out, self._held_out_runs)
 
     def losses(self) -> Mapping[str, Tensor]:
         """Eq. 1, in scaled parameters, with the settings' noise and clamping."""
@@ -169,7 +200,7 @@ class AutoencoderJob(Descent[Autoencoder, PolicyAutoencoder]):
 
     def validate(self) -> dict[str, float]:
         """Errors on held-out policies: of parameters over their variance, in all and by chunk, and of actions."""
-        decoded = self.network.decode(self.network.encode(self._held_out))
+        decoded = self.network.decode(self.network.latents_of(self.network.space(self._held_out)))
         difference, deviation = decoded - self._held_out, self._held_out - self._training.mean(0)
         first = self._layout.first_layer_size
         count = len(self._observations)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from hyprepro.errors import UserError
 
@@ -14,6 +14,15 @@ ResidueTarget = Literal["latent_head", "mean_candidate"]
 Condition = Literal["h_and_v", "h"]
 Scale = Literal["none", "standard", "minmax", "common"]
 Activation = Literal["relu", "gelu"]
+MatchedBy = Literal["weights", "activations"]
+OrderOf = Literal["policy", "run"]
+
+
+class Alignment(NamedTuple):
+    """How hidden units are put in order: by what they are matched, and what has an order of its own."""
+
+    by: MatchedBy
+    of: OrderOf
 
 
 def condition_size(embedding_size: int, kind: Condition) -> int:

@@ -167,8 +167,7 @@ def _latents(encoder: PolicyAutoencoder, prompts: PromptSet, file: StoreFile) ->
         for number, task in enumerate(training_tasks(store)):
             rows = pairs[pairs[:, 0] == number, 1].numpy()
             for start in range(0, len(rows), ROWS_AT_ONCE):
-                params = store.read(task, rows[start : start + ROWS_AT_ONCE])
-                parts.append(encoder.encode(torch.from_numpy(params)))
+                parts.append(encoder.encode_stored(store, task, rows[start : start + ROWS_AT_ONCE]))
     return torch.cat(parts), index
 
 
@@ -203,7 +202,7 @@ class EncodeParameters(EncodedConditions):
             for task in training_tasks(store):
                 rows = store.rows(task, "train")
                 rows = rows[store.meta(task)["step"][rows].argsort(kind="stable")][-self.checkpoints :]
-                latents.append(encoder.encode(torch.from_numpy(store.read(task, rows))))
+                latents.append(encoder.encode_stored(store, task, rows))
         counts = torch.tensor([len(part) for part in latents])
         h, v = condition(torch.tensor(self.parameters).repeat_interleave(counts, dim=0), self.ranges)
         tasks = torch.arange(len(latents)).repeat_interleave(counts)

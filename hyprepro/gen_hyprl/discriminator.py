@@ -20,7 +20,7 @@ from hyprepro.component import Component, Width, component, setting
 if TYPE_CHECKING:
     from torch import nn
 
-    from hyprepro.gen_hyprl.discriminator_net import DiscriminatorNetwork
+    from hyprepro.gen_hyprl.generators_net import DiscriminatorNetwork
 
 
 class AuxHead(Component, ABC):
@@ -79,7 +79,7 @@ class MLPDiscriminator(Discriminator):
     def build(self, latent_size: int) -> DiscriminatorNetwork:
         """An untrained 3-layer MLP."""
         from hyprepro.gen_hyprl.blocks import mlp
-        from hyprepro.gen_hyprl.discriminator_net import DiscriminatorNetwork
+        from hyprepro.gen_hyprl.generators_net import DiscriminatorNetwork
 
         body = mlp((2 * latent_size, *self.hidden), "gelu", self.dropout, last=True)
         return DiscriminatorNetwork(body, self.hidden[-1])

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from hyprepro.component import Betas, Component, Width, component, setting
 from hyprepro.engine.stage import Report
 from hyprepro.engine.trained import Trained, TrainedStage
+from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.choices import Condition, ResidueLoss, ResidueTarget, Similarity, check_heads
 from hyprepro.gen_hyprl.conditions import EncodedConditions
 from hyprepro.gen_hyprl.hyplatent import TrainHypLatent
@@ -93,8 +94,14 @@ class HypFormer(Aggregation, Trained):
     weight_decay: float = setting(1e-2, "weight decay (released code: 1e-5)", ge=0)
 
     def check(self) -> None:
-        """The heads share the width evenly (`UserError` if not)."""
+        """The heads share the width evenly, and a bank has L candidates a prompt (`UserError` if not)."""
         check_heads("HypFormer", "width", self.width, self.heads)
+        if 0 < self.bank < self.candidates:
+            raise UserError(
+                f"A bank of {self.bank} candidates a prompt has not the {self.candidates} that a step takes.",
+                where="HypFormer.bank, HypFormer.candidates",
+                fix=f"-b HypFormer.bank={self.candidates}, or 0 to draw new candidates each step",
+            )
 
     def build(self, embedding_size: int, latent_size: int) -> Aggregator:
         """An untrained HypFormer (`UserError` if its settings do not fit together)."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from hyprepro.component import component, setting
 from hyprepro.gen_hyprl.autoencoder import Autoencoder, LinearAutoencoder, TrainAutoencoder
 from hyprepro.methods.base import Method
-from hyprepro.methods.retrieval import Checkpoints, policies_of, source_policies
+from hyprepro.methods.retrieval import Checkpoints, policies_of, source_rows
 
 if TYPE_CHECKING:
     from hyprepro.domains.base import Data, Query
@@ -34,7 +34,8 @@ class Expert(Method):
         """The stored policies (`UserError` if one is not stored)."""
         from hyprepro.policies.controllers import PolicyControllers
 
-        return PolicyControllers(*source_policies(data, query, self.checkpoints))
+        with data.open_policies() as store:
+            return PolicyControllers(store.layout, store.read(*source_rows(store, query, self.checkpoints)))
 
 
 @component
@@ -61,9 +62,9 @@ class AutoencoderCeiling(Method):
 
         from hyprepro.policies.controllers import PolicyControllers
 
-        layout, params = source_policies(data, query, self.checkpoints)
-        with torch.no_grad():
-            return PolicyControllers(layout, trained.decode(trained.encode(torch.from_numpy(params))))
+        with data.open_policies() as store, torch.no_grad():
+            latents = trained.encode_stored(store, *source_rows(store, query, self.checkpoints))
+            return PolicyControllers(store.layout, trained.decode(latents))
 
 
 @component

@@ -207,46 +207,49 @@ class Interpolation(Method):
         known = data.trained()
         low, high, share = place(list(known.values()), query.parameter, ranges_of(data))
         with data.open_policies() as store, torch.no_grad():
-            pair = [policies_of(store, list(known)[index], self.checkpoints) for index in (low, high)]
-            count = min(map(len, pair))
-            one, other = (torch.from_numpy(np.ascontiguousarray(each[-count:])) for each in pair)
+            pair = {task: rows_of(store, task, self.checkpoints) for task in (list(known)[low], list(known)[high])}
+            count = min(map(len, pair.values()))
+            pair = {task: rows[-count:] for task, rows in pair.items()}
             if trained is None:
+                one, other = (torch.from_numpy(store.read(task, rows)) for task, rows in pair.items())
                 return PolicyControllers(store.layout, torch.lerp(one, other, share))
-            mixed = torch.lerp(trained.encode(one), trained.encode(other), share)
-            return PolicyControllers(store.layout, trained.decode(mixed))
+            one, other = (trained.encode_stored(store, task, rows) for task, rows in pair.items())
+            return PolicyControllers(store.layout, trained.decode(torch.lerp(one, other, share)))
+
+
+def rows_of(store: PolicyStore, task: str, checkpoints: Checkpoints = "all") -> NDArray[np.int64]:
+    """Rows of a task's policies, of whatever split, by their training step: all, or the last alone."""
+    order = store.meta(task)["step"].argsort(kind="stable")
+    return order if checkpoints == "all" else order[-1:]
 
 
 def policies_of(store: PolicyStore, task: str, checkpoints: Checkpoints = "all") -> NDArray[np.float32]:
-    """Stored policies of a task, of whatever split, by their training step `[n, P]`: all, or the last alone."""
-    order = store.meta(task)["step"].argsort(kind="stable")
-    return store.read(task, order if checkpoints == "all" else order[-1:])
+    """These policies `[n, P]`."""
+    return store.read(task, rows_of(store, task, checkpoints))
 
 
-def source_policies(
-    data: StoreFiles, query: Query, checkpoints: Checkpoints
-) -> tuple[PolicyLayout, NDArray[np.float32]]:
-    """The policies behind what is asked `[n, P]`, and their layout.
+def source_rows(store: PolicyStore, query: Query, checkpoints: Checkpoints) -> tuple[str, NDArray[np.int64]]:
+    """The task and the rows of the policies behind what is asked `[n]`.
 
     Args:
-        data: The stores.
-        query: Prompts, whose own policies are read in their order, or a task told by numbers.
+        store: The policies.
+        query: Prompts, whose own policies are meant in their order, or a task told by numbers.
         checkpoints: Which policies of such a task.
 
     Raises:
         UserError: A prompt's policy is not in the store, or the task is not.
     """
-    with data.open_policies() as store:
-        if query.prompts is None:
-            return store.layout, policies_of(store, query.task, checkpoints)
-        prompts = query.prompts
-        missing = prompts.task not in store.tasks or bool((prompts.policy_rows < 0).any())
-        if missing:
-            raise UserError(
-                f"The policies behind some {prompts.split} prompts of {prompts.task} are not stored.",
-                where=data.policies.path,
-                fix="leave out the methods that use the prompts' own policies (Expert, AutoencoderCeiling)",
-            )
-        return store.layout, store.read(prompts.task, prompts.policy_rows)
+    if query.prompts is None:
+        return query.task, rows_of(store, query.task, checkpoints)
+    prompts = query.prompts
+    missing = prompts.task not in store.tasks or bool((prompts.policy_rows < 0).any())
+    if missing:
+        raise UserError(
+            f"The policies behind some {prompts.split} prompts of {prompts.task} are not stored.",
+            where=store.where,
+            fix="leave out the methods that use the prompts' own policies (Expert, AutoencoderCeiling)",
+        )
+    return prompts.task, prompts.policy_rows
 
 
 def training_prompts(data: StoreFiles, store: PolicyStore) -> list[Prompts]:

@@ -18,20 +18,11 @@ from typing import Any
 from hyprepro.config.lint import RENAMED
 from hyprepro.engine.provenance import identity_gaps
 from hyprepro.errors import UserError
-from hyprepro.reports.reading import KEY, RESULT, Key, key_of, read_result
+from hyprepro.reports.reading import KEY, RESULT, Key, key_of
 from hyprepro.reports.summaries import read_summary, records_in
 from hyprepro.reports.summary import IMPROVEMENT
 
 Row = Mapping[str, Any]
-
-
-def check_files(committed: Path, fresh: Path) -> list[str]:
-    """`check` for two result.json files.
-
-    Raises:
-        UserError: A file is missing or malformed, or the two must not be compared.
-    """
-    return check(read_result(committed), read_result(fresh))
 
 
 def check(committed: Mapping[str, Any], fresh: Mapping[str, Any]) -> list[str]:

@@ -8,9 +8,8 @@ from typing import Any
 
 from hyprepro.reports import paper
 from hyprepro.reports.markdown import NONE, bullets, paragraph, percent, point, printed, seconds, table
-from hyprepro.reports.numbers import PROTOCOLS, SHORT, Numbers
+from hyprepro.reports.numbers import PROTOCOLS, SHORT, Numbers, Words
 from hyprepro.reports.summary import MAA, MAIN
-from hyprepro.reports.words import Words
 
 COLUMNS = (
     "HF: HypFormer. MAA: Make-An-Agent, as the paper reports it; this run has none of its own. Columns headed `MAA` or "

@@ -55,21 +55,15 @@ def load(name: str) -> dict[str, Any]:
     for folder in FOLDERS:
         path = folder / f"{name}.yaml"
         if path.is_file():
+            where = str(path)
             try:
                 data = yaml.safe_load(path.read_text(encoding="utf-8"))
             except yaml.YAMLError as error:
-                raise UserError(
-                    "A file of the paper's numbers is malformed.",
-                    where=f"{path}: {error}",
-                    fix="install hyprepro again, or restore the file: git checkout paper_tables",
-                ) from None
+                data, where = None, f"{path}: {error}"
             if isinstance(data, dict):
                 return data
-            raise UserError(
-                "A file of the paper's numbers is malformed.",
-                where=str(path),
-                fix="install hyprepro again, or restore the file: git checkout paper_tables",
-            )
+            fix = "install hyprepro again, or restore the file: git checkout paper_tables"
+            raise UserError("A file of the paper's numbers is malformed.", where=where, fix=fix)
     raise UserError(f"The paper's numbers {name}.yaml are missing.", where=str(FOLDERS[0]), fix="reinstall hyprepro")
 
 

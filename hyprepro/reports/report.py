@@ -17,9 +17,8 @@ from hyprepro.component import COMPONENTS, Component
 from hyprepro.errors import UserError
 from hyprepro.reports.changes import Change, Departure
 from hyprepro.reports.markdown import bullets, paragraph, quote, with_interval
-from hyprepro.reports.numbers import TESTED
+from hyprepro.reports.numbers import TESTED, Words
 from hyprepro.reports.summary import MAIN
-from hyprepro.reports.words import Words
 
 SMOKE = "smoke"
 FEWEST = 5

@@ -9,10 +9,9 @@ from hyprepro.component import component
 from hyprepro.reports import paper
 from hyprepro.reports.markdown import NONE, bullets, paragraph, point, table, with_interval
 from hyprepro.reports.notes import beside_the_paper, costs, heading, knowledge, route, run_of
-from hyprepro.reports.numbers import Numbers
+from hyprepro.reports.numbers import Numbers, Words, number
 from hyprepro.reports.report import Report
 from hyprepro.reports.summary import MAIN
-from hyprepro.reports.words import Words, number
 
 Row = Mapping[str, Any]
 

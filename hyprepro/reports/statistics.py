@@ -25,7 +25,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,17 +38,28 @@ an order of ours (`weighted_sums`) and none by the BLAS library."""
 
 
 class Cell(ABC):
-    """What one method did on one task under one protocol, and how that is resampled."""
+    """What one method did on one task under one protocol, and how that is resampled.
+
+    Subclasses declare:
+        paired: The first axis whose size another method's must share for their difference to be paired.
+    """
+
+    paired: ClassVar[int] = 1
 
     @property
     @abstractmethod
+    def scored(self) -> FloatArray:
+        """What was measured `[S, P, ...]`."""
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """S, P and further axes."""
+        return self.scored.shape
 
     @property
-    @abstractmethod
     def design(self) -> tuple[int, ...]:
         """The sizes that another method's must share for their difference to be paired."""
+        return self.shape[self.paired :]
 
     @abstractmethod
     def observed(self, statistic: Statistic) -> FloatArray:
@@ -72,21 +83,13 @@ class Outcomes(Cell):
     validation: FloatArray | None = None
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """S, P and G."""
-        return self.success.shape
-
-    @property
-    def design(self) -> tuple[int, ...]:
-        """P and G."""
-        return self.success.shape[1:]
+    def scored(self) -> FloatArray:
+        return self.success
 
     def observed(self, statistic: Statistic) -> FloatArray:
-        """Every prompt once."""
         return statistic.score(self, np.ones((1, self.success.shape[1])))
 
     def drawn(self, statistic: Statistic, task: str, bootstrap: Bootstrap) -> FloatArray:
-        """Prompts as often as they were drawn for the task."""
         return statistic.score(self, bootstrap.counts(task, self.success.shape[1]))
 
 
@@ -99,21 +102,16 @@ class Totals(Cell):
         owner: Whose policies they are: those of one owner are drawn alike.
     """
 
+    paired: ClassVar[int] = 2
+
     totals: FloatArray
     owner: str
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """S, P and G."""
-        return self.totals.shape
-
-    @property
-    def design(self) -> tuple[int, ...]:
-        """G."""
-        return self.totals.shape[2:]
+    def scored(self) -> FloatArray:
+        return self.totals
 
     def observed(self, statistic: Statistic) -> FloatArray:
-        """Means over policies and starts."""
         mean: FloatArray = self.totals.mean(axis=(1, 2))[None]
         return mean
 

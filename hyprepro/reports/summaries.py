@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hyprepro.reports.latent_records import LATENTS, read_latents
-from hyprepro.reports.latents import summarise_latents
+from hyprepro.reports.latents import LATENTS, read_latents, summarise_latents
 from hyprepro.reports.records import RECORDS, read_records, write_records
 from hyprepro.reports.summary import Summary, summarise
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hyprepro.component import component
@@ -25,8 +25,8 @@ class AveragesTable(Report):
 
     def markdown(self, result: Mapping[str, Any]) -> str:
         """The tables of both protocols, of ceilings and competitors, by robust statistics, of all tasks, the notes."""
-        both = [Numbers(result, split) for split in SPLITS]
-        protocols = max((numbers.protocols for numbers in both), key=len)
+        both = _sides(result)
+        protocols = both[0].protocols
         found = [parts.heading(result), paragraph(_setting(both))]
         for protocol in protocols:
             found += [f"## {PROTOCOLS[protocol]}", _main_table(both, protocol)]
@@ -34,14 +34,13 @@ class AveragesTable(Report):
             found += [f"## Ceilings and competitors, {protocol} protocol", _differences_table(both, protocol)]
         found += [*parts.knowledge(result), *_robust(both, protocols)]
         for numbers in both:
-            if numbers.methods:
-                found += [f"## Every method, {numbers.split} tasks one by one", *parts.every_method(numbers)]
+            found += [f"## Every method, {numbers.split} tasks one by one", *parts.every_method(numbers)]
         found += parts.learning_curves(result)
         return "\n\n".join([*found, "## Notes", bullets(notes(both)), *parts.costs_beside_results(result, both)]) + "\n"
 
     def side_by_side(self, result: Mapping[str, Any]) -> str:
         """The paper's table and ours under the paper's protocol."""
-        both = [Numbers(result, split) for split in SPLITS]
+        both = _sides(result)
         found = [
             *parts.beside_the_paper(2, _setting(both), paper.load("table2")["title"]),
             _main_table(both, "paper"),
@@ -56,10 +55,14 @@ class AveragesTable(Report):
         return profiles.pictures(result.get("profiles", []), PICTURES) if profiles.can_draw() else {}
 
 
+def _sides(result: Mapping[str, Any]) -> list[Numbers]:
+    """Seen and unseen tasks, as far as the run has them."""
+    return [side for side in (Numbers(result, split) for split in SPLITS) if side.methods]
+
+
 def _setting(both: Sequence[Numbers]) -> str:
-    text = next((parts.setting(numbers) for numbers in both if numbers.methods), "")
     counts = " and ".join(f"{len(numbers.tasks)} {numbers.split}" for numbers in both)
-    return f"{text} Averages of {counts} tasks."
+    return f"{parts.setting(both[0])} Averages of {counts} tasks."
 
 
 def _main_table(both: Sequence[Numbers], protocol: str) -> str:
@@ -96,37 +99,32 @@ def _ours(numbers: Numbers, method: str, protocol: str, statistic: str) -> str:
     return with_interval(numbers.row(method, protocol, None, statistic))
 
 
+def _by_method(both: Sequence[Numbers], *columns: tuple[str, Callable[[Numbers, str], str]]) -> str:
+    """A row a method, Gen-HypRL first: these columns of each split, whose heads may name it."""
+    found = dict.fromkeys(method for numbers in both for method in numbers.methods)
+    methods = sorted(found, key=lambda method: method != MAIN)
+    rows = [[method, *(cell(side, method) for side in both for _, cell in columns)] for method in methods]
+    return table(["method", *(head.format(side.split) for side in both for head, _ in columns)], rows)
+
+
 def _differences_table(both: Sequence[Numbers], protocol: str) -> str:
     """Every method's averages, and how far Gen-HypRL is above them, prompt by prompt."""
-    rows = []
-    for method in _methods(both):
-        cells = []
-        for numbers in both:
-            cells += [
-                with_interval(numbers.row(method, protocol, None)),
-                with_interval(numbers.gain(method, protocol, None), "+"),
-            ]
-        rows.append([method, *cells])
-    heads = [head for numbers in both for head in (numbers.split, "Gen-HypRL minus it")]
-    return table(["method", *heads], rows)
+    return _by_method(
+        both,
+        ("{}", lambda side, method: with_interval(side.row(method, protocol, None))),
+        ("Gen-HypRL minus it", lambda side, method: with_interval(side.gain(method, protocol, None), "+")),
+    )
 
 
 def _robust(both: Sequence[Numbers], protocols: Sequence[str]) -> list[str]:
     """Interquartile means and probabilities of improvement, under the last protocol."""
-    if not protocols:
-        return []
     last = protocols[-1]
-    rows = []
-    for method in _methods(both):
-        cells = []
-        for numbers in both:
-            cells += [
-                with_interval(numbers.row(method, last, None, "iqm")),
-                with_interval(numbers.improvement(method, last)),
-            ]
-        rows.append([method, *cells])
-    heads = [head for numbers in both for head in (f"IQM, {numbers.split}", f"P(above it), {numbers.split}")]
-    return [f"## By the field's statistics, {last} protocol", table(["method", *heads], rows), paragraph(ROBUST)]
+    rows = _by_method(
+        both,
+        ("IQM, {}", lambda side, method: with_interval(side.row(method, last, None, "iqm"))),
+        ("P(above it), {}", lambda side, method: with_interval(side.improvement(method, last))),
+    )
+    return [f"## By the field's statistics, {last} protocol", rows, paragraph(ROBUST)]
 
 
 ROBUST = (
@@ -136,8 +134,3 @@ ROBUST = (
     "resample seeds and prompts. Performance profiles, the share of runs x tasks above each score, are drawn in "
     f"{PICTURES}.svg and .png where matplotlib is installed."
 )
-
-
-def _methods(both: Sequence[Numbers]) -> list[str]:
-    found = list(dict.fromkeys(method for numbers in both for method in numbers.methods))
-    return sorted(found, key=lambda method: method != MAIN)

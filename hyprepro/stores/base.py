@@ -51,10 +51,10 @@ class StoreReader(ABC):
     counted: ClassVar[str]
     """The column that has one entry a policy or episode."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
         self.where = str(path)
-        self.file: h5py.File = hdf5.open_store(path, self.kind, self.schema)
+        self.file: h5py.File = hdf5.open_store(self.path, self.kind, self.schema)
         try:
             self.attributes = {name: hdf5.read_json(self.file, name, self.where) for name in self.json_attributes}
             self.digest = hdf5.read_text(self.file, "digest", self.where)
@@ -64,9 +64,14 @@ class StoreReader(ABC):
             self.route: dict[str, Any] = self.attributes["route"]
             self._groups = hdf5.task_groups(self.file, self.root, self.where)
             self._part: StoreFile | None = None
+            self._validate()
         except BaseException:
             self.file.close()
             raise
+
+    @abstractmethod
+    def _validate(self) -> None:
+        """Check what a kind of store holds, before anything is read of it."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -121,6 +126,9 @@ class StoreReader(ABC):
         """Every dataset with its path below the root, such as `door-open/params`."""
         for task, name in product(self.tasks, self.names()):
             yield f"{task}/{name}", self.group(task)[name]
+
+    def _damaged(self, what: str, task: str) -> UserError:
+        return UserError(what, where=f"{self.where}:/{self.root}/{task}", fix=hdf5.DAMAGED)
 
     def computed_digest(self) -> str:
         """The digest of what the file really holds: a full scan."""

@@ -139,24 +139,18 @@ def common_observations(store: TrajectoryStore, tasks: list[str], count: int) ->
 def to_json(found: list[TaskDiversity]) -> list[dict[str, Any]]:
     """The report, JSON-ready."""
 
-    def distances(d: Distances | None) -> dict[str, float | None] | None:
-        return None if d is None else {name: _rounded(value) for name, value in vars(d).items()}
+    def distances(found: Distances | None) -> dict[str, float | None] | None:
+        return None if found is None else {name: value and float(f"{value:.4g}") for name, value in vars(found).items()}
 
     return [
         {
-            "task": one.task,
-            "policies": one.policies,
-            "runs": one.runs,
+            **vars(one),
             "weights": distances(one.weights),
             "behaviour": distances(one.behaviour),
             "components": {str(k): round(share, 4) for k, share in one.components.items()},
         }
         for one in found
     ]
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.4g}")
 
 
 def _spread(count: int, limit: int) -> NDArray[np.int64]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyprepro.engine.stage import StoreFile
@@ -12,6 +11,9 @@ from hyprepro.engine.stage import StoreFile
 if TYPE_CHECKING:
     from hyprepro.stores.policy_store import PolicyStore
     from hyprepro.stores.trajectory_store import TrajectoryStore
+
+PART = "part"
+"""In a route: which `runs` of a collection's `of` these are; missing where it is the whole."""
 
 
 @dataclass(frozen=True)

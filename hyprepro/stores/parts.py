@@ -19,15 +19,14 @@ from numpy.typing import NDArray
 from hyprepro.engine.provenance import identity_gaps
 from hyprepro.engine.stage import write_atomically
 from hyprepro.errors import UserError
+from hyprepro.policies.layout import Precision
 from hyprepro.stores.card import UNSOLVED, Given, joined_unsolved, part_card
-from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter, Weights
+from hyprepro.stores.files import PART
+from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 from hyprepro.stores.runs import untested
 from hyprepro.stores.trajectory_store import TrajectoryStore, TrajectoryStoreWriter
 
 POLICIES, TRAJECTORIES = ".policies.h5", ".trajectories.h5"
-
-PART = "part"
-"""In a route: which `runs` of a collection's `of` these are; missing where it is the whole."""
 
 
 class Pair(NamedTuple):
@@ -307,7 +306,7 @@ def _written(
     versions = [_joined([store.versions for store in stores]) for stores in zip(*pairs, strict=True)]
     if not partial:
         _check_tested(pairs, chosen)
-    widest: Weights = "float32" if any(pair.policies.weights == "float32" for pair in pairs) else "float16"
+    widest: Precision = "float32" if any(pair.policies.weights == "float32" for pair in pairs) else "float16"
     with PolicyStoreWriter(files[0], layout, route, widest, versions[0]) as policies:
         for task, sources in chosen.items():
             for source in sources:

@@ -14,22 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hyprepro.errors import UserError
-from hyprepro.policies.layout import PolicyLayout
+from hyprepro.policies.layout import PolicyLayout, Precision
 from hyprepro.stores import hdf5
 from hyprepro.stores.base import SPLIT_CODES, Column, StoreReader, StoreWriter, split_code
 
 if TYPE_CHECKING:
     from hyprepro.engine.stage import StoreFile
-
-Weights = Literal["float16", "float32"]
-"""How stored weights are kept."""
 
 POLICY_SPLITS = ("train", "test")
 META: dict[str, Column] = {
@@ -67,21 +64,21 @@ class PolicyStore(StoreReader):
     shape_attribute, counted = "layout", "seed"
 
     def __init__(self, path: str | Path, layout: PolicyLayout | None = None, withheld: Collection[str] = ()) -> None:
-        super().__init__(Path(path))
+        self._wanted = layout
         self._withheld = frozenset(withheld)
-        try:
-            self.layout = PolicyLayout.from_json(self.attributes["layout"])
-            if layout is not None and layout.layers != self.layout.layers:
-                raise UserError(
-                    _other_layout(self.layout, layout),
-                    where=self.where,
-                    fix=f"name a store of this layout; what this one holds: hyprepro store info {path}",
-                )
-            self._params = {task: self._checked(task) for task in self.tasks}
-            self._meta: dict[str, dict[str, NDArray[Any]]] = {}
-        except BaseException:
-            self.close()
-            raise
+        self._meta: dict[str, dict[str, NDArray[Any]]] = {}
+        super().__init__(path)
+
+    def _validate(self) -> None:
+        self.layout = PolicyLayout.from_json(self.attributes["layout"])
+        if self._wanted is not None and self._wanted.layers != self.layout.layers:
+            found, wanted = (f"{each.shape} ({each.size} parameters)" for each in (self.layout, self._wanted))
+            raise UserError(
+                f"The store holds policies of another layout: {found}; expected {wanted}.",
+                where=self.where,
+                fix=f"name a store of this layout; what this one holds: hyprepro store info {self.path}",
+            )
+        self._params = {task: self._checked(task) for task in self.tasks}
 
     @classmethod
     def open(cls, path: str | Path, layout: PolicyLayout | None = None) -> PolicyStore:
@@ -98,7 +95,7 @@ class PolicyStore(StoreReader):
         return cls(file.path, withheld=file.withheld)._see(file)
 
     @property
-    def weights(self) -> Weights:
+    def weights(self) -> Precision:
         """The widest type that weights are kept in."""
         return "float32" if any(data.dtype == np.float32 for data in self._params.values()) else "float16"
 
@@ -123,11 +120,7 @@ class PolicyStore(StoreReader):
             table = {name: hdf5.read_rows(data, 0, data.shape[0], self.where) for name, data in columns.items()}
             table["split"] = self._split_column(columns["split"])
             if not _are_rates(table["success"]):
-                raise UserError(
-                    "A recorded success rate is not between 0 and 1.",
-                    where=f"{self.where}:/policies/{task}",
-                    fix=hdf5.DAMAGED,
-                )
+                raise self._damaged("A recorded success rate is not between 0 and 1.", task)
             self._meta[task] = table
         return self._meta[task]
 
@@ -165,13 +158,11 @@ class PolicyStore(StoreReader):
         return out
 
     def split_mask(self, task: str, column: str, split: str) -> NDArray[np.bool_]:
-        """Which policies belong to a split `[N]`."""
         codes = self.group(task)["split"]
         mask: NDArray[np.bool_] = hdf5.read_rows(codes, 0, codes.shape[0], self.where) == SPLIT_CODES[split]
         return mask
 
     def names(self) -> tuple[str, ...]:
-        """The datasets of a task."""
         return ("params", *META)
 
     def _checked(self, task: str) -> h5py.Dataset:
@@ -186,11 +177,7 @@ class PolicyStore(StoreReader):
         for name, column in META.items():
             data = hdf5.dataset(group, name, column.dtypes, (), self.where)
             if data.shape[0] != params.shape[0]:
-                raise UserError(
-                    f"{params.shape[0]} policies but {data.shape[0]} entries in {name!r}.",
-                    where=f"{self.where}:/policies/{task}",
-                    fix=hdf5.DAMAGED,
-                )
+                raise self._damaged(f"{params.shape[0]} policies but {data.shape[0]} entries in {name!r}.", task)
         return params
 
 
@@ -214,7 +201,7 @@ class PolicyStoreWriter(StoreWriter):
         path: str | Path,
         layout: PolicyLayout,
         route: dict[str, Any],
-        dtype: Weights = "float16",
+        dtype: Precision = "float16",
         versions: dict[str, str] | None = None,
     ) -> None:
         super().__init__(path, {"layout": layout.to_json(), "units": UNITS, "route": route}, versions)
@@ -293,10 +280,3 @@ def _column(name: str, value: ArrayLike, count: int) -> NDArray[Any]:
     if column.dtype.kind in "iu" and not np.array_equal(column, full):
         raise ValueError(f"{name} does not fit {column.dtype}")
     return column
-
-
-def _other_layout(found: PolicyLayout, wanted: PolicyLayout) -> str:
-    def text(layout: PolicyLayout) -> str:
-        return f"{layout.shape} ({layout.size} parameters)"
-
-    return f"The store holds policies of another layout: {text(found)}; expected {text(wanted)}."

@@ -52,14 +52,8 @@ class Prompts:
     def subset(self, rows: ArrayLike) -> Prompts:
         """The prompts at the given positions, in the given order."""
         index = np.asarray(rows, dtype=np.int64)
-        return Prompts(
-            self.task,
-            self.split,
-            self.tau[index],
-            self.tau_hat[index],
-            self.policy_rows[index],
-            self.episode_ids[index],
-        )
+        rows, ids = self.policy_rows[index], self.episode_ids[index]
+        return Prompts(self.task, self.split, self.tau[index], self.tau_hat[index], rows, ids)
 
     @property
     def states(self) -> NDArray[np.float32]:
@@ -99,14 +93,14 @@ def prompt_from_episode(
         UserError: The episode never succeeds, or has fewer than 60 steps or than 3 observations from success on.
     """
     first = success_step + 1
-    lacks = {
-        f"it has fewer than {STEPS} steps ({BLOCKS} blocks of a state and {ACTIONS_PER_BLOCK} actions)": len(actions)
-        < STEPS,
-        "it never succeeds": success_step < 0,
-        f"it ends before the {SUCCESS_STATES} states from its success on": len(observations) < first + SUCCESS_STATES,
-    }
-    if any(lacks.values()):
-        why = next(reason for reason, applies in lacks.items() if applies)
+    why = ""
+    if len(actions) < STEPS:
+        why = f"it has fewer than {STEPS} steps ({BLOCKS} blocks of a state and {ACTIONS_PER_BLOCK} actions)"
+    elif success_step < 0:
+        why = "it never succeeds"
+    elif len(observations) < first + SUCCESS_STATES:
+        why = f"it ends before the {SUCCESS_STATES} states from its success on"
+    if why:
         raise UserError(
             f"An episode of {len(actions)} steps with success at step {success_step} cannot be a prompt: {why}.",
             fix=f"a prompt needs {STEPS} steps, a success, and 2 more steps after it",
@@ -174,3 +168,41 @@ def interpolated_pairs(prompts: Prompts) -> tuple[NDArray[np.float32], NDArray[n
     full[:, :, :FRAME] = frames
     full[:, 1:, FRAME : 2 * FRAME] = frames[:, :-1]
     return full, actions.reshape(n, 3 * blocks, -1)[:, : 3 * blocks - 2].copy()
+
+
+PROMPTS_ONLY = "prompts_only"
+"""What the route of a store says that has prompts without their episodes."""
+
+
+def refuse_prompts_only(store: TrajectoryStore) -> None:
+    """Whole episodes are asked for (`UserError` if the store has none)."""
+    if store.route.get(PROMPTS_ONLY, False):
+        raise UserError(
+            "The store holds prompts only: the states between every third one and all rewards were never published.",
+            where=store.where,
+            fix="use a store whose episodes were recorded (hyprepro collect)",
+        )
+
+
+def episode_from_prompt(
+    tau: NDArray[np.float32], tau_hat: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], int]:
+    """An episode that carries a prompt: observations `[63, 39]`, actions `[62, 4]`, rewards `[62]`, success step.
+
+    Make-An-Agent publishes tau and tau-hat, not episodes. Of 60 steps, tau tells every action and the states s_0, s_3,
+    ..., s_57; tau-hat tells three states from the first success on, at a time that is not told. `prompt_from_episode`
+    gives the very numbers back. What is not told is filled: a state between known ones repeats the one before, rewards
+    and the last two actions are zero, and the success stands right after the 60 steps. No method reads those; but they
+    are no recording, so such a store says `PROMPTS_ONLY` in its route, and nothing here hands them on as episodes.
+
+    Args:
+        tau: `[1020]`.
+        tau_hat: `[117]`.
+    """
+    blocks = tau.reshape(BLOCKS, BLOCK_SIZE)
+    states = np.repeat(blocks[:, :OBSERVATION_SIZE], ACTIONS_PER_BLOCK, axis=0)
+    observations = np.concatenate([states, tau_hat.reshape(SUCCESS_STATES, OBSERVATION_SIZE)])
+    length = len(observations) - 1
+    actions = np.zeros((length, ACTION_SIZE), dtype=np.float32)
+    actions[:STEPS] = blocks[:, OBSERVATION_SIZE:].reshape(STEPS, ACTION_SIZE)
+    return observations, actions, np.zeros(length, dtype=np.float32), STEPS - 1

@@ -68,6 +68,33 @@ def training_policies(file: StoreFile) -> tuple[Tensor, PolicyLayout]:
         return torch.from_numpy(np.concatenate(parts)), store.layout
 
 
+def training_runs(file: StoreFile) -> tuple[Tensor, Tensor]:
+    """The last training checkpoint of each run `[R, P]`, and which of them is of each training policy's run `[N]`."""
+    representatives: list[np.ndarray] = []
+    of: list[np.ndarray] = []
+    with PolicyStore.of(file) as store:
+        for task in training_tasks(store):
+            standing, index = np.unique(run_ends(store, task, store.rows(task, "train")), return_inverse=True)
+            of.append(index + sum(map(len, representatives)))
+            representatives.append(store.read(task, standing))
+    return torch.from_numpy(np.concatenate(representatives)), torch.from_numpy(np.concatenate(of))
+
+
+def run_ends(store: PolicyStore, task: str, rows: np.ndarray) -> np.ndarray:
+    """The row that stands for each policy's training run `[k]`: its last training checkpoint.
+
+    Of a run without training policies it is the last of all; a policy of an unknown run stands for itself.
+    """
+    meta, trained, ends = store.meta(task), store.rows(task, "train"), np.array(rows)
+    for seed in np.unique(meta["seed"][rows]):
+        members = trained[meta["seed"][trained] == seed]
+        if not len(members):
+            members = np.flatnonzero(meta["seed"] == seed)
+        if seed >= 0:
+            ends[meta["seed"][rows] == seed] = members[meta["step"][members].argsort(kind="stable")[-1]]
+    return ends
+
+
 def training_observations(data: StoreFiles, recording: Recording) -> Tensor:
     """Observations of the training tasks `[M, obs]` float32.
 

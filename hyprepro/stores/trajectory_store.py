@@ -88,17 +88,12 @@ class TrajectoryStore(StoreReader):
     json_attributes = ("spaces", "units", "splits", "versions", "route", "policies")
     shape_attribute, counted = "spaces", "episodes/seed"
 
-    def __init__(self, path: str | Path) -> None:
-        super().__init__(Path(path))
-        try:
-            self.observation_size = self._size("observation")
-            self.action_size = self._size("action")
-            self.policies_digest = str(self.attributes["policies"].get("digest", ""))
-            self._tables: dict[str, dict[str, NDArray[Any]]] = {}
-            self._starts = {task: self._checked(task) for task in self.tasks}
-        except BaseException:
-            self.close()
-            raise
+    def _validate(self) -> None:
+        self.observation_size = self._size("observation")
+        self.action_size = self._size("action")
+        self.policies_digest = str(self.attributes["policies"].get("digest", ""))
+        self._tables: dict[str, dict[str, NDArray[Any]]] = {}
+        self._starts = {task: self._checked(task) for task in self.tasks}
 
     @classmethod
     def open(cls, path: str | Path) -> TrajectoryStore:
@@ -147,11 +142,6 @@ class TrajectoryStore(StoreReader):
         if self._part is not None and index not in self.ids(task):
             raise self._hidden(f"another episode of {task}")
         steps, start = int(table["total_steps"][index]), int(self._starts[task][index])
-        arrays = {
-            "observations": self._slice(task, "observations", start + index, steps + 1),
-            "actions": self._slice(task, "actions", start, steps),
-            "rewards": self._slice(task, "rewards", start, steps),
-        }
         return Episode(
             task,
             index,
@@ -159,8 +149,10 @@ class TrajectoryStore(StoreReader):
             int(table["seed"][index]),
             int(table["policy_row"][index]),
             int(table["success_step"][index]),
-            **arrays,
-            terminated=bool(self._slice(task, "terminations", start + steps - 1, 1)[0]),
+            self._slice(task, "observations", start + index, steps + 1),
+            self._slice(task, "actions", start, steps),
+            self._slice(task, "rewards", start, steps),
+            bool(self._slice(task, "terminations", start + steps - 1, 1)[0]),
         )
 
     def split_mask(self, task: str, column: str, split: str) -> NDArray[np.bool_]:
@@ -172,7 +164,6 @@ class TrajectoryStore(StoreReader):
         return np.repeat(mask, table["total_steps"] + (column == "observations"))
 
     def names(self) -> tuple[str, ...]:
-        """The datasets of a task."""
         return (*self._flat(), *(f"episodes/{name}" for name in TABLE))
 
     def _slice(self, task: str, name: str, start: int, count: int) -> NDArray[np.float32]:
@@ -198,28 +189,22 @@ class TrajectoryStore(StoreReader):
 
     def _checked(self, task: str) -> NDArray[np.int64]:
         """Validate a task's shapes against its episode table; the first step of each episode `[N]`."""
-        group, where = self.group(task), f"{self.where}:/trajectories/{task}"
+        group = self.group(task)
         episodes = hdf5.hard_member(group, "episodes", h5py.Group, self.where)
         columns = {name: hdf5.dataset(episodes, name, c.dtypes, (), self.where) for name, c in TABLE.items()}
         count = columns["id"].shape[0]
         if count > MAX_EPISODES or any(data.shape[0] != count for data in columns.values()):
-            raise UserError(
-                "The columns of the episode table differ in length or are too long.", where=where, fix=hdf5.DAMAGED
-            )
+            raise self._damaged("The columns of the episode table differ in length or are too long.", task)
         table = {name: hdf5.read_rows(data, 0, count, self.where) for name, data in columns.items()}
         table["split"] = self._split_column(columns["split"])
         steps = table["total_steps"].astype(np.int64)
         if count and not (steps.min() >= 1 and steps.max() <= MAX_STEPS and np.all(table["success_step"] < steps)):
-            raise UserError("The episode table has impossible step counts.", where=where, fix=hdf5.DAMAGED)
+            raise self._damaged("The episode table has impossible step counts.", task)
         for name, column in self._flat().items():
             data = hdf5.dataset(group, name, column.dtypes, column.tail, self.where)
             wanted = int(steps.sum()) + (count if name == "observations" else 0)
             if data.shape[0] != wanted:
-                raise UserError(
-                    f"{name!r} has {data.shape[0]} rows, the episode table asks for {wanted}.",
-                    where=where,
-                    fix=hdf5.DAMAGED,
-                )
+                raise self._damaged(f"{name!r} has {data.shape[0]} rows, the episode table asks for {wanted}.", task)
         self._tables[task] = table
         return np.cumsum(steps) - steps
 
@@ -283,7 +268,9 @@ class TrajectoryStoreWriter(StoreWriter):
             for name, value in (("observations", observations), ("actions", actions), ("rewards", rewards))
         }
         steps = len(flat["actions"])
-        self._check(task, flat, steps, success_step)
+        problem, fix = self._problem(flat, steps, success_step)
+        if problem:
+            raise UserError(f"A {task} episode {problem}; it was not stored.", where=str(self.path), fix=fix)
         ends = np.zeros((2, steps), dtype=np.uint8)
         ends[0 if terminated else 1, -1] = 1
         columns: dict[str, NDArray[Any]] = {**flat, "terminations": ends[0], "truncations": ends[1]}
@@ -304,28 +291,20 @@ class TrajectoryStoreWriter(StoreWriter):
         self._counts[task] = index + 1
         return index
 
-    def _check(self, task: str, flat: dict[str, NDArray[np.float32]], steps: int, success_step: int) -> None:
+    def _problem(self, flat: dict[str, NDArray[np.float32]], steps: int, success_step: int) -> tuple[str, str]:
+        """What is wrong with an episode, and what to do; empty where nothing is."""
         lengths = {"observations": steps + 1, "actions": steps, "rewards": steps}
         wanted = {name: (n, *self._flat[name].tail) for name, n in lengths.items()}
         found = {name: array.shape for name, array in flat.items()}
         if found != wanted or not 1 <= steps <= MAX_STEPS:
-            raise UserError(
-                f"The arrays of a {task} episode do not fit together: {found}.",
-                where=str(self.path),
-                fix="give one observation more than actions and rewards, all of one episode",
-            )
+            fix = "give one observation more than actions and rewards, all of one episode"
+            return f"has arrays that do not fit together: {found}", fix
         if not all(np.isfinite(array).all() for array in flat.values()):
-            raise UserError(
-                f"A {task} episode has values that are not finite; it was not stored.",
-                where=str(self.path),
-                fix="leave this episode out; the simulation has diverged",
-            )
+            return "has values that are not finite", "leave this episode out; the simulation has diverged"
         if not -1 <= success_step < steps:
-            raise UserError(
-                f"Success step {success_step} lies outside an episode of {steps} steps.",
-                where=str(self.path),
-                fix="count steps from 0 within the episode, -1 for no success",
-            )
+            fix = "count steps from 0 within the episode, -1 for no success"
+            return f"has a success step, {success_step}, that lies outside its {steps} steps", fix
+        return "", ""
 
 
 def flat_columns(observation_size: int, action_size: int) -> dict[str, Column]:

@@ -34,6 +34,19 @@ def test_a_recipe_for_programs(hyprepro) -> None:
     assert found["origins"]["name"].startswith("gin/recipes/table1.gin:")
 
 
+def test_a_scale_shows_what_it_sets_and_where(hyprepro) -> None:
+    shown = hyprepro("explain", "smoke").stdout
+    assert any(line.split() == ["HypFormer.bank", "=", "8", "gin/scales/smoke.gin:38"] for line in shown.splitlines())
+    assert "--scale smoke" in shown
+
+
+def test_a_name_of_a_scale_and_of_a_variant_shows_both(hyprepro) -> None:
+    found = hyprepro("explain", "paper", "--json").json
+    assert "HypFormer.width = 256" in found["scale"]["bindings"]
+    assert found["variant"]["bindings"]["HypFormer.bank = 0"].startswith("gin/variants/paper.gin:")
+    assert "closest released" in hyprepro("explain", "relesed").assert_one_panel().words
+
+
 def test_an_unknown_name(hyprepro) -> None:
     words = hyprepro("explain", "UNet1DGenerater").assert_one_panel().words
     assert "closest UNet1DGenerator" in words

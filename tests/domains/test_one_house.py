@@ -24,7 +24,7 @@ KNOWN = {
     "collect/recheck.py": "runs Meta-World's policies on its own goals",
     "collect/sac/reference.py": "the default width of the reference is that of Meta-World's policies",
     "config/lint.py": "what components of earlier releases are called now",
-    "methods/care/settings.py": "CARE is trained in Meta-World's environments",
+    "methods/care/method.py": "CARE is trained in Meta-World's environments",
     "methods/care/training.py": "the training itself",
     "methods/decision_transformer/disturbed.py": "records rewards, which Meta-World's simulator leaves out",
     "policies/layout.py": "the layouts of both domains' policies, which the collectors share",

@@ -43,6 +43,7 @@ def test_a_cache_without_locks_is_one_mistake_that_names_the_place_and_the_flag(
     assert os.strerror(code) in caught.value.what
     assert str(tmp_path / "cache") in caught.value.where
     assert "--cache" in caught.value.fix
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_lock_that_nobody_ever_gets_is_no_endless_wait(tmp_path: Path, without_locks: Callable[[int], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from hyprepro.config.user_module import user_module
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.plan import missing
 from hyprepro.engine.schedule import Event, execute
@@ -189,6 +191,41 @@ def test_other_code_on_a_node_is_refused(cluster: Any, cache: ArtifactCache) -> 
     with pytest.raises(UserError, match="other versions of hyprepro's code"):
         execute([foreign], cache, RayCluster(cluster.address))
     assert not cache.path_of(foreign).exists()
+
+
+MINE = """
+from tests.engine.toy_stages import Toy
+
+class Mine(Toy):
+    pass
+"""
+
+
+def mine(folder: Path, name: str) -> Stage:
+    """A stage of a user's module that lies in a folder beside nothing else, as a domain lies beside its recipe."""
+    folder.mkdir()
+    (folder / f"{name}.py").write_text(MINE)
+    stage: Stage = user_module(name, folder, "recipe.gin:1").Mine()
+    return stage
+
+
+def test_a_module_of_the_users_is_found_on_the_nodes_where_the_command_found_it(
+    cluster: Any, cache: ArtifactCache, tmp_path: Path
+) -> None:
+    stage = mine(tmp_path / "mine", "my_shared_stages")
+    paths = execute([stage], cache, RayCluster(cluster.address))
+    assert stage.load(paths[stage.key]) == "a"
+
+
+def test_a_module_of_the_users_that_the_nodes_do_not_have_is_named(
+    cluster: Any, cache: ArtifactCache, tmp_path: Path
+) -> None:
+    stage = mine(tmp_path / "mine", "my_lonely_stages")
+    assert stage.key
+    shutil.rmtree(tmp_path / "mine")
+    with pytest.raises(UserError, match="has no module 'my_lonely_stages'") as caught:
+        execute([stage], cache, RayCluster(cluster.address))
+    assert "under the same path" in caught.value.fix
 
 
 def test_an_address_where_no_cluster_is(cache: ArtifactCache) -> None:

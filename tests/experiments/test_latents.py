@@ -11,7 +11,7 @@ from hyprepro.engine.cache import ArtifactCache
 from hyprepro.errors import UserError
 from hyprepro.experiments.latent_recipe import LatentRecipe
 from hyprepro.experiments.latents import Projection
-from hyprepro.reports.latent_records import TRUE, LatentRecord, read_latents, write_latents
+from hyprepro.reports.latents import TRUE, LatentRecord, read_latents, write_latents
 from tests.cheetah_stores import CheetahStores
 from tests.conftest import TinyStores
 from tests.gen_hyprl.test_stages import WHOLE, WITHOUT, make

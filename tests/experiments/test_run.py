@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from hyprepro.engine.cache import ArtifactCache
-from hyprepro.engine.calibration import STARTUP_SECONDS
+from hyprepro.engine.plan import STARTUP_SECONDS
 from hyprepro.engine.schedule import Event
 from hyprepro.errors import UserError
 from hyprepro.experiments import run as pipeline
@@ -168,6 +168,12 @@ def test_a_task_without_prompts_is_named_with_the_closest(recipe: Recipe, cache:
     with pytest.raises(UserError, match="dor-open") as caught:
         plan(misspelt, cache)
     assert caught.value.closest == "door-open"
+
+
+def test_tasks_below_a_table_without_seen_tasks_are_refused(recipe: Recipe, cache: ArtifactCache) -> None:
+    with pytest.raises(UserError, match="below has reach") as caught:
+        plan(recipe.model_copy(update={"seen": (), "below": ("reach",)}), cache)
+    assert "Recipe.seen=('reach',)" in caught.value.fix
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from hyprepro.gen_hyprl.alignment import matching_orders, reordered
 from hyprepro.gen_hyprl.autoencoder import Autoencoder, DeepAutoencoder, LinearAutoencoder, PCAAutoencoder
-from hyprepro.gen_hyprl.parameter_space import matching_orders, reordered
 from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import PolicyLayout
 

@@ -16,6 +16,7 @@ from hyprepro.engine import training
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.plan import missing
 from hyprepro.engine.stage import Stage, read_metrics
+from hyprepro.gen_hyprl.alignment import reordered
 from hyprepro.gen_hyprl.assembled import Assemble
 from hyprepro.gen_hyprl.autoencoder import LinearAutoencoder, PCAAutoencoder
 from hyprepro.gen_hyprl.autoencoder_net import AutoencoderJob
@@ -24,7 +25,6 @@ from hyprepro.gen_hyprl.embedding import ContrastiveEmbedding
 from hyprepro.gen_hyprl.generators import MLPUNetGenerator, UNet1DGenerator
 from hyprepro.gen_hyprl.hypformer import HypFormer, MeanAggregator
 from hyprepro.gen_hyprl.hyplatent import HypLatent
-from hyprepro.gen_hyprl.parameter_space import reordered
 from hyprepro.methods.base import draw_seed
 from hyprepro.methods.gen_hyprl import GenHypRL, GenHypRLWithoutHypFormer, LatentMethod
 from hyprepro.methods.make_an_agent import LatentDiffusion, MakeAnAgent

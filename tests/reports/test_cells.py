@@ -7,13 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from hyprepro.domains.metaworld.tasks import TABLE3_TASKS
 from hyprepro.errors import UserError
 from hyprepro.reports.cells import Line, groups, measured
 from hyprepro.reports.records import Record
 from hyprepro.reports.statistics import Outcomes, Totals
 from tests.reports import velocities
-from tests.reports.synthetic import make_records
+from tests.reports.synthetic import TABLE3_TASKS, make_records
 
 Spoil = Callable[[list[Record]], list[Record]]
 TASKS = ("window-open", "reach")

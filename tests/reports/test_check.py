@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hyprepro.domains.metaworld.tasks import TABLE1_TASKS, TABLE3_TASKS
 from hyprepro.errors import UserError
-from hyprepro.reports.check import check, check_files, unequal
-from tests.reports.synthetic import RATES, make_records, make_result
+from hyprepro.reports.check import check, unequal
+from tests.reports.synthetic import RATES, TABLE1_TASKS, TABLE3_TASKS, make_records, make_result
 
 Result = dict[str, Any]
 
@@ -155,14 +152,6 @@ def test_another_number_of_seeds_is_refused(committed: Result) -> None:
 
     with pytest.raises(UserError, match=r"gen-hyprl has . seeds committed, 1 now"):
         check(committed, changed(committed, one_seed))
-
-
-def test_files_are_checked(tmp_path: Path, committed: Result) -> None:
-    for name in ("committed", "fresh"):
-        (tmp_path / name).write_text(json.dumps(committed))
-    assert check_files(tmp_path / "committed", tmp_path / "fresh") == []
-    with pytest.raises(UserError, match="no result here"):
-        check_files(tmp_path / "missing", tmp_path / "fresh")
 
 
 BOTH = TABLE1_TASKS + TABLE3_TASKS

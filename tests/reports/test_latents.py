@@ -6,8 +6,7 @@ import pytest
 
 from hyprepro.errors import UserError
 from hyprepro.reports.check import check
-from hyprepro.reports.latent_records import TRUE, LatentRecord
-from hyprepro.reports.latents import summarise_latents
+from hyprepro.reports.latents import TRUE, LatentRecord, summarise_latents
 from tests.reports.figures.synthetic import latent_records, latents_result
 
 Points = list[tuple[float, float]]

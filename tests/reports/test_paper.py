@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hyprepro.domains.metaworld.tasks import TABLE1_TASKS, TABLE3_TASKS
 from hyprepro.errors import UserError
 from hyprepro.reports import paper
+from tests.reports.synthetic import TABLE1_TASKS, TABLE3_TASKS
 
 
 @pytest.mark.parametrize(("split", "tasks"), [("seen", TABLE1_TASKS), ("unseen", TABLE3_TASKS)])

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hyprepro.domains.metaworld.tasks import TABLE1_TASKS
 from hyprepro.reports.records import Record
 from hyprepro.reports.statistics import TAUS
 from hyprepro.reports.summary import Summary, summarise
-from tests.reports.synthetic import make_records
+from tests.reports.synthetic import TABLE1_TASKS, make_records
 
 library = pytest.importorskip("rliable.library", reason="nox -s statistics", exc_type=ImportError)
 metrics = pytest.importorskip("rliable.metrics", reason="nox -s statistics", exc_type=ImportError)

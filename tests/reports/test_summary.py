@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hyprepro.domains.metaworld.tasks import TABLE1_TASKS, TABLE3_TASKS
 from hyprepro.reports.records import Record, read_records, write_records
 from hyprepro.reports.summary import Summary, summarise
-from tests.reports.synthetic import BELOW, RATES, make_records
+from tests.reports.synthetic import BELOW, RATES, TABLE1_TASKS, TABLE3_TASKS, make_records
 
 KEYS = [
     "method", "variant", "task", "split", "protocol", "metric", "statistic", "value", "ci95", "n_policies",

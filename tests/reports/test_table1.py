@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from hyprepro.domains.metaworld.tasks import TABLE1_TASKS, TABLE3_TASKS
 from hyprepro.reports.markdown import WIDTH, percent, printed, table, with_interval
 from hyprepro.reports.table1 import TaskTable
-from tests.reports.synthetic import RATES, make_records, make_result
+from tests.reports.synthetic import RATES, TABLE1_TASKS, TABLE3_TASKS, make_records, make_result
 
 
 @pytest.fixture(scope="module")

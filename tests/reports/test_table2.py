@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from hyprepro.domains.metaworld.tasks import TABLE1_TASKS, TABLE3_TASKS
 from hyprepro.reports.markdown import WIDTH, with_interval
 from hyprepro.reports.table2 import AveragesTable
-from tests.reports.synthetic import BELOW, RATES, make_records, make_result
+from tests.reports.synthetic import BELOW, RATES, TABLE1_TASKS, TABLE3_TASKS, make_records, make_result
 
 TASKS = TABLE1_TASKS + BELOW + TABLE3_TASKS
 NAMES = ("Gen-HypRL", "Gen-HypRL w/o HypFormer", "MAA", "CARE", "DT")
@@ -121,10 +120,13 @@ def test_averages_of_other_tasks_do_not_stand_beside_the_papers() -> None:
     assert "other tasks than the paper (unseen)" in text
 
 
-def test_a_run_of_one_split_has_an_empty_half() -> None:
-    text = AveragesTable().markdown(averages(tasks=TABLE1_TASKS))
-    assert cells(text, "## Strict protocol", "Gen-HypRL")[1] == "not yet reproduced"
-    assert "## Every method, unseen" not in text
+@pytest.mark.parametrize(("tasks", "paper"), [(TABLE1_TASKS, "70.3"), (TABLE3_TASKS, "19.8")], ids=["seen", "unseen"])
+def test_a_run_of_one_split_is_a_table_of_that_split(tasks: tuple[str, ...], paper: str) -> None:
+    result = averages(tasks=tasks)
+    text = AveragesTable().markdown(result)
+    assert len(cells(text, "## Strict protocol", "Gen-HypRL")) == 1
+    assert cells(AveragesTable().side_by_side(result), "\n\n", "Gen-HypRL")[0] == paper
+    assert text.count("## Every method") == 1
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from hyprepro.policies.layout import PolicyLayout
-from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter, Weights
+from hyprepro.policies.layout import PolicyLayout, Precision
+from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStore, TrajectoryStoreWriter
 
 LAYOUT = PolicyLayout.mlp(3, 4, 2, ("relu", "relu"))
@@ -32,7 +32,7 @@ class Made:
     route: Mapping[str, Any] = field(default_factory=lambda: {"name": "toy", "summary": "toys"})
     layout: PolicyLayout = LAYOUT
     versions: Mapping[str, str] = field(default_factory=lambda: VERSIONS)
-    weights: Weights = "float16"
+    weights: Precision = "float16"
     sizes: tuple[int, int] = (3, 2)
 
 

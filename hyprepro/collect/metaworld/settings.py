@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from hyprepro.component import Component, component, setting
 from hyprepro.domains.metaworld.tasks import COLLECTION, Goal, check_task
-from hyprepro.stores.policy_store import Weights
+from hyprepro.policies.layout import Precision
 
 Route = Literal["clones", "independent", "scratch"]
 """How SAC starts and whether it is shown anything.
@@ -100,7 +100,7 @@ class Selection(Component):
         source="Make-An-Agent",
         ge=1,
     )
-    weights: Weights = setting("float16", "how stored weights are kept")
+    weights: Precision = setting("float16", "how stored weights are kept")
 
 
 class Agent(NamedTuple):

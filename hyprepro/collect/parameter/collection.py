@@ -214,10 +214,10 @@ def write_stores(collection: ParameterCollection, cache: ArtifactCache, folder: 
     Returns:
         The files.
     """
+    from hyprepro.collect.collection import write_pair
     from hyprepro.collect.parameter.card import data_card
-    from hyprepro.collect.writing import write_pair
     from hyprepro.reports.figures.profiles import can_draw
-    from hyprepro.reports.figures.returns import draw
+    from hyprepro.reports.figures.stores import draw
 
     make_folder(folder)
     route, stages, selection = route_of(collection), stages_of(collection), collection.selection

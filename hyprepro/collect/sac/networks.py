@@ -101,18 +101,6 @@ def to_flat(parameters: Parameters, layout: PolicyLayout, normaliser: Normaliser
     return layout.join(parts)
 
 
-def from_flat(flat: NDArray[np.floating], layout: PolicyLayout, normaliser: Normaliser) -> Parameters:
-    """The inverse of `to_flat`: stacked parameters in normalised coordinates from flat ones `[A, P]`."""
-    parts = {name: np.asarray(part, dtype=np.float64) for name, part in layout.split(np.asarray(flat)).items()}
-    raw = parts["linear1.weight"]
-    parts["linear1.bias"] = parts["linear1.bias"] + np.einsum("o,aho->ah", normaliser.mean, raw)
-    parts["linear1.weight"] = raw * normaliser.scale
-    stacked = {
-        name: part.swapaxes(1, 2) if name.endswith("weight") else part[:, None, :] for name, part in parts.items()
-    }
-    return {name: torch.tensor(part, dtype=torch.float32) for name, part in stacked.items()}
-
-
 class Weights:
     """The parameters of N three-layer networks and their gradients, with views of them under the usual names.
 

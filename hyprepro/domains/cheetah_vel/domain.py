@@ -48,7 +48,7 @@ class CheetahVel(ParameterDomain):
         f"the undiscounted sum over {HORIZON} steps of -|v_x - v*| - {CONTROL_COST} sum(a^2) on HalfCheetah-v5; 0 "
         "cannot be reached, for a cheetah starts at rest, and torque costs"
     )
-    episode_seconds: ClassVar[float] = 0.15  # 0.025 s; a unit is 0.17 s: hyprepro.engine.calibration
+    episode_seconds: ClassVar[float] = 0.15  # 0.025 s; a unit is 0.17 s: hyprepro.engine.plan
 
     policies: str = setting("stores/cheetah-vel.policies.h5", "path of the policy store")
     trajectories: str = setting("stores/cheetah-vel.trajectories.h5", "path of the trajectory store")
@@ -62,7 +62,6 @@ class CheetahVel(ParameterDomain):
         return tuple((velocity,) for velocity in velocity_grid(*ends))
 
     def check(self) -> None:
-        """The grid must rise, too."""
         if self.last <= self.first:
             raise UserError(
                 "The grid must rise, by at least 0.001 m/s a step.",
@@ -72,19 +71,15 @@ class CheetahVel(ParameterDomain):
         super().check()
 
     def rewards(self, signals: Any, actions: Any, parameters: Any) -> Any:
-        """The reward of forward speeds in m/s at target velocities."""
         return velocity_reward(signals, actions, parameters[..., 0])
 
     def simulator(self, task: str, slots: int) -> Cheetahs:
-        """A batch of cheetahs."""
         return self.simulators([task] * slots)
 
     def simulators(self, tasks: Sequence[str]) -> Cheetahs:
-        """A batch of cheetahs, each with its own target."""
         return Cheetahs(np.array([self.parameter(task)[0] for task in tasks]))
 
     def environment(self, task: str) -> EnvSpec | None:
-        """The environment that this package registers with gymnasium."""
         from gymnasium.envs.registration import EnvSpec
 
         if not self.has(task):

@@ -49,7 +49,6 @@ class MetaWorld(Domain):
         return ()
 
     def query(self, data: Data, task: str, count: int, split: str) -> Query:
-        """The first `count` prompts of the task."""
         from hyprepro.stores.prompts import read_prompts
 
         with data.open_trajectories() as store:
@@ -63,17 +62,14 @@ class MetaWorld(Domain):
         return Query(task, (), prompts, count)
 
     def start(self, use: Use, base_seed: int, task: str, index: int) -> Goal:
-        """A fresh goal of the use's range."""
         return fresh_goal(STRICT if use == "test" else VALIDATION, base_seed, task, index)
 
     def simulator(self, task: str, slots: int) -> Environments:
-        """Environments of this process's pool."""
         from hyprepro.domains.metaworld.pool import process_pool  # lazily: it loads the simulator
 
         return Environments(process_pool(self.stepper).take(task, slots))
 
     def stepped_by(self, task: str) -> StepperName:
-        """Which stepper: "fast", or "metaworld" if that was asked for or the fast one is refused here."""
         return stepper_in_use(self.stepper, (task,))
 
     def environment(self, task: str) -> EnvSpec | None:

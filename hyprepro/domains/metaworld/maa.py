@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.domains.metaworld.tasks import TASKS
+from hyprepro.engine.cache import file_digest
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import PolicyLayout
 from hyprepro.stores import hdf5
@@ -27,15 +28,13 @@ from hyprepro.stores.exchange.foreign import (
     UNKNOWN,
     check_archive,
     check_floats,
-    file_digest,
     floats,
     load_tensors,
     refuse_existing,
     unknown_versions,
 )
-from hyprepro.stores.exchange.prompts_only import PROMPTS_ONLY, episode_from_prompt
 from hyprepro.stores.policy_store import MAX_POLICIES, PolicyStoreWriter
-from hyprepro.stores.prompts import TAU_HAT_SIZE, TAU_SIZE
+from hyprepro.stores.prompts import PROMPTS_ONLY, TAU_HAT_SIZE, TAU_SIZE, episode_from_prompt
 from hyprepro.stores.trajectory_store import TrajectoryStoreWriter
 
 if TYPE_CHECKING:

@@ -80,30 +80,6 @@ OTHER_TASKS = (
 TASKS = SEEN_TASKS + UNSEEN_TASKS + OTHER_TASKS
 """All of them: metaworld's names without the version."""
 
-TABLE1_TASKS = (
-    "window-open",
-    "door-open",
-    "drawer-open",
-    "dial-turn",
-    "plate-slide",
-    "button-press",
-    "handle-press",
-    "faucet-close",
-)
-"""The eight seen tasks of the paper's Table 1, in its order; door-unlock and reach are trained on and left out."""
-
-TABLE3_TASKS = (
-    "drawer-close",
-    "handle-press-side",
-    "door-lock",
-    "window-close",
-    "reach-wall",
-    "coffee-button",
-    "button-press-wall",
-    "faucet-open",
-)
-"""The eight unseen tasks in the order of the paper's Table 3."""
-
 HORIZON = 500
 """Steps of an episode."""
 

@@ -28,8 +28,8 @@ from hyprepro.collect.sac.update import ActorLoss, Adam, Batch, Critics, SACUpda
 from hyprepro.domains.metaworld.tasks import COLLECTION, SEEN_TASKS, UNSEEN_TASKS, Goal
 from hyprepro.engine import training
 from hyprepro.engine.stage import Report, Stage
+from hyprepro.methods.care.method import CareNetwork, CareTraining
 from hyprepro.methods.care.network import CareActor, CareCritic
-from hyprepro.methods.care.settings import CareNetwork, CareTraining
 from hyprepro.methods.care.text import EmbedDescriptions, require
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 from hyprepro.stores.files import StoreFiles

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hyprepro.component import component, setting
 from hyprepro.reports.figures import canvas
-from hyprepro.reports.latent_records import LATENTS, TRUE, LatentRecord, read_latents
-from hyprepro.reports.latents import STATISTICS
+from hyprepro.reports.latents import LATENTS, STATISTICS, TRUE, LatentRecord, read_latents
 from hyprepro.reports.markdown import bullets, paragraph, table, with_interval
 from hyprepro.reports.notes import heading, route, run_of
 from hyprepro.reports.report import Report
@@ -37,7 +36,6 @@ class LatentsFigure(Report):
     seed: int = setting(0, "the generator seed that is drawn; the numbers are over all", ge=0)
 
     def require(self) -> None:
-        """Matplotlib must be installed."""
         canvas.require()
 
     def files(self, result: Mapping[str, Any], folder: Path) -> dict[str, bytes]:

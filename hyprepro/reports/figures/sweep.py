@@ -10,14 +10,13 @@ from hyprepro.errors import UserError
 from hyprepro.reports.figures import canvas
 from hyprepro.reports.markdown import bullets, paragraph, point, table, with_interval
 from hyprepro.reports.notes import heading
-from hyprepro.reports.numbers import TESTED, Numbers
+from hyprepro.reports.numbers import TESTED, Numbers, Words, number
 from hyprepro.reports.paper import average_return
 from hyprepro.reports.records import csv_text
 from hyprepro.reports.report import Report
 from hyprepro.reports.returns import EXPERT, average, by_size, is_papers, notes
 from hyprepro.reports.returns import setting as run_setting
 from hyprepro.reports.summary import BASELINE, MAIN
-from hyprepro.reports.words import Words, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +42,6 @@ class ReturnFigure(Report):
     height: float = setting(3.4, "height in inches", gt=0, le=50)
 
     def require(self) -> None:
-        """Matplotlib must be installed."""
         canvas.require()
 
     def markdown(self, result: Mapping[str, Any]) -> str:
@@ -61,7 +59,6 @@ class ReturnFigure(Report):
         )
 
     def figures(self, result: Mapping[str, Any]) -> dict[str, bytes]:
-        """The picture as PNG and SVG, and its numbers as CSV."""
         name = str(result["recipe"])
         sizes = Numbers(result).sizes
         if not sizes:

@@ -61,7 +61,6 @@ class TokensFigure(Report):
     height: float = setting(3.6, "height in inches", gt=0, le=50)
 
     def require(self) -> None:
-        """Matplotlib must be installed."""
         canvas.require()
 
     def markdown(self, result: Mapping[str, Any]) -> str:
@@ -82,7 +81,6 @@ class TokensFigure(Report):
         return "\n\n".join(parts) + "\n"
 
     def figures(self, result: Mapping[str, Any]) -> dict[str, bytes]:
-        """The picture as PNG and SVG, and its numbers as CSV."""
         name = str(result["recipe"])
         return {**self._drawn(result, name), f"{name}.csv": points_csv(result).encode()}
 

@@ -17,11 +17,11 @@ class Names(Protocol):
     """What a domain says of its tasks; a domain of numbers."""
 
     @property
-    def title(self) -> str: ...  # noqa: D102
+    def title(self) -> str: ...
     @property
-    def columns(self) -> tuple[str, ...]: ...  # noqa: D102
-    def parameter(self, task: str) -> tuple[float, ...]: ...  # noqa: D102
-    def task_at(self, parameter: tuple[float, ...]) -> str: ...  # noqa: D102
+    def columns(self) -> tuple[str, ...]: ...
+    def parameter(self, task: str) -> tuple[float, ...]: ...
+    def task_at(self, parameter: tuple[float, ...]) -> str: ...
 
 
 def read_conditions(table: Path, folder: Path, domain: Names | None = None) -> tuple[list[Path], list[str]]:

@@ -7,7 +7,6 @@ containers and refuses everything else, after the archive around them was checke
 
 from __future__ import annotations
 
-import hashlib
 import re
 import warnings
 import zipfile
@@ -46,12 +45,6 @@ def refuse_existing(*paths: Path | None) -> None:
                 where=str(path),
                 fix="remove it or choose another name",
             )
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_archive(source: Path | IO[bytes], where: str, fix: str = "") -> None:
@@ -188,15 +181,11 @@ def _not_an_archive(source: Path | IO[bytes], where: str, error: Exception, fix:
         source.seek(0)
         start = source.read(4)
     if start[:2] == b"PK":
-        return UserError("The file is truncated.", where=f"{where}: {error}", fix=fix or "fetch it again")
-    if start[:1] == b"\x80":
-        return UserError(
-            "This is a bare pickle or PyTorch's format from before 1.6, which only code in the file itself can open.",
-            where=where,
-            fix=fix or "if you trust it, convert it where it was made: torch.save(torch.load(OLD), NEW)",
-        )
-    return UserError(
-        "This is not a file that torch.save wrote.",
-        where=where,
-        fix=fix or "name the file as it was published, unprocessed; an archive (.zip, .tar.gz) is unpacked first",
-    )
+        what, advice, where = "The file is truncated.", "fetch it again", f"{where}: {error}"
+    elif start[:1] == b"\x80":
+        what = "This is a bare pickle or PyTorch's format from before 1.6, which only code in the file itself can open."
+        advice = "if you trust it, convert it where it was made: torch.save(torch.load(OLD), NEW)"
+    else:
+        what = "This is not a file that torch.save wrote."
+        advice = "name the file as it was published, unprocessed; an archive (.zip, .tar.gz) is unpacked first"
+    return UserError(what, where=where, fix=fix or advice)

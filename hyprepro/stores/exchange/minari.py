@@ -27,7 +27,7 @@ import numpy as np
 from hyprepro.errors import UserError
 from hyprepro.stores.atomic import AtomicFile
 from hyprepro.stores.exchange.foreign import refuse_existing
-from hyprepro.stores.exchange.prompts_only import refuse_prompts_only
+from hyprepro.stores.prompts import refuse_prompts_only
 from hyprepro.stores.trajectory_store import Episode, TrajectoryStore
 
 if TYPE_CHECKING:

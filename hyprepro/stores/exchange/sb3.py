@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,7 +23,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.domains.catalogue import domain_having
 from hyprepro.engine.provenance import versions
 from hyprepro.engine.stage import write_atomically
 from hyprepro.errors import UserError
@@ -64,13 +64,12 @@ WRAPPERS = ("_orig_mod", "module")
 
 _FEWEST = 2
 _FIX_AGAIN = "save the agent again where it was trained: SAC(...).save(FILE)"
-_FIX_SAVE = "save it anew with model.save(FILE), without what was added to its modules"
 _SUMMARY = "policies imported from stable-baselines3 files; their success was not measured"
 
 
 @dataclass(frozen=True)
 class Sb3Policy:
-    """What a file tells: flat parameters `[P]` in a layout, the run's seed and training steps (-1 if unknown)."""
+    """What a file tells: finite parameters `[P]` in a layout, the run's seed and training steps (-1 if unknown)."""
 
     layout: PolicyLayout
     params: NDArray[np.float32]
@@ -82,20 +81,20 @@ class Accepts(Protocol):
     """What a domain says of policies; a `Domain`."""
 
     @property
-    def title(self) -> str: ...  # noqa: D102
+    def title(self) -> str: ...
     @property
-    def required_layout(self) -> PolicyLayout | None: ...  # noqa: D102
+    def required_layout(self) -> PolicyLayout | None: ...
     @property
-    def tested(self) -> tuple[str, ...]: ...  # noqa: D102
-    def accept(self, layout: PolicyLayout) -> None: ...  # noqa: D102
+    def tested(self) -> tuple[str, ...]: ...
+    def accept(self, layout: PolicyLayout) -> None: ...
 
 
 def read_sb3(path: Path) -> Sb3Policy:
     """The actor in a file of stable-baselines3's.
 
     Raises:
-        UserError: Not such a file, truncated, tensors that are no plain floats, an agent that does not act as a layout
-            can say (`check_settings`).
+        UserError: Not such a file, truncated, tensors that are no plain floats, a value that is not finite, an agent
+            that does not act as a layout can say (`check_settings`).
     """
     where = str(path)
     data = _json(_member(path, "data"), where)
@@ -104,6 +103,8 @@ def read_sb3(path: Path) -> Sb3Policy:
     check_archive(weights, f"{where}:policy.pth", _FIX_AGAIN)
     weights.seek(0)
     layout, params = _actor(load_tensors(weights, f"{where}:policy.pth"), acting, where)
+    if not np.isfinite(params).all():
+        raise UserError("A weight is not finite.", where=where, fix="leave this file out; its training has diverged")
     return Sb3Policy(layout, params, _whole(data.get("seed"), 31), _whole(data.get("num_timesteps") or None, 62))
 
 
@@ -123,20 +124,20 @@ def import_sb3(
         out: The store.
         tasks: The task of all of them, or that of each.
         trained_here: The installed simulator is the one that trained them; else its version is recorded as unknown.
-        domain: What the tasks are of; None: the domain that has them all, if there is one.
+        domain: What the tasks are of, if any is known.
 
     Raises:
         UserError: An output exists, a file is unfit (`read_sb3`), has another layout than the first, or does not act in
-            the domain; a value is not finite.
+            the domain.
     """
     named = [tasks] * len(files) if isinstance(tasks, str) else list(tasks)
-    for task in dict.fromkeys([tasks] if isinstance(tasks, str) else named):
+    for task in dict.fromkeys(named):
         hdf5.check_task_name(task)
     if not files:
         raise UserError("There is nothing to import.", fix="name at least one file that model.save wrote")
     refuse_existing(out)
-    read = [_fit(read_sb3(path), path) for path in files]
-    layout, domain = read[0].layout, domain or domain_having(named)
+    read = [read_sb3(path) for path in files]
+    layout = read[0].layout
     for policy, path in zip(read, files, strict=True):
         if policy.layout != layout:
             raise UserError(
@@ -150,23 +151,11 @@ def import_sb3(
     route = {"name": "stable-baselines3", "summary": _SUMMARY, "files": [path.name for path in files[:500]]}
     recorded = versions() if trained_here else unknown_versions()
     tested = () if domain is None else domain.tested
-    first = {task: place for place, task in reversed(list(enumerate(named)))}
-    order = sorted(range(len(files)), key=lambda row: first[named[row]])
     with PolicyStoreWriter(out, layout, route, "float32", recorded) as writer:
-        for row in order:
+        for row in sorted(range(len(files)), key=lambda row: named.index(named[row])):
             policy, split = read[row], "test" if named[row] in tested else "train"
             writer.append(named[row], policy.params[None], policy.seed, policy.step, 0.0, 0, 0.0, split)
     return len(files)
-
-
-def _fit(policy: Sb3Policy, path: Path) -> Sb3Policy:
-    if not np.isfinite(policy.params).all():
-        raise UserError(
-            "A weight is not finite; nothing was imported.",
-            where=str(path),
-            fix="leave this file out; its training has diverged",
-        )
-    return policy
 
 
 def _check_domain(domain: Accepts, layout: PolicyLayout, path: Path) -> None:
@@ -202,11 +191,11 @@ def export_sb3(store: PolicyStore, task: str, row: int, out: Path, environment: 
     Raises:
         UserError: stable-baselines3 is missing, another layout, no such policy, `out` exists.
     """
-    check_exportable(store.layout, store.where)
     refuse_existing(out)
     params, meta = store.read(task, [row])[0], store.meta(task)
+    made = sb3_model(store.layout, params, environment, int(meta["seed"][row]), int(meta["step"][row]), store.where)
     content = io.BytesIO()
-    sb3_model(store.layout, params, environment, int(meta["seed"][row]), int(meta["step"][row])).save(content)
+    made.save(content)
     try:
         write_atomically(out, content.getvalue())
     except OSError as error:
@@ -215,17 +204,6 @@ def export_sb3(store: PolicyStore, task: str, row: int, out: Path, environment: 
             where=f"{out}: {error.strerror or error}",
             fix="name a file in a folder that exists and is writable",
         ) from None
-
-
-def check_exportable(layout: PolicyLayout, where: str) -> None:
-    """Refuse policies that SAC's network cannot be (`UserError`)."""
-    if layout.squash != "tanh" or len(set(layout.activations)) > 1:
-        raise UserError(
-            f"stable-baselines3's SAC has one activation for all layers, and tanh at the end; these policies have "
-            f"{' and '.join(layout.activations)}, and {layout.squash}.",
-            where=where,
-            fix="only policies of one activation that tanh squashes can be exported",
-        )
 
 
 def _spaces(layout: PolicyLayout, spec: EnvSpec | None) -> tuple[Space[Any], Space[Any]]:
@@ -248,14 +226,20 @@ def sb3_model(
     environment: EnvSpec | None = None,
     seed: int = UNKNOWN,
     step: int = 0,
+    where: str = "the policies",
 ) -> Any:
     """A `stable_baselines3.SAC` with an actor of these weights `[P]`, fresh critics and the spaces of its task's env.
 
     Raises:
-        UserError: stable-baselines3 is missing, another layout.
+        UserError: stable-baselines3 is missing, or SAC's network has no such layout.
     """
-    check_exportable(layout, "the policies")
-    parts = layout.split(params)
+    if layout.squash != "tanh" or len(set(layout.activations)) > 1:
+        raise UserError(
+            f"stable-baselines3's SAC has one activation for all layers, and tanh at the end; these policies have "
+            f"{' and '.join(layout.activations)}, and {layout.squash}.",
+            where=where,
+            fix="only policies of one activation that tanh squashes can be exported",
+        )
     try:
         import gymnasium
         import torch
@@ -275,9 +259,8 @@ def sb3_model(
     model = SAC(
         "MlpPolicy", Spaces(), buffer_size=100_000, policy_kwargs=kwargs, seed=seed if seed >= 0 else None, device="cpu"
     )
-    state = {**model.actor.state_dict()}
-    state.update({_theirs(name): torch.from_numpy(part.copy()) for name, part in parts.items()})
-    model.actor.load_state_dict(state)
+    ours = {_theirs(name): torch.from_numpy(part.copy()) for name, part in layout.split(params).items()}
+    model.actor.load_state_dict({**model.actor.state_dict(), **ours})
     model.num_timesteps = max(step, 0)
     return model
 
@@ -298,20 +281,13 @@ def _member(path: Path, name: str) -> bytes:
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo(name).file_size > MAX_MEMBER:
-                raise UserError(
-                    f"{name!r} is larger than {MAX_MEMBER} bytes.",
-                    where=where,
-                    fix=_FIX_AGAIN,
-                )
+                raise UserError(f"{name!r} is larger than {MAX_MEMBER} bytes.", where=where, fix=_FIX_AGAIN)
             return archive.read(name)
     except KeyError:
-        raise UserError(
-            f"This zip is not one that stable-baselines3 saved: it has no {name!r}.",
-            where=where,
-            fix=_FIX_AGAIN,
-        ) from None
+        what = f"This zip is not one that stable-baselines3 saved: it has no {name!r}."
+        raise UserError(what, where=where, fix=_FIX_AGAIN) from None
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
-        cut = path.read_bytes()[:2] == b"PK" if path.stat().st_size < MAX_MEMBER else True
+        cut = path.stat().st_size >= MAX_MEMBER or path.read_bytes()[:2] == b"PK"
         what = "The file is truncated or damaged." if cut else "This is not a file that stable-baselines3 saved."
         raise UserError(what, where=f"{where}: {error}", fix=_FIX_AGAIN) from None
 
@@ -320,24 +296,18 @@ def _json(content: bytes, where: str) -> dict[str, Any]:
     try:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise UserError(
-            "The file's 'data' is not JSON.",
-            where=f"{where}: {error}",
-            fix=_FIX_AGAIN,
-        ) from None
+        raise UserError("The file's 'data' is not JSON.", where=f"{where}: {error}", fix=_FIX_AGAIN) from None
     if not isinstance(data, dict):
-        raise UserError(
-            "The file's 'data' is not a JSON object.",
-            where=where,
-            fix=_FIX_AGAIN,
-        )
+        raise UserError("The file's 'data' is not a JSON object.", where=where, fix=_FIX_AGAIN)
     return data
 
 
 def _actor(state: dict[str, Any], acting: Acting, where: str) -> tuple[PolicyLayout, NDArray[np.float32]]:
     """The layout of the actor in a state dictionary and its weights, flat `[P]`."""
+    import torch
+
     found = _unwrapped(state, acting.algorithm, where)
-    hidden = _hidden(found, acting, where)
+    hidden = _hidden(found, HIDDEN[acting.algorithm])
     heads = {"mean": "action_net" if acting.algorithm == "PPO" else "actor.mu"}
     if acting.algorithm == "TD3":
         hidden, heads["mean"] = hidden[:-1], hidden[-1] if hidden else "actor.mu"
@@ -346,12 +316,13 @@ def _actor(state: dict[str, Any], acting: Acting, where: str) -> tuple[PolicyLay
     layers = {f"linear{number}": name for number, name in enumerate(hidden, start=1)} | heads
     wanted = {f"{theirs}.{kind}": f"{ours}.{kind}" for ours, theirs in layers.items() for kind in ("weight", "bias")}
     noise = {"log_std"} if acting.algorithm == "PPO" else set()
-    odd = sorted(set(found) ^ {*wanted, *noise}) or [name for name in found if not _is_tensor(found[name])]
-    if odd or len(hidden) < _FEWEST or len(hidden) > MOST_LAYERS:
-        raise UserError(
+    odd = sorted(set(found) ^ {*wanted, *noise}) or [
+        name for name, value in found.items() if not isinstance(value, torch.Tensor)
+    ]
+    if odd or not _FEWEST <= len(hidden) <= MOST_LAYERS:
+        raise _unfit(
             f"The weights are not those of an actor of {acting.algorithm}'s MlpPolicy with two hidden layers or more.",
-            where=f"{where}: {', '.join(name[:80] for name in odd[:3]) or f'{len(hidden)} hidden layers'}",
-            fix=_FIX_SAVE,
+            f"{where}: {', '.join(name[:80] for name in odd[:3]) or f'{len(hidden)} hidden layers'}",
         )
     for name, tensor in found.items():
         check_floats(tensor, name, where)
@@ -359,32 +330,23 @@ def _actor(state: dict[str, Any], acting: Acting, where: str) -> tuple[PolicyLay
     low, high = zip(*acting.bounds, strict=True)
     bounds = acting.bounds if set(low) != {-1.0} or set(high) != {1.0} else ()
     if not all(0 < width <= WIDEST for width in (*widths, acting.observation_size, len(acting.bounds))):
-        raise UserError(f"The policy's widths are {widths}; at most {WIDEST} are read.", where=where, fix=_FIX_SAVE)
+        raise _unfit(f"The policy's widths are {widths}; at most {WIDEST} are read.", where)
     layout = PolicyLayout.mlp(
         acting.observation_size, widths, len(low), (acting.activation,) * len(widths), acting.squash, bounds
     )
     specs = {spec.name: spec for spec in layout.layers}
     for theirs, ours in wanted.items():
-        if tuple(found[theirs].shape) != specs[ours].shape:
-            raise UserError(
-                f"The policy's widths differ from {layout.shape}: {theirs} is {list(found[theirs].shape)}, not "
-                f"{list(specs[ours].shape)}.",
-                where=where,
-                fix=_FIX_SAVE,
-            )
+        shape, known = list(found[theirs].shape), list(specs[ours].shape)
+        if shape != known:
+            raise _unfit(f"The policy's widths differ from {layout.shape}: {theirs} is {shape}, not {known}.", where)
     parts = {ours: floats(found[theirs], theirs, where) for theirs, ours in wanted.items()}
     return layout, layout.join(_heads(layout, parts, found, acting, where))
 
 
-def _hidden(found: Mapping[str, Any], acting: Acting, where: str) -> list[str]:
-    """Names of the layers of the MLP, in their order: every second number, an activation between them."""
-    prefix = HIDDEN[acting.algorithm]
-    numbers = {
-        int(number)
-        for name in found
-        if (rest := name.removeprefix(f"{prefix}.")) != name and (number := rest.partition(".")[0]).isdecimal()
-    }
-    return [f"{prefix}.{number}" for number in sorted(numbers)]
+def _hidden(found: Iterable[str], prefix: str) -> list[str]:
+    """Names of the layers of an MLP, in their order: every second number, an activation between them."""
+    layer = re.compile(rf"{re.escape(prefix)}\.(\d+)(\.|$)")
+    return [f"{prefix}.{number}" for number in sorted({int(name[1]) for name in map(layer.match, found) if name})]
 
 
 def _heads(
@@ -401,21 +363,12 @@ def _heads(
         low, high = np.array(acting.bounds).T
         scale = 2.0 / (high - low)
         if tuple(found["log_std"].shape) != log_std.shape:
-            raise UserError(
-                f"The policy's log_std is {list(found['log_std'].shape)}, not {list(log_std.shape)}.",
-                where=where,
-                fix=_FIX_SAVE,
-            )
+            shape = list(found["log_std"].shape)
+            raise _unfit(f"The policy's log_std is {shape}, not {list(log_std.shape)}.", where)
         log_std = floats(found["log_std"], "log_std", where) + np.log(scale)
         parts["mean.weight"] = parts["mean.weight"] * scale[:, None]
         parts["mean.bias"] = (parts["mean.bias"] - low) * scale - 1.0
     return {**parts, "log_std.weight": np.zeros_like(parts["mean.weight"]), "log_std.bias": log_std}
-
-
-def _is_tensor(value: Any) -> bool:
-    import torch
-
-    return isinstance(value, torch.Tensor)
 
 
 def _unwrapped(state: dict[str, Any], algorithm: Algorithm, where: str) -> dict[str, Any]:
@@ -424,13 +377,15 @@ def _unwrapped(state: dict[str, Any], algorithm: Algorithm, where: str) -> dict[
     for name, value in state.items():
         plain = ".".join(part for part in name.split(".") if part not in WRAPPERS)
         if plain in found:
-            raise UserError(
-                f"The file has the weight {plain[:80]!r} twice.", where=f"{where}: {name[:80]}", fix=_FIX_SAVE
-            )
+            raise _unfit(f"The file has the weight {plain[:80]!r} twice.", f"{where}: {name[:80]}")
         beside = ("critic", "critic_target", *BESIDE[algorithm])
         if not any(plain == each or plain.startswith(f"{each}.") for each in beside):
             found[plain] = value
     return found
+
+
+def _unfit(what: str, where: str) -> UserError:
+    return UserError(what, where=where, fix="save it anew with model.save(FILE), without what was added to its modules")
 
 
 def _whole(value: Any, bits: int) -> int:

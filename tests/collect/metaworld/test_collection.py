@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 from hyprepro.cli import app
 from hyprepro.collect.metaworld.clones import CloneExperts
-from hyprepro.collect.metaworld.collect import stages_of
 from hyprepro.collect.metaworld.collection import MetaWorldCollection
 from hyprepro.collect.metaworld.settings import Agent, CloneSettings, Selection
 from hyprepro.collect.metaworld.training import TrainSAC, start_actors
@@ -225,7 +224,7 @@ def test_the_default_collection_covers_the_issue():
     agents = collection.agents()
     assert len(agents) == 10 * 4 + 8
     assert Agent("door-lock", 3) in agents
-    stages = stages_of(collection)
+    stages = collection.stages()
     assert [stage.task for stage in stages][:10] == list(SEEN_TASKS)
     selection = Selection()
     assert selection.train_seeds * selection.train_policies >= 60

@@ -17,10 +17,8 @@ from typer.testing import CliRunner
 
 from hyprepro.cli import app
 from hyprepro.collect.metaworld import harvest
-from hyprepro.collect.metaworld.card import limits, summary
 from hyprepro.collect.metaworld.clones import CloneExperts
-from hyprepro.collect.metaworld.collect import route_of, stages_of
-from hyprepro.collect.metaworld.collection import MetaWorldCollection
+from hyprepro.collect.metaworld.collection import MetaWorldCollection, limits, summary
 from hyprepro.collect.metaworld.settings import Agent, CloneSettings, Selection
 from hyprepro.collect.metaworld.training import start_actors
 from hyprepro.collect.sac.settings import SACSettings, SACTraining
@@ -42,7 +40,7 @@ def collection(**settings: Any) -> MetaWorldCollection:
 
 
 def test_a_stack_holds_the_agents_of_one_run() -> None:
-    stacks = {stage.runs[0].seeds: stage.runs[0].tasks for stage in stages_of(collection())}
+    stacks = {stage.runs[0].seeds: stage.runs[0].tasks for stage in collection().stages()}
     assert stacks == {
         (0, 0): ("reach", "door-open"),
         (1, 1): ("reach", "door-open"),
@@ -52,16 +50,16 @@ def test_a_stack_holds_the_agents_of_one_run() -> None:
 
 
 def test_a_part_is_made_of_the_stages_of_the_whole() -> None:
-    whole = [stage.key for stage in stages_of(collection())]
-    parts = [[stage.key for stage in stages_of(collection(runs=runs))] for runs in ((0,), (3, 1), (2,))]
+    whole = [stage.key for stage in collection().stages()]
+    parts = [[stage.key for stage in collection(runs=runs).stages()] for runs in ((0,), (3, 1), (2,))]
     assert sorted(key for part in parts for key in part) == sorted(whole)
     assert len(set(whole)) == len(whole) == 2 * 4 + 2
 
 
 def test_a_part_says_which_it_is_and_the_whole_does_not() -> None:
-    whole, part = route_of(collection()), route_of(collection(runs=(3, 1)))
+    whole, part = collection().origin(), collection(runs=(3, 1)).origin()
     assert part == {**whole, "part": {"runs": [1, 3], "of": 4}}
-    assert route_of(collection(runs=(3, 2, 1, 0))) == whole
+    assert collection(runs=(3, 2, 1, 0)).origin() == whole
 
 
 @pytest.mark.parametrize("route", ["independent", "scratch"])
@@ -74,7 +72,7 @@ def test_runs_from_random_weights_use_no_clone(route: str, tmp_path: Path) -> No
         cloning=CloneSettings(episodes=1, episode_steps=5),
         training=SCRATCH if route == "scratch" else SACTraining(),
     )
-    stage = stages_of(one)[0].runs[0]
+    stage = one.stages()[0].runs[0]
     clones = stage.clones.load(ArtifactCache(tmp_path).make(stage.clones))
     assert clones.actors == {}
     assert start_actors(stage, clones) is None

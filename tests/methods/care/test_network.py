@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from hyprepro.methods.care.method import CareNetwork
 from hyprepro.methods.care.network import CareActor, CareCritic
-from hyprepro.methods.care.settings import CareNetwork
 from hyprepro.policies.controllers import LayeredControllers
 
 TASKS, BATCH, WORDS = 3, 5, 8

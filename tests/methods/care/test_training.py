@@ -24,8 +24,7 @@ from hyprepro.collect.sac.update import Batch
 from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.errors import UserError
-from hyprepro.methods.care.method import Care
-from hyprepro.methods.care.settings import CareNetwork, CareTraining
+from hyprepro.methods.care.method import Care, CareNetwork, CareTraining
 from hyprepro.methods.care.text import TaskDescriptions
 from hyprepro.methods.care.training import CareSAC, TrainCare, scoring_goal, training_goal
 from tests.conftest import TinyStores

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from hyprepro.reports import paper
-from hyprepro.reports.latent_records import TRUE, LatentRecord
-from hyprepro.reports.latents import summarise_latents
+from hyprepro.reports.latents import TRUE, LatentRecord, summarise_latents
 from hyprepro.reports.summary import summarise
 from tests.reports.synthetic import make_records, make_result
 

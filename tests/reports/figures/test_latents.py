@@ -7,7 +7,7 @@ import pytest
 
 from hyprepro.errors import UserError
 from hyprepro.reports.figures.latents import LATENTS, LatentsFigure
-from hyprepro.reports.latent_records import LatentRecord, write_latents
+from hyprepro.reports.latents import LatentRecord, write_latents
 from tests.reports.figures.synthetic import latent_records, latents_result
 from tests.reports.figures.test_tokens import PNG, svg_texts
 

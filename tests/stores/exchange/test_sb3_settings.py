@@ -16,6 +16,7 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Space
 
+from hyprepro.domains.catalogue import domain_of
 from hyprepro.errors import UserError
 from hyprepro.policies.forward import StackedPolicies
 from hyprepro.stores.exchange import sb3
@@ -141,7 +142,7 @@ def test_an_agent_that_acts_otherwise_is_refused_by_name(tmp_path: Path, case: s
     settings, says = OTHER[case]
     agent(**settings).save(tmp_path / "agent.zip")
     with pytest.raises(UserError, match=says) as refusal:
-        sb3.import_sb3([tmp_path / "agent.zip"], tmp_path / "p.h5", "reach")
+        sb3.import_sb3([tmp_path / "agent.zip"], tmp_path / "p.h5", "reach", domain=domain_of(["reach"]))
     assert refusal.value.fix
     assert ("net_arch" in refusal.value.fix) == ("widths" in says)  # others have these widths already
     assert [path.name for path in tmp_path.iterdir()] == ["agent.zip"]

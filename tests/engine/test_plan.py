@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hyprepro.engine.cache import ArtifactCache
-from hyprepro.engine.calibration import ENOUGH, SECONDS, Calibration
+from hyprepro.engine.plan import ENOUGH, SECONDS, Calibration
 from hyprepro.engine.schedule import execute
 from tests.engine.toy_stages import Chain, Toy
 

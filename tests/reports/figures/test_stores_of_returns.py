@@ -10,7 +10,7 @@ import pytest
 
 from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.policies.layout import CHEETAH_LAYOUT
-from hyprepro.reports.figures.returns import draw
+from hyprepro.reports.figures.stores import draw
 from hyprepro.stores.policy_store import PolicyStoreWriter
 
 
