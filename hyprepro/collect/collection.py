@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,7 @@ from safetensors.numpy import load_file, save_file
 from hyprepro.component import Component
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import Stage
-from hyprepro.policies.layout import PolicyLayout
-
-Weights = Literal["float16", "float32"]
-"""How stored weights are kept."""
+from hyprepro.policies.layout import PolicyLayout, Precision
 
 
 class Estimate(NamedTuple):
@@ -97,10 +94,10 @@ class Harvest(NamedTuple):
 
 
 def save_harvest(folder: Path, policies: Sequence[Kept], episodes: Sequence[Recorded], scored: Any) -> None:
-    """Write policies.safetensors and episodes.safetensors; there is at least one policy."""
+    """Write policies.safetensors and episodes.safetensors; the latter only if there are any."""
     save_file(
         {
-            "params": np.stack([p.params for p in policies]),
+            "params": np.stack([p.params for p in policies]) if policies else np.zeros((0, 0), np.float32),
             "seed": np.array([p.seed for p in policies]),
             "step": np.array([p.step for p in policies]),
             "success": np.array([p.success for p in policies]),
@@ -157,7 +154,7 @@ def write_pair(
     name: str,
     layout: PolicyLayout,
     route: dict[str, Any],
-    weights: Weights,
+    weights: Precision,
     episodes: int,
 ) -> list[Path]:
     """Write NAME.policies.h5 and NAME.trajectories.h5 from the artifacts of finished harvests, task by task.
@@ -184,10 +181,13 @@ def write_pair(
     with PolicyStore.open(policies) as store:
         digest = store.digest
     sizes = layout.observation_size, layout.action_size
+    before: dict[str, int] = {}  # rows of the task that earlier stages wrote
     with TrajectoryStoreWriter(trajectories, route, digest, *sizes) as writer_of_episodes:
         for stage in stages:
-            for e in stage.load(cache.path_of(stage)).episodes:
+            harvest, first = stage.load(cache.path_of(stage)), before.get(stage.task, 0)
+            for e in harvest.episodes:
                 arrays = e.observations, e.actions, e.rewards
-                about = e.success_step, e.goal_seed, e.policy_row, e.split, e.terminated
-                writer_of_episodes.append(stage.task, *arrays, *about)
+                row = first + e.policy_row if e.policy_row >= 0 else -1
+                writer_of_episodes.append(stage.task, *arrays, e.success_step, e.goal_seed, row, e.split, e.terminated)
+            before[stage.task] = first + len(harvest.policies)
     return [policies, trajectories]

@@ -27,6 +27,9 @@ Squash = Literal["tanh", "clip"]
 Bounds = tuple[tuple[float, float], ...]
 """The least and the largest value of each number of an action."""
 
+Precision = Literal["float16", "float32"]
+"""How stored weights are kept."""
+
 MOST_LAYERS, WIDEST = 16, 16_384
 
 

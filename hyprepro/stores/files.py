@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from hyprepro.stores.policy_store import PolicyStore
     from hyprepro.stores.trajectory_store import TrajectoryStore
 
+PART = "part"
+"""In a route: which `runs` of a collection's `of` these are; missing where it is the whole."""
+
 
 @dataclass(frozen=True)
 class TrainingPart(StoreFile):

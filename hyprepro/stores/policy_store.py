@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hyprepro.errors import UserError
-from hyprepro.policies.layout import PolicyLayout
+from hyprepro.policies.layout import PolicyLayout, Precision
 from hyprepro.stores import hdf5
 from hyprepro.stores.base import SPLIT_CODES, Column, StoreReader, StoreWriter, split_code
 
@@ -93,6 +93,11 @@ class PolicyStore(StoreReader):
     def of(cls, file: StoreFile) -> PolicyStore:
         """Open the store that a stage holds; withheld tasks then have no policies in the split "train"."""
         return cls(file.path, withheld=file.withheld)._see(file)
+
+    @property
+    def weights(self) -> Precision:
+        """The widest type that weights are kept in."""
+        return "float32" if any(data.dtype == np.float32 for data in self._params.values()) else "float16"
 
     def count(self, task: str, split: str | None = None) -> int:
         """Number of policies of a task, in one split or in all."""
@@ -196,7 +201,7 @@ class PolicyStoreWriter(StoreWriter):
         path: str | Path,
         layout: PolicyLayout,
         route: dict[str, Any],
-        dtype: Literal["float16", "float32"] = "float16",
+        dtype: Precision = "float16",
         versions: dict[str, str] | None = None,
     ) -> None:
         super().__init__(path, {"layout": layout.to_json(), "units": UNITS, "route": route}, versions)

@@ -75,8 +75,14 @@ def parent_parameters(
     layout: PolicyLayout, tasks: int, settings: CloneSettings, generator: torch.Generator
 ) -> Parameters:
     """A parent for `tasks` tasks: every tensor shared `[1, ...]` but the first layer's bias `[tasks, 1, hidden]`."""
-    parameters = mlp_parameters(actor_sizes(layout), 1, generator)
+    parameters = random_actors(layout, 1, settings, generator)
     parameters["linear1.bias"] = parameters["linear1.bias"].repeat(tasks, 1, 1)
+    return parameters
+
+
+def random_actors(layout: PolicyLayout, tasks: int, settings: CloneSettings, generator: torch.Generator) -> Parameters:
+    """A random network for each of `tasks` tasks, every tensor `[tasks, ...]`; the log-std heads are constants."""
+    parameters = mlp_parameters(actor_sizes(layout), tasks, generator)
     parameters["log_std.weight"] = torch.zeros_like(parameters["log_std.weight"])
     parameters["log_std.bias"] = torch.full_like(parameters["log_std.bias"], settings.initial_log_std)
     return parameters
@@ -149,7 +155,7 @@ class Clones(NamedTuple):
 
 @dataclass(frozen=True)
 class CloneExperts(Stage):
-    """DAgger for all tasks of a collection; the route "scratch" only measures the normalisation of observations."""
+    """DAgger for all tasks of a collection; a route from random weights only measures observations' normalisation."""
 
     kind: ClassVar[str] = "clones"
     cloning: CloneSettings
@@ -195,17 +201,16 @@ class _Cloning:
         if not self.rounds:
             self._round("expert", 0, len(self.tasks))
         normaliser = self._normaliser()
-        if self.stage.route == "scratch":
+        if self.stage.route != "clones":
             self._finish(normaliser)
             return
         total = settings.parent_rounds + settings.rounds + 2
         while len(self.rounds) < total:
             done = len(self.rounds)
-            if done == 1:
-                generator = torch.Generator().manual_seed(self.stage.seed)
-                self.parameters = parent_parameters(METAWORLD_LAYOUT, seen, settings, generator)
+            if done == 1 and settings.parent_rounds:
+                self.parameters = parent_parameters(METAWORLD_LAYOUT, seen, settings, self._generator)
             if done == 1 + settings.parent_rounds:
-                self.parameters = children(self.parameters, seen, len(self.tasks) - seen)
+                self.parameters = self._first_clones(seen)
             last = done == total - 1
             count = seen if done < 1 + settings.parent_rounds else len(self.tasks)
             updates = settings.final_updates if last else settings.updates
@@ -213,6 +218,17 @@ class _Cloning:
             self._round("parent" if count < len(self.tasks) else "clone", done, count, normaliser)
             self.report.progress(done + 1, total, success=float(np.mean(list(self.rounds[-1]["success"].values()))))
         self._finish(normaliser)
+
+    @property
+    def _generator(self) -> torch.Generator:
+        """Randomness of the first weights."""
+        return torch.Generator().manual_seed(self.stage.seed)
+
+    def _first_clones(self, seen: int) -> Parameters:
+        """Where the clones begin: at the parent, or without one at a random network a task."""
+        if self.settings.parent_rounds:
+            return children(self.parameters, seen, len(self.tasks) - seen)
+        return random_actors(METAWORLD_LAYOUT, len(self.tasks), self.settings, self._generator)
 
     def _round(self, name: str, number: int, count: int, normaliser: Normaliser | None = None) -> None:
         """Every task's episodes of one round with the present policies, labelled by the expert."""
@@ -222,7 +238,7 @@ class _Cloning:
             solved = 0
             for episode in range(self.settings.episodes):
                 noise = self.settings.noise * (episode % 2)
-                goal = task_goal(CLONING, task, number * self.settings.episodes + episode)
+                goal = task_goal(CLONING, task, number * self.settings.episodes + episode, self.stage.seed)
                 observations, labels, done = labelled_episode(self.envs[i], goal, act, self.settings, noise, self.rng)
                 self.datasets[i].observations.append(observations)
                 self.datasets[i].actions.append(labels)

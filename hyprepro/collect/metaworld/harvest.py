@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,14 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.collect.collection import Harvest, Kept, Recorded, load_harvest, save_harvest
-from hyprepro.collect.metaworld.settings import SCORING, Agent, Selection, goals_a_task, task_goal
+from hyprepro.collect.metaworld.settings import (
+    PROMPTS_BETWEEN_RUNS,
+    SCORING,
+    Agent,
+    Selection,
+    goals_a_task,
+    stored_seed,
+    task_goal,
+)
 from hyprepro.collect.metaworld.training import TrainSAC
 from hyprepro.collect.sac.settings import SACTraining
 from hyprepro.domains.metaworld.env import MetaWorldEnv
 from hyprepro.domains.metaworld.pool import process_pool
 from hyprepro.domains.metaworld.tasks import HORIZON, PROMPTS, VALIDATION, Goal
 from hyprepro.engine.stage import Report, Stage
-from hyprepro.errors import UserError
 from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 from hyprepro.stores.prompts import STEPS, SUCCESS_STATES
@@ -28,17 +36,25 @@ _TRIES = 20  # goals tried for a prompt before a policy is given up
 
 @dataclass(frozen=True)
 class HarvestTask(Stage):
-    """Score, select and record for one task."""
+    """Score, select and record for one task.
+
+    Attributes:
+        runs: The stacks that hold its SAC runs.
+        selection: What is kept.
+        task: The task.
+        run_number: The one run that is harvested, on goals of its own for its prompts; None: all runs of the task.
+    """
 
     kind: ClassVar[str] = "harvest"
     runs: tuple[TrainSAC, ...]
     selection: Selection
     task: str
+    run_number: int | None = None
 
     @property
     def label(self) -> str:
-        """Which task."""
-        return f"policies and prompts of {self.task}"
+        """Which task, and which run."""
+        return f"policies and prompts of {self.task}" + ("" if self.run_number is None else f", run {self.run_number}")
 
     @property
     def cost(self) -> float:
@@ -61,48 +77,54 @@ class HarvestTask(Stage):
         return load_harvest(path)
 
     def _select(self, inputs: dict[str, Path], report: Report) -> tuple[list[Kept], list[tuple[float, ...]]]:
-        """For each SAC run the last accepted checkpoints, oldest first, and the scores of all that were tried."""
+        """For each SAC run the last accepted checkpoints, oldest first, and the scores of all that were tried.
+
+        A run that did not get there has none, and all of its checkpoints were tried.
+        """
         selection = self.selection
         policies: list[Kept] = []
         scored: list[tuple[float, ...]] = []
-        goals = [task_goal(SCORING, self.task, i) for i in range(selection.score_goals)]
+        goals = [task_goal(SCORING, self.task, i, self._collection) for i in range(selection.score_goals)]
         total = sum(self._wanted(agent) for agent in self._agents)
         done = 0
         for agent in self._agents:
-            seed, train, wanted = agent.seed, self._trains(agent), self._wanted(agent)
+            train, wanted = self._trains(agent), self._wanted(agent)
             params, updates, training = self._checkpoints(inputs, agent)
-            stride = 1 if train else max(1, len(params) // wanted)
+            stride = selection.train_stride if train else max(1, len(params) // wanted)
             kept: list[Kept] = []
             for row in range(len(params) - 1, -1, -stride):
                 stored = params[row].astype(selection.weights)
                 success, returns = score(self.task, stored.astype(np.float32), goals, selection.score_steps)
                 step = round(int(updates[row]) / training.updates_per_step) + training.first_steps
+                seed = stored_seed(self._collection, agent.seed)
                 scored.append((seed, step, success, returns))
                 if success >= selection.acceptance:
-                    kept.append(Kept(stored, seed, step, success, returns, "train" if train else "test"))
+                    split = "train" if train and len(kept) < selection.train_policies else "test"
+                    kept.append(Kept(stored, seed, step, success, returns, split))
                 report.progress(done + len(kept), total, success=success)
                 if len(kept) == wanted:
                     break
-            if not kept:
-                raise UserError(
-                    f"No checkpoint of {self.task}, SAC seed {seed}, reaches a success rate of {selection.acceptance}.",
-                    where=f"best: {max(s[2] for s in scored):.2f}",
-                    fix="train longer (SACTraining.updates), or lower Selection.acceptance",
-                )
             policies += reversed(kept)
             done += wanted
         return policies, scored
 
     @property
+    def _collection(self) -> int:
+        """The collection's seed."""
+        return self.runs[0].clones.seed
+
+    @property
     def _agents(self) -> list[Agent]:
         """The task's SAC runs."""
-        return [agent for run in self.runs for agent in run.agents if agent.task == self.task]
+        agents = [agent for run in self.runs for agent in run.agents if agent.task == self.task]
+        return [agent for agent in agents if self.run_number in (None, agent.seed)]
 
     def _trains(self, agent: Agent) -> bool:
         return agent.seed < self.selection.train_seeds
 
     def _wanted(self, agent: Agent) -> int:
-        return self.selection.train_policies if self._trains(agent) else self.selection.test_policies
+        selection = self.selection
+        return selection.train_policies + selection.prompt_policies if self._trains(agent) else selection.test_policies
 
     def _checkpoints(
         self, inputs: dict[str, Path], agent: Agent
@@ -114,37 +136,75 @@ class HarvestTask(Stage):
         raise ValueError(f"no run holds {agent}")
 
     def _record(self, policies: list[Kept], report: Report) -> Iterator[Recorded]:
-        """Training and validation prompts from training policies, test prompts from test policies; one goal each."""
-        selection = self.selection
-        rows = {split: [i for i, p in enumerate(policies) if p.split == split] for split in ("train", "test")}
-        plans = [
-            ("train", PROMPTS, 0, rows["train"] * selection.train_prompts),
-            ("validation", VALIDATION, 0, _spread(rows["train"], selection.validation_prompts)),
-            ("test", PROMPTS, goals_a_task(PROMPTS) // 2, _spread(rows["test"], selection.test_prompts)),
-        ]
+        """Training and validation prompts from training policies, test prompts from test policies; one goal each.
+
+        A policy that fails on `_TRIES` goals in a row gives none; another test policy gives its test prompts.
+        """
         env = process_pool().take(self.task, 1)[0]
-        for split, seeds, offset, sources in plans:
-            index = offset
+        failing: set[int] = set()
+        for split, seeds, offset, sources in self._plans(policies):
+            goals = (task_goal(seeds, self.task, index, self._collection) for index in count(offset))
             for row in sources:
-                policy = StackedPolicies(METAWORLD_LAYOUT, policies[row].params.astype(np.float32)[None])
-                for _ in range(_TRIES):
-                    goal = task_goal(seeds, self.task, index)
-                    index += 1
-                    episode = record_episode(env, policy, goal)
+                for each in dict.fromkeys([row, *(sources if split == "test" else ())]):
+                    if each in failing:
+                        continue
+                    episode = _prompt(env, policies[each], goals)
                     if episode is not None:
-                        yield Recorded(*episode, goal.seed, row, split)
+                        yield Recorded(*episode, each, split)
                         break
-                else:
-                    raise UserError(
-                        f"A stored policy of {self.task} fails on {_TRIES} goals in a row.",
-                        where=f"{self.task}, row {row} of its {split} policies",
-                        fix="raise Selection.acceptance, or train longer: SACTraining.updates",
-                    )
+                    failing.add(each)
+
+    def _plans(self, policies: list[Kept]) -> list[tuple[str, range, int, list[int]]]:
+        """Of each kind of prompts: its split, its range of goals, the first goal, and the row of each prompt's source.
+
+        Training prompts begin the task's goals, test prompts the second half of them, and those from training runs the
+        second half of this. A run that is harvested alone has a part of each.
+        """
+        selection, run = self.selection, self.run_number
+        trained = stored_seed(self._collection, selection.train_seeds)
+        train = [i for i, p in enumerate(policies) if p.split == "train"]
+        siblings = [i for i, p in enumerate(policies) if p.split == "test" and p.seed < trained]
+        unseen = [i for i, p in enumerate(policies) if p.seed >= trained]
+        half, first = goals_a_task(PROMPTS) // 2, 0 if run is None else run * PROMPTS_BETWEEN_RUNS
+        last = half + (half // 2 if run is None else first)
+        validation, of_siblings, of_unseen = (
+            self._share(wanted, runs)
+            for wanted, runs in (
+                (selection.validation_prompts, range(selection.train_seeds)),
+                (selection.test_prompts, range(selection.train_seeds)),
+                (selection.test_prompts, range(selection.train_seeds, selection.train_seeds + selection.test_seeds)),
+            )
+        )
+        return [
+            ("train", PROMPTS, first, train * selection.train_prompts),
+            ("validation", VALIDATION, first, _spread(train, validation)),
+            ("test", PROMPTS, half + first, _spread(unseen, of_unseen)),
+            ("test", PROMPTS, last, _spread(siblings, of_siblings)),
+        ]
+
+    def _share(self, wanted: int, runs: range) -> int:
+        """How many of a task's `wanted` prompts come from the run that is harvested, if such come from `runs`."""
+        if self.run_number is None or self.run_number not in runs:
+            return wanted
+        place = runs.index(self.run_number)
+        return wanted * (place + 1) // len(runs) - wanted * place // len(runs)
 
 
-def _spread(rows: list[int], count: int) -> list[int]:
-    """`count` entries spread evenly over `rows`, each used about equally often; none if there are no rows."""
-    return [rows[i * len(rows) // count] for i in range(count)] if rows else []
+def _spread(rows: list[int], wanted: int) -> list[int]:
+    """`wanted` entries spread evenly over `rows`, each used about equally often; none if there are no rows."""
+    return [rows[i * len(rows) // wanted] for i in range(wanted)] if rows else []
+
+
+def _prompt(
+    env: MetaWorldEnv | Any, kept: Kept, goals: Iterator[Goal]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], int, int] | None:
+    """A successful episode of a policy, as `record_episode` has it, and its goal's seed; None after `_TRIES` goals."""
+    policy = StackedPolicies(METAWORLD_LAYOUT, kept.params.astype(np.float32)[None])
+    for goal in islice(goals, _TRIES):
+        episode = record_episode(env, policy, goal)
+        if episode is not None:
+            return *episode, goal.seed
+    return None
 
 
 def score(task: str, params: NDArray[np.float32], goals: list[Goal], steps: int) -> tuple[float, float]:

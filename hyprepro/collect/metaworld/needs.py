@@ -45,7 +45,7 @@ def estimate(collection: MetaWorldCollection, stages: Sequence[Stage]) -> Estima
     """
     runs = [stage for stage in stages if isinstance(stage, TrainSAC)]
     weights = collection.selection.weights
-    tasks = [stage.task for stage in stages if isinstance(stage, HarvestTask)]
+    tasks = list(dict.fromkeys(stage.task for stage in stages if isinstance(stage, HarvestTask)))
     cached, stored = (_kept(collection, some) for some in (tasks, collection.seen_tasks + collection.unseen_tasks))
     return Estimate(
         {stage.key: stage.cost for stage in stages},
@@ -98,9 +98,12 @@ def _parameters(run: TrainSAC) -> tuple[int, int]:
 def _kept(collection: MetaWorldCollection, tasks: Sequence[str]) -> tuple[int, int]:
     """Policies and prompts of some tasks."""
     selection, seen = collection.selection, sum(task in collection.seen_tasks for task in tasks)
-    train = seen * selection.train_seeds * selection.train_policies
+    train, siblings = (
+        seen * selection.train_seeds * count for count in (selection.train_policies, selection.prompt_policies)
+    )
     prompts = train * selection.train_prompts + seen * selection.validation_prompts
-    return train + len(tasks) * selection.test_policies, prompts + len(tasks) * selection.test_prompts
+    prompts += (len(tasks) + seen * bool(siblings)) * selection.test_prompts
+    return train + siblings + len(tasks) * selection.test_seeds * selection.test_policies, prompts
 
 
 def _bytes(kept: tuple[int, int], weight: float, prompt: int) -> int:

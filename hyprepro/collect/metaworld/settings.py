@@ -1,6 +1,7 @@
 """How Meta-World experts are trained and selected, and on which goals; `collection` says of which tasks.
 
-A task has 1/100 of each range of goal seeds, at a place that follows from its name alone: `task_goal`.
+A task has 1/100 of each range of goal seeds, at a place that follows from its name and from the collection's seed:
+`task_goal`.
 """
 
 from __future__ import annotations
@@ -8,12 +9,17 @@ from __future__ import annotations
 import hashlib
 from typing import Literal, NamedTuple
 
-from hyprepro.collect.collection import Weights
 from hyprepro.component import Component, component, setting
 from hyprepro.domains.metaworld.tasks import COLLECTION, Goal, check_task
+from hyprepro.policies.layout import Precision
 
-Route = Literal["clones", "scratch"]
-"""How SAC starts: from DAgger clones of scripted experts grown from one parent, or from random weights."""
+Route = Literal["clones", "independent", "scratch"]
+"""How SAC starts and whether it is shown anything.
+
+"clones": from DAgger clones of scripted experts grown from one parent, the same clone for all runs of a task.
+"independent": every run from random weights of its own, with a cloning term: the scripted expert says what it would do
+in the states that this run visits. "scratch": every run from random weights of its own, without demonstrations.
+"""
 
 CLONING, SAC = COLLECTION[:100_000], COLLECTION[100_000:700_000]
 """Goal seeds of the episodes that are trained on: 1,000 a task for DAgger, 6,000 for SAC."""
@@ -29,6 +35,11 @@ _SALT = 2_469_334
 """The least number with which all of Meta-World's fifty tasks have places of their own."""
 
 _GOALS_BETWEEN_SAC_SEEDS = 500
+
+PROMPTS_BETWEEN_RUNS = 400
+"""Goals that each run of a task has for its prompts, where runs are harvested one by one."""
+
+_RUNS_BETWEEN_COLLECTIONS = 1000
 
 
 @component
@@ -58,11 +69,21 @@ class Selection(Component):
 
     slot = "selection"
     train_seeds: int = setting(3, "SAC seeds a seen task whose policies train the generator", ge=1, le=10)
+    test_seeds: int = setting(
+        1, "further SAC seeds a task: nothing is trained on their policies, they give test prompts only", ge=1, le=2
+    )
     train_policies: int = setting(
         20, "stored training policies a task and SAC seed: the last accepted checkpoints", ge=1
     )
+    train_stride: int = setting(1, "of a training seed's checkpoints every so many is tried, from the last back", ge=1)
     test_policies: int = setting(
-        10, "stored policies of each task's test seed: a SAC run of its own that gives test prompts only", ge=1
+        10, "stored policies of each test seed: a SAC run of its own that gives test prompts only", ge=1
+    )
+    prompt_policies: int = setting(
+        0,
+        "further stored policies of each training seed, the accepted checkpoints before its training policies: nothing "
+        "is trained on them, they give test prompts from training runs",
+        ge=0,
     )
     acceptance: float = setting(0.8, "smallest success rate of a stored policy", ge=0, le=1)
     score_goals: int = setting(20, "fresh goals on which each checkpoint is scored", ge=1, le=1000)
@@ -73,8 +94,13 @@ class Selection(Component):
     validation_prompts: int = setting(
         20, "validation prompts a seen task, from training policies on further goals", ge=0
     )
-    test_prompts: int = setting(100, "test prompts a task", source="Make-An-Agent", ge=1)
-    weights: Weights = setting("float16", "how stored weights are kept")
+    test_prompts: int = setting(
+        100,
+        "test prompts a task from its test seeds, and as many from its training seeds",
+        source="Make-An-Agent",
+        ge=1,
+    )
+    weights: Precision = setting("float16", "how stored weights are kept")
 
 
 class Agent(NamedTuple):
@@ -99,16 +125,28 @@ def goals_a_task(seeds: range) -> int:
     return len(seeds) // PLACES
 
 
-def task_goal(seeds: range, task: str, index: int) -> Goal:
-    """The `index`-th goal of a task within a range of seeds; they repeat after `goals_a_task`. Tasks share none.
+def task_goal(seeds: range, task: str, index: int, collection: int = 0) -> Goal:
+    """The `index`-th goal of a task within a range of seeds; they repeat after `goals_a_task`.
+
+    Args:
+        seeds: The range.
+        task: The task; a collection's tasks share no goal.
+        index: From 0.
+        collection: The collection's seed; a task's goals in two collections differ if their seeds modulo 100 do.
 
     Raises:
         UserError: Unknown task.
     """
     count = goals_a_task(seeds)
-    return Goal("fresh", seeds.start + task_place(task) * count + index % count)
+    place = (task_place(task) + collection) % PLACES
+    return Goal("fresh", seeds.start + place * count + index % count)
 
 
-def training_goal(agent: Agent, episode: int) -> Goal:
+def training_goal(agent: Agent, episode: int, collection: int = 0) -> Goal:
     """The goal of one SAC run's training episode: runs go through the task's goals, and each begins 500 further on."""
-    return task_goal(SAC, agent.task, agent.seed * _GOALS_BETWEEN_SAC_SEEDS + episode)
+    return task_goal(SAC, agent.task, agent.seed * _GOALS_BETWEEN_SAC_SEEDS + episode, collection)
+
+
+def stored_seed(collection: int, run: int) -> int:
+    """The number by which stores know a run: runs of collections with different seeds have different ones."""
+    return collection * _RUNS_BETWEEN_COLLECTIONS + run

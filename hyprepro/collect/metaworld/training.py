@@ -214,8 +214,8 @@ class TrainSAC(Stage):
 
 
 def start_actors(stage: TrainSAC, clones: Clones) -> Parameters | None:
-    """The agents' initial actors: their task's clone, or None on the route "scratch"."""
-    if stage.clones.route == "scratch":
+    """The agents' initial actors: their task's clone, or None on routes from random weights."""
+    if stage.clones.route != "clones":
         return None
     tasks = stage.clones.seen_tasks + stage.clones.unseen_tasks
     rows = torch.tensor([tasks.index(agent.task) for agent in stage.agents])
@@ -248,7 +248,8 @@ def _train_reference(stage: TrainSAC, clones: Clones, report: Report) -> tuple[N
     every, seed = settings.checkpoint_every, agent_seeds(stage)[0]
     kept = []
     for number, agent in enumerate(stage.agents):
-        env = MetaWorldGym(agent.task, partial(training_goal, agent), settings.episode_steps, clones.normaliser.apply)
+        goals = partial(training_goal, agent, collection=stage.clones.seed)
+        env = MetaWorldGym(agent.task, goals, settings.episode_steps, clones.normaliser.apply)
         model = reference_sac(settings, env, (seed + number) % 2**32)
         if start is not None:
             load_actor(model, {name: tensor[number] for name, tensor in start.items()})
@@ -272,7 +273,8 @@ class TrainingRun(TaskLoop):
         files, kept = [f"{PREFIX}{_POLICIES}"], (settings.kept_policies, count, METAWORLD_LAYOUT.size)
         super().__init__(work, files, (seeds[0], seeds[1]), settings, stage.agents, envs, clones.normaliser)
         self.checkpoint_every, self.report = settings.checkpoint_every, report
-        self.is_labelled, self.starts_at_random = bool(settings.sac.cloning_weight), stage.clones.route == "scratch"
+        self.is_labelled, self.starts_at_random = bool(settings.sac.cloning_weight), stage.clones.route != "clones"
+        self.collection = stage.clones.seed
         start = start_actors(stage, clones)
         sac = StackedSAC(settings.sac, METAWORLD_LAYOUT, count, self.generator, start, device())
         if sac.device.type != "cpu":
@@ -292,8 +294,12 @@ class TrainingRun(TaskLoop):
         self.policies.flush()
         return self.schedule.critic_updates + self.checkpoint_every * np.arange(self.kept, dtype=np.int64)
 
+    def goal(self, agent: Agent) -> Goal:
+        """See `TaskLoop`."""
+        return training_goal(agent, self.episode, self.collection)
+
     def act(self, observations: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """From scratch, random actions before the first update."""
+        """From random weights, random actions before the first update."""
         if self.starts_at_random and self.steps < self.schedule.first_steps:
             return self.rng.uniform(-1.0, 1.0, labels.shape).astype(np.float32)
         return super().act(observations, labels)

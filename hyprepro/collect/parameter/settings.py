@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from hyprepro.collect.collection import Weights
 from hyprepro.collect.sac.settings import ParameterSAC
 from hyprepro.component import Component, component, setting
+from hyprepro.policies.layout import Precision
 
 
 @component
@@ -84,4 +84,4 @@ class ParameterSelection(Component):
     )
     expert_episodes: int = setting(3, "offline episodes a task of stored experts, with exploration noise", ge=0)
     prompt_episodes: int = setting(4, "deterministic episodes a task of stored experts, for prompts", ge=0)
-    weights: Weights = setting("float16", "how stored weights are kept")
+    weights: Precision = setting("float16", "how stored weights are kept")

@@ -191,7 +191,8 @@ def test_no_acceptable_checkpoint_is_a_clear_error(tmp_path):
         arguments += ["-b", binding]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 2, done.output
-    assert "No checkpoint of dial-turn" in done.output
+    assert "No checkpoint of any run" in done.output
+    assert "dial-turn, run 0" in done.output
     assert not list(tmp_path.glob("*.h5"))
 
 

@@ -14,6 +14,7 @@ from hyprepro.collect.metaworld.settings import (
     SCORING,
     Agent,
     goals_a_task,
+    stored_seed,
     task_goal,
     task_place,
     training_goal,
@@ -63,3 +64,27 @@ def test_seeds_of_sac_share_no_goal_for_five_hundred_episodes() -> None:
 def test_an_unknown_task_has_no_goals() -> None:
     with pytest.raises(UserError, match="Unknown Meta-World task"):
         task_goal(SAC, "hamer", 0)
+
+
+@pytest.mark.parametrize("seeds", [*PARTS, PROMPTS, VALIDATION])
+def test_a_collection_with_another_seed_has_other_goals(seeds: range) -> None:
+    """That with seed 0 has those that a task's place gives; tasks of a collection share none."""
+    count = goals_a_task(seeds)
+    assert task_goal(seeds, "reach", 3).seed == task_goal(seeds, "reach", 3, 0).seed == seeds.start + 12 * count + 3
+    for task in ("reach", "hammer"):
+        found = [{task_goal(seeds, task, index, seed) for index in (0, 1, count - 1)} for seed in range(PLACES)]
+        assert all(not one & other for one, other in combinations(found, 2))
+        assert task_goal(seeds, task, 5, PLACES) == task_goal(seeds, task, 5)
+    for seed in (1, 42, 99):
+        firsts = [task_goal(seeds, task, 0, seed).seed for task in TASKS]
+        assert len(set(firsts)) == len(TASKS)
+        assert all(first in seeds and first + count - 1 in seeds for first in firsts)
+
+
+def test_a_collections_seed_moves_training_goals_and_the_numbers_of_runs() -> None:
+    agent = Agent("reach", 2)
+    assert training_goal(agent, 7) == training_goal(agent, 7, 0) != training_goal(agent, 7, 1)
+    assert training_goal(agent, 7, 3) == task_goal(SAC, "reach", 1007, 3)
+    numbers = [stored_seed(collection, run) for collection in range(4) for run in range(12)]
+    assert len(set(numbers)) == len(numbers)
+    assert numbers[:12] == list(range(12))
