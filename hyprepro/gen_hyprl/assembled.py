@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from hyprepro.engine.stage import MANIFEST, METRICS, Report, Stage
 from hyprepro.gen_hyprl.autoencoder import TrainAutoencoder
-from hyprepro.gen_hyprl.conditions import Conditions, EncodeParameters, EncodePrompts, LatentModel, LatentSource
+from hyprepro.gen_hyprl.conditions import (
+    FILE,
+    Conditions,
+    EncodedConditions,
+    EncodeParameters,
+    EncodePrompts,
+    LatentModel,
+    LatentSource,
+)
 from hyprepro.gen_hyprl.embedding import TrainBehaviorEmbedding
 from hyprepro.gen_hyprl.hypformer import TrainHypFormer
 from hyprepro.gen_hyprl.neighbours import Ranges
+from hyprepro.gen_hyprl.runs import RunChoice, RunTable
 
 if TYPE_CHECKING:
     import torch
@@ -70,12 +79,16 @@ class PolicyGenerator:
         source = replace(self.source, candidates=count) if isinstance(self.source, Aggregated) else self.source
         return replace(self, source=source)
 
+    def choosing(self, choice: RunChoice) -> PolicyGenerator:
+        """The same with another choice of the training run, where its number is part of the condition."""
+        return replace(self, conditions=replace(self.conditions, choice=choice))
+
     def latents(self, query: Query, draws: torch.Generator) -> Tensor:
         """Latents `[n, 2, D]`, one a controller that is asked for; noise from `draws` (CPU)."""
         import torch
 
         with torch.no_grad():
-            return self.source.draw(*self.conditions.of(query), draws)
+            return self.source.draw(*self.conditions.of(query, draws), draws)
 
     def candidates(self, query: Query, draws: torch.Generator) -> Tensor:
         """The candidates `[n, L, 2, D]` behind `latents` of equal `draws`; without HypFormer the one latent itself."""
@@ -83,7 +96,7 @@ class PolicyGenerator:
 
         with torch.no_grad():
             if isinstance(self.source, Aggregated):
-                return self.source.drawn(*self.conditions.of(query), draws)
+                return self.source.drawn(*self.conditions.of(query, draws), draws)
             return self.latents(query, draws)[:, None]
 
     def policies(self, query: Query, draws: torch.Generator) -> Tensor:
@@ -104,6 +117,7 @@ class Assemble(Stage):
         hypformer: The trained HypFormer, or None.
         embedding: The trained phi and psi; None where the condition is numbers.
         ranges: The range of each of these numbers.
+        runs: Where the training runs stand, if their number is part of the condition.
     """
 
     kind: ClassVar[str] = "assembled"
@@ -114,15 +128,17 @@ class Assemble(Stage):
     hypformer: TrainHypFormer | None = None
     embedding: TrainBehaviorEmbedding | None = None
     ranges: Ranges = ()
+    runs: EncodedConditions | None = None
 
     @classmethod
     def of(cls, generator: LatentModel[Any], hypformer: TrainHypFormer | None = None) -> Assemble:
         """With the parts that the generator's conditions and latents come from."""
         latents = generator.latents
+        runs = None if latents.run_code == "none" else latents
         if isinstance(latents, EncodePrompts):
-            return cls(latents.autoencoder, generator, hypformer, latents.embedding)
+            return cls(latents.autoencoder, generator, hypformer, latents.embedding, runs=runs)
         ranges = latents.ranges if isinstance(latents, EncodeParameters) else ()
-        return cls(latents.autoencoder, generator, hypformer, ranges=ranges)
+        return cls(latents.autoencoder, generator, hypformer, ranges=ranges, runs=runs)
 
     @property
     def label(self) -> str:
@@ -141,7 +157,8 @@ class Assemble(Stage):
             source = Aggregated(cast("LatentGenerator", source), former, self.hypformer.model.candidates)
         embedding = None if self.embedding is None else self.embedding.load(path / "embedding")
         autoencoder = self.autoencoder.load(path / "autoencoder")
-        return PolicyGenerator(autoencoder, source, Conditions(embedding, self.ranges))
+        runs = None if self.runs is None else RunTable.load(self.runs.run_code, path / "runs" / FILE)
+        return PolicyGenerator(autoencoder, source, Conditions(embedding, self.ranges, runs))
 
 
 def gather(work: Path, inputs: dict[str, Path]) -> None:

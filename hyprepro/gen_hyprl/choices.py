@@ -16,6 +16,7 @@ Scale = Literal["none", "standard", "minmax", "common"]
 Activation = Literal["relu", "gelu"]
 MatchedBy = Literal["weights", "activations"]
 OrderOf = Literal["policy", "run"]
+RunCode = Literal["none", "one_hot", "embedding"]
 
 
 class Alignment(NamedTuple):

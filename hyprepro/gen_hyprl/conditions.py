@@ -13,15 +13,17 @@ same for every training set.
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from hyprepro.engine.stage import Report, Stage, StoreFile
 from hyprepro.engine.trained import M, TrainedStage
 from hyprepro.gen_hyprl.autoencoder import TrainAutoencoder
+from hyprepro.gen_hyprl.choices import RunCode
 from hyprepro.gen_hyprl.embedding import TrainBehaviorEmbedding
 from hyprepro.gen_hyprl.neighbours import Parameter, Ranges, neighbours
+from hyprepro.gen_hyprl.runs import NearestRun, RunChoice, RunTable
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +39,9 @@ FILE = "latents.safetensors"
 PARTS = ("h", "v", "policy", "latents", "task")
 ROWS_AT_ONCE = 256
 
+Samples = tuple["LatentSamples", "LatentSamples"]
+"""For training and for validation."""
+
 
 @dataclass(frozen=True)
 class LatentSamples:
@@ -48,6 +53,7 @@ class LatentSamples:
         policy: Which of `latents` is each sample's true latent `[N]`.
         latents: Z of every policy that some sample comes from `[U, 2, D]`.
         task: Task number of each sample `[N]`.
+        run: Number of its policy's training run within the task `[N]`; None where runs are of no account.
     """
 
     h: Tensor
@@ -55,6 +61,7 @@ class LatentSamples:
     policy: Tensor
     latents: Tensor
     task: Tensor
+    run: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.h)
@@ -82,7 +89,8 @@ class LatentSamples:
         import torch
 
         h, v, latents = self.batch(rows)
-        return LatentSamples(h, v, torch.arange(len(rows)), latents, self.task[rows])
+        run = None if self.run is None else self.run[rows]
+        return LatentSamples(h, v, torch.arange(len(rows)), latents, self.task[rows], run)
 
 
 @dataclass(frozen=True)
@@ -91,12 +99,14 @@ class EncodedConditions(Stage):
 
     Attributes:
         autoencoder: The trained E and D.
+        run_code: How h tells the training run of a sample's policy, if it does.
     """
 
     kind: ClassVar[str] = "latents"
     version: ClassVar[int] = 1
 
     autoencoder: TrainAutoencoder
+    run_code: RunCode = field(default="none", kw_only=True)
 
     @property
     def cost(self) -> float:
@@ -114,14 +124,13 @@ class EncodedConditions(Stage):
 
         with torch.no_grad():
             samples = self.encoded(self.autoencoder.load(inputs["autoencoder"]), inputs)
-        save_file(
-            {
-                f"{split}.{name}": getattr(part, name).contiguous()
-                for split, part in zip(("train", "validation"), samples, strict=True)
-                for name in PARTS
-            },
-            work / FILE,
-        )
+            samples, runs = with_runs(self.run_code, samples)
+        tensors = {
+            f"{split}.{name}": getattr(part, name).contiguous()
+            for split, part in zip(("train", "validation"), samples, strict=True)
+            for name in PARTS
+        }
+        save_file({**tensors, **runs}, work / FILE)
 
     def load(self, path: Path) -> tuple[LatentSamples, LatentSamples]:
         """Training and validation samples."""
@@ -154,7 +163,8 @@ class EncodePrompts(EncodedConditions):
         for prompts in training_prompts(self.embedding.stores, self.embedding.model.validation_share):
             h, v = embedding.embed(prompts.tau, prompts.tau_hat)
             latents, policy = _latents(encoder, prompts, self.autoencoder.stores.policies)
-            splits.append(LatentSamples(h, v, policy, latents, prompts.task))
+            run = None if self.run_code == "none" else _runs(prompts, self.autoencoder.stores.policies)
+            splits.append(LatentSamples(h, v, policy, latents, prompts.task, run))
         train, validation = splits
         return train, validation
 
@@ -174,6 +184,41 @@ def _latents(encoder: PolicyAutoencoder, prompts: PromptSet, file: StoreFile) ->
             for start in range(0, len(rows), ROWS_AT_ONCE):
                 parts.append(encoder.encode_stored(store, task, rows[start : start + ROWS_AT_ONCE]))
     return torch.cat(parts), index
+
+
+def _runs(prompts: PromptSet, file: StoreFile) -> Tensor:
+    """The number of each prompt's training run within its task `[N]`."""
+    import torch
+
+    from hyprepro.stores.policy_store import PolicyStore
+    from hyprepro.stores.training_data import run_numbers, training_tasks
+
+    numbers = torch.zeros(len(prompts), dtype=torch.long)
+    with PolicyStore.of(file) as store:
+        for number, task in enumerate(training_tasks(store)):
+            own = prompts.task == number
+            numbers[own] = torch.from_numpy(run_numbers(store, task))[prompts.policy_row[own]]
+    return numbers
+
+
+def with_runs(code: RunCode, splits: Samples) -> tuple[Samples, dict[str, Tensor]]:
+    """Training and validation samples whose h tells their run, and the runs; as they are where it is not told."""
+    import torch
+
+    train, validation = splits
+    if code == "none" or train.run is None or validation.run is None:
+        return splits, {}
+    pairs = torch.cat([torch.stack([part.task, part.run], 1) for part in (train, validation) if part.run is not None])
+    known, index = pairs.unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+    share = torch.nn.functional.one_hot(index, len(known)).float().T
+    share = share / share.sum(1, keepdim=True)
+    h, v = (share @ torch.cat(parts) for parts in ((train.h, validation.h), (train.v, validation.v)))
+    table = RunTable(code, known[:, 0], known[:, 1], h, v)
+    told = []
+    for part, rows in zip(splits, index.split([len(train), len(validation)]), strict=True):
+        longer = table.told(part.h, part.v, rows)
+        told.append(replace(part, h=longer[0], v=longer[1]))
+    return (told[0], told[1]), table.tensors()
 
 
 @dataclass(frozen=True)
@@ -200,20 +245,24 @@ class EncodeParameters(EncodedConditions):
         import torch
 
         from hyprepro.stores.policy_store import PolicyStore
-        from hyprepro.stores.training_data import held_out_rows, training_tasks
+        from hyprepro.stores.training_data import held_out_rows, run_numbers, training_tasks
 
         latents: list[Tensor] = []
+        runs: list[Tensor] = []
         with PolicyStore.of(self.autoencoder.stores.policies) as store:
             for task in training_tasks(store):
                 rows = store.rows(task, "train")
                 rows = rows[store.meta(task)["step"][rows].argsort(kind="stable")][-self.checkpoints :]
                 latents.append(encoder.encode_stored(store, task, rows))
+                if self.run_code != "none":
+                    runs.append(torch.from_numpy(run_numbers(store, task)[rows]))
         counts = torch.tensor([len(part) for part in latents])
         h, v = condition(torch.tensor(self.parameters).repeat_interleave(counts, dim=0), self.ranges)
         tasks = torch.arange(len(latents)).repeat_interleave(counts)
-        everything = LatentSamples(h, v, torch.arange(len(h)), torch.cat(latents), tasks)
+        run = torch.cat(runs) if runs else None
+        everything = LatentSamples(h, v, torch.arange(len(h)), torch.cat(latents), tasks, run)
         train, validation = (everything.part(rows) for rows in held_out_rows(len(h), self.share))
-        return self._with_mixtures(train), validation
+        return self._with_mixtures(train) if self.between else train, validation
 
     def _with_mixtures(self, known: LatentSamples) -> LatentSamples:
         """With mixtures of each two neighbours: latents of equal age, in proportion to the place between."""
@@ -221,7 +270,7 @@ class EncodeParameters(EncodedConditions):
 
         h, latents, tasks = [known.h], [known.latents], [known.task]
         groups = [torch.nonzero(known.task == task)[:, 0] for task in range(len(self.parameters))]
-        for first, second in neighbours(self.parameters, self.ranges) if self.between else []:
+        for first, second in neighbours(self.parameters, self.ranges):
             count = min(len(groups[first]), len(groups[second]))
             one, other = (groups[task][len(groups[task]) - count :] for task in (first, second))
             for share in torch.linspace(0, 1, self.between + 2)[1:-1].tolist():
@@ -239,13 +288,33 @@ class Conditions:
     Attributes:
         embedding: phi and psi, which make (h, v) of prompts; None where the condition is numbers.
         ranges: The range of each number; empty where the condition is a prompt.
+        runs: The training runs, where their number is part of the condition.
+        choice: What chooses one of them.
     """
 
     embedding: PromptEmbedding | None = None
     ranges: Ranges = ()
+    runs: RunTable | None = None
+    choice: RunChoice = field(default_factory=NearestRun)
 
-    def of(self, query: Query) -> tuple[Tensor, Tensor]:
-        """(h, v) `[n, E]` of a query's prompts; of its numbers, n times the same `[n, k]` and `[n, 0]`."""
+    def of(self, query: Query, draws: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """(h, v) `[n, E]` of a query's prompts; of its numbers, n times the same `[n, k]` and `[n, 0]`.
+
+        Args:
+            query: What is asked.
+            draws: Draws the run, where one is drawn.
+
+        Raises:
+            UserError: A run is asked for that no training knew.
+        """
+        import torch
+
+        h, v = self._told(query)
+        if self.runs is None:
+            return h, v
+        return self.runs.told(h, v, self.choice.choose(self.runs, h, v, draws or torch.Generator().manual_seed(0)))
+
+    def _told(self, query: Query) -> tuple[Tensor, Tensor]:
         import torch
 
         if self.embedding is None:

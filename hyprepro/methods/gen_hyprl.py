@@ -7,20 +7,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from hyprepro.component import Component, component, setting
+from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.adaptation import Adaptation, GatedAdaptation
 from hyprepro.gen_hyprl.assembled import Assemble
 from hyprepro.gen_hyprl.autoencoder import Autoencoder, LinearAutoencoder, TrainAutoencoder
+from hyprepro.gen_hyprl.choices import RunCode
 from hyprepro.gen_hyprl.conditions import EncodedConditions, EncodeParameters, EncodePrompts
 from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding, TrainBehaviorEmbedding
 from hyprepro.gen_hyprl.hypformer import Aggregation, HypFormer, TrainHypFormer
 from hyprepro.gen_hyprl.hyplatent import HypLatent, TrainHypLatent
 from hyprepro.gen_hyprl.neighbours import ranges_of
+from hyprepro.gen_hyprl.runs import NearestRun, RunChoice
 from hyprepro.methods.base import WeightMethod, draw_seed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from hyprepro.domains.base import Data, Query
+    from hyprepro.domains.base import Data, Domain, Query
     from hyprepro.gen_hyprl.adaptation import Start
     from hyprepro.gen_hyprl.assembled import PolicyGenerator
     from hyprepro.stores.prompts import Prompts
@@ -55,14 +58,49 @@ class LatentMethod(WeightMethod):
         ge=0,
         le=100,
     )
+    run_code: RunCode = setting(
+        "none",
+        "how the condition tells the training run: not at all (paper), by its number within the task (one_hot), or by "
+        "the mean behaviour embedding of its prompts (embedding)",
+    )
+    run_choice: RunChoice = setting(NearestRun(), "which run is asked for at deployment, where the condition tells it")
+
+    def information(self, domain: Domain) -> str:
+        """With the run, where the condition tells one."""
+        text = super().information(domain)
+        if self.run_code == "none":
+            return text
+        return f"{text}; it is told a training run of the task, which {type(self.run_choice).__name__} chooses"
 
     def encoded(self, data: Data) -> EncodedConditions:
-        """The stage that encodes all training samples, with its inputs."""
-        autoencoder = TrainAutoencoder.of(self.autoencoder, data)
+        """The stage that encodes all training samples, with its inputs.
+
+        Raises:
+            UserError: The training run is part of the condition and unknown, or cannot be told or chosen in this way.
+        """
+        autoencoder, code = TrainAutoencoder.of(self.autoencoder, data), self.run_code
+        if code != "none":
+            self._check_runs(data)
         if data.domain.condition == "prompt":
-            return EncodePrompts(autoencoder, TrainBehaviorEmbedding(self.embedding, data.files))
+            embedding = TrainBehaviorEmbedding(self.embedding, data.files)
+            return EncodePrompts(autoencoder, embedding, run_code=code)
         parameters = tuple(data.trained().values())
-        return EncodeParameters(autoencoder, parameters, ranges_of(data), self.newest, self.between)
+        return EncodeParameters(autoencoder, parameters, ranges_of(data), self.newest, self.between, run_code=code)
+
+    def _check_runs(self, data: Data) -> None:
+        from hyprepro.stores.training_data import run_numbers, training_tasks
+
+        name, is_prompt = type(self).__name__, data.domain.condition == "prompt"
+        if not is_prompt and (self.run_code == "embedding" or self.between):
+            what = "a mixture of two tasks is of no run" if self.between else "its tasks have no embedding"
+            raise UserError(
+                f"{name} cannot tell the training run in {data.domain.title}: {what}.",
+                where=f"{name}.run_code, {name}.between" if self.between else f"{name}.run_code",
+                fix=f"-b {name}.between=0" if self.between else f"-b \"{name}.run_code='one_hot'\"",
+            )
+        with data.open_policies() as store:
+            most = max(int(run_numbers(store, task).max()) + 1 for task in training_tasks(store))
+        self.run_choice.check_known(most)
 
     @abstractmethod
     def training(self, data: Data, seed: int) -> Assemble:
@@ -87,7 +125,12 @@ class LatentMethod(WeightMethod):
         """The latents `[n, 2, D]` that are decoded: one a prompt, or as many as are asked for (`draws` if none are)."""
         import torch
 
-        return trained.latents(self._counted(query), torch.Generator().manual_seed(draw_seed(seed, query.task)))
+        draws = torch.Generator().manual_seed(draw_seed(seed, query.task))
+        return self._deployed(trained).latents(self._counted(query), draws)
+
+    def _deployed(self, trained: PolicyGenerator) -> PolicyGenerator:
+        """With the settings of deployment."""
+        return trained if self.run_code == "none" else trained.choosing(self.run_choice)
 
     def _counted(self, query: Query) -> Query:
         return query._replace(n=query.n or self.draws)
@@ -165,12 +208,9 @@ class GenHypRL(LatentMethod):
             decoded = [trained.autoencoder.decode(latents) for latents in drawn.unbind(1)]
         return replace(start, candidates=torch.stack(decoded, dim=1))
 
-    def latents(self, trained: PolicyGenerator, query: Query, seed: int) -> Tensor:
-        """With `candidates` draws a latent."""
-        return super().latents(self._deployed(trained), query, seed)
-
     def _deployed(self, trained: PolicyGenerator) -> PolicyGenerator:
-        return trained if self.candidates is None else trained.with_candidates(self.candidates)
+        deployed = super()._deployed(trained)
+        return deployed if self.candidates is None else deployed.with_candidates(self.candidates)
 
     @property
     def _trained_hypformer(self) -> Aggregation:

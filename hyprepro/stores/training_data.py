@@ -95,6 +95,23 @@ def run_ends(store: PolicyStore, task: str, rows: np.ndarray) -> np.ndarray:
     return ends
 
 
+def run_numbers(store: PolicyStore, task: str) -> np.ndarray:
+    """For each row of a task the number of its training run among the task's, by their seeds; -1 of any other run.
+
+    Raises:
+        UserError: The store does not say of which run a training policy is.
+    """
+    seeds = store.meta(task)["seed"]
+    known = np.unique(seeds[store.rows(task, "train")])
+    if len(known) and known[0] < 0:
+        raise UserError(
+            f"The store does not say which training run a policy of {task} comes from.",
+            where=store.where,
+            fix="leave the run out of the condition (run_code='none'), or name a store that knows its runs' seeds",
+        )
+    return np.where(np.isin(seeds, known), np.searchsorted(known, seeds), -1)
+
+
 def training_observations(data: StoreFiles, recording: Recording) -> Tensor:
     """Observations of the training tasks `[M, obs]` float32.
 
