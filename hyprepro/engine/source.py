@@ -3,16 +3,21 @@
 The digest covers the modules that define a stage and its components, and every module of the same package, or of
 hyprepro, that these import, also inside functions. What cannot change a result does not count: comments, docstrings,
 annotations of signatures, error messages, and the descriptions of settings.
+
+Reading a module takes milliseconds, so what was read is remembered from process to process (`source_memory`).
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import os
 import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+
+from hyprepro.engine.source_memory import Read, SourceMemory
 
 PLUMBING = frozenset(
     f"hyprepro.{name}"
@@ -26,6 +31,7 @@ PLUMBING = frozenset(
         "engine.ray",
         "engine.schedule",
         "engine.source",
+        "engine.source_memory",
         "engine.stage",
     )
 )
@@ -47,6 +53,7 @@ def _digest(modules: frozenset[str]) -> str:
             continue
         found[name], imported = _read(name, path)
         waiting += imported
+    _memory().keep()
     return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()
 
 
@@ -64,24 +71,45 @@ def _file_of(name: str) -> Path | None:
         return None
     if not rest and getattr(package, "__file__", None):
         return Path(str(package.__file__))
-    for root in getattr(package, "__path__", ()):
-        base = Path(root).joinpath(*rest)
-        for path in (base.with_suffix(".py"), base / "__init__.py"):
-            if path.is_file():
-                return path
+    return _below(tuple(getattr(package, "__path__", ())), tuple(rest))
+
+
+@cache
+def _below(folders: tuple[str, ...], parts: tuple[str, ...]) -> Path | None:
+    """The Python file of a module of a package that lies in some folders."""
+    for folder in folders:
+        base = os.path.join(folder, *parts)
+        for path in (f"{base}.py", os.path.join(base, "__init__.py")):
+            if os.path.isfile(path):
+                return Path(path)
     return None
 
 
 @cache
-def _read(name: str, path: Path) -> tuple[str, list[str]]:
+def _read(name: str, path: Path) -> Read:
     """The digest of one module's code, and the names of the modules of its package and of hyprepro that it imports."""
-    tree = ast.parse(path.read_bytes())
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    content, memory = path.read_bytes(), _memory()
+    found = memory.recall(name, package, content)
+    if found is None:
+        found = _parsed(name, package, content)
+        memory.remember(name, package, content, found)
+    return found
+
+
+def _parsed(name: str, package: str, content: bytes) -> Read:
+    """See `_read`."""
     essence = _Essence(package)
-    tree = essence.visit(tree)
+    tree = essence.visit(ast.parse(content))
     ours = {name.split(".")[0], "hyprepro"}  # a user's module, or a benchmark, rests on the package as well
-    imported = [found for found in essence.imported if found.split(".")[0] in ours]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imported
+    imported = [found for found in dict.fromkeys(essence.imported) if found.split(".")[0] in ours]
+    return Read(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imported)
+
+
+@cache
+def _memory() -> SourceMemory:
+    """The memory of what this version of this module reads: an edit of it may read the same source differently."""
+    return SourceMemory.beside(Path(__file__))
 
 
 class _Essence(ast.NodeTransformer):
