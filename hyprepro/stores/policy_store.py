@@ -73,7 +73,7 @@ class PolicyStore(StoreReader):
                     where=self.where,
                     fix=f"name a store of this layout; what this one holds: hyprepro store info {path}",
                 )
-            self._params = {task: self._checked(task) for task in self.tasks}
+            hdf5.found_once(self.file, self._check)
             self._meta: dict[str, dict[str, NDArray[Any]]] = {}
         except BaseException:
             self.close()
@@ -129,8 +129,7 @@ class PolicyStore(StoreReader):
         Raises:
             UserError: A row that does not exist, a damaged chunk, a value that is not finite.
         """
-        self.group(task)
-        data, wanted = self._params[task], np.asarray(rows, dtype=np.int64).reshape(-1)
+        data, wanted = self.group(task)["params"], np.asarray(rows, dtype=np.int64).reshape(-1)
         place = f"{self.where}:/policies/{task}/params"
         if wanted.size and not (wanted.min() >= 0 and wanted.max() < data.shape[0]):
             raise UserError(
@@ -159,8 +158,13 @@ class PolicyStore(StoreReader):
         names = ("params", *META)
         return [(f"{task}/{name}", self.group(task)[name]) for task in self.tasks for name in names]
 
-    def _checked(self, task: str) -> h5py.Dataset:
-        group = self.group(task)
+    def _check(self) -> bool:
+        """Whether all tasks are well-formed (`UserError` if one is not)."""
+        for task in self.tasks:
+            self._check_task(self.group(task), task)
+        return True
+
+    def _check_task(self, group: h5py.Group, task: str) -> None:
         params = hdf5.dataset(group, "params", ("float16", "float32"), (self.layout.size,), self.where)
         if params.shape[0] > MAX_POLICIES:
             raise UserError(
@@ -176,7 +180,6 @@ class PolicyStore(StoreReader):
                     where=f"{self.where}:/policies/{task}",
                     fix=hdf5.DAMAGED,
                 )
-        return params
 
 
 class PolicyStoreWriter(StoreWriter):

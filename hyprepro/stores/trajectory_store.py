@@ -90,8 +90,7 @@ class TrajectoryStore(StoreReader):
             self.observation_size = self._size("observation")
             self.action_size = self._size("action")
             self.policies_digest = str(self.attributes["policies"].get("digest", ""))
-            self._tables: dict[str, dict[str, NDArray[Any]]] = {}
-            self._starts = {task: self._checked(task) for task in self.tasks}
+            self._tables = hdf5.found_once(self.file, lambda: {task: self._checked(task) for task in self.tasks})
         except BaseException:
             self.close()
             raise
@@ -106,7 +105,10 @@ class TrajectoryStore(StoreReader):
         return cls(path)
 
     def table(self, task: str) -> dict[str, NDArray[Any]]:
-        """The episode table `[N]`: id, seed, total_steps, policy_row, success_step, and split as words."""
+        """The episode table `[N]`: id, seed, total_steps, policy_row, success_step, split as words; not to be written.
+
+        `start` is the row of an episode's first action.
+        """
         self.group(task)
         return self._tables[task]
 
@@ -136,7 +138,7 @@ class TrajectoryStore(StoreReader):
                 where=f"{self.where}:{task}",
                 fix=f"episodes count from 0 to {len(table['id']) - 1}",
             )
-        steps, start = int(table["total_steps"][index]), int(self._starts[task][index])
+        steps, start = int(table["total_steps"][index]), int(table["start"][index])
         arrays = {
             "observations": self._slice(task, "observations", start + index, steps + 1),
             "actions": self._slice(task, "actions", start, steps),
@@ -179,8 +181,8 @@ class TrajectoryStore(StoreReader):
             )
         return size
 
-    def _checked(self, task: str) -> NDArray[np.int64]:
-        """Validate a task's shapes against its episode table; the first step of each episode `[N]`."""
+    def _checked(self, task: str) -> dict[str, NDArray[Any]]:
+        """Validate a task's shapes against its episode table; the table."""
         group, where = self.group(task), f"{self.where}:/trajectories/{task}"
         episodes = hdf5.hard_member(group, "episodes", h5py.Group, self.where)
         columns = {name: hdf5.dataset(episodes, name, c.dtypes, (), self.where) for name, c in TABLE.items()}
@@ -203,8 +205,10 @@ class TrajectoryStore(StoreReader):
                     where=where,
                     fix=hdf5.DAMAGED,
                 )
-        self._tables[task] = table
-        return np.cumsum(steps) - steps
+        table["start"] = np.cumsum(steps) - steps
+        for values in table.values():
+            values.flags.writeable = False  # all that open the file here share them
+        return table
 
 
 class TrajectoryStoreWriter(StoreWriter):
