@@ -27,7 +27,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 from hyprepro.component import Component, fingerprint
 from hyprepro.engine.source import source_digest
@@ -137,14 +137,6 @@ class Stage(ABC):
         return fingerprint([self.kind, self.version, self.settings, inputs, code, library_versions(), device()])
 
 
-@runtime_checkable
-class _Described(Protocol):
-    """A setting that is more than a plain value."""
-
-    def described(self) -> dict[str, Any]:
-        """What counts in a key, JSON-ready."""
-
-
 def _is_input(value: Any) -> bool:
     return isinstance(value, Stage) or (
         isinstance(value, tuple) and bool(value) and all(isinstance(item, Stage) for item in value)
@@ -166,7 +158,7 @@ def _modules(values: Iterable[Any]) -> Iterator[str]:
 
 
 def _described(value: Any, name: str) -> Any:
-    if isinstance(value, _Described):
+    if hasattr(value, "described"):
         return value.described()
     if isinstance(value, tuple):
         return [_described(item, name) for item in value]

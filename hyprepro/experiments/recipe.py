@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Any, ClassVar, Literal, runtime_checkable
 from typing import Protocol as StructuralType
@@ -301,19 +302,21 @@ def _rollouts(recipe: Recipe, method: Method, sets: Mapping[TrainingSet, Data]) 
     has_seeds = method.seeded and method.name not in recipe.one_seed
     for trained, known in sets.items():
         for seed in range(recipe.seeds if has_seeds else 1):
+            first = Rollouts.of(
+                method,
+                known,
+                task="",
+                split="",
+                protocols=(),
+                seed=seed,
+                prompts=recipe.prompts_per_task,
+                prompt_split=recipe.prompt_split,
+                n_train=len(trained) if trained else None,
+            )
             for task in recipe.all_tasks:
+                split = recipe.split_of(task, trained)
                 for protocols in groups:
-                    yield Rollouts.of(
-                        method,
-                        known,
-                        task=task,
-                        split=recipe.split_of(task, trained),
-                        protocols=protocols,
-                        seed=seed,
-                        prompts=recipe.prompts_per_task,
-                        prompt_split=recipe.prompt_split,
-                        n_train=len(trained) if trained else None,
-                    )
+                    yield replace(first, task=task, split=split, protocols=protocols)
 
 
 def training_seconds(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> float | None:

@@ -92,7 +92,7 @@ class Rollouts(Stage):
         """Seconds."""
         domain = self.data.domain
         count = self.prompts if domain.condition == "prompt" else _CONTROLLERS
-        return domain.episode_seconds * len(self._trials(count))
+        return domain.episode_seconds * count * sum(protocol.episodes for protocol in self.protocols)
 
     @property
     def affinity(self) -> str:
