@@ -24,6 +24,7 @@ import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ import gin as _gin
 from hyprepro.component import COMPONENTS, Component
 from hyprepro.config import files
 from hyprepro.config.build import Build, Key, Node, key_of, macro_of
-from hyprepro.config.catalogue import load_components
+from hyprepro.config.catalogue import component_modules, is_loaded, load, load_components
 from hyprepro.config.describe import gin_text
 from hyprepro.config.lint import (
     MacroUse,
@@ -40,6 +41,7 @@ from hyprepro.config.lint import (
     Reference,
     Statement,
     lint,
+    named,
     nothing_consumes,
     open_bracket_line,
     syntax_error,
@@ -108,26 +110,35 @@ def resolve(
         UserError: for every mistake in a name, a file or a binding.
     """
     with _LOCK:
-        load_components()
-        _IMPORTED.clear()
-        statements = _file_statements(files.named_file("recipes", recipe))
-        root = root or _root_of(statements, slot)
-        statements = _with_flags(statements, root, scale, variant)
-        user = [_file_statements(files.user_file(name, "the gin file")) for name in files_]
-        statements += [statement for group in user for statement in group]
-        for number, text in enumerate(bindings, start=1):
-            statements += _binding_statements(text, f"-b #{number}")
-        if seeds is not None:
-            statements.append(Statement("", root, "seeds", seeds, Place("--seeds", text=str(seeds))))
-        lint(statements)
-        build = _evaluate(statements, root)
-        _check_consumed(build, user)
-        return _resolved(build, root, _header(recipe, scale, variant, bindings, files_, seeds))
+        once = partial(_resolve, recipe, scale, variant, bindings, files_, seeds, root, slot)
+        try:
+            return once()
+        except UserError:
+            if is_loaded():
+                raise
+        load_components()  # a mistake is told by all that would have been right
+        return once()
 
 
-def resolve_file(path: Path, root: str) -> Component:
-    """Resolve one gin file into the component `root` of it, for settings that are not a recipe."""
-    return resolve(path, root=root).recipe
+def _resolve(
+    recipe: str | Path, scale: str | None, variant: str | None, bindings: Sequence[str], files_: Sequence[str | Path],
+    seeds: int | None, root: str | None, slot: str,
+) -> Resolved:  # fmt: skip
+    """See `resolve`; only what the statements name is imported."""
+    _IMPORTED.clear()
+    statements = _file_statements(files.named_file("recipes", recipe))
+    root = root or _root_of(statements, slot)
+    statements = _with_flags(statements, root, scale, variant)
+    user = [_file_statements(files.user_file(name, "the gin file")) for name in files_]
+    statements += [statement for group in user for statement in group]
+    for number, text in enumerate(bindings, start=1):
+        statements += _binding_statements(text, f"-b #{number}")
+    if seeds is not None:
+        statements.append(Statement("", root, "seeds", seeds, Place("--seeds", text=str(seeds))))
+    lint(statements)
+    build = _evaluate(statements, root)
+    _check_consumed(build, user)
+    return _resolved(build, root, _header(recipe, scale, variant, bindings, files_, seeds))
 
 
 def _root_of(statements: Sequence[Statement], slot: str) -> str:
@@ -247,7 +258,7 @@ def _parse(text: str, source: str, path: Path | None, including: tuple[Path, ...
                 found += _included_statements(parsed.filename, path, where, including)
             elif isinstance(parsed, config_parser.ImportStatement):
                 _import(parsed, path, where)
-            elif parsed.selector not in COMPONENTS:
+            elif parsed.selector not in COMPONENTS | component_modules():
                 raise unknown_component(parsed.selector, str(where))
     except SyntaxError as error:
         place_of_error = Place(source, error.lineno or 0 if path else 0, (error.text or "").rstrip("\n"))
@@ -257,6 +268,7 @@ def _parse(text: str, source: str, path: Path | None, including: tuple[Path, ...
         line = bracket or int(error.args[1][0])
         message = "a bracket is never closed" if bracket else str(error.args[0])
         raise syntax_error(message, Place(source, line if path else 0, text.splitlines()[line - 1])) from error
+    load(name for statement in found for name in named(statement))
     return found
 
 
@@ -266,6 +278,7 @@ def _import(statement: Any, path: Path | None, where: Place) -> None:
         raise UserError(
             "Only `import package.module` is understood here.", where=str(where), fix="Write it in that form."
         )
+    load_components()  # so that none of the user's takes the name of one of ours
     user_module(statement.module, path.parent if path else Path.cwd(), str(where))
     if str(statement.module) not in _IMPORTED:
         _IMPORTED.append(str(statement.module))
