@@ -12,10 +12,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hyprepro.domains.base import Query
+from hyprepro.engine.training import frozen
 from hyprepro.gen_hyprl.assembled import Aggregated, PolicyGenerator
-from hyprepro.gen_hyprl.blocks import frozen
-from hyprepro.gen_hyprl.conditions import Conditions
-from hyprepro.gen_hyprl.latent_model import LatentSource
+from hyprepro.gen_hyprl.conditions import Conditions, LatentSource
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 from hyprepro.stores.prompts import Prompts
 
@@ -80,7 +79,7 @@ def _sizes(method: LatentMethod) -> tuple[int, int]:
 def _generation(method: LatentMethod, source: LatentSource, query: Query) -> Callable[[], None]:
     """The whole forward pass of an untrained method."""
     autoencoder = frozen(method.autoencoder.build(METAWORLD_LAYOUT))
-    embedding = frozen(method.embedding.build(PROMPT_SIZES))
+    embedding = frozen(method.embedding.build(*PROMPT_SIZES))
     assembled, draws = PolicyGenerator(autoencoder, source, Conditions(embedding)), torch.Generator().manual_seed(0)
 
     def generate() -> None:

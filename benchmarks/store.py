@@ -210,6 +210,8 @@ def _training(path: Path, batch_size: int, rounds: int) -> tuple[float, float]:
     with PolicyStore.open(path) as store, PolicySpool(store, folder=path.parent) as spool, seeded(0):
         params = torch.from_numpy(spool.read(range(len(spool))))
         jobs = [AutoencoderJob(settings, METAWORLD_LAYOUT, params, observations) for _ in range(2)]
+        for job in jobs:
+            job.start()
         jobs[0].__dict__["_training"] = _Spooled(spool)
         times: tuple[list[float], list[float]] = ([], [])
         for step in range(rounds + 1):

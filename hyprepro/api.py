@@ -46,7 +46,7 @@ def load(
     *,
     method: str = "gen-hyprl",
     seed: int = 0,
-    scale: str = "desktop",
+    scale: str | None = None,
     variant: str | None = None,
     bindings: Sequence[str] = (),
     gin: Sequence[str | Path] = (),
@@ -59,7 +59,7 @@ def load(
         recipe: A shipped recipe ("table1", "table4") or a gin file.
         method: A row of its table.
         seed: The generator seed.
-        scale: smoke, desktop, paper, or a gin file.
+        scale: smoke, desktop, paper, or a gin file; None: desktop, where a recipe of your own says nothing.
         variant: ours, paper, released, or a gin file; None: as in the recipe.
         bindings: gin bindings, such as "HypFormer.candidates=16". With others something else was trained.
         gin: Gin files, applied after the scale.
@@ -88,7 +88,7 @@ def load(
 
 
 def evaluations(choice: Choice, method: str, seed: int, tasks: Sequence[str] = ()) -> list[Rollouts]:
-    """The evaluations of a recipe's row: of one seed, of some tasks (none: all), of the first training set.
+    """The evaluations of a recipe's row, task by task: of one seed, some tasks (none: all), the first training set.
 
     Raises:
         UserError: No recipe of tables, or no such row, task or seed.
@@ -112,7 +112,7 @@ def evaluations(choice: Choice, method: str, seed: int, tasks: Sequence[str] = (
             fix="Seeds count from 0; a method that is not trained by seed has only seed 0.",
         )
     return [
-        stage for stage in found if stage.protocols == recipe.protocols and stage.task in (tasks or recipe.all_tasks)
+        stage for stage in found if stage.protocol in recipe.protocols and stage.task in (tasks or recipe.all_tasks)
     ]
 
 

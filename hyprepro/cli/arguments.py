@@ -16,9 +16,13 @@ RecipeArgument = Annotated[
     ),
 ]
 ScaleOption = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--scale", metavar="NAME", help="smoke, desktop, paper, or a gin file.", autocompletion=completion.scales
+        "--scale",
+        metavar="NAME",
+        help="smoke, desktop, paper, or a gin file. A recipe of your own goes before the default one.",
+        autocompletion=completion.scales,
+        show_default="desktop",
     ),
 ]
 VariantOption = Annotated[
@@ -110,3 +114,4 @@ DeviceOption = Annotated[
 ]
 
 DEFAULT_SCALE = "desktop"
+"""The scale where none is asked for."""

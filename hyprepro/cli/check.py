@@ -10,7 +10,6 @@ import typer
 
 from hyprepro.cli import console
 from hyprepro.cli.arguments import (
-    DEFAULT_SCALE,
     AddressOption,
     CacheOption,
     DeviceOption,
@@ -58,7 +57,7 @@ DryRunOption = Annotated[
 
 def check(
     recipe: RecipeArgument,
-    scale: ScaleOption = DEFAULT_SCALE,
+    scale: ScaleOption = None,
     variant: VariantOption = None,
     fresh: FreshOption = None,
     committed: CommittedOption = None,

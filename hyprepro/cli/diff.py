@@ -97,7 +97,7 @@ def _side(name: str) -> _Side:
 
     refuse_missing_result(name)
     recipe, _, scale = name.partition("@")
-    return _Side(resolve(recipe, scale or DEFAULT_SCALE).recipe.described())
+    return _Side(resolve(recipe, scale or None, default_scale=DEFAULT_SCALE).recipe.described())
 
 
 def _numbers(left: _Side, right: _Side) -> list[Pair]:

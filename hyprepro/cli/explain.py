@@ -27,7 +27,7 @@ def explain(
             autocompletion=completion.explained,
         ),
     ],
-    scale: ScaleOption = DEFAULT_SCALE,
+    scale: ScaleOption = None,
     variant: VariantOption = None,
     bind: BindingsOption = None,
     gin: FilesOption = None,
@@ -60,7 +60,7 @@ def explain(
     if name in collections:
         resolved = resolve(collections[name], bindings=bind or (), files_=gin or (), slot="collection")
     else:
-        resolved = resolve(name, scale, variant, bind or (), gin or ())
+        resolved = resolve(name, scale, variant, bind or (), gin or (), default_scale=DEFAULT_SCALE)
     if json:
         console.print_json({"recipe": resolved.recipe.described(), "origins": resolved.origins})
         return

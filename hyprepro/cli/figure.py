@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hyprepro.cli import console
-from hyprepro.cli.arguments import DEFAULT_SCALE, BindingsOption, FilesOption, JsonOption, ScaleOption, VariantOption
+from hyprepro.cli.arguments import BindingsOption, FilesOption, JsonOption, ScaleOption, VariantOption
 from hyprepro.cli.recipes import choose, committed_result, refuse_missing_result
 from hyprepro.errors import UserError
 
@@ -24,7 +24,7 @@ OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the
 
 def figure(
     source: SourceArgument,
-    scale: ScaleOption = DEFAULT_SCALE,
+    scale: ScaleOption = None,
     variant: VariantOption = None,
     bind: BindingsOption = None,
     gin: FilesOption = None,
@@ -60,7 +60,7 @@ def figure(
 
 
 def _chosen(
-    source: str, scale: str, variant: str | None, bind: list[str] | None, gin: list[Path] | None
+    source: str, scale: str | None, variant: str | None, bind: list[str] | None, gin: list[Path] | None
 ) -> tuple[Path, Mapping[str, Any], Report]:
     """The result.json, its content, and the report that draws it."""
     from hyprepro.reports.check import unequal

@@ -9,7 +9,6 @@ import typer
 
 from hyprepro.cli import completion, console
 from hyprepro.cli.arguments import (
-    DEFAULT_SCALE,
     AddressOption,
     BindingsOption,
     CacheOption,
@@ -80,7 +79,7 @@ def generate(
     prompt: PromptOption = None,
     parameter: ParameterOption = None,
     seed: SeedOption = 0,
-    scale: ScaleOption = DEFAULT_SCALE,
+    scale: ScaleOption = None,
     variant: VariantOption = None,
     bind: BindingsOption = None,
     gin: FilesOption = None,
@@ -115,7 +114,7 @@ def generate(
         note_departure(choice)
     with RunProgress(quiet=json) as progress:
         if is_own:
-            parts = _own(choice, stages[0], queries, store, chosen, progress)
+            parts = _own(choice, stages, queries, store, chosen, progress)
         else:
             parts = _stored(choice, stages, store, chosen, progress)
     write_policies(out, parts)
@@ -150,7 +149,7 @@ def _queries(stage: Rollouts, prompts: list[str], parameters: list[float], tasks
 
 def _own(
     choice: Choice,
-    stage: Rollouts,
+    stages: list[Rollouts],
     queries: list[Query],
     cache: ArtifactCache,
     executor: Executor,
@@ -160,12 +159,14 @@ def _own(
     from hyprepro.api import Generator
     from hyprepro.engine.schedule import execute
 
+    stage = stages[0]
     if stage.trained is not None:
         execute([stage.trained], cache, executor, progress)
+    protocols = [each.protocol for each in stages if each.task == stage.task]
     generator, parts = Generator(choice, stage, cache), []
     for query in queries:
         made = generator.answer(query)
-        trials = [each for kind in stage.protocols for each in kind.trials(made.domain, query.task, 1)]
+        trials = [each for kind in protocols for each in kind.trials(made.domain, query.task, 1)]
         parts.append((made, made.evaluate([each.start for each in trials]) if query.task else None))
     return parts
 
@@ -180,19 +181,21 @@ def _stored(
 
     execute(stages, cache, executor, progress)
     parts: Parts = []
-    for stage in stages:
-        inputs = {name: cache.path_of(source) for name, source in stage.inputs.items()}
-        controllers = as_policies(stage.deploy(inputs), stage.method.name)
-        policies = Policies(stage.data.domain, stage.task, controllers, stage.seed, origin(choice, stage))
-        parts.append((policies, _recorded(stage, cache, len(policies))))
+    for task in dict.fromkeys(stage.task for stage in stages):
+        own = [stage for stage in stages if stage.task == task]
+        inputs = {name: cache.path_of(source) for name, source in own[0].inputs.items()}
+        controllers = as_policies(own[0].deploy(inputs), own[0].method.name)
+        policies = Policies(own[0].data.domain, task, controllers, own[0].seed, origin(choice, own[0]))
+        parts.append((policies, _recorded(own, cache, len(policies))))
     return parts
 
 
-def _recorded(stage: Rollouts, cache: ArtifactCache, policies: int) -> Evaluation:
+def _recorded(stages: list[Rollouts], cache: ArtifactCache, policies: int) -> Evaluation:
+    """What the evaluations of a task recorded, protocol by protocol."""
     import numpy as np
 
     from hyprepro.experiments.generated import Evaluation
 
-    records = [record for record in stage.load(cache.path_of(stage)) if record.protocol != "validation"]
+    records = [record for stage in stages for record in stage.load(cache.path_of(stage))]
     scores = [[record.score for record in records if record.policy == row] for row in range(policies)]
-    return Evaluation(stage.task, stage.data.domain.metric.name, np.array(scores))
+    return Evaluation(stages[0].task, stages[0].data.domain.metric.name, np.array(scores))

@@ -37,6 +37,7 @@ class Choice:
         operative_config: Its gin text with every value.
         is_custom: Whether anything but a shipped recipe at a shipped scale and variant was asked for.
         departure: Every value that differs from the shipped recipe.
+        replaced: What a variant or scale that was asked for replaces of a recipe of the user's own.
         command: What runs it, to be copied: with all flags that were given.
     """
 
@@ -44,6 +45,7 @@ class Choice:
     operative_config: str
     is_custom: bool
     departure: Departure
+    replaced: tuple[str, ...]
     command: str
 
     def folder(self, out: Path | None) -> Path:
@@ -67,13 +69,13 @@ class Choice:
 
 def choose(
     recipe: str,
-    scale: str,
+    scale: str | None,
     variant: str | None,
     seeds: int | None,
     bindings: Sequence[str] | None,
     gin_files: Sequence[Path] | None,
 ) -> Choice:
-    """Resolve what the user asked for.
+    """Resolve what the user asked for; without a scale, the default one where the user's own recipe says nothing.
 
     Raises:
         UserError: for every mistake in it.
@@ -82,26 +84,28 @@ def choose(
     from hyprepro.config.registry import resolve
     from hyprepro.experiments.recipe import Experiment
 
-    resolved = resolve(recipe, scale, variant, bindings or (), gin_files or (), seeds=seeds)
+    given = (bindings or (), gin_files or ())
+    resolved = resolve(recipe, scale, variant, *given, seeds=seeds, default_scale=DEFAULT_SCALE)
     if not isinstance(resolved.recipe, Experiment):
         raise UserError(f"{recipe} does not describe a recipe.", where=recipe, fix="See gin/recipes/ for examples.")
-    named = [recipe, scale, *([variant] if variant else [])]
+    named = [name for name in (recipe, scale, variant) if name]
     is_custom = bool(bindings or gin_files) or seeds is not None or any(name.endswith(files.SUFFIX) for name in named)
-    departure = _departure(resolved.recipe, recipe, scale, variant, is_custom)
+    departure = _departure(resolved.recipe, recipe, scale or DEFAULT_SCALE, variant, is_custom)
     command = _command(recipe, scale, variant, seeds, bindings or (), gin_files or ())
-    return Choice(resolved.recipe, resolved.operative_config, is_custom, departure, command)
+    return Choice(resolved.recipe, resolved.operative_config, is_custom, departure, resolved.replaced, command)
 
 
 def _command(
     recipe: str,
-    scale: str,
+    scale: str | None,
     variant: str | None,
     seeds: int | None,
     bindings: Sequence[str],
     gin_files: Sequence[Path],
 ) -> str:
     """The command that runs what `choose` was asked for; what is left to its default is left out."""
-    flags = {"--scale": scale if scale != DEFAULT_SCALE else None, "--variant": variant, "--seeds": seeds}
+    is_default = scale == DEFAULT_SCALE and not recipe.endswith(".gin")
+    flags = {"--scale": None if is_default else scale, "--variant": variant, "--seeds": seeds}
     words = [recipe, *(str(word) for name, value in flags.items() if value is not None for word in (name, value))]
     words += [word for name in gin_files for word in ("-g", str(name))]
     return shlex.join(["hyprepro", "run", *words, *(word for text in bindings for word in ("-b", text))])
@@ -125,7 +129,9 @@ def _departure(chosen: Experiment, recipe: str, scale: str, variant: str | None,
 
 
 def note_departure(choice: Choice) -> None:
-    """Say on standard error every value that differs from the shipped recipe, before any work."""
+    """Say on standard error every value that differs from the shipped recipe or the user's own, before any work."""
+    for text in choice.replaced:
+        console.note(f"Not as in your file: {text}")
     for change in choice.departure.changes:
         console.note(f"Not as shipped: {change}")
 

@@ -9,7 +9,6 @@ import typer
 
 from hyprepro.cli import console
 from hyprepro.cli.arguments import (
-    DEFAULT_SCALE,
     AddressOption,
     BindingsOption,
     CacheOption,
@@ -44,7 +43,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would b
 
 def run(
     recipe: RecipeArgument,
-    scale: ScaleOption = DEFAULT_SCALE,
+    scale: ScaleOption = None,
     variant: VariantOption = None,
     seeds: SeedsOption = None,
     bind: BindingsOption = None,

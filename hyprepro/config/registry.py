@@ -6,7 +6,9 @@ mistakes are reported without a place. So a resolution here (1) parses every sta
 components through factories that remember where every value came from (`config.build`), (5) reports what nothing
 consumed, and (6) leaves gin as it was found.
 
-Files apply in the order recipe, variant, scale, user files, bindings; the later wins. An `include` is looked up beside
+Files apply in the order recipe, variant, scale, user files, bindings; the later wins. A scale that nobody asked for
+leaves alone what a recipe of the user's own binds; one that was asked for replaces it, and `Resolved.replaced` says so,
+as of a variant. An `include` is looked up beside
 the including file, in the shipped tree, and in the working folder. `include 'variants/paper.gin under paper'` puts
 every binding of a file under a scope, so that a whole file describes one row of a table; a scale replaces what such a
 file sets, as it does for `--variant`. `import package.module` in a gin file makes the components of a module of the
@@ -21,7 +23,7 @@ import io
 import re
 import threading
 import tokenize
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +37,7 @@ from hyprepro.config import files
 from hyprepro.config.build import Build, Key, Node, key_of, macro_of
 from hyprepro.config.catalogue import component_modules, is_loaded, load, load_components
 from hyprepro.config.describe import gin_text
+from hyprepro.config.flags import own_keys, replaced_by, with_flag
 from hyprepro.config.lint import (
     MacroUse,
     Place,
@@ -75,12 +78,14 @@ class Resolved:
         operative_config: A gin file with every value, from which the same recipe resolves again.
         origins: Where each value was set, by its path in the tree: a file and line, a flag, or "default".
         nodes: The built components of the tree with scope and statements, by `id`.
+        replaced: What the variant or scale that was asked for replaces of a recipe of the user's own, a line each.
     """
 
     recipe: Component
     operative_config: str
     origins: dict[str, str]
     nodes: dict[int, Node]
+    replaced: tuple[str, ...] = ()
 
 
 def resolve(
@@ -93,6 +98,7 @@ def resolve(
     seeds: int | None = None,
     root: str | None = None,
     slot: str = "recipe",
+    default_scale: str | None = None,
 ) -> Resolved:
     """Resolve a recipe.
 
@@ -105,12 +111,13 @@ def resolve(
         seeds: Replaces the recipe's number of seeds.
         root: The component that the files describe; None: the kind of recipe that the recipe file names last.
         slot: With root None, the slot that the root fills: "recipe", or "collection" for the last kind that is bound.
+        default_scale: The scale where none is given; it sets only what no file of the user's binds.
 
     Raises:
         UserError: for every mistake in a name, a file or a binding.
     """
     with _LOCK:
-        once = partial(_resolve, recipe, scale, variant, bindings, files_, seeds, root, slot)
+        once = partial(_resolve, recipe, scale, variant, bindings, files_, seeds, root, slot, default_scale)
         try:
             return once()
         except UserError:
@@ -122,13 +129,16 @@ def resolve(
 
 def _resolve(
     recipe: str | Path, scale: str | None, variant: str | None, bindings: Sequence[str], files_: Sequence[str | Path],
-    seeds: int | None, root: str | None, slot: str,
+    seeds: int | None, root: str | None, slot: str, default_scale: str | None,
 ) -> Resolved:  # fmt: skip
     """See `resolve`; only what the statements name is imported."""
     _IMPORTED.clear()
     statements = _file_statements(files.named_file("recipes", recipe))
     root = root or _root_of(statements, slot)
-    statements = _with_flags(statements, root, scale, variant)
+    asked = _flagged(_flagged(statements, root, "variant", variant), root, "scale", scale)
+    replaced, statements = replaced_by(statements, asked), asked
+    if scale is None:
+        statements = _flagged(statements, root, "scale", default_scale, kept=own_keys(statements))
     user = [_file_statements(files.user_file(name, "the gin file")) for name in files_]
     statements += [statement for group in user for statement in group]
     for number, text in enumerate(bindings, start=1):
@@ -138,7 +148,8 @@ def _resolve(
     lint(statements)
     build = _evaluate(statements, root)
     _check_consumed(build, user)
-    return _resolved(build, root, _header(recipe, scale, variant, bindings, files_, seeds))
+    header = _header(recipe, scale or default_scale, variant, bindings, files_, seeds)
+    return dataclasses.replace(_resolved(build, root, header), replaced=replaced)
 
 
 def _root_of(statements: Sequence[Statement], slot: str) -> str:
@@ -159,19 +170,15 @@ def _root_of(statements: Sequence[Statement], slot: str) -> str:
     return bound[-1] if bound else "Recipe"
 
 
-def _with_flags(statements: list[Statement], root: str, scale: str | None, variant: str | None) -> list[Statement]:
-    """A recipe's statements, then those of its variant and its scale; a scale also sets the sizes of included rows."""
-    for kind, name, field in (("variants", variant, "variant"), ("scales", scale, "scale")):
-        if name is None:
-            continue
-        path = files.named_file(kind, name)
-        added = _file_statements(path)
-        if kind == "scales":
-            sized = {(statement.selector, statement.field) for statement in added if not statement.scope}
-            statements = [s for s in statements if not (s.is_under and (s.selector, s.field) in sized)]
-        statements += added
-        statements.append(Statement("", root, field, path.stem, Place(f"--{field}", text=str(name), shipped=True)))
-    return statements
+def _flagged(
+    statements: list[Statement], root: str, field: str, name: str | None, kept: Collection[Key] = ()
+) -> list[Statement]:
+    """A recipe's statements with its variant or scale, if one is named; see `with_flag`."""
+    if name is None:
+        return statements
+    path = files.named_file(f"{field}s", name)
+    flag = Statement("", root, field, path.stem, Place(f"--{field}", text=str(name), shipped=True))
+    return with_flag(statements, _file_statements(path), flag, kept)
 
 
 def _header(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 from hyprepro.domains.stores import Stores, locate
 from hyprepro.engine.stage import StoreFile
 from hyprepro.errors import UserError, closest_match
-from hyprepro.stores.files import StoreFiles
+from hyprepro.stores.files import StoreFiles, TrainingPart
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,6 +130,20 @@ class Data(StoreFiles):
         with self.open_policies() as store:
             others = tuple(task for task in store.tasks if task not in tasks)
         return replace(self, policies=replace(self.policies, withheld=others))
+
+    @cached_property
+    def for_training(self) -> Data:
+        """What training may read, and what its stages are kept by: policies and episodes of the training tasks.
+
+        Of the policies those of split "train", of the episodes those of splits "train" and "validation".
+        """
+        with self.open_policies() as store:
+            tasks = tuple(task for task in store.tasks if store.count(task, "train"))
+        policies, trajectories = (
+            TrainingPart(file.path, file.digest, file.withheld, splits, tasks)
+            for file, splits in ((self.policies, ("train",)), (self.trajectories, ("train", "validation")))
+        )
+        return replace(self, policies=policies, trajectories=trajectories, parents=None, randomised=None)
 
     def trained(self) -> dict[str, tuple[float, ...]]:
         """The tasks that are trained on, with their parameters, in the store's order.

@@ -49,11 +49,15 @@ class StoreFile:
         path: Where it lies.
         digest: SHA-256 of its content.
         withheld: Tasks whose training policies are to be left alone, as if they were unseen.
+        splits: The splits that are read; empty: all of the file.
+        tasks: Of these tasks.
     """
 
     path: str
     digest: str
     withheld: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
 
     def described(self) -> dict[str, Any]:
         """What counts in a key."""

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -23,9 +23,10 @@ from torch import Tensor, nn
 
 from hyprepro.engine import stage as artifacts
 from hyprepro.engine.stage import Report, write_atomically
+from hyprepro.engine.trained import Trained
 
 CHECKPOINT = "checkpoint.pt"
-SIZES = "sizes.json"
+WEIGHTS, SHAPE = "weights.safetensors", "shape.json"
 SECONDS_BETWEEN_CHECKPOINTS = 10.0
 LARGEST_SHARE = 0.05
 """Writing checkpoints takes at most about this share of the time, however large they are."""
@@ -34,15 +35,22 @@ VALIDATIONS = 10
 
 
 class Job(ABC):
-    """One thing being trained.
+    """Something that is being trained.
 
     Attributes:
         modules: Everything with weights or buffers that training changes, by name.
         optimisers: The optimisers, by name.
+        kept: The network that is kept in the end.
+        shape: The sizes from which its stage builds it again (`TrainedStage.build`), JSON-ready.
     """
 
     modules: dict[str, nn.Module]
     optimisers: dict[str, torch.optim.Optimizer]
+    kept: nn.Module
+    shape: Any = ()
+
+    def start(self) -> None:  # noqa: B027  # most have nothing to do
+        """Compute what precedes the first step; a training that goes on finds it in its checkpoint."""
 
     @abstractmethod
     def step(self, step: int) -> Mapping[str, Tensor]:
@@ -51,6 +59,43 @@ class Job(ABC):
     @abstractmethod
     def validate(self) -> dict[str, float]:
         """Metrics on held-out training data; may not change any weight."""
+
+    def finish(self) -> None:  # noqa: B027  # most have nothing to do
+        """Compute what follows the last step."""
+
+
+S = TypeVar("S", bound=Trained)
+M = TypeVar("M", bound=nn.Module)
+
+
+class Descent(Job, Generic[S, M]):
+    """A network that descends one loss.
+
+    Args:
+        settings: How it is trained.
+        network: The untrained network.
+        shape: As `Job.shape`.
+    """
+
+    kept: M
+
+    def __init__(self, settings: S, network: M, shape: Any = ()) -> None:
+        self.settings = settings
+        self.network = self.kept = network.to(device())
+        self.shape = shape
+        self.modules = {"network": network}
+        self.optimisers = {"network": settings.optimiser(network.parameters())}
+
+    @abstractmethod
+    def losses(self) -> Mapping[str, Tensor]:
+        """The `loss` of a batch, and what else is told of it."""
+
+    def step(self, step: int) -> Mapping[str, Tensor]:
+        """Descend."""
+        losses = self.losses()
+        losses["loss"].backward()  # type: ignore[no-untyped-call]
+        self.settings.update(self.optimisers["network"], step)
+        return {name: loss.detach() for name, loss in losses.items()}
 
 
 J = TypeVar("J", bound=Job)
@@ -73,6 +118,8 @@ def train(build: Callable[[], J], steps: int, work: Path, report: Report, seed: 
         job = build()
         checkpoint = _Checkpoint(work / CHECKPOINT, job)
         start = checkpoint.restore()
+        if start == 0:
+            job.start()
         _set_training(job, True)
         for step in range(start, steps):
             losses = job.step(step)
@@ -85,6 +132,7 @@ def train(build: Callable[[], J], steps: int, work: Path, report: Report, seed: 
         if steps == 0:
             report.progress(0, 0, **_validation(job))
         _set_training(job, False)
+        job.finish()
     return job
 
 
@@ -106,25 +154,23 @@ def batch_of(rows: int, size: int) -> Tensor:
     return torch.randperm(rows)[:size] if size < rows else torch.randperm(rows)
 
 
-def save_weights(module: nn.Module, path: Path) -> None:
-    """Write a module's weights and buffers as safetensors."""
-    save_file({name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}, path)
+def save(network: nn.Module, shape: Any, folder: Path) -> None:
+    """Write a network's weights and buffers, and the sizes from which it is built again."""
+    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
+    (folder / SHAPE).write_text(json.dumps(shape), encoding="utf-8")
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
-    """Fill a module from `save_weights`' file."""
-    module.load_state_dict(load_file(path))
+def load(folder: Path, build: Callable[[Any], M]) -> M:
+    """The network that `save` wrote, frozen; `build` makes an untrained one of its shape."""
+    network = build(json.loads((folder / SHAPE).read_text(encoding="utf-8")))
+    network.load_state_dict(load_file(folder / WEIGHTS))
+    return frozen(network)
 
 
-def write_sizes(path: Path, sizes: tuple[int, int]) -> None:
-    """Record two sizes (of chunks, of prompts, or E and D), from which `load` rebuilds the network."""
-    (path / SIZES).write_text(json.dumps(sizes), encoding="utf-8")
-
-
-def sizes_in(path: Path) -> tuple[int, int]:
-    """The sizes that `write_sizes` recorded in an artifact's folder."""
-    first, second = json.loads((path / SIZES).read_text(encoding="utf-8"))
-    return int(first), int(second)
+def frozen(network: M) -> M:
+    """The network in evaluation mode, without gradients."""
+    return network.eval().requires_grad_(False)
 
 
 class RunningMean:

@@ -53,7 +53,8 @@ class LatentRecipe(Experiment):
             method.require(data)
         check_prompts(self, self.tasks, self.prompt_split, data, "LatentRecipe.tasks")
         splits = self._splits(data)
-        encoders = [method.encoded(data).autoencoder for method in self.methods]
+        known = data.for_training
+        encoders = [method.encoded(known).autoencoder for method in self.methods]
         if len({encoder.key for encoder in encoders}) > 1:
             raise UserError(
                 "The methods have different autoencoders, so their latents cannot be compared.",
@@ -63,7 +64,7 @@ class LatentRecipe(Experiment):
         count, split, stores = self.prompts_per_task, self.prompt_split, (data.policies, data.trajectories)
         true = tuple(TrueLatents(encoders[0], task, count, split, *stores) for task in self.tasks)
         predicted = tuple(
-            PredictLatents(method, method.training(data, seed), task, seed, count, split, data.trajectories)
+            PredictLatents(method, method.training(known, seed), task, seed, count, split, data.trajectories)
             for method in self.methods
             for seed in range(self.seeds)
             for task in self.tasks

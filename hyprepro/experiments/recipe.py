@@ -295,10 +295,10 @@ class _Terse(StructuralType):
 
 
 def _rollouts(recipe: Recipe, method: Method, sets: Mapping[TrainingSet, Data]) -> Iterator[Rollouts]:
-    """The evaluations of one method. Picking top-k is one of its own, so that tables without it share the others."""
-    groups = [recipe.protocols]
+    """The evaluations of one method, protocol by protocol, and last the one that top-k is picked by."""
+    protocols = recipe.protocols
     if recipe.selection and method.name in recipe.selected:
-        groups.append((recipe.selection,))
+        protocols = (*protocols, recipe.selection)
     has_seeds = method.seeded and method.name not in recipe.one_seed
     for trained, known in sets.items():
         for seed in range(recipe.seeds if has_seeds else 1):
@@ -307,7 +307,7 @@ def _rollouts(recipe: Recipe, method: Method, sets: Mapping[TrainingSet, Data]) 
                 known,
                 task="",
                 split="",
-                protocols=(),
+                protocol=protocols[0],
                 seed=seed,
                 prompts=recipe.prompts_per_task,
                 prompt_split=recipe.prompt_split,
@@ -315,8 +315,8 @@ def _rollouts(recipe: Recipe, method: Method, sets: Mapping[TrainingSet, Data]) 
             )
             for task in recipe.all_tasks:
                 split = recipe.split_of(task, trained)
-                for protocols in groups:
-                    yield replace(first, task=task, split=split, protocols=protocols)
+                for protocol in protocols:
+                    yield replace(first, task=task, split=split, protocol=protocol)
 
 
 def training_seconds(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> float | None:

@@ -1,4 +1,4 @@
-"""The evaluation stage: one method, one training set, one seed, one task; it writes `records.csv`.
+"""The evaluation stage: one method, one training set, one seed, one task, one protocol; it writes `records.csv`.
 
 Where a domain's episodes can be stepped in several ways, it also writes `stepper.txt`: what stepped them.
 """
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from hyprepro.component import fingerprint
 from hyprepro.domains.base import Data, Use
 from hyprepro.domains.episodes import Episode, run_episodes
-from hyprepro.engine.stage import Report, Stage
+from hyprepro.engine.stage import Report, Stage, device
 from hyprepro.experiments.protocols import Protocol, Trial, ValidationProtocol
 from hyprepro.methods.base import Method
 from hyprepro.reports.records import Record, read_records, write_records
@@ -30,7 +31,7 @@ _CONTROLLERS = 20
 
 @dataclass(frozen=True)
 class Rollouts(Stage):
-    """Deploys a method for a task and runs what it yields under some protocols.
+    """Deploys a method for a task and runs what it yields under a protocol.
 
     Attributes:
         method: The method, a component of slot "method".
@@ -38,7 +39,7 @@ class Rollouts(Stage):
         data: The stores; for a method that learns, with all but the training tasks withheld.
         task: The task.
         split: Which tasks it is one of, for the records.
-        protocols: The protocols, in the order of the records.
+        protocol: The protocol. Another one is a stage of its own, so that leaving it out makes nothing again.
         seed: The generator seed.
         prompts: How many prompts, from the first, where the domain's condition is a prompt.
         prompt_split: Which prompts: "test", or "validation" to choose settings by.
@@ -46,14 +47,14 @@ class Rollouts(Stage):
     """
 
     kind: ClassVar[str] = "rollouts"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     method: Method
     trained: Stage | None
     data: Data
     task: str
     split: str
-    protocols: tuple[Protocol, ...]
+    protocol: Protocol
     seed: int
     prompts: int
     prompt_split: str
@@ -67,7 +68,7 @@ class Rollouts(Stage):
         *,
         task: str,
         split: str,
-        protocols: tuple[Protocol, ...],
+        protocol: Protocol,
         seed: int = 0,
         prompts: int = 100,
         prompt_split: str = "test",
@@ -75,24 +76,24 @@ class Rollouts(Stage):
     ) -> Rollouts:
         """With the training stage that the method asks for; a method without seeds is evaluated under seed 0."""
         seed = seed if method.seeded else 0
-        trained = method.training(data, seed)
-        return cls(method, trained, data, task, split, protocols, seed, prompts, prompt_split, n_train)
+        trained = method.training(data.for_training, seed)
+        return cls(method, trained, data, task, split, protocol, seed, prompts, prompt_split, n_train)
 
     @property
     def label(self) -> str:
-        """For progress lines, such as `rollouts gen-hyprl door-open seed 1`."""
+        """For progress lines, such as `rollouts gen-hyprl door-open seed 1, strict`."""
         size = f", {self.n_train} trained," if self.n_train else ""
         seed = f" seed {self.seed}" if self.method.seeded else ""
-        is_selection = all(isinstance(protocol, ValidationProtocol) for protocol in self.protocols)
-        where = " on validation starts" if is_selection else ""
-        return f"rollouts {self.method.name} {self.task}{size}{seed}{where}".removesuffix(",")
+        what = f"rollouts {self.method.name} {self.task}{size}{seed}".removesuffix(",")
+        where = " on validation starts" if isinstance(self.protocol, ValidationProtocol) else f", {self.protocol.label}"
+        return what + where
 
     @property
     def cost(self) -> float:
         """Seconds."""
         domain = self.data.domain
         count = self.prompts if domain.condition == "prompt" else _CONTROLLERS
-        return domain.episode_seconds * count * sum(protocol.episodes for protocol in self.protocols)
+        return domain.episode_seconds * count * self.protocol.episodes
 
     @property
     def affinity(self) -> str:
@@ -100,8 +101,8 @@ class Rollouts(Stage):
         return self.task
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Deploy, run all trials at once, write the records in the order of the protocols' trials."""
-        controllers, domain = self.deploy(inputs), self.data.domain
+        """Deploy, run all trials at once, write the records in the order of the protocol's trials."""
+        controllers, domain = self._deployed(inputs), self.data.domain
         trials = self._trials(controllers.n)
         episodes = [Episode(trial.policy, trial.start) for trial in trials]
         outcomes = run_episodes(domain, self.task, controllers, episodes, report.progress)
@@ -133,7 +134,20 @@ class Rollouts(Stage):
         trained = None if self.trained is None else self.trained.load(inputs["trained"])
         return self.method.deploy(trained, self.data, query, self.seed)
 
+    def _deployed(self, inputs: dict[str, Path]) -> Controllers:
+        """The controllers; those of the last evaluation in this process where they are the same ones."""
+        trained = None if self.trained is None else self.trained.key
+        settings = [self.settings[name] for name in ("method", "data", "task", "seed", "prompts", "prompt_split")]
+        deployment = fingerprint([settings, trained, device()])
+        if deployment not in _DEPLOYED:
+            _DEPLOYED.clear()
+            _DEPLOYED[deployment] = self.deploy(inputs)
+        return _DEPLOYED[deployment]
+
     def _trials(self, policies: int) -> list[Trial]:
         use: Use = "validation" if self.split == "validation" else "test"
-        domain = self.data.domain
-        return [trial for each in self.protocols for trial in each.trials(domain, self.task, policies, use)]
+        return self.protocol.trials(self.data.domain, self.task, policies, use)
+
+
+_DEPLOYED: dict[str, Controllers] = {}
+"""The last controllers: the protocols of a task ask for the same ones, and fitting them to prompts takes seconds."""

@@ -6,14 +6,13 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from hyprepro.engine.stage import MANIFEST, METRICS, Report, Stage
 from hyprepro.gen_hyprl.autoencoder import TrainAutoencoder
-from hyprepro.gen_hyprl.conditions import Conditions, EncodeParameters, EncodePrompts
+from hyprepro.gen_hyprl.conditions import Conditions, EncodeParameters, EncodePrompts, LatentModel, LatentSource
 from hyprepro.gen_hyprl.embedding import TrainBehaviorEmbedding
 from hyprepro.gen_hyprl.hypformer import TrainHypFormer
-from hyprepro.gen_hyprl.latent_model import LatentModel, LatentSource
 from hyprepro.gen_hyprl.neighbours import Ranges
 
 if TYPE_CHECKING:
@@ -111,13 +110,13 @@ class Assemble(Stage):
     version: ClassVar[int] = 1
 
     autoencoder: TrainAutoencoder
-    generator: LatentModel
+    generator: LatentModel[Any]
     hypformer: TrainHypFormer | None = None
     embedding: TrainBehaviorEmbedding | None = None
     ranges: Ranges = ()
 
     @classmethod
-    def of(cls, generator: LatentModel, hypformer: TrainHypFormer | None = None) -> Assemble:
+    def of(cls, generator: LatentModel[Any], hypformer: TrainHypFormer | None = None) -> Assemble:
         """With the parts that the generator's conditions and latents come from."""
         latents = generator.latents
         if isinstance(latents, EncodePrompts):
@@ -139,7 +138,7 @@ class Assemble(Stage):
         source: LatentSource = self.generator.load(path / "generator")
         if self.hypformer is not None:
             former = self.hypformer.load(path / "hypformer")
-            source = Aggregated(cast("LatentGenerator", source), former, self.hypformer.hypformer.candidates)
+            source = Aggregated(cast("LatentGenerator", source), former, self.hypformer.model.candidates)
         embedding = None if self.embedding is None else self.embedding.load(path / "embedding")
         autoencoder = self.autoencoder.load(path / "autoencoder")
         return PolicyGenerator(autoencoder, source, Conditions(embedding, self.ranges))

@@ -13,15 +13,16 @@ We chose: the same two tokens and linear maps, but (1) the first layer is writte
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hyprepro.component import Width, component, setting
-from hyprepro.engine.stage import Report, Stage, StoreFile
-from hyprepro.gen_hyprl.training import Scale, Schedule, Trained
+from hyprepro.engine.trained import Schedule, Trained, TrainedStage
+from hyprepro.gen_hyprl.choices import Scale
 from hyprepro.policies.layout import PolicyLayout
 from hyprepro.stores.files import StoreFiles
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hyprepro.domains.base import Data
-    from hyprepro.gen_hyprl.autoencoder_net import PolicyAutoencoder
+    from hyprepro.gen_hyprl.autoencoder_net import AutoencoderJob, PolicyAutoencoder
     from hyprepro.stores.training_data import Recording
 
 
@@ -145,19 +146,14 @@ class DeepAutoencoder(Autoencoder):
         return deep_autoencoder(layout, self.latent_size, self.hidden, self.alignment == "hidden_units")
 
 
-WEIGHTS, LAYOUT = "autoencoder.safetensors", "layout.json"
-
-
 @dataclass(frozen=True)
-class TrainAutoencoder(Stage):
-    """Trains an autoencoder on all training policies of a store.
+class TrainAutoencoder(TrainedStage["PolicyAutoencoder"]):
+    """Trains an autoencoder on all training policies of a store: `encode(params [N, P]) -> Z [N, 2, D]` and `decode`.
 
     Attributes:
-        autoencoder: E and D and how they are trained.
-        policies: The policy store.
-        trajectories: The trajectory store, for the observations of the training tasks.
-        recording: What it has of them: prompts or episodes.
-        seed: Seed of weights, batches and noise.
+        model: E and D and how they are trained.
+        stores: The policies, and the observations of the training tasks.
+        recording: What the trajectory store has of them: prompts or episodes.
 
     Metrics: `loss` (eq. 1, in scaled parameters); `validation_error` (squared error on held-out training policies over
     their variance around the training mean, in unscaled parameters: 0 is perfect, 1 is what the mean policy reaches),
@@ -165,55 +161,30 @@ class TrainAutoencoder(Stage):
     """
 
     kind: ClassVar[str] = "autoencoder"
-    version: ClassVar[int] = 1
 
-    autoencoder: Autoencoder
-    policies: StoreFile
-    trajectories: StoreFile
+    model: Autoencoder
+    stores: StoreFiles
     recording: Recording
-    seed: int = 0
 
     @classmethod
     def of(cls, autoencoder: Autoencoder, data: Data) -> TrainAutoencoder:
         """On the stores of a domain."""
-        recording: Recording = "prompts" if data.domain.condition == "prompt" else "episodes"
-        return cls(autoencoder, data.policies, data.trajectories, recording)
-
-    @property
-    def label(self) -> str:
-        """For progress lines."""
-        return f"{type(self.autoencoder).__name__} (eq. 1)"
+        return cls(autoencoder, data.files, "prompts" if data.domain.condition == "prompt" else "episodes")
 
     @property
     def cost(self) -> float:
         """Seconds on one slow core: reading and principal components, then 0.4 ms a latent number and step."""
-        return 5 + 4e-4 * self.autoencoder.latent_size * self.autoencoder.steps
+        return 5 + 4e-4 * self.model.latent_size * self.model.steps
 
-    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Train and write the weights."""
-        from hyprepro.engine import training
+    def job(self, inputs: dict[str, Path]) -> Callable[[], AutoencoderJob]:
+        """On the training policies."""
         from hyprepro.gen_hyprl.autoencoder_net import AutoencoderJob
         from hyprepro.stores.training_data import training_observations, training_policies
 
-        params, layout = training_policies(self.policies)
-        observations = training_observations(StoreFiles(self.policies, self.trajectories), self.recording)
-        resumes = (work / training.CHECKPOINT).exists()
-        job = training.train(
-            lambda: AutoencoderJob(self.autoencoder, layout, params, observations, resumes),
-            self.autoencoder.steps,
-            work,
-            report,
-            self.seed,
-        )
-        training.save_weights(job.modules["autoencoder"], work / WEIGHTS)
-        (work / LAYOUT).write_text(json.dumps(layout.to_json()), encoding="utf-8")
+        params, layout = training_policies(self.stores.policies)
+        observations = training_observations(self.stores, self.recording)
+        return partial(AutoencoderJob, self.model, layout, params, observations)
 
-    def load(self, path: Path) -> PolicyAutoencoder:
-        """The trained autoencoder, frozen: `encode(params [N, P]) -> Z [N, 2, D]` and `decode(Z) -> params`."""
-        from hyprepro.engine.training import load_weights
-        from hyprepro.gen_hyprl.blocks import frozen
-
-        layout = PolicyLayout.from_json(json.loads((path / LAYOUT).read_text(encoding="utf-8")))
-        model = self.autoencoder.build(layout)
-        load_weights(model, path / WEIGHTS)
-        return frozen(model)
+    def build(self, shape: Any) -> PolicyAutoencoder:
+        """Untrained E and D of a layout."""
+        return self.model.build(PolicyLayout.from_json(shape))

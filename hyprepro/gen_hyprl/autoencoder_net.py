@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from hyprepro.engine.training import Job, batch_of, device
+from hyprepro.engine.training import Descent, batch_of, device
 from hyprepro.gen_hyprl.autoencoder import Autoencoder
 from hyprepro.gen_hyprl.blocks import mlp
 from hyprepro.gen_hyprl.losses import eq1_autoencoder
@@ -123,7 +123,7 @@ COMPARED_OBSERVATIONS = 256
 """Observations on which held-out policies and their reconstructions are compared."""
 
 
-class AutoencoderJob(Job):
+class AutoencoderJob(Descent[Autoencoder, PolicyAutoencoder]):
     """Eq. 1 on batches of policies.
 
     Args:
@@ -131,39 +131,32 @@ class AutoencoderJob(Job):
         layout: The policies' layout.
         params: All training policies `[N, P]`.
         observations: Observations in training prompts `[M, obs]`.
-        resumes: Whether a checkpoint will fill the weights, so that the closed-form start can be left out.
     """
 
-    def __init__(
-        self, settings: Autoencoder, layout: PolicyLayout, params: Tensor, observations: Tensor, resumes: bool = False
-    ) -> None:
-        self._settings = settings
+    def __init__(self, settings: Autoencoder, layout: PolicyLayout, params: Tensor, observations: Tensor) -> None:
+        super().__init__(settings, settings.build(layout), layout.to_json())
         self._layout = layout
-        self._model = settings.build(layout).to(device())
         rows, held_out = held_out_rows(len(params), settings.validation_share)
-        training = params[rows].to(device())
-        self._stored_held_out = params[held_out].to(device()) if len(held_out) else training
-        if not resumes:
-            settings.start(self._model, training, observations.to(device()))
-        self._stored_training = training
-        spread = torch.linspace(0, len(observations) - 1, min(len(observations), COMPARED_OBSERVATIONS)).round().long()
-        self._observations = observations[spread].to(device())
-        self._optimiser = settings.optimiser(self._model.parameters())
-        self.modules = {"autoencoder": self._model}
-        self.optimisers = {"autoencoder": self._optimiser}
+        self._stored_training = params[rows].to(device())
+        self._stored_held_out = params[held_out].to(device()) if len(held_out) else self._stored_training
+        self._observations = observations.to(device())
+
+    def start(self) -> None:
+        """The closed-form start."""
+        self.settings.start(self.network, self._stored_training, self._observations)
 
     # Aligned at the first use: after a restart the reference comes with the checkpoint.
     @cached_property
     def _training(self) -> Tensor:
-        return self._model.space.aligned(self._stored_training)
+        return self.network.space.aligned(self._stored_training)
 
     @cached_property
     def _held_out(self) -> Tensor:
-        return self._model.space.aligned(self._stored_held_out)
+        return self.network.space.aligned(self._stored_held_out)
 
-    def step(self, step: int) -> Mapping[str, Tensor]:
-        """One step of eq. 1, in scaled parameters, with the settings' noise and clamping."""
-        settings, model = self._settings, self._model
+    def losses(self) -> Mapping[str, Tensor]:
+        """Eq. 1, in scaled parameters, with the settings' noise and clamping."""
+        settings, model = self.settings, self.network
         rows = batch_of(len(self._training), settings.batch_size).to(self._training.device)
         target = model.space(self._training[rows])
         inputs = target + settings.input_noise * torch.randn_like(target) if settings.input_noise else target
@@ -172,18 +165,18 @@ class AutoencoderJob(Job):
             latents = latents + settings.latent_noise * torch.randn_like(latents)
         if settings.latent_clamp:
             latents = latents.clamp(-settings.latent_clamp, settings.latent_clamp)
-        loss = eq1_autoencoder(model.scaled_from(latents), target, settings.scale)
-        loss.backward()  # type: ignore[no-untyped-call]
-        settings.update(self._optimiser, step)
-        return {"loss": loss.detach()}
+        return {"loss": eq1_autoencoder(model.scaled_from(latents), target, settings.scale)}
 
     def validate(self) -> dict[str, float]:
         """Errors on held-out policies: of parameters over their variance, in all and by chunk, and of actions."""
-        decoded = self._model.decode(self._model.encode(self._held_out))
+        decoded = self.network.decode(self.network.encode(self._held_out))
         difference, deviation = decoded - self._held_out, self._held_out - self._training.mean(0)
         first = self._layout.first_layer_size
+        count = len(self._observations)
+        spread = torch.linspace(0, count - 1, min(count, COMPARED_OBSERVATIONS)).round().long()
         actions, wanted = (
-            StackedPolicies(self._layout, params).means(self._observations) for params in (decoded, self._held_out)
+            StackedPolicies(self._layout, params).means(self._observations[spread])
+            for params in (decoded, self._held_out)
         )
         return {
             "validation_error": _share(difference, deviation),

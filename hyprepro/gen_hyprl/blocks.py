@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from hyprepro.gen_hyprl.training import Activation, Condition, Scale
-
-M = TypeVar("M", bound=nn.Module)
+from hyprepro.gen_hyprl.choices import Activation, Condition, Scale
 
 
 def mlp(
@@ -36,14 +33,6 @@ def condition_of(h: Tensor, v: Tensor, kind: Condition) -> Tensor:
 def as_tokens(flat: Tensor) -> Tensor:
     """Flattened latents `[N, 2 D]` as two tokens `[N, 2, D]`."""
     return flat.reshape(len(flat), 2, -1)
-
-
-def frozen(module: M) -> M:
-    """The module in evaluation mode, without gradients."""
-    module.eval()
-    for parameter in module.parameters():
-        parameter.requires_grad_(False)
-    return module
 
 
 SMALLEST = 1e-6

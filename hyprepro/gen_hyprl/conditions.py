@@ -15,13 +15,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from hyprepro.engine.stage import Report, Stage, StoreFile
+from hyprepro.engine.trained import M, TrainedStage
 from hyprepro.gen_hyprl.autoencoder import TrainAutoencoder
 from hyprepro.gen_hyprl.embedding import TrainBehaviorEmbedding
 from hyprepro.gen_hyprl.neighbours import Parameter, Ranges, neighbours
-from hyprepro.stores.files import StoreFiles
 
 if TYPE_CHECKING:
     import torch
@@ -145,11 +145,10 @@ class EncodePrompts(EncodedConditions):
         from hyprepro.stores.training_data import training_prompts
 
         embedding = self.embedding.load(inputs["embedding"])
-        data = StoreFiles(self.embedding.policies, self.embedding.trajectories)
         splits = []
-        for prompts in training_prompts(data, self.embedding.embedding.validation_share):
+        for prompts in training_prompts(self.embedding.stores, self.embedding.model.validation_share):
             h, v = embedding.embed(prompts.tau, prompts.tau_hat)
-            latents, policy = _latents(encoder, prompts, self.autoencoder.policies)
+            latents, policy = _latents(encoder, prompts, self.autoencoder.stores.policies)
             splits.append(LatentSamples(h, v, policy, latents, prompts.task))
         train, validation = splits
         return train, validation
@@ -200,7 +199,7 @@ class EncodeParameters(EncodedConditions):
         from hyprepro.stores.training_data import held_out_rows, training_tasks
 
         latents: list[Tensor] = []
-        with PolicyStore.of(self.autoencoder.policies) as store:
+        with PolicyStore.of(self.autoencoder.stores.policies) as store:
             for task in training_tasks(store):
                 rows = store.rows(task, "train")
                 rows = rows[store.meta(task)["step"][rows].argsort(kind="stable")][-self.checkpoints :]
@@ -257,3 +256,22 @@ def condition(parameters: Tensor, ranges: Ranges) -> tuple[Tensor, Tensor]:
     center = parameters.new_tensor([(low + high) / 2 for low, high in ranges])
     deviation = parameters.new_tensor([(high - low) / 12**0.5 for low, high in ranges])
     return (parameters - center) / deviation, parameters[:, :0]
+
+
+class LatentSource(Protocol):
+    """What turns conditions into latents: HypLatent's G, HypFormer on top of it, or what stands in their place."""
+
+    def draw(self, h: Tensor, v: Tensor, draws: torch.Generator) -> Tensor:
+        """Latents `[N, 2, D]`, ready for the decoder, for embeddings `[N, E]`; all noise comes from `draws` (CPU)."""
+        ...
+
+
+@dataclass(frozen=True)
+class LatentModel(TrainedStage[M]):
+    """Trains a `LatentSource`, so that `assembled` puts together what it has never heard of.
+
+    Attributes:
+        latents: The encoded conditions that it is trained on.
+    """
+
+    latents: EncodedConditions

@@ -11,17 +11,19 @@ We chose: the same networks, narrower; inputs standardised in training and use a
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.component import Width, component, setting
-from hyprepro.engine.stage import Report, Stage, StoreFile
-from hyprepro.gen_hyprl.training import BehaviorLoss, Scale, Trained
+from hyprepro.engine.trained import Trained, TrainedStage
+from hyprepro.gen_hyprl.choices import BehaviorLoss, Scale
 from hyprepro.stores.files import StoreFiles
 
 if TYPE_CHECKING:
-    from hyprepro.gen_hyprl.embedding_net import PromptEmbedding
+    from hyprepro.gen_hyprl.embedding_net import EmbeddingJob, PromptEmbedding
 
 
 class BehaviorEmbedding(Trained):
@@ -42,7 +44,7 @@ class BehaviorEmbedding(Trained):
     )
 
     @abstractmethod
-    def build(self, sizes: tuple[int, int]) -> PromptEmbedding:
+    def build(self, tau_size: int, tau_hat_size: int) -> PromptEmbedding:
         """An untrained embedding for prompts and post-success states of these lengths."""
 
 
@@ -58,35 +60,30 @@ class ContrastiveEmbedding(BehaviorEmbedding):
     outcome_hidden: Width = setting(256, "hidden width of psi", source="Make-An-Agent")
     dropout: float = setting(0.1, "share of phi's hidden units dropped in training", ge=0, lt=1)
 
-    def build(self, sizes: tuple[int, int]) -> PromptEmbedding:
+    def build(self, tau_size: int, tau_hat_size: int) -> PromptEmbedding:
         """Untrained phi, psi and W."""
         from torch import nn
 
         from hyprepro.gen_hyprl.blocks import mlp
         from hyprepro.gen_hyprl.embedding_net import PromptEmbedding
 
-        phi = mlp((sizes[0], *self.prompt_hidden, self.embedding_size), "relu", self.dropout)
+        phi = mlp((tau_size, *self.prompt_hidden, self.embedding_size), "relu", self.dropout)
         psi = nn.Sequential(
-            nn.Linear(sizes[1], self.outcome_hidden),
+            nn.Linear(tau_hat_size, self.outcome_hidden),
             nn.LayerNorm(self.outcome_hidden),
             nn.Tanh(),
             nn.Linear(self.outcome_hidden, self.embedding_size),
         )
-        return PromptEmbedding(phi, psi, sizes, self.embedding_size, self.input_clip)
-
-
-WEIGHTS = "embedding.safetensors"
+        return PromptEmbedding(phi, psi, (tau_size, tau_hat_size), self.embedding_size, self.input_clip)
 
 
 @dataclass(frozen=True)
-class TrainBehaviorEmbedding(Stage):
-    """Trains a behaviour embedding on the training prompts of all training tasks.
+class TrainBehaviorEmbedding(TrainedStage["PromptEmbedding"]):
+    """Trains on the training prompts of all training tasks: `embed(tau [N, T], tau_hat [N, S]) -> (h, v)`, `[N, E]`.
 
     Attributes:
-        embedding: phi, psi and W and how they are trained.
-        policies: The policy store, which says what the training tasks and policies are.
-        trajectories: The trajectory store.
-        seed: Seed of weights, batches and dropout.
+        model: phi, psi and W and how they are trained.
+        stores: The prompts, and which tasks and policies are for training.
 
     Metrics: `loss` (eq. 2) and `accuracy` of a batch; on held-out training prompts `validation_loss`,
     `validation_accuracy` (own outcome scores highest among the held-out ones) and `validation_task_accuracy` (the
@@ -94,48 +91,14 @@ class TrainBehaviorEmbedding(Stage):
     """
 
     kind: ClassVar[str] = "embedding"
-    version: ClassVar[int] = 1
+    seconds: ClassVar[tuple[float, float]] = (3, 6e-5)
 
-    embedding: BehaviorEmbedding
-    policies: StoreFile
-    trajectories: StoreFile
-    seed: int = 0
+    model: BehaviorEmbedding
+    stores: StoreFiles
 
-    @classmethod
-    def of(cls, embedding: BehaviorEmbedding, data: StoreFiles) -> TrainBehaviorEmbedding:
-        """On the stores of a domain whose condition is a prompt."""
-        return cls(embedding, data.policies, data.trajectories)
-
-    @property
-    def label(self) -> str:
-        """For progress lines."""
-        return f"{type(self.embedding).__name__} (eq. 2)"
-
-    @property
-    def cost(self) -> float:
-        """Seconds on one slow core."""
-        return 3 + 6e-5 * self.embedding.batch_size * self.embedding.steps
-
-    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Train and write the weights."""
-        from hyprepro.engine import training
+    def job(self, inputs: dict[str, Path]) -> Callable[[], EmbeddingJob]:
+        """On the training prompts."""
         from hyprepro.gen_hyprl.embedding_net import EmbeddingJob
         from hyprepro.stores.training_data import training_prompts
 
-        data = StoreFiles(self.policies, self.trajectories)
-        prompts, held_out = training_prompts(data, self.embedding.validation_share)
-        job = training.train(
-            lambda: EmbeddingJob(self.embedding, prompts, held_out), self.embedding.steps, work, report, self.seed
-        )
-        job.fit_output_scaling()
-        training.save_weights(job.modules["embedding"], work / WEIGHTS)
-        training.write_sizes(work, (prompts.tau.shape[1], prompts.tau_hat.shape[1]))
-
-    def load(self, path: Path) -> PromptEmbedding:
-        """The trained embedding, frozen: `embed(tau [N, T], tau_hat [N, S]) -> (h, v)`, `[N, E]` each."""
-        from hyprepro.engine.training import load_weights, sizes_in
-        from hyprepro.gen_hyprl.blocks import frozen
-
-        model = self.embedding.build(sizes_in(path))
-        load_weights(model, path / WEIGHTS)
-        return frozen(model)
+        return partial(EmbeddingJob, self.model, *training_prompts(self.stores, self.model.validation_share))

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from hyprepro.engine.training import Job, batch_of, device
+from hyprepro.engine.training import Descent, batch_of, device
 from hyprepro.gen_hyprl.blocks import Scaling
 from hyprepro.gen_hyprl.embedding import BehaviorEmbedding
 from hyprepro.gen_hyprl.losses import eq2_behavior
@@ -65,7 +65,7 @@ LARGEST_COMPARISON = 512
 """Held-out prompts are compared with at most this many others."""
 
 
-class EmbeddingJob(Job):
+class EmbeddingJob(Descent[BehaviorEmbedding, PromptEmbedding]):
     """Eq. 2 on batches of prompts.
 
     Args:
@@ -75,44 +75,39 @@ class EmbeddingJob(Job):
     """
 
     def __init__(self, settings: BehaviorEmbedding, prompts: PromptSet, held_out: PromptSet) -> None:
-        self._settings = settings
-        self._model = settings.build((prompts.tau.shape[1], prompts.tau_hat.shape[1])).to(device())
+        sizes = (prompts.tau.shape[1], prompts.tau_hat.shape[1])
+        super().__init__(settings, settings.build(*sizes), sizes)
         self._tau, self._tau_hat = prompts.tau.to(device()), prompts.tau_hat.to(device())
         spread = torch.linspace(0, len(held_out) - 1, min(len(held_out), LARGEST_COMPARISON)).round().long()
         self._held_out = (held_out.tau[spread].to(device()), held_out.tau_hat[spread].to(device()))
         self._held_out_task = held_out.task[spread].to(device())
-        self._model.prompt_scaling.fit(self._tau, settings.input_scaling)
-        self._model.outcome_scaling.fit(self._tau_hat, settings.input_scaling)
-        self._optimiser = settings.optimiser(self._model.parameters())
-        self.modules = {"embedding": self._model}
-        self.optimisers = {"embedding": self._optimiser}
+        self.network.prompt_scaling.fit(self._tau, settings.input_scaling)
+        self.network.outcome_scaling.fit(self._tau_hat, settings.input_scaling)
 
-    def step(self, step: int) -> Mapping[str, Tensor]:
-        """One step of eq. 2."""
-        settings = self._settings
+    def losses(self) -> Mapping[str, Tensor]:
+        """Eq. 2 on a batch."""
+        settings, similarity = self.settings, self.network.similarity
         rows = batch_of(len(self._tau), settings.batch_size).to(self._tau.device)
-        h, v = self._model.raw(self._tau[rows], self._tau_hat[rows], settings.input_noise)
-        loss = eq2_behavior(h, v, self._model.similarity, settings.loss)
-        loss.backward()  # type: ignore[no-untyped-call]
-        settings.update(self._optimiser, step)
-        return {"loss": loss.detach(), "accuracy": _best(h, v, self._model.similarity).eq(_own(h)).float().mean()}
+        h, v = self.network.raw(self._tau[rows], self._tau_hat[rows], settings.input_noise)
+        accuracy = _best(h, v, similarity).eq(_own(h)).float().mean()
+        return {"loss": eq2_behavior(h, v, similarity, settings.loss), "accuracy": accuracy}
 
     def validate(self) -> dict[str, float]:
         """Eq. 2 and how often the own outcome, or one of the same task, scores highest, on held-out prompts."""
-        h, v = self._model.raw(*self._held_out)
-        best, task = _best(h, v, self._model.similarity), self._held_out_task
+        h, v = self.network.raw(*self._held_out)
+        best, task = _best(h, v, self.network.similarity), self._held_out_task
         return {
-            "validation_loss": float(eq2_behavior(h, v, self._model.similarity, self._settings.loss)),
+            "validation_loss": float(eq2_behavior(h, v, self.network.similarity, self.settings.loss)),
             "validation_accuracy": float((best == _own(h)).float().mean()),
             "validation_task_accuracy": float((task[best] == task).float().mean()),
         }
 
     @torch.no_grad()
-    def fit_output_scaling(self) -> None:
-        """Set the scaling of h and v from the training prompts, after training."""
-        h, v = self._model.raw(self._tau, self._tau_hat)
-        self._model.h_scaling.fit(h, self._settings.output_scaling)
-        self._model.v_scaling.fit(v, self._settings.output_scaling)
+    def finish(self) -> None:
+        """The scaling of h and v over the training prompts."""
+        h, v = self.network.raw(self._tau, self._tau_hat)
+        self.network.h_scaling.fit(h, self.settings.output_scaling)
+        self.network.v_scaling.fit(v, self.settings.output_scaling)
 
 
 @torch.no_grad()

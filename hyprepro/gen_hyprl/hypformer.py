@@ -13,19 +13,21 @@ We chose: attention over candidates; the latent head predicts a correction to th
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hyprepro.component import Betas, Component, Width, component, setting
-from hyprepro.engine.stage import Report, Stage
-from hyprepro.errors import UserError
+from hyprepro.engine.stage import Report
+from hyprepro.engine.trained import Trained, TrainedStage
+from hyprepro.gen_hyprl.choices import Condition, ResidueLoss, ResidueTarget, Similarity, check_heads
 from hyprepro.gen_hyprl.conditions import EncodedConditions
 from hyprepro.gen_hyprl.hyplatent import TrainHypLatent
-from hyprepro.gen_hyprl.training import Condition, ResidueLoss, ResidueTarget, Similarity, Trained, nearest_divisor
 
 if TYPE_CHECKING:
-    from hyprepro.gen_hyprl.hypformer_net import Aggregator, CandidateAggregator, MeanOfCandidates
+    from hyprepro.gen_hyprl.hypformer_net import Aggregator, CandidateAggregator, HypFormerJob, MeanOfCandidates
 
 
 class Aggregation(Component):
@@ -92,12 +94,7 @@ class HypFormer(Aggregation, Trained):
 
     def check(self) -> None:
         """The heads share the width evenly (`UserError` if not)."""
-        if self.width % self.heads:
-            raise UserError(
-                f"HypFormer's width {self.width} is not divisible by its {self.heads} heads.",
-                where="HypFormer.heads, HypFormer.width",
-                fix=f"-b HypFormer.heads={nearest_divisor(self.width, self.heads)}, or another width",
-            )
+        check_heads("HypFormer", "width", self.width, self.heads)
 
     def build(self, embedding_size: int, latent_size: int) -> Aggregator:
         """An untrained HypFormer (`UserError` if its settings do not fit together)."""
@@ -107,18 +104,14 @@ class HypFormer(Aggregation, Trained):
         return Aggregator(self, embedding_size, latent_size)
 
 
-WEIGHTS = "hypformer.safetensors"
-
-
 @dataclass(frozen=True)
-class TrainHypFormer(Stage):
-    """Trains HypFormer; G stays as it is.
+class TrainHypFormer(TrainedStage["CandidateAggregator"]):
+    """Trains HypFormer; G stays as it is: `aggregate(candidates [N, L, 2, D], h, v) -> Z [N, 2, D]`.
 
     Attributes:
+        model: The network and how it is trained, or an aggregation that needs no training.
         latents: The encoded prompts, or other conditions.
         hyplatent: The trained generator.
-        hypformer: The network and how it is trained, or an aggregation that needs no training.
-        seed: The generator seed.
 
     Metrics: `loss` (eq. 9) and `similarity_loss`, `residue_loss`, `consistency_loss` (eq. 6, 7, 8). On held-out
     prompts: `validation_error` (mean squared error over the variance of true latents) and
@@ -126,51 +119,31 @@ class TrainHypFormer(Stage):
     """
 
     kind: ClassVar[str] = "hypformer"
-    version: ClassVar[int] = 1
+    seconds: ClassVar[tuple[float, float]] = (3, 1.7e-3)
 
+    model: Aggregation
     latents: EncodedConditions
     hyplatent: TrainHypLatent
-    hypformer: Aggregation
-    seed: int = 0
-
-    @property
-    def label(self) -> str:
-        """For progress lines."""
-        return f"{type(self.hypformer).__name__}, seed {self.seed} (eq. 6-9)"
 
     @property
     def cost(self) -> float:
-        """Seconds on one slow core."""
-        settings = self.hypformer
-        return 3 + 1.7e-3 * settings.batch_size * settings.steps if isinstance(settings, HypFormer) else 1.0
+        """Next to nothing where nothing is trained."""
+        return super().cost if isinstance(self.model, HypFormer) else 1.0
 
-    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Train what is to be trained, and write the weights."""
-        from hyprepro.engine import training
+    def job(self, inputs: dict[str, Path]) -> Callable[[], HypFormerJob]:
+        """On the encoded conditions and the generator's candidates for them."""
         from hyprepro.gen_hyprl.hypformer_net import HypFormerJob
 
-        settings = self.hypformer
-        prompts, held_out = self.latents.load(inputs["latents"])
-        if isinstance(settings, HypFormer):
-            generator = self.hyplatent.load(inputs["hyplatent"])
-            job = training.train(
-                lambda: HypFormerJob(settings, generator, prompts, held_out, self.seed),
-                settings.steps,
-                work,
-                report,
-                self.seed,
-            )
-            model = job.modules["hypformer"]
+        assert isinstance(self.model, HypFormer)
+        generator, samples = self.hyplatent.load(inputs["hyplatent"]), self.latents.load(inputs["latents"])
+        return partial(HypFormerJob, self.model, generator, *samples, seed=self.seed)
+
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Train what is to be trained, and write it."""
+        from hyprepro.engine import training
+
+        if isinstance(self.model, HypFormer):
+            super().run(work, inputs, report)
         else:
-            model = settings.build(*prompts.sizes)
-        training.save_weights(model, work / WEIGHTS)
-        training.write_sizes(work, prompts.sizes)
-
-    def load(self, path: Path) -> CandidateAggregator:
-        """The trained aggregation, frozen: `aggregate(candidates [N, L, 2, D], h, v) -> Z [N, 2, D]`."""
-        from hyprepro.engine.training import load_weights, sizes_in
-        from hyprepro.gen_hyprl.blocks import frozen
-
-        model = self.hypformer.build(*sizes_in(path))
-        load_weights(model, path / WEIGHTS)
-        return frozen(model)
+            sizes = self.latents.load(inputs["latents"])[0].sizes
+            training.save(self.build(sizes), sizes, work)

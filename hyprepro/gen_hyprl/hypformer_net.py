@@ -9,13 +9,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from hyprepro.engine.training import Job, batch_of, device
+from hyprepro.engine.training import Descent, batch_of, device
 from hyprepro.gen_hyprl.blocks import Scaling, as_tokens, condition_of, mlp
+from hyprepro.gen_hyprl.choices import Condition, condition_size
 from hyprepro.gen_hyprl.conditions import LatentSamples
 from hyprepro.gen_hyprl.hypformer import HypFormer
 from hyprepro.gen_hyprl.hyplatent_net import LatentGenerator
 from hyprepro.gen_hyprl.losses import eq6_similarity, eq7_residue, eq8_consistency, eq9_hypformer
-from hyprepro.gen_hyprl.training import Condition, condition_size
 
 LARGEST_ATTENTION = 2**26
 """Attention weights held at once: 256 MiB."""
@@ -112,7 +112,7 @@ class Aggregator(CandidateAggregator):
 ROWS_AT_ONCE = 512
 
 
-class HypFormerJob(Job):
+class HypFormerJob(Descent[HypFormer, Aggregator]):
     """Eq. 9 on batches of prompts with L candidates each.
 
     Args:
@@ -131,22 +131,18 @@ class HypFormerJob(Job):
         held_out: LatentSamples,
         seed: int,
     ) -> None:
-        self._settings = settings
+        super().__init__(settings, settings.build(*prompts.sizes), prompts.sizes)
         self._generator = generator.to(device())
         self._prompts, self._held_out = prompts.to(device()), held_out.to(device())
-        self._model = settings.build(*prompts.sizes).to(device())
-        self._model.scaling.load_state_dict(generator.scaling.state_dict())
+        self.network.scaling.load_state_dict(generator.scaling.state_dict())
         # Drawn from a generator of their own, so that resumption finds the same candidates again.
         draws = torch.Generator().manual_seed(seed)
         self._held_out_candidates = candidates(self._generator, self._held_out, settings.candidates, draws)
         self._bank = candidates(self._generator, self._prompts, settings.bank, draws) if settings.bank else None
-        self._optimiser = settings.optimiser(self._model.parameters())
-        self.modules = {"hypformer": self._model}
-        self.optimisers = {"hypformer": self._optimiser}
 
-    def step(self, step: int) -> Mapping[str, Tensor]:
-        """One step of eq. 9."""
-        settings, model, prompts = self._settings, self._model, self._prompts
+    def losses(self) -> Mapping[str, Tensor]:
+        """Eq. 9 and its parts on a batch."""
+        settings, model, prompts = self.settings, self.network, self._prompts
         rows = batch_of(len(prompts), settings.batch_size).to(prompts.h.device)
         h, v, true = prompts.batch(rows)
         target, drawn = model.scaling(true), self._candidates(rows, h, v)
@@ -158,14 +154,11 @@ class HypFormerJob(Job):
             eq8_consistency(latent, residue, target),
         )
         loss = eq9_hypformer(*parts, (settings.lambda_sim, settings.lambda_res, settings.lambda_c))
-        loss.backward()  # type: ignore[no-untyped-call]
-        settings.update(self._optimiser, step)
-        names = ("similarity_loss", "residue_loss", "consistency_loss")
-        return {"loss": loss.detach(), **{name: part.detach() for name, part in zip(names, parts, strict=True)}}
+        return {"loss": loss, **dict(zip(("similarity_loss", "residue_loss", "consistency_loss"), parts, strict=True))}
 
     def validate(self) -> dict[str, float]:
         """Errors of the aggregated latent and of the mean candidate on held-out prompts."""
-        prompts, model = self._held_out, self._model
+        prompts, model = self._held_out, self.network
         h, v, true = prompts.batch(torch.arange(len(prompts), device=prompts.h.device))
         target = model.scaling(true)
         center = model.scaling(self._prompts.latents[self._prompts.policy].mean(0))
@@ -181,7 +174,7 @@ class HypFormerJob(Job):
     @torch.no_grad()
     def _candidates(self, rows: Tensor, h: Tensor, v: Tensor) -> Tensor:
         """L scaled candidates `[k, L, 2, D]` for some training prompts: new ones, or a random choice from the bank."""
-        count = self._settings.candidates
+        count = self.settings.candidates
         if self._bank is None:
             noise = torch.randn(len(rows) * count, self._generator.noise_size).to(h.device)
             drawn = self._generator.scaled(h.repeat_interleave(count, dim=0), v.repeat_interleave(count, dim=0), noise)

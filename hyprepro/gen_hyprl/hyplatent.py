@@ -10,22 +10,23 @@ We chose: see the defaults below; `gin/variants/` moves all disputed points toge
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hyprepro.component import Betas, Width, component, setting
-from hyprepro.engine.stage import Report
+from hyprepro.engine.trained import Trained
 from hyprepro.errors import UserError
-from hyprepro.gen_hyprl.conditions import EncodedConditions
+from hyprepro.gen_hyprl.choices import Condition, GeneratorLoss, Scale
+from hyprepro.gen_hyprl.conditions import LatentModel
 from hyprepro.gen_hyprl.discriminator import AuxHead, Discriminator, MLPAuxHead, MLPDiscriminator
 from hyprepro.gen_hyprl.generators import Generator, UNet1DGenerator
-from hyprepro.gen_hyprl.latent_model import LatentModel
-from hyprepro.gen_hyprl.training import Condition, GeneratorLoss, Scale, Trained
 
 if TYPE_CHECKING:
     from hyprepro.gen_hyprl.autoencoder import Autoencoder
-    from hyprepro.gen_hyprl.hyplatent_net import LatentGenerator
+    from hyprepro.gen_hyprl.hyplatent_net import HypLatentJob, LatentGenerator
 
 
 @component
@@ -79,17 +80,9 @@ class HypLatent(Trained):
         return LatentGenerator(self, embedding_size, latent_size)
 
 
-WEIGHTS = "generator.safetensors"
-
-
 @dataclass(frozen=True)
-class TrainHypLatent(LatentModel):
-    """Trains G, F and Q on the encoded training prompts; keeps G.
-
-    Attributes:
-        latents: The encoded prompts, or other conditions.
-        hyplatent: The networks and how they are trained.
-        seed: The generator seed.
+class TrainHypLatent(LatentModel["LatentGenerator"]):
+    """Trains G, F and Q; keeps G: `generate(h [N, E], v [N, E], noise [N, n]) -> Z [N, 2, D]`.
 
     Metrics: `generator_loss` (eq. 3), `discriminator_loss` (eq. 4), `regulariser` (eq. 5 without its weight),
     `supervised_error` (in the scaling of G). On held-out prompts: `validation_error` (mean squared error of one draw
@@ -98,39 +91,12 @@ class TrainHypLatent(LatentModel):
     """
 
     kind: ClassVar[str] = "hyplatent"
-    version: ClassVar[int] = 1
+    seconds: ClassVar[tuple[float, float]] = (2, 4e-4)
 
-    latents: EncodedConditions
-    hyplatent: HypLatent
-    seed: int = 0
+    model: HypLatent
 
-    @property
-    def label(self) -> str:
-        """For progress lines."""
-        return f"HypLatent with {type(self.hyplatent.generator).__name__}, seed {self.seed} (eq. 3-5)"
-
-    @property
-    def cost(self) -> float:
-        """Seconds on one slow core."""
-        return 2 + 4e-4 * self.hyplatent.batch_size * self.hyplatent.steps
-
-    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Train and write G's weights."""
-        from hyprepro.engine import training
+    def job(self, inputs: dict[str, Path]) -> Callable[[], HypLatentJob]:
+        """On the encoded conditions."""
         from hyprepro.gen_hyprl.hyplatent_net import HypLatentJob
 
-        prompts, held_out = self.latents.load(inputs["latents"])
-        job = training.train(
-            lambda: HypLatentJob(self.hyplatent, prompts, held_out), self.hyplatent.steps, work, report, self.seed
-        )
-        training.save_weights(job.kept, work / WEIGHTS)
-        training.write_sizes(work, prompts.sizes)
-
-    def load(self, path: Path) -> LatentGenerator:
-        """The trained generator, frozen: `generate(h [N, E], v [N, E], noise [N, n]) -> Z [N, 2, D]`."""
-        from hyprepro.engine.training import load_weights, sizes_in
-        from hyprepro.gen_hyprl.blocks import frozen
-
-        model = self.hyplatent.build(*sizes_in(path))
-        load_weights(model, path / WEIGHTS)
-        return frozen(model)
+        return partial(HypLatentJob, self.model, *self.latents.load(inputs["latents"]))

@@ -11,10 +11,10 @@ from torch.nn import functional
 
 from hyprepro.engine.training import Job, RunningMean, batch_of, device
 from hyprepro.gen_hyprl.blocks import Scaling, condition_of
+from hyprepro.gen_hyprl.choices import Condition, condition_size
 from hyprepro.gen_hyprl.conditions import LatentSamples
 from hyprepro.gen_hyprl.hyplatent import HypLatent
 from hyprepro.gen_hyprl.losses import eq3_generator, eq4_discriminator, eq5_regulariser
-from hyprepro.gen_hyprl.training import Condition, condition_size
 
 
 class LatentGenerator(nn.Module):
@@ -69,7 +69,7 @@ class HypLatentJob(Job):
     def __init__(self, settings: HypLatent, prompts: LatentSamples, held_out: LatentSamples) -> None:
         self._settings = settings
         self._prompts, self._held_out = prompts.to(device()), held_out.to(device())
-        embedding_size, latent_size = prompts.sizes
+        self.shape = embedding_size, latent_size = prompts.sizes
         self._model = settings.build(embedding_size, latent_size).to(device())
         self._model.scaling.fit(self._prompts.latents[self._prompts.policy], settings.latent_scaling)
         self._discriminator = settings.discriminator.build(latent_size).to(device())

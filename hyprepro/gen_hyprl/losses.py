@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hyprepro.gen_hyprl.training import BehaviorLoss, GeneratorLoss, ResidueLoss, Similarity
+from hyprepro.gen_hyprl.choices import BehaviorLoss, GeneratorLoss, ResidueLoss, Similarity
 
 EPSILON = 1e-8
 

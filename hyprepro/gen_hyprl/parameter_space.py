@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from hyprepro.gen_hyprl.blocks import Scaling
-from hyprepro.gen_hyprl.training import Scale
+from hyprepro.gen_hyprl.choices import Scale
 from hyprepro.policies.layout import PolicyLayout
 
 SMALLEST_DEVIATION = 0.02

@@ -5,18 +5,19 @@ A conditioned clone is told what Gen-HypRL is told, and trained on the episodes 
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from hyprepro.component import component, setting
-from hyprepro.engine.stage import Report, Stage, StoreFile
+from hyprepro.engine.stage import Report
+from hyprepro.engine.trained import Trained, TrainedStage
 from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding, TrainBehaviorEmbedding
 from hyprepro.gen_hyprl.neighbours import Parameter, Ranges, ranges_of
-from hyprepro.gen_hyprl.training import Trained
 from hyprepro.methods.base import Method, derived_seed
 from hyprepro.policies.layout import PolicyLayout
 from hyprepro.stores.files import StoreFiles
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hyprepro.domains.base import Condition, Data, Domain, Query
-    from hyprepro.methods.cloning_net import TrainedCloning
+    from hyprepro.methods.cloning_net import CloningJob, ConditionedPolicy, TrainedCloning
     from hyprepro.policies.controllers import Controllers
     from hyprepro.policies.forward import Weights
 
@@ -154,11 +155,11 @@ class ConditionedCloning(Method, Trained):
 
     def training(self, data: Data, seed: int) -> TrainConditionedCloning:
         """The stage that trains the network."""
-        stores = (data.policies, data.trajectories)
         if data.domain.condition == "prompt":
-            return TrainConditionedCloning(self, *stores, TrainBehaviorEmbedding.of(self.embedding, data), seed=seed)
+            embedding = TrainBehaviorEmbedding(self.embedding, data.files)
+            return TrainConditionedCloning(self, data.files, embedding, seed=seed)
         parameters = tuple(data.trained().values())
-        return TrainConditionedCloning(self, *stores, None, parameters, ranges_of(data), seed)
+        return TrainConditionedCloning(self, data.files, None, parameters, ranges_of(data), seed=seed)
 
     def deploy(self, trained: TrainedCloning, data: Data, query: Query, seed: int) -> Controllers:
         """The network folded at each condition."""
@@ -170,77 +171,63 @@ class ConditionedCloning(Method, Trained):
         return PolicyControllers(trained.policy.layout, trained.policy.folded(conditions))
 
 
-WEIGHTS, SHAPE = "cloning.safetensors", "shape.json"
-
-
 @dataclass(frozen=True)
-class TrainConditionedCloning(Stage):
+class TrainConditionedCloning(TrainedStage[Any]):
     """Trains the conditioned policy on the episodes of the training tasks.
 
     Attributes:
-        cloning: The settings.
-        policies: The policy store, which says what the training tasks are.
-        trajectories: The trajectory store.
+        model: The settings.
+        stores: The episodes, and what the training tasks are.
         embedding: The trained phi and psi; None where the condition is numbers.
         parameters: The numbers of each training task, in the store's order.
         ranges: The range of each number.
-        seed: Seed of weights and batches.
 
     Metrics: `loss`, the mean squared error of actions; `validation_error`, the same on every tenth pair, which is held
     out.
     """
 
     kind: ClassVar[str] = "conditioned-cloning"
-    version: ClassVar[int] = 1
 
-    cloning: ConditionedCloning
-    policies: StoreFile
-    trajectories: StoreFile
+    model: ConditionedCloning
+    stores: StoreFiles
     embedding: TrainBehaviorEmbedding | None
     parameters: tuple[Parameter, ...] = ()
     ranges: Ranges = ()
-    seed: int = 0
-
-    @property
-    def label(self) -> str:
-        """For progress lines."""
-        return f"conditioned cloning, seed {self.seed}"
 
     @property
     def cost(self) -> float:
         """Seconds on one slow core."""
-        return 3 + 2e-3 * self.cloning.steps
+        return 3 + 2e-3 * self.model.steps
 
-    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Train and write the weights, with the embedding beside them."""
-        from hyprepro.engine import training
-        from hyprepro.gen_hyprl.assembled import gather
+    def job(self, inputs: dict[str, Path]) -> Callable[[], CloningJob]:
+        """On the pairs of observation and action in the episodes."""
         from hyprepro.methods.cloning_net import CloningJob, prompt_pairs, task_pairs
 
-        data = StoreFiles(self.policies, self.trajectories)
-        with data.open_policies() as store:
+        with self.stores.open_policies() as store:
             layout = store.layout
         if self.embedding is None:
-            pairs, conditions = task_pairs(data, self.parameters, self.ranges, self.cloning.episodes)
+            pairs, conditions = task_pairs(self.stores, self.parameters, self.ranges, self.model.episodes)
         else:
-            pairs, conditions = prompt_pairs(data, self.embedding.load(inputs["embedding"]))
-        job = training.train(
-            lambda: CloningJob(self.cloning, layout, pairs, conditions), self.cloning.steps, work, report, self.seed
-        )
-        training.save_weights(job.modules["policy"], work / WEIGHTS)
-        shape = {"layout": layout.to_json(), "condition": conditions.shape[1]}
-        (work / SHAPE).write_text(json.dumps(shape), encoding="utf-8")
+            pairs, conditions = prompt_pairs(self.stores, self.embedding.load(inputs["embedding"]))
+        return partial(CloningJob, self.model, layout, pairs, conditions)
+
+    def build(self, shape: dict[str, Any]) -> ConditionedPolicy:
+        """The untrained policy of a layout and a size of conditions."""
+        from hyprepro.methods.cloning_net import ConditionedPolicy
+
+        return ConditionedPolicy(PolicyLayout.from_json(shape["layout"]), shape["condition"])
+
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Train and write the network, with the embedding beside it."""
+        from hyprepro.gen_hyprl.assembled import gather
+
+        super().run(work, inputs, report)
         gather(work, inputs)
 
     def load(self, path: Path) -> TrainedCloning:
         """The trained policy, frozen, with what makes its conditions."""
-        from hyprepro.engine.training import load_weights
-        from hyprepro.gen_hyprl.blocks import frozen
         from hyprepro.gen_hyprl.conditions import Conditions
-        from hyprepro.methods.cloning_net import ConditionedPolicy, TrainedCloning
+        from hyprepro.methods.cloning_net import TrainedCloning
 
-        shape = json.loads((path / SHAPE).read_text(encoding="utf-8"))
-        model = ConditionedPolicy(PolicyLayout.from_json(shape["layout"]), int(shape["condition"]))
-        load_weights(model, path / WEIGHTS)
         embedding = None if self.embedding is None else self.embedding.load(path / "embedding")
-        return TrainedCloning(frozen(model), Conditions(embedding, self.ranges))
+        return TrainedCloning(super().load(path), Conditions(embedding, self.ranges))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hyprepro.engine.training import Job, device
+from hyprepro.engine.training import Descent, device
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.conditions import Conditions, condition
 from hyprepro.policies.forward import FUNCTIONS, Weights, unstandardised
@@ -113,7 +113,7 @@ class TrainedCloning:
     conditions: Conditions
 
 
-class CloningJob(Job):
+class CloningJob(Descent["ConditionedCloning", ConditionedPolicy]):
     """Steps on the mean squared error of actions.
 
     Args:
@@ -124,36 +124,30 @@ class CloningJob(Job):
     """
 
     def __init__(self, settings: ConditionedCloning, layout: PolicyLayout, pairs: Pairs, conditions: Tensor) -> None:
-        self._settings = settings
+        shape = {"layout": layout.to_json(), "condition": conditions.shape[1]}
+        super().__init__(settings, ConditionedPolicy(layout, conditions.shape[1]), shape)
         held_out = torch.arange(len(pairs.observations)) % HELD_OUT == HELD_OUT - 1
         self._pairs, self._held_out = pairs.some(~held_out).to(device()), pairs.some(held_out).to(device())
         self._conditions = conditions.to(device())
-        policy = ConditionedPolicy(layout, conditions.shape[1]).to(device())
-        policy.mean.copy_(self._pairs.observations.mean(0))
-        policy.deviation.copy_(self._pairs.observations.std(0, correction=0).clamp_min(settings.deviation_floor))
-        self._policy = policy
-        self._optimiser = settings.optimiser(policy.parameters())
-        self.modules = {"policy": policy}
-        self.optimisers = {"policy": self._optimiser}
+        seen = self._pairs.observations
+        self.network.mean.copy_(seen.mean(0))
+        self.network.deviation.copy_(seen.std(0, correction=0).clamp_min(settings.deviation_floor))
 
-    def step(self, step: int) -> Mapping[str, Tensor]:
-        """One batch, drawn with repetition."""
+    def losses(self) -> Mapping[str, Tensor]:
+        """The error on a batch, drawn with repetition."""
         count = len(self._pairs.observations)
-        rows = torch.randint(count, (min(self._settings.batch_size, count),)).to(self._pairs.actions.device)
+        rows = torch.randint(count, (min(self.settings.batch_size, count),)).to(self._pairs.actions.device)
         pairs = self._pairs.some(rows)
-        noise = self._settings.input_noise * torch.randn(pairs.observations.shape)
-        shaken = pairs.observations + noise.to(pairs.observations.device) * self._policy.deviation
-        loss = self._error(pairs._replace(observations=shaken))
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._settings.update(self._optimiser, step)
-        return {"loss": loss.detach()}
+        noise = self.settings.input_noise * torch.randn(pairs.observations.shape)
+        shaken = pairs.observations + noise.to(pairs.observations.device) * self.network.deviation
+        return {"loss": self._error(pairs._replace(observations=shaken))}
 
     def validate(self) -> dict[str, float]:
         """The error on held-out pairs."""
         return {"validation_error": float(self._error(self._held_out))}
 
     def _error(self, pairs: Pairs) -> Tensor:
-        acted = self._policy(pairs.observations, self._conditions[pairs.rows])
+        acted = self.network(pairs.observations, self._conditions[pairs.rows])
         error: Tensor = (acted - pairs.actions).square().mean()
         return error
 

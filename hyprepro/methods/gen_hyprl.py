@@ -60,7 +60,7 @@ class LatentMethod(WeightMethod):
         """The stage that encodes all training samples, with its inputs."""
         autoencoder = TrainAutoencoder.of(self.autoencoder, data)
         if data.domain.condition == "prompt":
-            return EncodePrompts(autoencoder, TrainBehaviorEmbedding.of(self.embedding, data))
+            return EncodePrompts(autoencoder, TrainBehaviorEmbedding(self.embedding, data.files))
         parameters = tuple(data.trained().values())
         return EncodeParameters(autoencoder, parameters, ranges_of(data), self.newest, self.between)
 
@@ -121,7 +121,7 @@ class GenHypRLWithoutHypFormer(LatentMethod):
 
     def training(self, data: Data, seed: int) -> Assemble:
         """The assembled autoencoder, embedding and generator."""
-        return Assemble.of(TrainHypLatent(self.encoded(data), for_condition(self.hyplatent, data), seed))
+        return Assemble.of(TrainHypLatent(for_condition(self.hyplatent, data), self.encoded(data), seed=seed))
 
 
 @component
@@ -148,9 +148,9 @@ class GenHypRL(LatentMethod):
     def training(self, data: Data, seed: int) -> Assemble:
         """The assembled autoencoder, embedding, generator and HypFormer."""
         latents = self.encoded(data)
-        generator = TrainHypLatent(latents, for_condition(self.hyplatent, data), seed)
+        generator = TrainHypLatent(for_condition(self.hyplatent, data), latents, seed=seed)
         former = for_condition(self._trained_hypformer, data)
-        return Assemble.of(generator, TrainHypFormer(latents, generator, former, seed))
+        return Assemble.of(generator, TrainHypFormer(former, latents, generator, seed=seed))
 
     def generate(self, trained: PolicyGenerator, data: Data, query: Query, seed: int) -> Start:
         """The decoded aggregates, and the decoded candidates where the adaptation looks at them."""

@@ -17,22 +17,23 @@ We chose: latents scaled as HypLatent's and not clamped (each entry to its own r
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hyprepro.component import Betas, Width, component, setting
-from hyprepro.engine.stage import Report
+from hyprepro.engine.trained import Schedule, Trained
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.assembled import Assemble
-from hyprepro.gen_hyprl.conditions import EncodedConditions
-from hyprepro.gen_hyprl.latent_model import LatentModel
-from hyprepro.gen_hyprl.training import Condition, Scale, Schedule, Trained
+from hyprepro.gen_hyprl.choices import Condition, Scale
+from hyprepro.gen_hyprl.conditions import LatentModel
 from hyprepro.methods.gen_hyprl import LatentMethod, for_condition
 
 if TYPE_CHECKING:
     from hyprepro.domains.base import Data
-    from hyprepro.methods.make_an_agent_net import LatentDenoiser
+    from hyprepro.methods.make_an_agent_net import LatentDenoiser, LatentDiffusionJob
 
 
 @component
@@ -94,17 +95,9 @@ class LatentDiffusion(Trained):
         return LatentDenoiser(self, embedding_size, latent_size)
 
 
-WEIGHTS = "diffusion.safetensors"
-
-
 @dataclass(frozen=True)
-class TrainLatentDiffusion(LatentModel):
-    """Trains the denoiser on the encoded training samples.
-
-    Attributes:
-        latents: The encoded prompts, or other conditions.
-        diffusion: The denoiser and how it is trained.
-        seed: The generator seed.
+class TrainLatentDiffusion(LatentModel["LatentDenoiser"]):
+    """Trains the denoiser: `generate(h [N, E], v [N, E], noise [N, 2, D]) -> Z [N, 2, D]`.
 
     Metrics: `loss` (mean squared error of the predicted latent over all noise levels, in the scaling of training). On
     held-out prompts, after the whole sampling, `validation_error`, `validation_error_of_mean` and
@@ -112,46 +105,15 @@ class TrainLatentDiffusion(LatentModel):
     """
 
     kind: ClassVar[str] = "latent-diffusion"
-    version: ClassVar[int] = 1
+    seconds: ClassVar[tuple[float, float]] = (2, 9e-4)
 
-    latents: EncodedConditions
-    diffusion: LatentDiffusion
-    seed: int = 0
+    model: LatentDiffusion
 
-    @property
-    def label(self) -> str:
-        """For progress lines."""
-        return f"Make-An-Agent's latent diffusion, seed {self.seed}"
-
-    @property
-    def cost(self) -> float:
-        """Seconds on one slow core."""
-        return 2 + 9e-4 * self.diffusion.batch_size * self.diffusion.steps
-
-    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Train and write the weights."""
-        from hyprepro.engine import training
+    def job(self, inputs: dict[str, Path]) -> Callable[[], LatentDiffusionJob]:
+        """On the encoded conditions."""
         from hyprepro.methods.make_an_agent_net import LatentDiffusionJob
 
-        prompts, held_out = self.latents.load(inputs["latents"])
-        job = training.train(
-            lambda: LatentDiffusionJob(self.diffusion, prompts, held_out),
-            self.diffusion.steps,
-            work,
-            report,
-            self.seed,
-        )
-        training.save_weights(job.kept, work / WEIGHTS)
-        training.write_sizes(work, prompts.sizes)
-
-    def load(self, path: Path) -> LatentDenoiser:
-        """The trained denoiser, frozen: `generate(h [N, E], v [N, E], noise [N, 2, D]) -> Z [N, 2, D]`."""
-        from hyprepro.engine.training import load_weights, sizes_in
-        from hyprepro.gen_hyprl.blocks import frozen
-
-        model = self.diffusion.build(*sizes_in(path))
-        load_weights(model, path / WEIGHTS)
-        return frozen(model)
+        return partial(LatentDiffusionJob, self.model, *self.latents.load(inputs["latents"]))
 
 
 @component
@@ -164,4 +126,4 @@ class MakeAnAgent(LatentMethod):
 
     def training(self, data: Data, seed: int) -> Assemble:
         """The assembled autoencoder, embedding and diffusion model."""
-        return Assemble.of(TrainLatentDiffusion(self.encoded(data), for_condition(self.diffusion, data), seed))
+        return Assemble.of(TrainLatentDiffusion(for_condition(self.diffusion, data), self.encoded(data), seed=seed))

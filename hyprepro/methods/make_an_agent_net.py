@@ -23,10 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hyprepro.engine.training import Job, RunningMean, batch_of, device
+from hyprepro.engine.training import Descent, RunningMean, batch_of, device
 from hyprepro.gen_hyprl.blocks import Scaling, condition_of
+from hyprepro.gen_hyprl.choices import Condition, condition_size
 from hyprepro.gen_hyprl.conditions import LatentSamples
-from hyprepro.gen_hyprl.training import Condition, condition_size
 from hyprepro.methods.make_an_agent import LatentDiffusion
 
 TOKENS = 2
@@ -248,7 +248,7 @@ VALIDATION_DRAWS = 8
 VALIDATION_SEED = 0
 
 
-class LatentDiffusionJob(Job):
+class LatentDiffusionJob(Descent[LatentDiffusion, LatentDenoiser]):
     """The denoiser learns to predict latents from noised ones.
 
     Args:
@@ -260,41 +260,37 @@ class LatentDiffusionJob(Job):
         kept: The denoiser to keep: the trained one, or the running mean of its weights.
     """
 
-    kept: LatentDenoiser
-
     def __init__(self, settings: LatentDiffusion, prompts: LatentSamples, held_out: LatentSamples) -> None:
-        self._settings = settings
+        super().__init__(settings, settings.build(*prompts.sizes), prompts.sizes)
         self._prompts, self._held_out = prompts.to(device()), held_out.to(device())
         latents = self._prompts.latents[self._prompts.policy]
-        self._model = settings.build(*prompts.sizes).to(device())
-        self._model.scaling.fit(latents, settings.latent_scaling)
+        self.network.scaling.fit(latents, settings.latent_scaling)
         condition = condition_of(self._prompts.h, self._prompts.v, settings.condition)
-        self._model.condition_scaling.fit(condition, settings.condition_scaling)
+        self.network.condition_scaling.fit(condition, settings.condition_scaling)
         self._common = Scaling(tuple(latents.shape[1:])).to(device())
         self._common.fit(latents, "common")
-        self._optimiser = settings.optimiser(self._model.parameters())
-        self.modules = {"diffusion": self._model}
-        self.optimisers = {"diffusion": self._optimiser}
-        self.kept, self._mean = self._model, None
+        self._mean: RunningMean | None = None
         if settings.evaluated == "ema":
             self.kept = settings.build(*prompts.sizes).to(device())
-            self._mean = RunningMean(self._model, self.kept, settings.average_decay)
+            self._mean = RunningMean(self.network, self.kept, settings.average_decay)
             self.modules["kept"] = self.kept
 
-    def step(self, step: int) -> Mapping[str, Tensor]:
-        """One step of the squared error between latents and predictions from their noised versions."""
-        prompts, model = self._prompts, self._model
-        rows = batch_of(len(prompts), self._settings.batch_size).to(prompts.h.device)
+    def losses(self) -> Mapping[str, Tensor]:
+        """The squared error between the latents of a batch and predictions from their noised versions."""
+        prompts, model = self._prompts, self.network
+        rows = batch_of(len(prompts), self.settings.batch_size).to(prompts.h.device)
         h, v, latents = prompts.batch(rows)
         target = model.scaling(latents)
         level = torch.randint(model.ddim.levels, (len(rows),)).to(target.device)
         x = model.ddim.noised(target, torch.randn(target.shape).to(target.device), level)
-        loss = functional.mse_loss(model.predicted(x, level, model.condition(h, v)), target)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._settings.update(self._optimiser, step)
+        return {"loss": functional.mse_loss(model.predicted(x, level, model.condition(h, v)), target)}
+
+    def step(self, step: int) -> Mapping[str, Tensor]:
+        """Descend, and take the weights into their running mean."""
+        losses = super().step(step)
         if self._mean is not None:
             self._mean.update(step)
-        return {"loss": loss.detach()}
+        return losses
 
     def validate(self) -> dict[str, float]:
         """Errors and diversity of whole draws on held-out prompts."""

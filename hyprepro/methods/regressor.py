@@ -6,21 +6,22 @@ Not in the paper. It answers what the adversarial training, the noise and the ag
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.component import Width, component, setting
-from hyprepro.engine.stage import Report
+from hyprepro.engine.trained import Trained
 from hyprepro.gen_hyprl.assembled import Assemble
-from hyprepro.gen_hyprl.conditions import EncodedConditions
-from hyprepro.gen_hyprl.latent_model import LatentModel
-from hyprepro.gen_hyprl.training import Condition, Scale, Trained, condition_size
+from hyprepro.gen_hyprl.choices import Condition, Scale, condition_size
+from hyprepro.gen_hyprl.conditions import LatentModel
 from hyprepro.methods.gen_hyprl import LatentMethod, for_condition
 
 if TYPE_CHECKING:
     from hyprepro.domains.base import Data, Query
-    from hyprepro.methods.regressor_net import LatentRegressor
+    from hyprepro.methods.regressor_net import LatentRegressor, RegressorJob
 
 
 class Regressor(Trained):
@@ -56,58 +57,23 @@ class MLPRegressor(Regressor):
         return LatentRegressor(mlp(sizes, dropout=self.dropout), latent_size, self.condition)
 
 
-WEIGHTS = "regressor.safetensors"
-
-
 @dataclass(frozen=True)
-class TrainRegressor(LatentModel):
-    """Trains a regressor on the encoded training samples.
-
-    Attributes:
-        latents: The encoded prompts, or other conditions.
-        regressor: The network and how it is trained.
-        seed: The generator seed.
+class TrainRegressor(LatentModel["LatentRegressor"]):
+    """Trains a regressor: `predict(h [N, E], v [N, E]) -> Z [N, 2, D]`.
 
     Metrics: `loss`; on held-out prompts `validation_error` (mean squared error over the variance of true latents).
     """
 
     kind: ClassVar[str] = "regressor"
-    version: ClassVar[int] = 1
+    seconds: ClassVar[tuple[float, float]] = (2, 1e-4)
 
-    latents: EncodedConditions
-    regressor: Regressor
-    seed: int = 0
+    model: Regressor
 
-    @property
-    def label(self) -> str:
-        """For progress lines."""
-        return f"{type(self.regressor).__name__}, seed {self.seed}"
-
-    @property
-    def cost(self) -> float:
-        """Seconds on one slow core."""
-        return 2 + 1e-4 * self.regressor.batch_size * self.regressor.steps
-
-    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Train and write the weights."""
-        from hyprepro.engine import training
+    def job(self, inputs: dict[str, Path]) -> Callable[[], RegressorJob]:
+        """On the encoded conditions."""
         from hyprepro.methods.regressor_net import RegressorJob
 
-        prompts, held_out = self.latents.load(inputs["latents"])
-        job = training.train(
-            lambda: RegressorJob(self.regressor, prompts, held_out), self.regressor.steps, work, report, self.seed
-        )
-        training.save_weights(job.modules["regressor"], work / WEIGHTS)
-        training.write_sizes(work, prompts.sizes)
-
-    def load(self, path: Path) -> LatentRegressor:
-        """The trained regressor, frozen: `predict(h [N, E], v [N, E]) -> Z [N, 2, D]`."""
-        from hyprepro.engine.training import load_weights, sizes_in
-        from hyprepro.gen_hyprl.blocks import frozen
-
-        model = self.regressor.build(*sizes_in(path))
-        load_weights(model, path / WEIGHTS)
-        return frozen(model)
+        return partial(RegressorJob, self.model, *self.latents.load(inputs["latents"]))
 
 
 @component
@@ -123,7 +89,7 @@ class MSERegressor(LatentMethod):
 
     def training(self, data: Data, seed: int) -> Assemble:
         """The assembled autoencoder, embedding and regressor."""
-        return Assemble.of(TrainRegressor(self.encoded(data), for_condition(self.regressor, data), seed))
+        return Assemble.of(TrainRegressor(for_condition(self.regressor, data), self.encoded(data), seed=seed))
 
     def _counted(self, query: Query) -> Query:
         return query._replace(n=query.n or 1)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hyprepro.engine.training import Job, batch_of, device
+from hyprepro.engine.training import Descent, batch_of, device
 from hyprepro.gen_hyprl.blocks import Scaling, as_tokens, condition_of
+from hyprepro.gen_hyprl.choices import Condition
 from hyprepro.gen_hyprl.conditions import LatentSamples
-from hyprepro.gen_hyprl.training import Condition
 from hyprepro.methods.regressor import Regressor
 
 
@@ -43,7 +43,7 @@ class LatentRegressor(nn.Module):
         return self.predict(h, v)
 
 
-class RegressorJob(Job):
+class RegressorJob(Descent[Regressor, LatentRegressor]):
     """Mean squared error on batches of prompts.
 
     Args:
@@ -53,26 +53,19 @@ class RegressorJob(Job):
     """
 
     def __init__(self, settings: Regressor, prompts: LatentSamples, held_out: LatentSamples) -> None:
-        self._settings = settings
+        super().__init__(settings, settings.build(*prompts.sizes), prompts.sizes)
         self._prompts, self._held_out = prompts.to(device()), held_out.to(device())
-        self._model = settings.build(*prompts.sizes).to(device())
-        self._model.scaling.fit(self._prompts.latents[self._prompts.policy], settings.latent_scaling)
-        self._optimiser = settings.optimiser(self._model.parameters())
-        self.modules = {"regressor": self._model}
-        self.optimisers = {"regressor": self._optimiser}
+        self.network.scaling.fit(self._prompts.latents[self._prompts.policy], settings.latent_scaling)
 
-    def step(self, step: int) -> Mapping[str, Tensor]:
-        """One step of the squared error, in scaled latents."""
-        rows = batch_of(len(self._prompts), self._settings.batch_size).to(self._prompts.h.device)
+    def losses(self) -> Mapping[str, Tensor]:
+        """The squared error of a batch, in scaled latents."""
+        rows = batch_of(len(self._prompts), self.settings.batch_size).to(self._prompts.h.device)
         h, v, latents = self._prompts.batch(rows)
-        loss = functional.mse_loss(self._model.scaled(h, v), self._model.scaling(latents))
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._settings.update(self._optimiser, step)
-        return {"loss": loss.detach()}
+        return {"loss": functional.mse_loss(self.network.scaled(h, v), self.network.scaling(latents))}
 
     def validate(self) -> dict[str, float]:
         """Squared error on held-out prompts over the variance of their true latents."""
-        prompts, model = self._held_out, self._model
+        prompts, model = self._held_out, self.network
         h, v, latents = prompts.batch(torch.arange(len(prompts), device=prompts.h.device))
         target = model.scaling(latents)
         center = model.scaling(self._prompts.latents[self._prompts.policy].mean(0))

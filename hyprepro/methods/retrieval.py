@@ -10,9 +10,9 @@ import numpy as np
 from hyprepro.component import component, setting
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.autoencoder import Autoencoder, LinearAutoencoder, TrainAutoencoder
+from hyprepro.gen_hyprl.choices import Condition
 from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding, TrainBehaviorEmbedding
 from hyprepro.gen_hyprl.neighbours import nearest, place, ranges_of
-from hyprepro.gen_hyprl.training import Condition
 from hyprepro.methods.base import Method, WeightMethod
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Retrieval(WeightMethod):
 
     def training(self, data: Data, seed: int) -> TrainBehaviorEmbedding | None:
         """The same stage that the generators are conditioned with; numbers need none."""
-        return TrainBehaviorEmbedding.of(self.embedding, data) if data.domain.condition == "prompt" else None
+        return TrainBehaviorEmbedding(self.embedding, data.files) if data.domain.condition == "prompt" else None
 
     def generate(self, trained: PromptEmbedding | None, data: Data, query: Query, seed: int) -> Start:
         """The nearest training prompt's policy for each prompt; of equally near ones the first in the store's order."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import h5py
 import numpy as np
@@ -17,7 +18,14 @@ from hyprepro.engine.provenance import versions as installed_versions
 from hyprepro.errors import UserError, closest_match
 from hyprepro.stores import atomic, hdf5
 
+if TYPE_CHECKING:
+    from hyprepro.engine.stage import StoreFile
+
 SPLIT_CODES = {name: code for code, name in enumerate(hdf5.SPLITS)}
+PARTS = "parts"
+"""Attribute of a task: the digest of its rows, by split (JSON); stores of older versions have none."""
+ROW = "row"
+"""In these digests, the place of each row in its task: episodes name policies by it."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,10 @@ class StoreReader(ABC):
     json_attributes: ClassVar[tuple[str, ...]]
     may_be_nan: ClassVar[frozenset[str]] = frozenset()
     """Columns in which NaN stands for what is unknown."""
+    shape_attribute: ClassVar[str]
+    """The attribute that says what a row means; with the rows it is all that training reads."""
+    counted: ClassVar[str]
+    """The column that has one entry a policy or episode."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -51,6 +63,7 @@ class StoreReader(ABC):
             self.versions: dict[str, str] = {k: str(v) for k, v in self.attributes["versions"].items()}
             self.route: dict[str, Any] = self.attributes["route"]
             self._groups = hdf5.task_groups(self.file, self.root, self.where)
+            self._part: StoreFile | None = None
         except BaseException:
             self.file.close()
             raise
@@ -101,8 +114,13 @@ class StoreReader(ABC):
         return self._groups[task]
 
     @abstractmethod
-    def columns(self) -> Iterable[tuple[str, h5py.Dataset]]:
+    def names(self) -> tuple[str, ...]:
+        """The datasets of a task, by their paths in its group."""
+
+    def columns(self) -> Iterator[tuple[str, h5py.Dataset]]:
         """Every dataset with its path below the root, such as `door-open/params`."""
+        for task, name in product(self.tasks, self.names()):
+            yield f"{task}/{name}", self.group(task)[name]
 
     def computed_digest(self) -> str:
         """The digest of what the file really holds: a full scan."""
@@ -111,6 +129,62 @@ class StoreReader(ABC):
             for _, rows in hdf5.blocks(data, self.where):
                 digest.update(name, rows)
         return digest.hexdigest(semantic(self.kind, self.schema, self.attributes))
+
+    @abstractmethod
+    def split_mask(self, task: str, column: str, split: str) -> NDArray[np.bool_]:
+        """Which rows of a task's column belong to a split."""
+
+    def part_digest(self, task: str, split: str) -> str:
+        """The digest of a task's rows of one split, as recorded or, in a store without, computed; empty without rows.
+
+        It stays when rows of other tasks or splits are appended.
+        """
+        group = self.group(task)
+        if PARTS in group.attrs:
+            return str(hdf5.read_json(group, PARTS, self.where).get(split, ""))
+        return self.computed_part(task, split)
+
+    def computed_part(self, task: str, split: str) -> str:
+        """The same of what the file really holds."""
+        digest, found = hdf5.ContentDigest(), False
+        for column in self.names():
+            full, data, mask = f"{task}/{column}", self.group(task)[column], self.split_mask(task, column, split)
+            found = found or bool(mask.any())
+            digest.update(full, np.zeros((0, *data.shape[1:]), data.dtype.newbyteorder("=")))
+            for low, rows in hdf5.blocks(data, self.where, mask):
+                digest.update(full, rows[mask[low : low + len(rows)]])
+            if column == self.counted:
+                digest.update(f"{task}/{ROW}", np.flatnonzero(mask))
+        return (
+            digest.hexdigest(semantic(self.kind, self.schema, self.attributes, self.shape_attribute)) if found else ""
+        )
+
+    def _see(self, file: StoreFile) -> Self:
+        """Show the rows alone that a file's holder may read."""
+        self._part = file if file.splits else None
+        return self
+
+    def _shown(self, task: str, splits: NDArray[np.str_], split: str | None) -> NDArray[np.int64]:
+        """Which rows of a task, whose splits are these, belong to a split, or to any, and are to be seen.
+
+        Raises:
+            UserError: Training asks for a split that its stages' keys do not cover.
+        """
+        part = self._part
+        if part is None:
+            return np.arange(len(splits)) if split is None else np.flatnonzero(splits == split)
+        if split not in (None, *part.splits):
+            raise self._hidden(f"the split {split}")
+        wanted = part.splits if split is None else (split,)
+        return np.flatnonzero(np.isin(splits, wanted) & (task in part.tasks))
+
+    def _hidden(self, what: str) -> UserError:
+        splits = () if self._part is None else self._part.splits
+        return UserError(
+            f"Training reads the splits {' and '.join(splits)} of the training tasks alone; {what} was asked for.",
+            where=self.where,
+            fix="read it in Method.deploy: a training stage is kept by the content of what training reads",
+        )
 
     def verify(self) -> list[str]:
         """Problems found by reading everything: values that are not finite, content that does not match the digest."""
@@ -125,6 +199,9 @@ class StoreReader(ABC):
         found = self.computed_digest()
         if found != self.digest:
             yield f"the content does not match the digest: recorded {self.digest[:16]}, found {found[:16]}"
+        for task, split in product(self.tasks, hdf5.SPLITS):
+            if self.part_digest(task, split) != self.computed_part(task, split):
+                yield f"{task}: the rows of the split {split} do not match their digest"
 
     def _split_column(self, data: h5py.Dataset) -> NDArray[np.str_]:
         codes = hdf5.read_rows(data, 0, data.shape[0], self.where)
@@ -147,6 +224,8 @@ class StoreWriter:
     kind: ClassVar[str]
     schema: ClassVar[int] = 1
     root: ClassVar[str]
+    shape_attribute: ClassVar[str]
+    counted: ClassVar[str]
 
     def __init__(self, path: str | Path, attributes: dict[str, Any], versions: dict[str, str] | None) -> None:
         self.path = Path(path)
@@ -154,6 +233,7 @@ class StoreWriter:
         self._attributes = {**attributes, "splits": SPLIT_CODES, "versions": versions}
         self._digest = hdf5.ContentDigest()
         self._columns: dict[str, h5py.Dataset] = {}
+        self._parts: dict[str, dict[str, hdf5.ContentDigest]] = {}
         self._open = True
         self._out = atomic.AtomicFile(self.path)
         with self._out.guard():
@@ -161,8 +241,8 @@ class StoreWriter:
             for name, data in self._attributes.items():
                 hdf5.write_json(self._out.file, name, data)
 
-    def _append(self, task: str, name: str, column: Column, rows: NDArray[Any]) -> None:
-        """Append `rows`, already of the column's dtype, to the dataset `<root>/<task>/<name>`."""
+    def _append(self, task: str, name: str, column: Column, rows: NDArray[Any], split: str) -> None:
+        """Append `rows` of a split, already of the column's dtype, to the dataset `<root>/<task>/<name>`."""
         hdf5.check_task_name(task)
         full = f"{task}/{name}"
         if rows.shape[1:] != column.tail or rows.dtype.name not in column.dtypes:
@@ -174,6 +254,11 @@ class StoreWriter:
                 self._columns[full] = atomic.growing(group, leaf, rows.dtype.name, column.tail, column.chunk_rows)
             atomic.extend(self._columns[full], rows)
         self._digest.update(full, rows)
+        part = self._parts.setdefault(task, {}).setdefault(split, hdf5.ContentDigest())
+        part.update(full, rows)
+        if name == self.counted:
+            last = self._columns[full].shape[0]
+            part.update(f"{task}/{ROW}", np.arange(last - len(rows), last))
 
     def close(self) -> str:
         """Finish the store: write its digest, flush it to disk, rename it into place. Returns the digest."""
@@ -182,6 +267,10 @@ class StoreWriter:
             hdf5.write_text(self._out.file, "kind", self.kind)
             self._out.file.attrs["schema"] = np.int64(self.schema)
             hdf5.write_text(self._out.file, "digest", digest)
+            meaning = semantic(self.kind, self.schema, self._attributes, self.shape_attribute)
+            for task, parts in self._parts.items():
+                digests = {split: part.hexdigest(meaning) for split, part in parts.items()}
+                hdf5.write_json(self._out.file[f"{self.root}/{task}"], PARTS, digests)
         self._out.commit()
         self._open = False
         return digest
@@ -204,9 +293,9 @@ class StoreWriter:
                 self.discard()
 
 
-def semantic(kind: str, schema: int, attributes: dict[str, Any]) -> dict[str, Any]:
-    """The attributes that belong to the digest."""
-    return {"kind": kind, "schema": schema, **attributes}
+def semantic(kind: str, schema: int, attributes: dict[str, Any], *some: str) -> dict[str, Any]:
+    """The attributes that belong to a digest: all of them, or some."""
+    return {"kind": kind, "schema": schema, **{name: attributes[name] for name in some or attributes}}
 
 
 def split_code(split: str, allowed: tuple[str, ...]) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hyprepro.engine.stage import StoreFile
 
@@ -14,11 +15,46 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class TrainingPart(StoreFile):
+    """What training may read of a store. It counts by the content of that part alone: new test prompts change nothing.
+
+    A store that is opened of it shows no other rows, so that a stage's key covers all that the stage can read.
+    """
+
+    def described(self) -> dict[str, Any]:
+        """The digest of each task's rows of each split."""
+        known = _DIGESTS.setdefault((self.path, self.digest), {})
+        wanted = list(product(self.tasks, self.splits))
+        if not known.keys() >= set(wanted):
+            from hyprepro.stores.info import open_any
+
+            with open_any(self.path) as store:
+                known |= {each: store.part_digest(*each) for each in wanted if each not in known}
+        return {
+            "splits": list(self.splits),
+            "parts": {task: [known[task, s] for s in self.splits] for task in self.tasks},
+        }
+
+
+_DIGESTS: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
+"""By a store's path and digest those of its tasks and splits, each read once in a process."""
+
+
+@dataclass(frozen=True)
 class StoreFiles:
     """Where the policies and the trajectories of a run lie, each with the digest of its content."""
 
     policies: StoreFile
     trajectories: StoreFile
+
+    @property
+    def files(self) -> StoreFiles:
+        """The two alone, for a stage that depends on no more of a run's data."""
+        return StoreFiles(self.policies, self.trajectories)
+
+    def described(self) -> dict[str, Any]:
+        """What counts in a stage's key: the stores by their content."""
+        return {"policies": self.policies.described(), "trajectories": self.trajectories.described()}
 
     def open_policies(self) -> PolicyStore:
         """The policy store, validated and open; close it or use it as a context manager."""
@@ -30,4 +66,4 @@ class StoreFiles:
         """The trajectory store, validated and open; close it or use it as a context manager."""
         from hyprepro.stores.trajectory_store import TrajectoryStore
 
-        return TrajectoryStore.open(Path(self.trajectories.path))
+        return TrajectoryStore.of(self.trajectories)

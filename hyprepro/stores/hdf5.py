@@ -270,13 +270,22 @@ def read_rows(data: h5py.Dataset, low: int, high: int, where: str) -> NDArray[An
     return np.asarray(block, dtype=data.dtype.newbyteorder("="))
 
 
-def blocks(data: h5py.Dataset, where: str) -> Iterator[tuple[int, NDArray[Any]]]:
-    """All rows in order as (first row, block), at most about 8 MiB at a time and aligned to chunks."""
+def blocks(
+    data: h5py.Dataset, where: str, wanted: NDArray[np.bool_] | None = None
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """All rows in order as (first row, block), at most about 8 MiB at a time and aligned to chunks.
+
+    Args:
+        data: The dataset `[N, ...]`.
+        where: Its place, for messages.
+        wanted: Blocks without any of these rows `[N]` are left out; None: all are wanted.
+    """
     row_bytes = max(1, data.dtype.itemsize * math.prod(data.shape[1:]))
     chunk = data.chunks[0] if data.chunks else 1
     step = max(1, BLOCK_BYTES // (row_bytes * chunk)) * chunk
     for low in range(0, data.shape[0], step):
-        yield low, read_rows(data, low, min(low + step, data.shape[0]), where)
+        if wanted is None or wanted[low : low + step].any():
+            yield low, read_rows(data, low, min(low + step, data.shape[0]), where)
 
 
 class ContentDigest:

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import PolicyLayout
 from hyprepro.stores import hdf5
-from hyprepro.stores.base import Column, StoreReader, StoreWriter, split_code
+from hyprepro.stores.base import SPLIT_CODES, Column, StoreReader, StoreWriter, split_code
 
 if TYPE_CHECKING:
     from hyprepro.engine.stage import StoreFile
@@ -61,6 +61,7 @@ class PolicyStore(StoreReader):
     root = "policies"
     json_attributes = ("layout", "units", "splits", "versions", "route")
     may_be_nan = frozenset({"success"})
+    shape_attribute, counted = "layout", "seed"
 
     def __init__(self, path: str | Path, layout: PolicyLayout | None = None, withheld: Collection[str] = ()) -> None:
         super().__init__(Path(path))
@@ -91,7 +92,7 @@ class PolicyStore(StoreReader):
     @classmethod
     def of(cls, file: StoreFile) -> PolicyStore:
         """Open the store that a stage holds; withheld tasks then have no policies in the split "train"."""
-        return cls(file.path, withheld=file.withheld)
+        return cls(file.path, withheld=file.withheld)._see(file)
 
     def count(self, task: str, split: str | None = None) -> int:
         """Number of policies of a task, in one split or in all."""
@@ -100,12 +101,11 @@ class PolicyStore(StoreReader):
     def rows(self, task: str, split: str | None = None) -> NDArray[np.int64]:
         """Row numbers of a task's policies, ascending `[k]`."""
         meta = self.meta(task)
-        if split is None:
-            return np.arange(len(meta["seed"]))
-        split_code(split, POLICY_SPLITS)
-        if split == "train" and task in self._withheld:
-            return np.empty(0, dtype=np.int64)
-        return np.flatnonzero(meta["split"] == split)
+        if split is not None:
+            split_code(split, POLICY_SPLITS)
+            if split == "train" and task in self._withheld:
+                return np.empty(0, dtype=np.int64)
+        return self._shown(task, meta["split"], split)
 
     def meta(self, task: str) -> dict[str, NDArray[Any]]:
         """What is known about each policy: seed, step, success, episodes, return `[N]`, and split as words `[N]`."""
@@ -137,6 +137,8 @@ class PolicyStore(StoreReader):
                 where=place,
                 fix=f"rows count from 0 to {data.shape[0] - 1}",
             )
+        if self._part is not None and not np.isin(wanted, self.rows(task)).all():
+            raise self._hidden(f"another policy of {task}")
         out = np.empty((wanted.size, self.layout.size), dtype=np.float32)
         chunk = data.chunks[0] if data.chunks else 64
         for index in np.unique(wanted // chunk):
@@ -153,10 +155,15 @@ class PolicyStore(StoreReader):
             )
         return out
 
-    def columns(self) -> list[tuple[str, h5py.Dataset]]:
-        """Every dataset with its path below `/policies`."""
-        names = ("params", *META)
-        return [(f"{task}/{name}", self.group(task)[name]) for task in self.tasks for name in names]
+    def split_mask(self, task: str, column: str, split: str) -> NDArray[np.bool_]:
+        """Which policies belong to a split `[N]`."""
+        codes = self.group(task)["split"]
+        mask: NDArray[np.bool_] = hdf5.read_rows(codes, 0, codes.shape[0], self.where) == SPLIT_CODES[split]
+        return mask
+
+    def names(self) -> tuple[str, ...]:
+        """The datasets of a task."""
+        return ("params", *META)
 
     def _check(self) -> bool:
         """Whether all tasks are well-formed (`UserError` if one is not)."""
@@ -195,6 +202,7 @@ class PolicyStoreWriter(StoreWriter):
 
     kind = "policy"
     root = "policies"
+    shape_attribute, counted = "layout", "seed"
 
     def __init__(
         self,
@@ -248,9 +256,9 @@ class PolicyStoreWriter(StoreWriter):
             "split": split_code(split, POLICY_SPLITS),
         }
         table = {name: _column(name, value, len(flat)) for name, value in values.items()}
-        self._append(task, "params", self._params, rows)
+        self._append(task, "params", self._params, rows, split)
         for name, column in table.items():
-            self._append(task, name, META[name], column)
+            self._append(task, name, META[name], column, split)
 
     def _rounded(self, task: str, flat: NDArray[Any]) -> NDArray[Any]:
         if not np.isfinite(flat).all():

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -30,6 +30,9 @@ from numpy.typing import ArrayLike, NDArray
 from hyprepro.errors import UserError
 from hyprepro.stores import hdf5
 from hyprepro.stores.base import Column, StoreReader, StoreWriter, split_code
+
+if TYPE_CHECKING:
+    from hyprepro.engine.stage import StoreFile
 
 TABLE: dict[str, Column] = {
     "id": Column(("int64",)),
@@ -83,6 +86,7 @@ class TrajectoryStore(StoreReader):
     kind = "trajectory"
     root = "trajectories"
     json_attributes = ("spaces", "units", "splits", "versions", "route", "policies")
+    shape_attribute, counted = "spaces", "episodes/seed"
 
     def __init__(self, path: str | Path) -> None:
         super().__init__(Path(path))
@@ -104,6 +108,11 @@ class TrajectoryStore(StoreReader):
         """
         return cls(path)
 
+    @classmethod
+    def of(cls, file: StoreFile) -> TrajectoryStore:
+        """Open the store that a stage holds; one that trains sees the episodes for training alone."""
+        return cls(file.path)._see(file)
+
     def table(self, task: str) -> dict[str, NDArray[Any]]:
         """The episode table `[N]`: id, seed, total_steps, policy_row, success_step, split as words; not to be written.
 
@@ -119,10 +128,9 @@ class TrajectoryStore(StoreReader):
     def ids(self, task: str, split: str | None = None) -> NDArray[np.int64]:
         """Ids of a task's episodes, ascending `[k]`."""
         table = self.table(task)
-        if split is None:
-            return np.arange(len(table["id"]))
-        split_code(split, hdf5.SPLITS)
-        return np.flatnonzero(table["split"] == split)
+        if split is not None:
+            split_code(split, hdf5.SPLITS)
+        return self._shown(task, table["split"], split)
 
     def episodes(self, task: str, split: str | None = None) -> Iterator[Episode]:
         """The episodes of a task one by one, in the order in which they were written."""
@@ -138,6 +146,8 @@ class TrajectoryStore(StoreReader):
                 where=f"{self.where}:{task}",
                 fix=f"episodes count from 0 to {len(table['id']) - 1}",
             )
+        if self._part is not None and index not in self.ids(task):
+            raise self._hidden(f"another episode of {task}")
         steps, start = int(table["total_steps"][index]), int(table["start"][index])
         arrays = {
             "observations": self._slice(task, "observations", start + index, steps + 1),
@@ -155,10 +165,17 @@ class TrajectoryStore(StoreReader):
             terminated=bool(self._slice(task, "terminations", start + steps - 1, 1)[0]),
         )
 
-    def columns(self) -> list[tuple[str, h5py.Dataset]]:
-        """Every dataset with its path below `/trajectories`."""
-        names = (*self._flat(), *(f"episodes/{name}" for name in TABLE))
-        return [(f"{task}/{name}", self.group(task)[name]) for task in self.tasks for name in names]
+    def split_mask(self, task: str, column: str, split: str) -> NDArray[np.bool_]:
+        """Which episodes, or which of their steps, belong to a split."""
+        table = self.table(task)
+        mask: NDArray[np.bool_] = table["split"] == split
+        if column.startswith("episodes/"):
+            return mask
+        return np.repeat(mask, table["total_steps"] + (column == "observations"))
+
+    def names(self) -> tuple[str, ...]:
+        """The datasets of a task."""
+        return (*self._flat(), *(f"episodes/{name}" for name in TABLE))
 
     def _slice(self, task: str, name: str, start: int, count: int) -> NDArray[np.float32]:
         rows = hdf5.read_rows(self.group(task)[name], start, start + count, self.where)
@@ -225,6 +242,7 @@ class TrajectoryStoreWriter(StoreWriter):
 
     kind = "trajectory"
     root = "trajectories"
+    shape_attribute, counted = "spaces", "episodes/seed"
 
     def __init__(
         self,
@@ -283,9 +301,10 @@ class TrajectoryStoreWriter(StoreWriter):
             "split": split_code(split, hdf5.SPLITS),
         }
         for name, column in self._flat.items():
-            self._append(task, name, column, columns[name])
+            self._append(task, name, column, columns[name], split)
         for name, value in row.items():
-            self._append(task, f"episodes/{name}", TABLE[name], np.array([value], dtype=TABLE[name].dtypes[0]))
+            entry = np.array([value], dtype=TABLE[name].dtypes[0])
+            self._append(task, f"episodes/{name}", TABLE[name], entry, split)
         self._counts[task] = index + 1
         return index
 

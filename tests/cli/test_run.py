@@ -95,6 +95,22 @@ def test_a_run_says_what_differs_from_the_shipped_recipe_and_ends_with_its_headl
     assert dry["shipped"] == shipped
 
 
+def test_a_run_says_what_a_scale_replaces_of_the_users_own_recipe(
+    hyprepro, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.gin").write_text(
+        "include 'recipes/table1.gin'\nRecipe.name = 'mine'\nRecipe.seeds = 5\nRecipe.methods = (@Expert(),)\n"
+        "Recipe.below = ()\nRecipe.seen = ('door-open',)\nRecipe.prompts_per_task = 1\n"
+        f"MetaWorld.policies = '{stores[0]}'\nMetaWorld.trajectories = '{stores[1]}'\n"
+    )
+    plain = hyprepro("run", "mine.gin", "--dry-run")
+    assert plain.code == 0, plain.stderr
+    assert "Not as in your file" not in plain.stderr
+    small = hyprepro("run", "mine.gin", "--scale", "smoke", "--dry-run").stderr
+    assert "Not as in your file: Recipe.seeds = 5 (mine.gin:3) is 1 by" in small
+
+
 def test_a_dry_run_names_what_differs_and_a_shipped_recipe_differs_in_nothing(hyprepro, run, tmp_path: Path) -> None:
     assert "StrictProtocol.base_seed = 5; shipped: 0" in run("-b", "StrictProtocol.base_seed=5", "--dry-run").stderr
     plain = hyprepro("run", "table1", "--scale", "smoke", "--variant", "paper", "--dry-run", "--json").json

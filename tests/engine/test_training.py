@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from hyprepro.engine import training
 from hyprepro.engine.stage import Report, read_metrics
+from hyprepro.engine.trained import Trained, rate
 from hyprepro.engine.training import Job, RunningMean, batch_of, train
-from hyprepro.gen_hyprl.training import Trained, rate
 
 STEPS = 40
 

@@ -9,26 +9,27 @@ import pytest
 from hyprepro.domains.metaworld.steppers import StepperName
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.errors import UserError
-from hyprepro.experiments.protocols import PaperProtocol, StrictProtocol
+from hyprepro.experiments.protocols import PaperProtocol, Protocol, StrictProtocol, ValidationProtocol
 from hyprepro.experiments.rollouts import Rollouts
 from hyprepro.experiments.run import stepper_used
 from hyprepro.methods.ceilings import Expert
 from tests.conftest import TinyStores
 
-PROTOCOLS = (PaperProtocol(env_seeds=(720,)), StrictProtocol())
+PAPER, STRICT = PaperProtocol(env_seeds=(720,)), StrictProtocol()
 
 
-def expert_rollouts(stores: TinyStores, prompts: int = 2) -> Rollouts:
+def expert_rollouts(stores: TinyStores, prompts: int = 2, protocol: Protocol = STRICT) -> Rollouts:
     data = stores.domain.data()
-    return Rollouts.of(Expert(), data, task="reach", split="seen", protocols=PROTOCOLS, seed=7, prompts=prompts)
+    return Rollouts.of(Expert(), data, task="reach", split="seen", protocol=protocol, seed=7, prompts=prompts)
 
 
 @pytest.mark.sim
-def test_a_rollout_stage_writes_one_record_a_trial(tiny_stores: TinyStores, tmp_path: Path) -> None:
-    stage = expert_rollouts(tiny_stores)
+@pytest.mark.parametrize("protocol", [PAPER, STRICT])
+def test_a_rollout_stage_writes_one_record_a_trial(protocol: Protocol, tiny_stores: TinyStores, tmp_path: Path) -> None:
+    stage = expert_rollouts(tiny_stores, protocol=protocol)
     cache = ArtifactCache(tmp_path / "first")
     records = stage.load(cache.make(stage))
-    trials = [trial for protocol in PROTOCOLS for trial in protocol.trials(stage.data.domain, "reach", 2)]
+    trials = protocol.trials(stage.data.domain, "reach", 2)
     assert [(r.protocol, r.policy, r.start) for r in records] == [(t.protocol, t.policy, t.start.label) for t in trials]
     assert {(r.method, r.variant, r.seed, r.split, r.task) for r in records} == {("expert", "", 0, "seen", "reach")}
     assert all(r.steps == 500 or r.success for r in records)
@@ -42,7 +43,7 @@ def test_a_rollout_stage_writes_one_record_a_trial(tiny_stores: TinyStores, tmp_
 def test_an_evaluation_tells_what_stepped_it(stepper: StepperName, tiny_stores: TinyStores, tmp_path: Path) -> None:
     stage = expert_rollouts(tiny_stores, prompts=1)
     data = dataclasses.replace(stage.data, domain=stage.data.domain.model_copy(update={"stepper": stepper}))
-    stage = dataclasses.replace(stage, data=data, protocols=PROTOCOLS[:1])
+    stage = dataclasses.replace(stage, data=data, protocol=PAPER)
     cache = ArtifactCache(tmp_path)
     assert stage.stepped_by(cache.make(stage)) == stepper
     assert stepper_used([stage], cache) == {"stepper": stepper}
@@ -62,7 +63,7 @@ def test_the_key_follows_contents_and_settings_not_places(tiny_stores: TinyStore
     shutil.copy(tiny_stores.policies, moved.policies)
     shutil.copy(tiny_stores.trajectories, moved.trajectories)
     assert expert_rollouts(moved).key == stage.key
-    others = [{"task": "door-open"}, {"prompts": 3}, {"seed": 1}, {"protocols": PROTOCOLS[:1]}]
+    others = [{"task": "door-open"}, {"prompts": 3}, {"seed": 1}, {"protocol": PAPER}]
     keys = {dataclasses.replace(stage, **change).key for change in others}
     assert len(keys - {stage.key}) == len(others)
 
@@ -70,5 +71,8 @@ def test_the_key_follows_contents_and_settings_not_places(tiny_stores: TinyStore
 def test_evaluations_of_one_task_share_a_worker_and_say_what_they_do(tiny_stores: TinyStores) -> None:
     stage = expert_rollouts(tiny_stores)
     assert stage.affinity == "reach"
-    assert stage.label == "rollouts expert reach"
-    assert stage.cost == pytest.approx(0.08 * 4)
+    assert stage.label == "rollouts expert reach, strict"
+    assert (
+        dataclasses.replace(stage, protocol=ValidationProtocol()).label == "rollouts expert reach on validation starts"
+    )
+    assert stage.cost == pytest.approx(0.08 * 2)

@@ -72,7 +72,7 @@ def test_a_plan_names_every_stage_once_after_its_inputs(recipe: Recipe, cache: A
     planned = plan(recipe, cache)
     labels = [p.stage.label for p in planned.stages]
     assert labels.count("draw seed 0") == 1
-    assert len(labels) == len(set(labels)) == 2 + 2 * 2 + 2  # draws, seeded and unseeded evaluations of two tasks
+    assert len(labels) == len(set(labels)) == 2 + (2 * 2 + 2) * 2  # draws; seeded and unseeded evaluations of two tasks
     for p in planned.stages:
         before = {q.stage.key for q in planned.stages[: planned.stages.index(p)]}
         assert {source.key for source in p.stage.inputs.values()} <= before
@@ -104,7 +104,7 @@ def test_a_run_writes_the_records_of_every_method_task_protocol_and_seed(
     assert {r.split for r in records} == {"seen"}
     assert {e.kind for e in events} >= {"started", "finished"}
     assert result["provenance"]["stores"]["route"] == {"route": "synthetic"}
-    assert result["provenance"]["stages_made"] == result["provenance"]["stages"] == 8
+    assert result["provenance"]["stages_made"] == result["provenance"]["stages"] == 14
     assert result["provenance"]["stepper"] == "fast"
     assert result["rows"]
     assert (folder / "out" / "table.md").read_text()
@@ -142,6 +142,15 @@ def test_changing_one_method_makes_only_what_follows_from_it(
         "gen-hyprl door-open",
         "gen-hyprl reach",
     }
+
+
+def test_a_protocol_that_is_left_out_or_added_makes_no_other_anew(
+    recipe: Recipe, finished: ArtifactCache, tmp_path: Path
+) -> None:
+    paper, strict = recipe.protocols
+    assert plan(recipe.model_copy(update={"protocols": (strict,)}), finished).to_do == ()
+    more = recipe.model_copy(update={"protocols": (paper, StrictProtocol(goals_per_policy=2))})
+    assert {p.stage.label.rpartition(", ")[2] for p in plan(more, finished).to_do} == {"strict"}
 
 
 def test_training_that_only_finished_evaluations_need_is_not_made_again(

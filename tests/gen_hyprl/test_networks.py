@@ -164,7 +164,7 @@ def test_hypformer_refuses_heads_that_do_not_divide_its_width() -> None:
 
 def test_embedding_scales_its_outputs_as_fitted() -> None:
     torch.manual_seed(0)
-    model = ContrastiveEmbedding(embedding_size=4, prompt_hidden=(8,), outcome_hidden=8).build((10, 6)).eval()
+    model = ContrastiveEmbedding(embedding_size=4, prompt_hidden=(8,), outcome_hidden=8).build(10, 6).eval()
     tau, tau_hat = normal(30, 10), normal(30, 6, seed=1)
     h, v = model.raw(tau, tau_hat)
     model.h_scaling.fit(h, "standard")

@@ -10,10 +10,9 @@ from functools import cache
 
 import torch
 
-from hyprepro.engine.training import Job, seeded
+from hyprepro.engine.training import Job, frozen, seeded
 from hyprepro.gen_hyprl.autoencoder import LinearAutoencoder
 from hyprepro.gen_hyprl.autoencoder_net import AutoencoderJob, PolicyAutoencoder
-from hyprepro.gen_hyprl.blocks import frozen
 from hyprepro.gen_hyprl.conditions import LatentSamples
 from hyprepro.gen_hyprl.discriminator import MLPDiscriminator
 from hyprepro.gen_hyprl.embedding import ContrastiveEmbedding
@@ -36,12 +35,14 @@ LAYOUT = PolicyLayout.mlp(39, 16, 4, ("relu", "relu"))
 
 def trained(job: Job, steps: int) -> dict[str, float]:
     """Train a job for some steps and return its validation metrics."""
+    job.start()
     for module in job.modules.values():
         module.train()
     for step in range(steps):
         job.step(step)
     for module in job.modules.values():
         module.eval()
+    job.finish()
     with torch.no_grad():
         return job.validate()
 
@@ -73,8 +74,7 @@ def first_stages() -> tuple[LatentSamples, LatentSamples, dict[str, float], Poli
         settings = ContrastiveEmbedding(steps=200, prompt_hidden=(64,), outcome_hidden=64, embedding_size=32)
         embedding = EmbeddingJob(settings, prompts(~held_out), prompts(held_out))
         metrics |= {f"embedding_{name}": value for name, value in trained(embedding, 200).items()}
-        embedding.fit_output_scaling()
-    encoder, embed = frozen(autoencoder.modules["autoencoder"]), frozen(embedding.modules["embedding"])
+    encoder, embed = frozen(autoencoder.kept), frozen(embedding.kept)
     latents = encoder.encode(policies.params)
 
     def split(rows: torch.Tensor) -> LatentSamples:

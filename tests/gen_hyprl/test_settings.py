@@ -21,8 +21,8 @@ def refused(*bindings: str, recipe: str = "table1") -> UserError:
 @pytest.mark.parametrize(
     ("recipe", "bindings", "says"),
     [
-        ("table1", ["HypFormer.heads=7"], "not divisible by its 7 heads"),
-        ("table4", ["HypFormer.heads=7"], "not divisible by its 7 heads"),
+        ("table1", ["HypFormer.heads=7"], "not divisible by 7 heads"),
+        ("table4", ["HypFormer.heads=7"], "not divisible by 7 heads"),
         ("table4", [PROMPT_DT, "PromptTransformer.heads=3"], "not divisible by 3 heads"),
         ("table4", [PROMPT_DT, "PromptTransformer.prompt_steps=21"], "longer than the context"),
         ("table1", [DECISION_TRANSFORMER, "PromptedTransformer.heads=3"], "not divisible by 3 heads"),

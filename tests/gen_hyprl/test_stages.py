@@ -284,8 +284,9 @@ def test_an_aligning_autoencoder_goes_on_from_a_checkpoint_with_the_same_policie
     shuffled = reordered(layout, params, *orders)
     observations = training_observations(files, "prompts")
     fresh = AutoencoderJob(settings, layout, shuffled, observations)
-    resumed = AutoencoderJob(settings, layout, shuffled, observations, resumes=True)
-    resumed.modules["autoencoder"].load_state_dict(fresh.modules["autoencoder"].state_dict())
+    resumed = AutoencoderJob(settings, layout, shuffled, observations)
+    fresh.start()
+    resumed.kept.load_state_dict(fresh.kept.state_dict())
     losses = []
     for job in (fresh, resumed):
         torch.manual_seed(0)

@@ -51,7 +51,7 @@ def test_retrained_trains_with_l_and_never_from_a_smaller_bank(
 ) -> None:
     stage = with_tokens(candidates=candidates, retrained=True).training(tiny_stores.domain.data(), 0).hypformer
     assert stage is not None
-    assert (stage.hypformer.candidates, stage.hypformer.bank) == (candidates, bank)
+    assert (stage.model.candidates, stage.model.bank) == (candidates, bank)
 
 
 def test_retrained_without_l_changes_nothing(tiny_stores: TinyStores) -> None:

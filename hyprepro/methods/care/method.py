@@ -55,7 +55,7 @@ class Care(Method):
         from hyprepro.methods.care.training import TrainCare
 
         texts = EmbedDescriptions(self.descriptions.sentences(), self.descriptions.encoder)
-        return TrainCare(texts, self.network, self.care, data.policies, data.trajectories, seed)
+        return TrainCare(texts, self.network, self.care, data.files, seed)
 
     def deploy(self, trained: CarePolicy, data: Data, query: Query, seed: int) -> Controllers:
         """The policy of the task (`UserError` if it has no description)."""

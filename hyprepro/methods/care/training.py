@@ -27,7 +27,7 @@ from hyprepro.collect.sac.settings import SACSettings
 from hyprepro.collect.sac.update import ActorLoss, Adam, Batch, Critics, SACUpdate, Sample
 from hyprepro.domains.metaworld.tasks import COLLECTION, SEEN_TASKS, UNSEEN_TASKS, Goal
 from hyprepro.engine import training
-from hyprepro.engine.stage import Report, Stage, StoreFile
+from hyprepro.engine.stage import Report, Stage
 from hyprepro.methods.care.network import CareActor, CareCritic
 from hyprepro.methods.care.settings import CareNetwork, CareTraining
 from hyprepro.methods.care.text import EmbedDescriptions, require
@@ -132,7 +132,6 @@ def _parameters(network: nn.Module, without: str | None = None) -> dict[str, Ten
     }
 
 
-WEIGHTS = "actor.safetensors"
 CURVE = "learning_curve.json"
 GOAL_SEEDS = 4
 """How many sets of training goals there are: seeds that are so far apart share theirs."""
@@ -200,8 +199,7 @@ class TrainCare(Stage):
         texts: The tasks' descriptions as vectors.
         network: The networks.
         training: How they are trained.
-        policies: The policy store: which tasks are for training.
-        trajectories: The trajectory store: the scale of observations.
+        stores: Which tasks are for training, and the scale of observations.
         seed: The generator seed.
 
     Metrics: `success` and `episode_return` of training episodes, `scored_success` of deterministic ones on goals that
@@ -214,8 +212,7 @@ class TrainCare(Stage):
     texts: EmbedDescriptions
     network: CareNetwork
     training: CareTraining
-    policies: StoreFile
-    trajectories: StoreFile
+    stores: StoreFiles
     seed: int = 0
 
     @property
@@ -231,30 +228,24 @@ class TrainCare(Stage):
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Write the actor, its normaliser's numbers beside it, and learning_curve.json."""
-        files = StoreFiles(self.policies, self.trajectories)
-        with files.open_policies() as store:
+        with self.stores.open_policies() as store:
             tasks = training_tasks(store)
         vectors = self.texts.load(inputs["texts"])
         embeddings = torch.from_numpy(np.stack([require(vectors, task) for task in tasks]))
-        normaliser = Normaliser.fit(training_observations(files, "prompts").numpy(), self.training.smallest_scale)
+        normaliser = Normaliser.fit(training_observations(self.stores, "prompts").numpy(), self.training.smallest_scale)
         run = _Run(self, tasks, embeddings, normaliser, work, report)
         actor, curve = run.run()
         holder = _Holder(actor, normaliser)
-        training.save_weights(holder, work / WEIGHTS)
-        training.write_sizes(work, (embeddings.shape[1], len(tasks)))
+        training.save(holder, embeddings.shape[1], work)
         (work / CURVE).write_text(json.dumps(curve, indent=1) + "\n", encoding="utf-8")
         (work / "texts.json").write_text(json.dumps({t: v.tolist() for t, v in vectors.items()}), encoding="utf-8")
 
     def load(self, path: Path) -> CarePolicy:
         """The trained policy, frozen."""
-        from hyprepro.gen_hyprl.blocks import frozen
-
-        actor, _ = self.network.build(training.sizes_in(path)[0])
-        holder = _Holder(actor, None)
-        training.load_weights(holder, path / WEIGHTS)
+        holder = training.load(path, lambda size: _Holder(self.network.build(size)[0], None))
         texts = json.loads((path / "texts.json").read_text(encoding="utf-8"))
         vectors = {task: np.array(vector, dtype=np.float32) for task, vector in texts.items()}
-        return CarePolicy(frozen(holder).actor, Normaliser(holder.mean.numpy(), holder.scale.numpy()), vectors)
+        return CarePolicy(holder.actor, Normaliser(holder.mean.numpy(), holder.scale.numpy()), vectors)
 
     def curve(self, path: Path) -> Curve:
         """The learning curve: a row a point with updates, environment steps a task, and success by task."""

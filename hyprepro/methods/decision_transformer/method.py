@@ -6,23 +6,23 @@ settings of it; sizes are those of the published code.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.component import Width, component, setting
-from hyprepro.engine.stage import Report, Stage, StoreFile
-from hyprepro.errors import UserError
-from hyprepro.gen_hyprl.training import Trained, nearest_divisor, rate
+from hyprepro.engine.trained import Trained, TrainedStage, rate
+from hyprepro.gen_hyprl.choices import check_heads
 from hyprepro.methods.base import Method
 from hyprepro.methods.decision_transformer.disturbed import DisturbedEpisodes
 from hyprepro.stores.files import StoreFiles
 
 if TYPE_CHECKING:
-    import torch
-
     from hyprepro.domains.base import Condition, Data, Query
     from hyprepro.methods.decision_transformer.network import PromptedNetwork
+    from hyprepro.methods.decision_transformer.training import DecisionTransformerJob
     from hyprepro.policies.controllers import Controllers
 
 
@@ -58,12 +58,7 @@ class PromptedTransformer(Trained):
 
     def check(self) -> None:
         """The heads share the width evenly (`UserError` if not)."""
-        if self.width % self.heads:
-            raise UserError(
-                f"A width of {self.width} is not divisible by {self.heads} heads.",
-                where="PromptedTransformer.heads, PromptedTransformer.width",
-                fix=f"-b PromptedTransformer.heads={nearest_divisor(self.width, self.heads)}, or another width",
-            )
+        check_heads("PromptedTransformer", "width", self.width, self.heads)
 
     def build(self, longest: int) -> PromptedNetwork:
         """An untrained network for training episodes of at most `longest` steps (`UserError` as for `check`)."""
@@ -84,77 +79,38 @@ class PromptedTransformer(Trained):
         )
         return PromptedNetwork(network, longest)
 
-    def update(self, optimiser: torch.optim.Optimizer, step: int) -> None:
+    def step_size(self, step: int) -> float:
         """As the base class, with the warm-up."""
-        from torch import nn
-
-        for group in optimiser.param_groups:
-            grown = min(1.0, (step + 1) / self.warm_up) if self.warm_up else 1.0
-            group["lr"] = self.learning_rate * grown * rate(self.schedule, step, self.steps)
-            if self.gradient_clip:
-                nn.utils.clip_grad_norm_(group["params"], self.gradient_clip)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-
-
-WEIGHTS = "transformer.safetensors"
+        grown = min(1.0, (step + 1) / max(self.warm_up, 1))
+        return self.learning_rate * grown * rate(self.schedule, step, self.steps)
 
 
 @dataclass(frozen=True)
-class TrainDecisionTransformer(Stage):
+class TrainDecisionTransformer(TrainedStage["PromptedNetwork"]):
     """Trains the transformer on the episodes of training policies of all training tasks.
 
     Attributes:
+        model: The network and how it is trained.
         episodes: Episodes beside the stored ones, or None.
-        transformer: The network and how it is trained.
-        policies: The policy store: which tasks and policies are for training.
-        trajectories: The trajectory store.
-        seed: The generator seed.
+        stores: The stored episodes, and which tasks and policies are for training.
 
     Metrics: `loss`; on the validation episodes `validation_error` (mean squared error over the variance of actions).
     """
 
     kind: ClassVar[str] = "decision-transformer"
-    version: ClassVar[int] = 1
+    seconds: ClassVar[tuple[float, float]] = (5, 7e-3)
 
+    model: PromptedTransformer
     episodes: DisturbedEpisodes | None
-    transformer: PromptedTransformer
-    policies: StoreFile
-    trajectories: StoreFile
-    seed: int = 0
+    stores: StoreFiles
 
-    @property
-    def label(self) -> str:
-        """For progress lines."""
-        return f"Decision Transformer, seed {self.seed}"
+    def job(self, inputs: dict[str, Path]) -> Callable[[], DecisionTransformerJob]:
+        """On windows of the episodes."""
+        from hyprepro.methods.decision_transformer.training import DecisionTransformerJob, trajectory_data
 
-    @property
-    def cost(self) -> float:
-        """Seconds on one slow core."""
-        return 5 + 7e-3 * self.transformer.batch_size * self.transformer.steps
-
-    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Train and write the weights."""
-        from hyprepro.engine import training
-        from hyprepro.methods.decision_transformer.job import DecisionTransformerJob
-        from hyprepro.methods.decision_transformer.windows import trajectory_data
-
-        settings = self.transformer
         recorded = {} if self.episodes is None else self.episodes.load(inputs["episodes"])
-        files = StoreFiles(self.policies, self.trajectories)
-        data = trajectory_data(files, settings.context, settings.prompt_steps, recorded)
-        job = training.train(lambda: DecisionTransformerJob(settings, data), settings.steps, work, report, self.seed)
-        training.save_weights(job.modules["transformer"], work / WEIGHTS)
-        training.write_sizes(work, (data.training.longest, settings.prompt_steps))
-
-    def load(self, path: Path) -> PromptedNetwork:
-        """The trained network, frozen."""
-        from hyprepro.engine.training import load_weights, sizes_in
-        from hyprepro.gen_hyprl.blocks import frozen
-
-        network = self.transformer.build(sizes_in(path)[0])
-        load_weights(network, path / WEIGHTS)
-        return frozen(network)
+        data = trajectory_data(self.stores, self.model.context, self.model.prompt_steps, recorded)
+        return partial(DecisionTransformerJob, self.model, data)
 
 
 @component
@@ -192,7 +148,7 @@ class MultiTaskDecisionTransformer(Method):
         """The transformer, and the episodes that it learns from beside the stored ones."""
         count = self.disturbed_episodes
         more = DisturbedEpisodes(count, self.disturbance, self.longest, data.policies) if count else None
-        return TrainDecisionTransformer(more, self.transformer, data.policies, data.trajectories, seed)
+        return TrainDecisionTransformer(self.transformer, more, data.files, seed=seed)
 
     def deploy(self, trained: PromptedNetwork, data: Data, query: Query, seed: int) -> Controllers:
         """The transformer with each prompt."""

@@ -252,6 +252,10 @@ class Window:
     to_go: Tensor
     steps: Tensor
 
+    def to(self, where: torch.device) -> Window:
+        """The same on a device."""
+        return Window(*(part.to(where) for part in (self.states, self.actions, self.to_go, self.steps)))
+
 
 class PromptedNetwork(nn.Module):
     """A Decision Transformer, the scaling of its observations, and the returns-to-go that it is asked for.

@@ -6,7 +6,9 @@ whose Cheetah-Vel settings the defaults are, unless a field says otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -14,16 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.component import Width, component, setting
-from hyprepro.engine.stage import Report, Stage
+from hyprepro.engine.trained import Schedule, Trained, TrainedStage, rate
 from hyprepro.errors import UserError
-from hyprepro.gen_hyprl.training import Schedule, Trained, nearest_divisor, rate
+from hyprepro.gen_hyprl.choices import check_heads
 from hyprepro.methods.base import Method, derived_seed
 
 if TYPE_CHECKING:
-    import torch
-
     from hyprepro.domains.base import Condition, Data, Domain, Query
-    from hyprepro.methods.decision_transformer.network import Agent, DecisionTransformer, PromptedTransformer, Segment
+    from hyprepro.methods.decision_transformer.network import Agent, PromptedTransformer, Segment
+    from hyprepro.methods.decision_transformer.prompt_dt_job import PromptDTJob
 
 
 SOURCE = "Prompt-DT's released code"
@@ -77,19 +78,14 @@ class PromptTransformer(Trained):
                 where="PromptTransformer.prompt_steps, PromptTransformer.context",
                 fix=f"bind PromptTransformer.prompt_steps to at most {self.context}",
             )
-        if self.hidden % self.heads:
-            raise UserError(
-                f"A width of {self.hidden} is not divisible by {self.heads} heads.",
-                where="PromptTransformer.heads, PromptTransformer.hidden",
-                fix=f"-b PromptTransformer.heads={nearest_divisor(self.hidden, self.heads)}, or another width",
-            )
+        check_heads("PromptTransformer", "hidden", self.hidden, self.heads)
 
-    def build(self, state_size: int, action_size: int, horizon: int) -> DecisionTransformer:
+    def build(self, state_size: int, action_size: int, horizon: int) -> PromptedTransformer:
         """An untrained network for episodes of `horizon` steps (`UserError` if the settings do not fit)."""
-        from hyprepro.methods.decision_transformer.network import DecisionTransformer
+        from hyprepro.methods.decision_transformer.network import DecisionTransformer, PromptedTransformer
 
         self.check()
-        return DecisionTransformer(
+        network = DecisionTransformer(
             state_size,
             action_size,
             self.hidden,
@@ -100,94 +96,51 @@ class PromptTransformer(Trained):
             self.dropout,
             prompt=True,
         )
+        return PromptedTransformer(network, state_size, self.return_scale, self.target_return, self.prompt_steps)
 
-    def update(self, optimiser: torch.optim.Optimizer, step: int) -> None:
-        """Apply the gradients that have been computed for training step `step`, and clear them."""
-        from torch import nn
-
-        share = rate(self.schedule, step, self.steps) * min(1.0, (step + 1) / max(self.warm_up, 1))
-        for group in optimiser.param_groups:
-            group["lr"] = self.learning_rate * share
-            if self.gradient_clip:
-                nn.utils.clip_grad_norm_(group["params"], self.gradient_clip)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-
-
-WEIGHTS = "prompt_dt.safetensors"
+    def step_size(self, step: int) -> float:
+        """As the base class, with the warm-up."""
+        grown = min(1.0, (step + 1) / max(self.warm_up, 1))
+        return self.learning_rate * (rate(self.schedule, step, self.steps) * grown)
 
 
 @dataclass(frozen=True)
-class TrainPromptDT(Stage):
+class TrainPromptDT(TrainedStage["PromptedTransformer"]):
     """Trains Prompt-DT's transformer.
 
     Windows come from the expert episodes (split "validation") or the offline episodes (split "train") of the training
     velocities, prompts from the expert ones.
 
     Attributes:
-        transformer: The network and how it is trained.
+        model: The transformer and how it is trained.
         data: The stores.
-        seed: The seed.
 
     Metrics: `loss` (squared error of an action's entries) and, on the same windows of expert episodes each time,
     `validation_error`; these were held out of training only if it is on the offline episodes.
     """
 
     kind: ClassVar[str] = "prompt-dt"
-    version: ClassVar[int] = 1
 
-    transformer: PromptTransformer
+    model: PromptTransformer
     data: Data
-    seed: int = 0
-
-    @property
-    def label(self) -> str:
-        """For progress lines."""
-        return f"Prompt-DT on {len(self.data.trained())} tasks, seed {self.seed}"
 
     @property
     def cost(self) -> float:
         """Seconds on one slow core: about 5 ms a window and step at the published size."""
-        size = self.transformer
+        size = self.model
         tokens = size.layers * (size.hidden / 128) ** 2 * (size.context + size.prompt_steps) / 75
         return 5 + 5e-3 * tokens * size.steps * size.batch_size * len(self.data.trained())
 
-    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Train and write the weights."""
-        from hyprepro.engine import training
+    def job(self, inputs: dict[str, Path]) -> Callable[[], PromptDTJob]:
+        """On the episodes."""
         from hyprepro.methods.decision_transformer.prompt_dt_job import PromptDTJob
         from hyprepro.stores.episodes import read_episodes
 
-        self.transformer.check()
         experts = read_episodes(self.data, self.data.trained(), "validation")
-        is_expert = self.transformer.episodes == "expert"
+        is_expert = self.model.episodes == "expert"
         episodes = experts if is_expert else read_episodes(self.data, self.data.trained(), "train")
-        job = training.train(
-            lambda: PromptDTJob(self.build(), self.transformer, episodes, experts),
-            self.transformer.steps,
-            work,
-            report,
-            self.seed,
-        )
-        training.save_weights(job.modules["transformer"], work / WEIGHTS)
-
-    def load(self, path: Path) -> PromptedTransformer:
-        """The trained transformer, frozen."""
-        from hyprepro.engine.training import load_weights
-        from hyprepro.gen_hyprl.blocks import frozen
-
-        model = self.build()
-        load_weights(model, path / WEIGHTS)
-        return frozen(model)
-
-    def build(self) -> PromptedTransformer:
-        """An untrained transformer with the scaling of its inputs."""
-        from hyprepro.methods.decision_transformer.network import PromptedTransformer
-
-        size, domain = self.transformer, self.data.domain
-        sizes = domain.sizes
-        network = size.build(*sizes, domain.horizon)
-        return PromptedTransformer(network, sizes[0], size.return_scale, size.target_return, size.prompt_steps)
+        shape = (*self.data.domain.sizes, self.data.domain.horizon)
+        return partial(PromptDTJob, self.model, shape, episodes, experts)
 
 
 @component
@@ -222,7 +175,7 @@ class PromptDT(Method):
             UserError: The prompt is longer than the context.
         """
         self.transformer.check()
-        return TrainPromptDT(self.transformer, data, seed)
+        return TrainPromptDT(self.transformer, data, seed=seed)
 
     def deploy(self, trained: PromptedTransformer, data: Data, query: Query, seed: int) -> PromptedAgents:
         """One agent a prompt; prompts are drawn from the test velocity's expert episodes.

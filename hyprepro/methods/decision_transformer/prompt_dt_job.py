@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hyprepro.engine.training import Job, device
+from hyprepro.engine.training import Descent, device
 from hyprepro.errors import UserError
 from hyprepro.methods.decision_transformer.network import PromptedTransformer, Segment
 from hyprepro.methods.decision_transformer.prompt_dt import PromptTransformer
@@ -69,24 +69,24 @@ def prompts(model: PromptedTransformer, experts: EpisodeTensors, rows: Tensor) -
     return experts.windows(model, rows, torch.full_like(rows, start), model.prompt_steps)
 
 
-class PromptDTJob(Job):
+class PromptDTJob(Descent[PromptTransformer, PromptedTransformer]):
     """The squared error of all actions in random windows, `batch_size` of each velocity, each with a random prompt.
 
     Args:
-        model: The untrained transformer.
-        settings: How it is trained.
+        settings: The transformer and how it is trained.
+        shape: Sizes of states and actions, and steps of an episode.
         episodes: Training episodes of each velocity.
         experts: Expert episodes of each velocity, for prompts and validation.
     """
 
     def __init__(
         self,
-        model: PromptedTransformer,
         settings: PromptTransformer,
+        shape: tuple[int, int, int],
         episodes: Sequence[Episodes],
         experts: Sequence[Episodes],
     ) -> None:
-        self._settings = settings
+        super().__init__(settings, settings.build(*shape), shape)
         self._episodes, self._experts = EpisodeTensors.of(episodes), EpisodeTensors.of(experts)
         self._longest_start = min(self._episodes.states.shape[1], self._experts.states.shape[1]) - settings.context
         if self._longest_start < 0:
@@ -96,18 +96,11 @@ class PromptDTJob(Job):
                 where="PromptTransformer.context",
                 fix="bind PromptTransformer.context to at most the length of an episode",
             )
-        self._model = model.to(device())
-        self._model.fit(self._episodes.states.flatten(0, 1))
-        self._optimiser = settings.optimiser(self._model.parameters())
-        self.modules = {"transformer": self._model}
-        self.optimisers = {"transformer": self._optimiser}
+        self.network.fit(self._episodes.states.flatten(0, 1))
 
-    def step(self, step: int) -> Mapping[str, Tensor]:
-        """One step of the squared error."""
-        loss = self._loss(self._episodes, self._settings.batch_size)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._settings.update(self._optimiser, step)
-        return {"loss": loss.detach()}
+    def losses(self) -> Mapping[str, Tensor]:
+        """The squared error of a batch."""
+        return {"loss": self._loss(self._episodes, self.settings.batch_size)}
 
     def validate(self) -> dict[str, float]:
         """The error on random windows of expert episodes, the same ones each time."""
@@ -118,6 +111,6 @@ class PromptDTJob(Job):
     def _loss(self, episodes: EpisodeTensors, times: int) -> Tensor:
         rows = episodes.drawn(times)
         starts = torch.randint(self._longest_start + 1, rows.shape)
-        window = episodes.windows(self._model, rows, starts, self._settings.context)
-        prompt = prompts(self._model, self._experts, self._experts.drawn(times))
-        return functional.mse_loss(self._model(window, prompt), window[1])
+        window = episodes.windows(self.network, rows, starts, self.settings.context)
+        prompt = prompts(self.network, self._experts, self._experts.drawn(times))
+        return functional.mse_loss(self.network(window, prompt), window[1])

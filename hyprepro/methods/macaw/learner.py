@@ -205,7 +205,7 @@ class MetaLearner(torch.nn.Module):
         self.settings = settings
         self.actor: Actor
         self.value: TransformedMLP
-        self.actor, self.value = settings.build(state_size, action_size)
+        self.actor, self.value = settings.networks(state_size, action_size)
 
     def adapt(self, batch: Transitions, differentiable: bool = False) -> Adapted:
         """One step of the inner loop of both networks, each task on its own transitions."""

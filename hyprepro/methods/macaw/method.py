@@ -14,7 +14,9 @@ MACAW's main experiment does, so our row at 0 knows more than the paper's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.component import Component, Width, component, setting
-from hyprepro.engine.stage import Report, Stage
+from hyprepro.engine.trained import TrainedStage
 from hyprepro.methods.base import Method, derived_seed
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from hyprepro.domains.base import Condition, Data, Domain, Query
     from hyprepro.methods.macaw.learner import Actor, MetaLearner, TransformedMLP, Weights
+    from hyprepro.methods.macaw.training import MACAWJob
 
 
 SOURCE = "MACAW's released code"
@@ -77,7 +80,13 @@ class AdvantageWeighting(Component):
     deviation: float = setting(0.2, "the actor's standard deviation", source=SOURCE, gt=0)
     head_weight: float = setting(0.01, "first weight of the advantage head's error, learned", source=SOURCE, gt=0)
 
-    def build(self, state_size: int, action_size: int) -> tuple[Actor, TransformedMLP]:
+    def build(self, state_size: int, action_size: int) -> MetaLearner:
+        """Untrained networks."""
+        from hyprepro.methods.macaw.learner import MetaLearner
+
+        return MetaLearner(self, state_size, action_size)
+
+    def networks(self, state_size: int, action_size: int) -> tuple[Actor, TransformedMLP]:
         """An untrained actor and value function."""
         from hyprepro.methods.macaw.learner import Actor, TransformedMLP
 
@@ -98,17 +107,13 @@ class AdvantageWeighting(Component):
         }
 
 
-WEIGHTS = "macaw.safetensors"
-
-
 @dataclass(frozen=True)
-class TrainMACAW(Stage):
+class TrainMACAW(TrainedStage["MetaLearner"]):
     """Meta-trains MACAW on the episodes of split "train" of the training tasks.
 
     Attributes:
-        learner: The networks and how they are meta-trained.
+        model: The networks and how they are meta-trained.
         data: The stores.
-        seed: The seed.
 
     Metrics: `value_loss`, `actor_loss` of the outer loop and `inner_value_loss`, `inner_actor_loss` before the inner
     step. On fixed batches of all training tasks: `validation_value_loss` after the inner step, and the squared
@@ -117,47 +122,26 @@ class TrainMACAW(Stage):
     """
 
     kind: ClassVar[str] = "macaw"
-    version: ClassVar[int] = 1
 
-    learner: AdvantageWeighting
+    model: AdvantageWeighting
     data: Data
-    seed: int = 0
-
-    @property
-    def label(self) -> str:
-        """For progress lines."""
-        return f"MACAW on {len(self.data.trained())} tasks, seed {self.seed}"
 
     @property
     def cost(self) -> float:
         """Seconds on one slow core."""
-        return 5 + 0.06 * self.learner.steps * max(1.0, self.learner.code / 100)
+        return 5 + 0.06 * self.model.steps * max(1.0, self.model.code / 100)
 
-    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Meta-train and write the weights."""
-        from hyprepro.engine import training
+    def job(self, inputs: dict[str, Path]) -> Callable[[], MACAWJob]:
+        """On the episodes."""
         from hyprepro.methods.macaw.training import MACAWJob
         from hyprepro.stores.episodes import read_episodes
 
         episodes, experts = (read_episodes(self.data, self.data.trained(), split) for split in ("train", "validation"))
-        job = training.train(
-            lambda: MACAWJob(self.build(), episodes, experts), self.learner.steps, work, report, self.seed
-        )
-        training.save_weights(job.modules["learner"], work / WEIGHTS)
+        return partial(MACAWJob, self.model, self.data.domain.sizes, episodes, experts)
 
     def load(self, path: Path) -> MetaLearner:
-        """The meta-trained networks; frozen but for what the inner loop differentiates."""
-        from hyprepro.engine.training import load_weights
-
-        model = self.build()
-        load_weights(model, path / WEIGHTS)
-        return model.eval()
-
-    def build(self) -> MetaLearner:
-        """Untrained networks."""
-        from hyprepro.methods.macaw.learner import MetaLearner
-
-        return MetaLearner(self.learner, *self.data.domain.sizes)
+        """The meta-trained networks in evaluation mode, not frozen: the inner loop differentiates them."""
+        return super().load(path).requires_grad_()
 
 
 @component
@@ -183,7 +167,7 @@ class MACAW(Method):
 
     def training(self, data: Data, seed: int) -> TrainMACAW:
         """The meta-trained networks; all rows share them."""
-        return TrainMACAW(self.learner, data, seed)
+        return TrainMACAW(self.learner, data, seed=seed)
 
     def deploy(self, trained: MetaLearner, data: Data, query: Query, seed: int) -> AdaptedActors:
         """The adapted actors.

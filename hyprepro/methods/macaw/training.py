@@ -80,21 +80,28 @@ class MACAWJob(Job):
     """Meta-steps on random training tasks.
 
     Args:
-        model: The untrained networks.
+        settings: The networks and how they are meta-trained.
+        shape: Sizes of states and actions.
         episodes: Training episodes of each task: the offline buffers.
         experts: Expert episodes of each task, for validation.
     """
 
-    def __init__(self, model: MetaLearner, episodes: Sequence[Episodes], experts: Sequence[Episodes]) -> None:
-        self._settings = settings = model.settings
-        self._model = model.to(device())
+    def __init__(
+        self,
+        settings: AdvantageWeighting,
+        shape: tuple[int, int],
+        episodes: Sequence[Episodes],
+        experts: Sequence[Episodes],
+    ) -> None:
+        self._settings, self.shape = settings, shape
+        self._model = self.kept = settings.build(*shape).to(device())
         self._buffers = [Buffer.of(each, settings) for each in episodes]
         self._experts = [
             (torch.from_numpy(each.observations[:, :-1]).flatten(0, 1), torch.from_numpy(each.actions).flatten(0, 1))
             for each in experts
         ]
         self.modules = {"learner": self._model}
-        self.optimisers = settings.optimisers(model.actor, model.value)
+        self.optimisers = settings.optimisers(self._model.actor, self._model.value)
 
     def step(self, step: int) -> Mapping[str, Tensor]:
         """One meta-step."""

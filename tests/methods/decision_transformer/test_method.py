@@ -56,7 +56,7 @@ def test_killed_it_goes_on_to_the_same_weights(
         stage.run(killed, {}, Killer())
     assert torch.load(killed / training.CHECKPOINT, weights_only=True)["step"] == 19
     stage.run(killed, {}, Report())
-    assert (killed / "transformer.safetensors").read_bytes() == (whole / "transformer.safetensors").read_bytes()
+    assert (killed / training.WEIGHTS).read_bytes() == (whole / training.WEIGHTS).read_bytes()
 
 
 def test_it_says_what_it_knows() -> None:

@@ -96,7 +96,7 @@ def test_the_prompt_tells_the_velocity(cheetah_stores: CheetahStores, deployed: 
 
 def test_a_prompt_is_the_end_of_an_experts_episode(cheetah_stores: CheetahStores) -> None:
     (experts,) = read_episodes(cheetah_stores.domain.data(), ["velocity-1.050"], "validation")
-    model = PromptDT(transformer=SMALL).training(cheetah_stores.domain.data().trained_on(named(KNOWN)), 0).build()
+    model = SMALL.build(17, 6, 200)
     states, taken, to_go, steps, _ = prompts(model, EpisodeTensors.of([experts]), torch.zeros(1, dtype=torch.long))
     assert steps.tolist() == [[196, 197, 198]]
     np.testing.assert_array_equal(states[0].numpy(), experts.observations[0, 196:199])

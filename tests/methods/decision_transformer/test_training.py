@@ -12,7 +12,7 @@ import torch
 from hyprepro.domains.base import Data
 from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.errors import UserError
-from hyprepro.methods.decision_transformer.windows import EpisodeSet, TrajectoryData, trajectory_data
+from hyprepro.methods.decision_transformer.training import EpisodeSet, TrajectoryData, trajectory_data
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 from hyprepro.stores.policy_store import PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStoreWriter

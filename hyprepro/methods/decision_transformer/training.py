@@ -1,4 +1,4 @@
-"""Whole training episodes, cut into windows for a Decision Transformer."""
+"""What trains a Decision Transformer: whole training episodes, cut into windows, and the error of their actions."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
+from hyprepro.engine.training import Descent, device
 from hyprepro.errors import UserError
-from hyprepro.methods.decision_transformer.network import Window, prompt_windows
+from hyprepro.methods.decision_transformer.method import PromptedTransformer
+from hyprepro.methods.decision_transformer.network import PromptedNetwork, Window, prompt_windows
 from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.prompts import Prompts, prompt_from_episode
 from hyprepro.stores.training_data import training_tasks
 from hyprepro.stores.trajectory_store import Episode
 
 Recorded = Mapping[str, Mapping[str, NDArray[Any]]]
-"""What `stages.disturbed_episodes` yields."""
+"""What `DisturbedEpisodes` yields."""
 
 
 @dataclass(frozen=True)
@@ -202,3 +205,37 @@ def _spans(numbers: Tensor) -> tuple[Tensor, Tensor]:
 
 def _at(window: Window, rows: Tensor) -> Window:
     return Window(window.states[rows], window.actions[rows], window.to_go[rows], window.steps[rows])
+
+
+class DecisionTransformerJob(Descent[PromptedTransformer, PromptedNetwork]):
+    """The squared error of the action at every step of random windows.
+
+    Args:
+        settings: The network and how it is trained.
+        data: The episodes.
+    """
+
+    def __init__(self, settings: PromptedTransformer, data: TrajectoryData) -> None:
+        longest = data.training.longest
+        super().__init__(settings, settings.build(longest), (longest,))
+        self._training = data.training
+        self._validation = _moved(*data.validation.tiled_windows(settings.context))
+        self.network.fit(data.training.steps.states, settings.smallest_scale, data.wanted)
+
+    def losses(self) -> Mapping[str, Tensor]:
+        """The error of a batch."""
+        drawn = self._training.random_windows(self.settings.batch_size, self.settings.context)
+        window, targets, prompt = _moved(*drawn)
+        return {"loss": functional.mse_loss(self.network(window, prompt), targets)}
+
+    def validate(self) -> dict[str, float]:
+        """Mean squared error over the variance of actions."""
+        window, targets, prompt = self._validation
+        error = functional.mse_loss(self.network(window, prompt), targets)
+        spread = (targets - targets.mean(dim=(0, 1))).square().mean()
+        return {"validation_error": float(error / spread)}
+
+
+def _moved(window: Window, targets: Tensor, prompt: Window) -> tuple[Window, Tensor, Window]:
+    """The same where networks are trained."""
+    return window.to(device()), targets.to(device()), prompt.to(device())
