@@ -4,20 +4,20 @@ The digest covers the modules that define a stage and its components, and every 
 hyprepro, that these import, also inside functions. What cannot change a result does not count: comments, docstrings,
 annotations of signatures, error messages, and the descriptions of settings.
 
-Reading a module takes milliseconds, so what was read is remembered from process to process (`source_memory`).
+Reading a module takes milliseconds, so what was read is remembered from process to process, for its very bytes: however
+soon it is edited, it is read again.
 """
 
 from __future__ import annotations
 
 import ast
-import hashlib
 import os
 import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from hyprepro.engine.source_memory import Read, SourceMemory
+from hyprepro.engine.memory import Memory, sha256
 
 PLUMBING = frozenset(
     f"hyprepro.{name}"
@@ -27,11 +27,11 @@ PLUMBING = frozenset(
         "engine.cache",
         "engine.calibration",
         "engine.executors",
+        "engine.memory",
         "engine.plan",
         "engine.ray",
         "engine.schedule",
         "engine.source",
-        "engine.source_memory",
         "engine.stage",
     )
 )
@@ -54,7 +54,7 @@ def _digest(modules: frozenset[str]) -> str:
         found[name], imported = _read(name, path)
         waiting += imported
     _memory().keep()
-    return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()
+    return sha256(repr(sorted(found.items())).encode())
 
 
 def _true_name(name: str) -> str:
@@ -86,30 +86,32 @@ def _below(folders: tuple[str, ...], parts: tuple[str, ...]) -> Path | None:
 
 
 @cache
-def _read(name: str, path: Path) -> Read:
+def _read(name: str, path: Path) -> tuple[str, list[str]]:
     """The digest of one module's code, and the names of the modules of its package and of hyprepro that it imports."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     content, memory = path.read_bytes(), _memory()
-    found = memory.recall(name, package, content)
+    state = sha256(package.encode() + b"\n" + content)
+    found = memory.recall(name, state)
     if found is None:
         found = _parsed(name, package, content)
-        memory.remember(name, package, content, found)
-    return found
+        memory.remember(name, state, found)
+    digest, imported = found
+    return digest, [each for each in imported if each not in PLUMBING and _file_of(each) is not None]
 
 
-def _parsed(name: str, package: str, content: bytes) -> Read:
+def _parsed(name: str, package: str, content: bytes) -> tuple[str, list[str]]:
     """See `_read`."""
     essence = _Essence(package)
     tree = essence.visit(ast.parse(content))
     ours = {name.split(".")[0], "hyprepro"}  # a user's module, or a benchmark, rests on the package as well
     imported = [found for found in dict.fromkeys(essence.imported) if found.split(".")[0] in ours]
-    return Read(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imported)
+    return sha256(ast.dump(tree).encode()), imported
 
 
 @cache
-def _memory() -> SourceMemory:
-    """The memory of what this version of this module reads: an edit of it may read the same source differently."""
-    return SourceMemory.beside(Path(__file__))
+def _memory() -> Memory:
+    """By the content of this module: an edit of it may read the same source differently."""
+    return Memory.beside(__file__, sha256(Path(__file__).read_bytes()))
 
 
 class _Essence(ast.NodeTransformer):

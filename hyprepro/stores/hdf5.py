@@ -10,12 +10,10 @@ import errno
 import hashlib
 import json
 import math
-import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import h5py
 import numpy as np
@@ -32,11 +30,6 @@ MAX_CHUNK_BYTES = 64 * 2**20
 BLOCK_BYTES = 8 * 2**20
 _TASK_NAME = re.compile(r"(?=.{1,64}$)[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)*")
 _SAFE_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
-_SETTLED_NS = 2 * 10**9
-"""Age of a file from which on a further change shows in its times, however coarse these are."""
-_FILES = 16
-_FOUND: dict[tuple[int, ...], Any] = {}
-Found = TypeVar("Found")
 _UPGRADE = "pip install -U hyprepro"
 DAMAGED = "fetch the store again (git checkout restores a bundled one), or collect it anew: hyprepro collect"
 FOREIGN = "name a store that hyprepro wrote, or fetch this one again; other people's policies: hyprepro store --help"
@@ -122,24 +115,6 @@ def open_unlocked(path: Path, what: str = "store") -> h5py.File:
     except OSError as error:
         problem, fix = _why_closed(error, path)
         raise UserError(f"The {what} {problem}.", where=f"{path}: {error}", fix=fix) from None
-
-
-def found_once(file: h5py.File, find: Callable[[], Found]) -> Found:
-    """What `find` finds in an open file: found once in this process for each state of the file.
-
-    A file that was written a moment ago is searched every time, since a further change might not show.
-    """
-    stat = os.fstat(file.id.get_vfd_handle())
-    state = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    if state not in _FOUND:
-        now, found = time.time_ns(), find()
-        if now - max(stat.st_mtime_ns, stat.st_ctime_ns) < _SETTLED_NS:
-            return found
-        if len(_FOUND) == _FILES:
-            _FOUND.clear()
-        _FOUND[state] = found
-    kept: Found = _FOUND[state]
-    return kept
 
 
 def _why_closed(error: OSError, path: Path) -> tuple[str, str]:

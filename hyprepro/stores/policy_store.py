@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import PolicyLayout
-from hyprepro.stores import hdf5
+from hyprepro.stores import hdf5, once
 from hyprepro.stores.base import SPLIT_CODES, Column, StoreReader, StoreWriter, split_code
 
 if TYPE_CHECKING:
@@ -74,8 +74,9 @@ class PolicyStore(StoreReader):
                     where=self.where,
                     fix=f"name a store of this layout; what this one holds: hyprepro store info {path}",
                 )
-            hdf5.found_once(self.file, self._check)
+            once.once_a_process(self.file, self._check)
             self._meta: dict[str, dict[str, NDArray[Any]]] = {}
+            self._splits: dict[str, NDArray[np.str_]] = {}
         except BaseException:
             self.close()
             raise
@@ -100,12 +101,11 @@ class PolicyStore(StoreReader):
 
     def rows(self, task: str, split: str | None = None) -> NDArray[np.int64]:
         """Row numbers of a task's policies, ascending `[k]`."""
-        meta = self.meta(task)
         if split is not None:
             split_code(split, POLICY_SPLITS)
             if split == "train" and task in self._withheld:
                 return np.empty(0, dtype=np.int64)
-        return self._shown(task, meta["split"], split)
+        return self._shown(task, self._split(task), split)
 
     def meta(self, task: str) -> dict[str, NDArray[Any]]:
         """What is known about each policy: seed, step, success, episodes, return `[N]`, and split as words `[N]`."""
@@ -113,7 +113,7 @@ class PolicyStore(StoreReader):
             group = self.group(task)
             columns = {name: group[name] for name in META}
             table = {name: hdf5.read_rows(data, 0, data.shape[0], self.where) for name, data in columns.items()}
-            table["split"] = self._split_column(columns["split"])
+            table["split"] = self._split(task)
             if not _are_rates(table["success"]):
                 raise UserError(
                     "A recorded success rate is not between 0 and 1.",
@@ -164,6 +164,12 @@ class PolicyStore(StoreReader):
     def names(self) -> tuple[str, ...]:
         """The datasets of a task."""
         return ("params", *META)
+
+    def _split(self, task: str) -> NDArray[np.str_]:
+        """The split of each policy in words `[N]`."""
+        if task not in self._splits:
+            self._splits[task] = self._split_column(self.group(task)["split"])
+        return self._splits[task]
 
     def _check(self) -> bool:
         """Whether all tasks are well-formed (`UserError` if one is not)."""

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hyprepro.errors import UserError
-from hyprepro.stores import hdf5
+from hyprepro.stores import hdf5, once
 from hyprepro.stores.base import Column, StoreReader, StoreWriter, split_code
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class TrajectoryStore(StoreReader):
             self.observation_size = self._size("observation")
             self.action_size = self._size("action")
             self.policies_digest = str(self.attributes["policies"].get("digest", ""))
-            self._tables = hdf5.found_once(self.file, lambda: {task: self._checked(task) for task in self.tasks})
+            self._tables = once.once_a_process(self.file, lambda: {task: self._checked(task) for task in self.tasks})
         except BaseException:
             self.close()
             raise

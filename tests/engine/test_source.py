@@ -9,8 +9,8 @@ from types import ModuleType
 import pytest
 
 from hyprepro.engine import source
+from hyprepro.engine.memory import Memory
 from hyprepro.engine.source import source_digest
-from hyprepro.engine.source_memory import SourceMemory
 
 MODEL = '''
 """A model."""
@@ -113,7 +113,7 @@ def test_a_source_is_parsed_once_for_all_processes_and_again_however_soon_it_is_
 
     def digest() -> str:
         """As a process of its own finds it."""
-        memory = SourceMemory(tmp_path / "memory.json", "reader")
+        memory = Memory(tmp_path / "memory.json", "reader")
         monkeypatch.setattr(source, "_memory", lambda: memory)
         forget()
         return source_digest(["lab.model"])

@@ -123,22 +123,3 @@ def small_store(path: Path) -> Path:
     with PolicyStoreWriter(path, PolicyLayout.mlp(3, 4, 2, ("relu", "relu")), {"route": "test"}):
         pass
     return path
-
-
-def test_an_open_file_is_searched_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, searches = tmp_path / "s.h5", []
-
-    def found() -> int:
-        with hdf5.open_unlocked(path) as file:
-            return hdf5.found_once(file, lambda: searches.append(1) or int(file["x"][0]))
-
-    with h5py.File(path, "w") as file:
-        file["x"] = [1]
-    assert (found(), found(), len(searches)) == (1, 1, 2)  # it was written a moment ago: a change might not show
-    monkeypatch.setattr(hdf5, "_SETTLED_NS", 0)
-    assert (found(), found(), len(searches)) == (1, 1, 3)
-    later = path.stat().st_mtime_ns + 10**9
-    with h5py.File(path, "r+") as file:
-        file["x"][0] = 2
-    os.utime(path, ns=(later, later))
-    assert (found(), found(), len(searches)) == (2, 2, 5)  # of a time to come
