@@ -274,6 +274,25 @@ def generation(
         console.line(f"  make-an-agent      {each['peer']:8.1f} policies/s")
 
 
+@bench.command()
+def startup(
+    against: Annotated[
+        Path, typer.Option("--against", metavar="FOLDER", help="The other checkout, such as a worktree of a commit.")
+    ],
+    rounds: RoundsOption = 11,
+    json: JsonOption = False,
+) -> None:
+    """Help, completion, the list and a dry run beside another checkout's: processor seconds, both in turn."""
+    from benchmarks.startup import measure_startup
+
+    found = measure_startup(against, rounds)
+    if json:
+        console.print_json({"name": "startup", "unit": "s", "rounds": rounds, "commands": found})
+        return
+    for name, each in found.items():
+        console.line(f"{name:20} {each['ours']:7.3f} s   there {each['peer']:7.3f} s   ratio {each['ratio']:.3f}")
+
+
 def _generators(scale: str, variant: str | None = None) -> tuple[GenHypRL, MakeAnAgent]:
     """Both methods as the shipped files describe them at a scale."""
     from hyprepro.config.registry import resolve

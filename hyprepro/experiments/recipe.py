@@ -316,19 +316,21 @@ def _rollouts(recipe: Recipe, method: Method, sets: Mapping[TrainingSet, Data]) 
     has_seeds = method.seeded and method.name not in recipe.one_seed
     for trained, known in sets.items():
         for seed in range(recipe.seeds if has_seeds else 1):
+            first = Rollouts.of(
+                method,
+                known,
+                task="",
+                split="",
+                protocol=protocols[0],
+                seed=seed,
+                prompts=recipe.prompts_per_task,
+                prompt_split=recipe.prompt_split,
+                n_train=len(trained) if trained else None,
+            )
             for task in recipe.all_tasks:
+                split = recipe.split_of(task, trained)
                 for protocol in protocols:
-                    yield Rollouts.of(
-                        method,
-                        known,
-                        task=task,
-                        split=recipe.split_of(task, trained),
-                        protocol=protocol,
-                        seed=seed,
-                        prompts=recipe.prompts_per_task,
-                        prompt_split=recipe.prompt_split,
-                        n_train=len(trained) if trained else None,
-                    )
+                    yield replace(first, task=task, split=split, protocol=protocol)
 
 
 def training_seconds(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> float | None:

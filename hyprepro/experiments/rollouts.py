@@ -93,7 +93,7 @@ class Rollouts(Stage):
         """Seconds."""
         domain = self.data.domain
         count = self.prompts if domain.condition == "prompt" else _CONTROLLERS
-        return domain.episode_seconds * len(self._trials(count))
+        return domain.episode_seconds * count * self.protocol.episodes
 
     @property
     def affinity(self) -> str:
