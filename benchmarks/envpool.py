@@ -75,8 +75,7 @@ def measure_envpool(
 ) -> dict[str, Any]:
     """What `hyprepro bench evaluation --envpool` prints: geometric means over tasks.
 
-    Each task has a process of its own: EnvPool does not give all of its memory back, and what a task's death takes along
-    is that task alone.
+    Each task has a process of its own: EnvPool does not give all of its memory back, and a death takes one task along.
 
     Args:
         tasks: The tasks; none: those of the eighteen that EnvPool has.

@@ -80,7 +80,7 @@ def test_success_at_the_very_limit_is_metaworlds(task: str, limit: float) -> Non
     fast, own = MetaWorldEnv(task, {}), MetaWorldEnv(task, {}, stepper="metaworld")
     fast.reset(Goal("fresh", 1))
     observation, _ = fast.advance(still)
-    there = observation[4:7] + (-0.04, 0.0, 0.03) if task == "faucet-open" else observation[4:7]
+    there = observation[4:7] + np.array([-0.04, 0.0, 0.03]) if task == "faucet-open" else observation[4:7]
     there = fast._env.tcp_center if task == "reach" else there
     away = np.array([0.6, -0.48, 0.64])
     for digits in range(-12, 13):
