@@ -90,8 +90,9 @@ def measure_envpool(
     Raises:
         UserError: Unknown task; EnvPool is not installed or lacks a named task; no task gave figures.
     """
+    named = [check_task(task) for task in tasks]
     library = load_envpool()
-    names, lacking = offered_tasks([check_task(task) for task in tasks], library.list_all_envs(), library.__version__)
+    names, lacking = offered_tasks(named, library.list_all_envs(), library.__version__)
     speeds: dict[str, EnvPoolSpeed] = {}
     died: dict[str, int | None] = {}
     for task in names:
