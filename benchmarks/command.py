@@ -141,13 +141,26 @@ def _against_envpool(tasks: Sequence[str], episodes: int, rounds: int, json: boo
     """Print our stepper beside EnvPool's, and that they are not the same simulation."""
     from benchmarks.envpool import measure_envpool
 
-    found = {"name": "envpool", "unit": "env-steps/s", **measure_envpool(tasks, episodes, rounds)}
+    def show(task: str, each: dict[str, Any]) -> None:
+        if not json:
+            peer = f"{each['peer']:8.1f} ({each['peer_environments']:2} at once)"
+            console.line(f"{task:18} {each['ours']:8.1f} {peer} {each['ratio']:6.2f}")
+
+    found = {"name": "envpool", "unit": "env-steps/s", **measure_envpool(tasks, episodes, rounds, show)}
     if json:
         console.print_json(found)
-        return
-    for name, each in found["tasks"].items():
-        peer = f"{each['peer']:8.1f} ({each['peer_environments']:2} at once)"
-        console.line(f"{name:18} {each['ours']:8.1f} {peer} {each['ratio']:6.2f}")
+    else:
+        _show_envpool(found)
+    if found["died"]:
+        raise typer.Exit(1)
+
+
+def _show_envpool(found: dict[str, Any]) -> None:
+    """The means, and what is missing from them."""
+    for task in found["lacking"]:
+        console.line(f"{task:18} EnvPool has no such task")
+    for task, code in found["died"].items():
+        console.line(f"{task:18} its process ended with code {code} and without figures")
     console.line(f"EnvPool       {found['peer']:8.1f} env-steps/s a core")
     for label, name, ratio in (
         ("ours", "ours", f"{found['ratio']}, least {found['least_ratio']}"),

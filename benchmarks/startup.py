@@ -51,13 +51,13 @@ def measure_startup(against: Path, rounds: int) -> dict[str, Any]:
         )
     found: dict[str, Any] = {}
     for name, start in STARTS.items():
-        seconds: dict[Path, list[float]] = {OURS: [], against.resolve(): []}
+        seconds: list[tuple[Path, list[float]]] = [(OURS, []), (against.resolve(), [])]
         for number in range(rounds + 1):
-            for checkout, taken in seconds.items():
+            for checkout, taken in seconds:
                 each = _seconds(start, checkout)
                 if number:
                     taken.append(each)
-        ours, peer = (statistics.median(taken) for taken in seconds.values())
+        ours, peer = (statistics.median(taken) for _, taken in seconds)
         found[name] = {"ours": round(ours, 3), "peer": round(peer, 3), "ratio": round(ours / peer, 3)}
     return found
 

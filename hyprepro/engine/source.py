@@ -26,6 +26,7 @@ PLUMBING = frozenset(
         "errors",
         "engine.cache",
         "engine.executors",
+        "engine.kept",
         "engine.memory",
         "engine.plan",
         "engine.ray",

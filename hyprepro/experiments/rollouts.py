@@ -138,7 +138,8 @@ class Rollouts(Stage):
         """The controllers; those of the last evaluation in this process where they are the same ones."""
         trained = None if self.trained is None else self.trained.key
         settings = [self.settings[name] for name in ("method", "data", "task", "seed", "prompts", "prompt_split")]
-        deployment = fingerprint([settings, trained, device()])
+        places = [self.data.policies.path, self.data.trajectories.path]  # another file is read, and checked, again
+        deployment = fingerprint([settings, trained, device(), places])
         if deployment not in _DEPLOYED:
             _DEPLOYED.clear()
             _DEPLOYED[deployment] = self.deploy(inputs)
