@@ -232,13 +232,13 @@ Made by `hyprepro collect {name}`; written by that command, not by hand.
 - **Success** is the share of {selection.score_goals} fresh goals solved within {selection.score_steps} steps by the
   deterministic policy, measured on the stored (rounded) weights; **return** is the undiscounted sum of metaworld's
   dense reward (0 to 10 a step) over the same {selection.score_steps} steps. Both are recorded policy by policy.
-- **Which policies**: the last checkpoints with a success rate of at least {selection.acceptance}, taken every
+- **Which policies**: {_which(selection)} with a success rate of at least {selection.acceptance}, taken every
   {training.checkpoint_every * selection.train_stride} updates of SAC: up to {selection.train_policies} of each of
   {selection.train_seeds} training seeds, up to {selection.test_policies} of {_further(selection)}
   test prompts only.{_siblings(selection)}
 - **SAC**: {training.updates} updates an agent, of which {training.critic_updates} train the critics alone,
   {training.updates_per_step} updates an environment step, episodes of {training.episode_steps} steps on a new goal
-  each, cloning weight {training.sac.cloning_weight}, trainer {training.trainer}.
+  each, cloning weight {training.sac.cloning_weight}, trainer {training.trainer}.{_end(training)}
 - **Prompts** are deterministic episodes of stored policies, each on a goal of its own, cut off as soon as they hold
   60 steps, the first success and the two steps after it; an episode that fails is replaced by one on another goal,
   so prompts are successful by construction (as Make-An-Agent's are). Test prompts come from SAC runs that no training
@@ -256,11 +256,28 @@ def _further(selection: Selection) -> str:
     return "one further seed, whose run gives" if one else f"each of {selection.test_seeds} further seeds, which give"
 
 
+def _which(selection: Selection) -> str:
+    return "the last checkpoints" if selection.rule == "last" else "of all stages of a run, evenly, checkpoints"
+
+
+def _end(training: SACTraining) -> str:
+    """When a run ends, where that is before its last update."""
+    if training.solved is None:
+        return ""
+    whose = "A run" if training.agents_at_once == 1 else f"A stack of {training.agents_at_once} runs"
+    each = "it has" if training.agents_at_once == 1 else "each of them has"
+    return f"""
+  {whose} ends {training.solved_updates} updates after {each} succeeded in {training.solved:.0%} of
+  {training.solved_episodes} training episodes in a row, exploration noise and all, and at the latest with the last
+  update."""
+
+
 def _siblings(selection: Selection) -> str:
     if not selection.prompt_policies:
         return ""
+    place = "before these" if selection.rule == "last" else "in between"
     return f"""
-  Of each training seed up to {selection.prompt_policies} accepted checkpoints before these are stored as test policies:
+  Of each training seed up to {selection.prompt_policies} accepted checkpoints {place} are stored as test policies:
   nothing is trained on them, they give test prompts from training runs."""
 
 

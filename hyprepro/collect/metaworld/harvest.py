@@ -77,7 +77,7 @@ class HarvestTask(Stage):
         return load_harvest(path)
 
     def _select(self, inputs: dict[str, Path], report: Report) -> tuple[list[Kept], list[tuple[float, ...]]]:
-        """For each SAC run the last accepted checkpoints, oldest first, and the scores of all that were tried.
+        """For each SAC run the accepted checkpoints that are kept, oldest first, and the scores of all that were tried.
 
         A run that did not get there has none, and all of its checkpoints were tried.
         """
@@ -88,10 +88,11 @@ class HarvestTask(Stage):
         total = sum(self._wanted(agent) for agent in self._agents)
         done = 0
         for agent in self._agents:
-            train, wanted = self._trains(agent), self._wanted(agent)
+            wanted, spread = self._wanted(agent), selection.rule == "spread"
             params, updates, training = self._checkpoints(inputs, agent)
-            stride = selection.train_stride if train else max(1, len(params) // wanted)
-            kept: list[Kept] = []
+            dense = spread or self._trains(agent)
+            stride = selection.train_stride if dense else max(1, len(params) // wanted)
+            accepted: list[Kept] = []
             for row in range(len(params) - 1, -1, -stride):
                 stored = params[row].astype(selection.weights)
                 success, returns = score(self.task, stored.astype(np.float32), goals, selection.score_steps)
@@ -99,14 +100,30 @@ class HarvestTask(Stage):
                 seed = stored_seed(self._collection, agent.seed)
                 scored.append((seed, step, success, returns))
                 if success >= selection.acceptance:
-                    split = "train" if train and len(kept) < selection.train_policies else "test"
-                    kept.append(Kept(stored, seed, step, success, returns, split))
-                report.progress(done + len(kept), total, success=success)
-                if len(kept) == wanted:
+                    accepted.append(Kept(stored, seed, step, success, returns, "test"))
+                report.progress(done + min(len(accepted), wanted), total, success=success)
+                if len(accepted) == wanted and not spread:
                     break
-            policies += reversed(kept)
+            policies += self._kept(accepted[::-1], agent)
             done += wanted
         return policies, scored
+
+    def _kept(self, accepted: list[Kept], agent: Agent) -> list[Kept]:
+        """Of a run's accepted checkpoints, oldest first, those that are stored, each in its split.
+
+        What a training run has beyond its training policies is for prompts: the oldest, or some of all stages.
+        """
+        selection, wanted = self.selection, self._wanted(agent)
+        chosen = accepted
+        if len(accepted) > wanted:
+            chosen = [accepted[row] for row in np.linspace(len(accepted) - 1, 0, wanted).round().astype(int)[::-1]]
+        if not self._trains(agent):
+            return chosen
+        spare = range(max(0, len(chosen) - selection.train_policies))
+        prompting = {(2 * i + 1) * len(chosen) // (2 * len(spare)) for i in spare}
+        if selection.rule == "last":
+            prompting = set(spare)
+        return [kept if row in prompting else kept._replace(split="train") for row, kept in enumerate(chosen)]
 
     @property
     def _collection(self) -> int:

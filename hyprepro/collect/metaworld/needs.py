@@ -96,14 +96,16 @@ def _parameters(run: TrainSAC) -> tuple[int, int]:
 
 
 def _kept(collection: MetaWorldCollection, tasks: Sequence[str]) -> tuple[int, int]:
-    """Policies and prompts of some tasks."""
+    """Policies and prompts of some tasks, of the runs that are collected."""
     selection, seen = collection.selection, sum(task in collection.seen_tasks for task in tasks)
-    train, siblings = (
-        seen * selection.train_seeds * count for count in (selection.train_policies, selection.prompt_policies)
-    )
-    prompts = train * selection.train_prompts + seen * selection.validation_prompts
-    prompts += (len(tasks) + seen * bool(siblings)) * selection.test_prompts
-    return train + siblings + len(tasks) * selection.test_seeds * selection.test_policies, prompts
+    runs = collection.runs or tuple(collection.all_runs)
+    trained = sum(run < selection.train_seeds for run in runs)
+    tested = len(runs) - trained
+    train, siblings = (seen * trained * count for count in (selection.train_policies, selection.prompt_policies))
+    prompts = train * selection.train_prompts + seen * selection.validation_prompts * trained // selection.train_seeds
+    prompts += len(tasks) * selection.test_prompts * tested // selection.test_seeds
+    prompts += bool(siblings) * seen * selection.test_prompts * trained // selection.train_seeds
+    return train + siblings + len(tasks) * tested * selection.test_policies, prompts
 
 
 def _bytes(kept: tuple[int, int], weight: float, prompt: int) -> int:

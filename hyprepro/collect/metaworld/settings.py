@@ -72,17 +72,24 @@ class Selection(Component):
     test_seeds: int = setting(
         1, "further SAC seeds a task: nothing is trained on their policies, they give test prompts only", ge=1, le=2
     )
-    train_policies: int = setting(
-        20, "stored training policies a task and SAC seed: the last accepted checkpoints", ge=1
+    train_policies: int = setting(20, "stored training policies a task and SAC seed: accepted checkpoints", ge=1)
+    train_stride: int = setting(
+        1,
+        "of a training seed's checkpoints, in a spread of every seed's, every so many is tried, from the last back",
+        ge=1,
     )
-    train_stride: int = setting(1, "of a training seed's checkpoints every so many is tried, from the last back", ge=1)
+    rule: Literal["last", "spread"] = setting(
+        "last",
+        "which accepted checkpoints are stored: the last ones, or some of all stages of a run, spread evenly over all "
+        "that are accepted",
+    )
     test_policies: int = setting(
         10, "stored policies of each test seed: a SAC run of its own that gives test prompts only", ge=1
     )
     prompt_policies: int = setting(
         0,
-        "further stored policies of each training seed, the accepted checkpoints before its training policies: nothing "
-        "is trained on them, they give test prompts from training runs",
+        "further stored policies of each training seed, accepted checkpoints too (of the last ones the first, of a "
+        "spread some in between): nothing is trained on them, they give test prompts from training runs",
         ge=0,
     )
     acceptance: float = setting(0.8, "smallest success rate of a stored policy", ge=0, le=1)

@@ -140,6 +140,45 @@ class TaskLoop(Loop):
         return np.stack([expert_action(agent.task, each) for agent, each in zip(self.agents, raw, strict=True)])
 
 
+class Stopping:
+    """When a stack has learnt what it is trained for (`SACTraining.solved`).
+
+    Args:
+        training: The schedule, with the rule.
+        agents: How many agents are in the stack.
+    """
+
+    def __init__(self, training: SACTraining, agents: int) -> None:
+        self._training = training
+        self._recent: list[list[bool]] = []
+        self._solved = [False] * agents
+        self._end = -1
+
+    def hear(self, success: NDArray[np.bool_], updates: int) -> None:
+        """Take the end of an episode: which agents succeeded `[A]`, and how many updates are done."""
+        training = self._training
+        if training.solved is None:
+            return
+        self._recent = [*self._recent, success.tolist()][-training.solved_episodes :]
+        if len(self._recent) == training.solved_episodes:
+            shares = np.mean(self._recent, axis=0).tolist()
+            self._solved = [was or share >= training.solved for was, share in zip(self._solved, shares, strict=True)]
+        if self._end < 0 and all(self._solved):
+            self._end = updates + training.solved_updates
+
+    def is_over(self, updates: int) -> bool:
+        """Whether this is the end."""
+        return 0 <= self._end <= updates
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"recent": self._recent, "solved": self._solved, "end": self._end}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take it back."""
+        self._recent, self._solved, self._end = state["recent"], state["solved"], state["end"]
+
+
 _POLICIES, _UPDATES = "policies.npy", "updates.npy"
 
 
@@ -168,6 +207,8 @@ class TrainSAC(Stage):
     @property
     def label(self) -> str:
         """How many agents of which tasks."""
+        if len(self.agents) == 1:
+            return f"SAC of {self.tasks[0]}, run {self.seeds[0]}"
         return f"{len(self.agents)} SAC agents, {self.tasks[0]} to {self.tasks[-1]}"
 
     @property
@@ -201,7 +242,11 @@ class TrainSAC(Stage):
         else:
             with environments([task for task, _ in self.agents], device()) as envs:
                 updates = self.begin(clones, envs, work, report).run()
-            publish(work / f"{PREFIX}{_POLICIES}", work / _POLICIES)
+            checkpoint = work / f"{PREFIX}{_POLICIES}"
+            if len(updates) == self.training.kept_policies:
+                publish(checkpoint, work / _POLICIES)
+            else:  # it was over before the last update
+                np.save(work / _POLICIES, np.load(checkpoint, mmap_mode="r")[: len(updates)])
         np.save(work / _UPDATES, updates)
 
     def begin(self, clones: Clones, envs: Environments, work: Path, report: Report) -> TrainingRun:
@@ -238,11 +283,13 @@ def _train_reference(stage: TrainSAC, clones: Clones, report: Report) -> tuple[N
     from hyprepro.domains.metaworld.gym import MetaWorldGym
 
     settings = stage.training
-    if settings.sac.cloning_weight or settings.sac.normalise_q or settings.critic_updates:
+    if settings.sac.cloning_weight or settings.sac.normalise_q or settings.critic_updates or settings.solved:
         raise UserError(
-            "stable-baselines3's SAC has no cloning term, no normalised actor loss and no critic head start.",
+            "stable-baselines3's SAC has no cloning term, no normalised actor loss, no critic head start and no end "
+            "before the last update.",
             where="SACTraining.trainer = 'stable-baselines3'",
-            fix="bind SACSettings.cloning_weight=0.0, SACSettings.normalise_q=False, SACTraining.critic_updates=0",
+            fix="bind SACSettings.cloning_weight=0.0, SACSettings.normalise_q=False, SACTraining.critic_updates=0, "
+            "SACTraining.solved=None",
         )
     start = start_actors(stage, clones)
     every, seed = settings.checkpoint_every, agent_seeds(stage)[0]
@@ -283,13 +330,14 @@ class TrainingRun(TaskLoop):
         self.sac: StackedSAC = sac
         self.policies = open_mapped(work / files[0], kept, self.checkpoints.is_new)
         self.kept = 0
+        self.stopping = Stopping(settings, count)
 
     def start(self) -> None:
         """The first kept policy is the one that the actor starts from."""
         self.after_updates()
 
     def run(self) -> NDArray[np.int64]:
-        """Train to the end; the number of updates of each policy in the file."""
+        """Train until it is over; the number of updates of each policy in the file."""
         self.train()
         self.policies.flush()
         return self.schedule.critic_updates + self.checkpoint_every * np.arange(self.kept, dtype=np.int64)
@@ -312,19 +360,26 @@ class TrainingRun(TaskLoop):
             self.kept += 1
 
     def end_episode(self) -> None:
-        """Tell how it went."""
+        """Remember and tell how it went."""
+        self.stopping.hear(self.success, self.updates)
         metrics = {"success": float(self.success.mean()), "episode_return": float(self.returns.mean())}
         self.report.progress(self.updates, self.schedule.updates, **metrics)
+
+    @property
+    def is_over(self) -> bool:
+        """See `Loop`."""
+        return self.stopping.is_over(self.updates)
 
     def mapped(self) -> list[Flushes]:
         """The kept policies too."""
         return [*super().mapped(), self.policies]
 
     def state(self) -> dict[str, Any]:
-        """How many policies are kept too."""
-        return {**super().state(), "kept": self.kept}
+        """How many policies are kept too, and how near the end is."""
+        return {**super().state(), "kept": self.kept, "stopping": self.stopping.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take it back."""
         super().restore(state)
         self.kept = state["kept"]
+        self.stopping.restore(state["stopping"])

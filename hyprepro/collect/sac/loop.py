@@ -103,6 +103,11 @@ class Loop(ABC):
         """Updates that should have been made by now: a part of one is made at once."""
         return math.ceil((self.steps - self.schedule.first_steps) * self.schedule.updates_per_step)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether training ends here, after an episode, before the last update."""
+        return False
+
     def must_save(self) -> bool:
         """Whether the next episode needs a checkpoint before it."""
         return False
@@ -116,13 +121,13 @@ class Loop(ABC):
         return self.updates >= self.schedule.critic_updates
 
     def train(self) -> None:
-        """All updates, from the last checkpoint on."""
+        """All updates, or until it is over, from the last checkpoint on."""
         state = self.checkpoints.load()
         if state is not None:
             self._restore(state)
         else:
             self.start()
-        while self.updates < self.schedule.updates:
+        while self.updates < self.schedule.updates and not self.is_over:
             self.run_episode()
             self.end_episode()
             if self.checkpoints.due or self.must_save():

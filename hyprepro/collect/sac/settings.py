@@ -85,6 +85,15 @@ class SACTraining(Component):
         250, "gradient steps between kept policies, counted from the end of the critics' head start", ge=1
     )
     agents_at_once: int = setting(24, "agents trained as one stack in one process", ge=1)
+    solved: float | None = setting(
+        None,
+        "a stack ends before its last update once each of its agents has succeeded in at least this share of some "
+        "`solved_episodes` training episodes in a row, exploration noise and all; None: it never does",
+        gt=0,
+        le=1,
+    )
+    solved_episodes: int = setting(100, "over how many training episodes in a row that share is taken", ge=1)
+    solved_updates: int = setting(0, "gradient steps that a stack still goes on for from then on", ge=0)
 
     @property
     def steps(self) -> int:

@@ -235,6 +235,22 @@ def test_where_no_run_gets_there_nothing_is_written(tmp_path: Path, monkeypatch:
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.sim
+def test_checkpoints_of_all_stages_are_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thirteen accepted ones of each run three are kept, of a training run the middle one for prompts."""
+    monkeypatch.setattr(harvest, "score", lambda *_: (1.0, 1.0))
+    monkeypatch.setattr(harvest, "_TRIES", 1)
+    short = ["SACTraining.updates=12", "SACTraining.checkpoint_every=1", "SACTraining.first_steps=5"]
+    short += ["SACTraining.episode_steps=5", "Selection.rule='spread'", "Selection.train_policies=2"]
+    short += ["Selection.test_policies=3", "Selection.acceptance=0.5", "Selection.train_seeds=1"]
+    name = collected(tmp_path, tmp_path / "cache", *short)
+    meta = PolicyStore.open(f"{name}.policies.h5").meta(TASK)
+    assert meta["seed"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert meta["split"].tolist() == ["train", "test", "train"] + ["test"] * 3
+    assert meta["step"].tolist() == [5, 17, 29] * 2  # 0, 6 and 12 updates
+    assert "of all stages of a run, evenly, checkpoints" in name.with_suffix(".md").read_text()
+
+
 def digests(name: Path) -> list[str]:
     """Of both stores, after reading them whole."""
     stores = [PolicyStore.open(f"{name}.policies.h5"), TrajectoryStore.open(f"{name}.trajectories.h5")]
