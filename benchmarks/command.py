@@ -141,13 +141,26 @@ def _against_envpool(tasks: Sequence[str], episodes: int, rounds: int, json: boo
     """Print our stepper beside EnvPool's, and that they are not the same simulation."""
     from benchmarks.envpool import measure_envpool
 
-    found = {"name": "envpool", "unit": "env-steps/s", **measure_envpool(tasks, episodes, rounds)}
+    def show(task: str, each: dict[str, Any]) -> None:
+        if not json:
+            peer = f"{each['peer']:8.1f} ({each['peer_environments']:2} at once)"
+            console.line(f"{task:18} {each['ours']:8.1f} {peer} {each['ratio']:6.2f}")
+
+    found = {"name": "envpool", "unit": "env-steps/s", **measure_envpool(tasks, episodes, rounds, show)}
     if json:
         console.print_json(found)
-        return
-    for name, each in found["tasks"].items():
-        peer = f"{each['peer']:8.1f} ({each['peer_environments']:2} at once)"
-        console.line(f"{name:18} {each['ours']:8.1f} {peer} {each['ratio']:6.2f}")
+    else:
+        _show_envpool(found)
+    if found["died"]:
+        raise typer.Exit(1)
+
+
+def _show_envpool(found: dict[str, Any]) -> None:
+    """The means, and what is missing from them."""
+    for task in found["lacking"]:
+        console.line(f"{task:18} EnvPool has no such task")
+    for task, code in found["died"].items():
+        console.line(f"{task:18} its process ended with code {code} and without figures")
     console.line(f"EnvPool       {found['peer']:8.1f} env-steps/s a core")
     for label, name, ratio in (
         ("ours", "ours", f"{found['ratio']}, least {found['least_ratio']}"),
@@ -272,6 +285,25 @@ def generation(
         console.line(f"  gen-hyprl, L = {each['candidates']:<6}{each['ours']:8.1f} policies/s   ratio {each['ratio']}")
         console.line(f"  its products alone {each['bound']:8.1f} policies/s   share {each['bound_share']}")
         console.line(f"  make-an-agent      {each['peer']:8.1f} policies/s")
+
+
+@bench.command()
+def startup(
+    against: Annotated[
+        Path, typer.Option("--against", metavar="FOLDER", help="The other checkout, such as a worktree of a commit.")
+    ],
+    rounds: RoundsOption = 11,
+    json: JsonOption = False,
+) -> None:
+    """Help, completion, the list and a dry run beside another checkout's: processor seconds, both in turn."""
+    from benchmarks.startup import measure_startup
+
+    found = measure_startup(against, rounds)
+    if json:
+        console.print_json({"name": "startup", "unit": "s", "rounds": rounds, "commands": found})
+        return
+    for name, each in found.items():
+        console.line(f"{name:20} {each['ours']:7.3f} s   there {each['peer']:7.3f} s   ratio {each['ratio']:.3f}")
 
 
 def _generators(scale: str, variant: str | None = None) -> tuple[GenHypRL, MakeAnAgent]:

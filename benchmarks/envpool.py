@@ -8,10 +8,12 @@ actions, so neither waits for a policy; `policy` is our stepper with one, as an 
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -65,32 +67,78 @@ class EnvPoolSpeed:
         }
 
 
-def measure_envpool(tasks: Sequence[str] = (), episodes: int = 4, rounds: int = 5) -> dict[str, Any]:
-    """What `hyprepro bench evaluation --envpool` prints: geometric means over tasks (all eighteen if none is named).
+def measure_envpool(
+    tasks: Sequence[str] = (),
+    episodes: int = 4,
+    rounds: int = 5,
+    on_measured: Callable[[str, dict[str, Any]], None] = lambda task, figures: None,
+) -> dict[str, Any]:
+    """What `hyprepro bench evaluation --envpool` prints: geometric means over tasks.
+
+    Each task has a process of its own: EnvPool does not give all of its memory back, and a death takes one task along.
+
+    Args:
+        tasks: The tasks; none: those of the eighteen that EnvPool has.
+        episodes: See `measure_task`.
+        rounds: See `measure_task`.
+        on_measured: Called with each task's figures when they are there.
+
+    Returns:
+        The means and every task's figures; `lacking`, the tasks that EnvPool has not; `died`, the exit codes of the
+        processes that ended without figures, by task.
 
     Raises:
-        UserError: Unknown task; EnvPool is not installed or lacks a task.
+        UserError: Unknown task; EnvPool is not installed or lacks a named task; no task gave figures.
     """
-    names = [check_task(task) for task in tasks] or list(SEEN_TASKS + UNSEEN_TASKS)
     library = load_envpool()
-    check_offered(names, library.list_all_envs(), library.__version__)
-    pool = EnvironmentPool(tasks=1, build=TimedResets)  # lets each task's environments go before the next
-    speeds = {task: measure_task(task, episodes, rounds, pool) for task in names}
-    return {**summary(speeds), "versions": versions()}
+    names, lacking = offered_tasks([check_task(task) for task in tasks], library.list_all_envs(), library.__version__)
+    speeds: dict[str, EnvPoolSpeed] = {}
+    died: dict[str, int | None] = {}
+    for task in names:
+        speed = measured_apart(task, episodes, rounds)
+        if isinstance(speed, EnvPoolSpeed):
+            speeds[task] = speed
+            on_measured(task, speed.figures())
+        else:
+            died[task] = speed
+    if not speeds:
+        raise UserError(
+            f"No task could be measured: exit codes {died}.", where="--envpool", fix="look at what was printed above"
+        )
+    return {**summary(speeds), "lacking": lacking, "died": died, "versions": versions()}
 
 
-def measure_task(task: str, episodes: int, rounds: int, pool: EnvironmentPool) -> EnvPoolSpeed:
+def measured_apart(task: str, episodes: int, rounds: int) -> EnvPoolSpeed | int | None:
+    """`measure_task` in a new process; its exit code if it ends without an answer."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(there, task, episodes, rounds))
+    process.start()
+    there.close()
+    try:
+        speed: EnvPoolSpeed = here.recv()
+    except EOFError:
+        process.join()
+        return process.exitcode
+    process.join()
+    return speed
+
+
+def _answer(pipe: Connection, task: str, episodes: int, rounds: int) -> None:
+    pipe.send(measure_task(task, episodes, rounds))
+
+
+def measure_task(task: str, episodes: int, rounds: int) -> EnvPoolSpeed:
     """Let every contestant run its episodes of 500 steps `rounds` times in turn; medians over the rounds.
 
     Args:
         task: The task.
         episodes: Of ours a round, each with a goal of its own; EnvPool runs one in each of its environments.
         rounds: Turns of each contestant.
-        pool: Where our environments come from, which are `TimedResets`.
     """
     shape = (HORIZON, max(*PEER_ENVIRONMENTS, episodes), 4)
     actions = np.random.default_rng(0).uniform(-1.0, 1.0, shape).astype(np.float32)
-    turns: dict[str | int, Callable[[], float]] = {**_our_turns(task, episodes, actions, pool)}
+    turns: dict[str | int, Callable[[], float]] = {**_our_turns(task, episodes, actions)}
     peers = {count: _Peer(task, actions[:, :count]) for count in PEER_ENVIRONMENTS}
     turns |= {count: peer.steps_per_second for count, peer in peers.items()}
     measured: dict[str | int, list[float]] = {name: [] for name in turns}
@@ -107,10 +155,9 @@ def measure_task(task: str, episodes: int, rounds: int, pool: EnvironmentPool) -
     )
 
 
-def _our_turns(
-    task: str, episodes: int, actions: NDArray[np.float32], pool: EnvironmentPool
-) -> dict[str | int, Callable[[], float]]:
+def _our_turns(task: str, episodes: int, actions: NDArray[np.float32]) -> dict[str | int, Callable[[], float]]:
     """Our three contestants, each a function that runs a turn and returns its steps per second."""
+    pool = EnvironmentPool(build=TimedResets)
     goals = [fresh_goal(COLLECTION, 0, task, index) for index in range(episodes)]
     environments = [env for env in pool.take(task, pool.slots) if isinstance(env, MetaWorldEnv)]
     controllers = random_policies(episodes)
@@ -213,13 +260,24 @@ def load_envpool() -> Any:
     return envpool
 
 
-def check_offered(tasks: Sequence[str], offered: Collection[str], version: str) -> None:
-    """Raise `UserError` unless this EnvPool has all the tasks; older releases have no Meta-World."""
-    lacking = [task for task in tasks if peer_id(task) not in set(offered)]
-    if lacking:
+def offered_tasks(asked: Sequence[str], offered: Collection[str], version: str) -> tuple[list[str], list[str]]:
+    """The tasks to measure, and those of the eighteen that this EnvPool has not.
+
+    Args:
+        asked: The tasks; none: all of the eighteen that it has.
+        offered: The names of its environments.
+        version: Its version.
+
+    Raises:
+        UserError: It has not all of the tasks that were asked for, or none at all: older releases have no Meta-World.
+    """
+    names = list(asked) or list(SEEN_TASKS + UNSEEN_TASKS)
+    lacking = [task for task in names if peer_id(task) not in set(offered)]
+    if lacking and (asked or len(lacking) == len(names)):
         raise UserError(
             f"EnvPool {version} has no Meta-World task {', '.join(lacking)}.", where="--envpool", fix=INSTALL
         )
+    return [task for task in names if task not in lacking], lacking
 
 
 def versions() -> dict[str, str]:

@@ -58,11 +58,20 @@ def cheetah_stores(tmp_path_factory: pytest.TempPathFactory) -> CheetahStores:
     return build_cheetah_stores(tmp_path_factory.mktemp("cheetah"))
 
 
-def build_tiny_stores(folder: Path, seed: int = 0, versions: dict[str, str] | None = None) -> TinyStores:
-    """Write the tiny stores into `folder`; `versions` replaces the installed versions that they record."""
+def build_tiny_stores(
+    folder: Path, seed: int = 0, versions: dict[str, str] | None = None, unseen: int = 0
+) -> TinyStores:
+    """Write the tiny stores into `folder`.
+
+    Args:
+        folder: Where.
+        seed: Of all that is random in them.
+        versions: What they record in place of the installed versions.
+        unseen: Further test policies of each task, of a run that nothing is trained on, with five test prompts of them.
+    """
     rng = np.random.default_rng(seed)
     stores = TinyStores(folder / "policies.h5", folder / "trajectories.h5")
-    weights = {task: _policies(rng) for task in TINY_TASKS}
+    weights = {task: _policies(rng, unseen) for task in TINY_TASKS}
     with PolicyStoreWriter(stores.policies, METAWORLD_LAYOUT, {"route": "synthetic"}, versions=versions) as writer:
         for task, params in weights.items():
             start = 0
@@ -70,6 +79,8 @@ def build_tiny_stores(folder: Path, seed: int = 0, versions: dict[str, str] | No
                 rows = params[start : start + count]
                 writer.append(task, rows, np.arange(count) % 2, 1000 * np.arange(count), 0.95, 20, 1500.0, split)
                 start += count
+            if unseen:
+                writer.append(task, params[start:], 2, 1000 * np.arange(unseen), 0.95, 20, 1500.0, "test")
         digest = writer.close()
     trajectories = TrajectoryStoreWriter(stores.trajectories, {"route": "synthetic"}, digest, versions=versions)
     with trajectories:
@@ -78,14 +89,17 @@ def build_tiny_stores(folder: Path, seed: int = 0, versions: dict[str, str] | No
                 for number in range(count):
                     row = number % 6 if split == "train" else 6 + number % 2
                     _episode(trajectories, rng, task, params[row], row, split, 2_000_000 + number)
+            for number in range(TINY_PROMPTS["test"] if unseen else 0):
+                row = 8 + number % unseen
+                _episode(trajectories, rng, task, params[row], row, "test", 2_000_100 + number)
     return stores
 
 
-def _policies(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Eight policies of a task: a common parent plus a little noise, as one collection gives."""
+def _policies(rng: np.random.Generator, more: int) -> NDArray[np.float32]:
+    """Eight policies of a task, and more: a common parent plus a little noise, as one collection gives."""
     size = METAWORLD_LAYOUT.size
     parent = rng.normal(0.0, 0.08, size)
-    params = parent + rng.normal(0.0, 0.01, (sum(TINY_POLICIES.values()), size))
+    params = parent + rng.normal(0.0, 0.01, (sum(TINY_POLICIES.values()) + more, size))
     return params.astype(np.float16).astype(np.float32)  # as the store rounds them
 
 

@@ -53,7 +53,7 @@ class ToyRecipe(Component):
 @contextmanager
 def only_toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The toy components, and only they, are offered."""
-    monkeypatch.setattr(catalogue, "component_modules", list)
+    monkeypatch.setattr(catalogue, "component_modules", dict)
     before = dict(COMPONENTS)
     COMPONENTS.clear()
     for cls in (ToyBall, ToyBox, ToyPaint, ToyRecipe):

@@ -6,6 +6,7 @@ inside the commands, so that help and completion answer at once.
 
 from __future__ import annotations
 
+import gc
 from typing import Annotated
 
 import typer
@@ -70,6 +71,10 @@ COMMANDS = {
 }
 """All commands, in the order in which help lists them."""
 
+NEW_OBJECTS = 20_000
+"""New objects after which Python looks for garbage. What a command makes while it starts it keeps to its end; with
+Python's own 700, all of that is searched again and again."""
+
 
 class Program(PanelGroup, LazyGroup):
     """The group of all commands."""
@@ -107,4 +112,5 @@ def _options(
 
 def main() -> None:
     """Run the command line of this process."""
+    gc.set_threshold(NEW_OBJECTS)
     app()

@@ -1,15 +1,17 @@
-"""Finding the components: every module of the package that offers one is imported, the others are not.
+"""Finding the components: a module of the package that offers one is imported when it is needed, the others never.
 
-A new component is one file and nothing else, so there is no list to extend: a module is imported when its text uses the
-`@component` decorator. Settings modules import torch, MuJoCo and the like inside `build`, so that reading a recipe
-stays quick. What there is can be told from the text alone (`listed`), which is quicker still.
+A new component is one file and nothing else, so there is no list to extend: a module offers what its text decorates
+with `@component`. So a recipe takes the modules of what it names (`load`), and what there is can be told without
+importing any (`listed`). Settings modules import torch, MuJoCo and the like inside `build`.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import zip_longest
 from pathlib import Path
@@ -18,8 +20,9 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from hyprepro.component import Component
 
-_OFFERS = re.compile(r"^@component\b", re.MULTILINE)
+_OFFERED = re.compile(r"^@component\nclass (\w+)", re.MULTILINE)
 _CLASS = re.compile(r'^(@component\n)?class (\w+)\(([\w., ]+)\):\n    """(.*?)(?:"""|\n\n)', re.MULTILINE | re.DOTALL)
+_PACKAGE = str(Path(__file__).resolve().parents[1])
 _SLOT = re.compile(r'^    slot(?:: ClassVar\[str\])? = "([^"]+)"', re.MULTILINE)
 
 
@@ -36,20 +39,35 @@ def load_components() -> dict[str, type[Component]]:
     """Import every module that offers components and return them by name."""
     from hyprepro.component import COMPONENTS
 
-    for module in component_modules():
+    for module in sorted(set(component_modules().values())):
         importlib.import_module(module)
     return COMPONENTS
 
 
-def component_modules() -> list[str]:
-    """The dotted names of the package's modules that offer components, sorted."""
-    package = Path(__file__).resolve().parents[1]
-    found = [
-        ".".join(("hyprepro", *path.relative_to(package).with_suffix("").parts))
-        for path, text in _texts()
-        if _OFFERS.search(text)
-    ]
-    return sorted(found)
+def load(names: Iterable[str]) -> None:
+    """Import the modules of the package that offer some components; names that none offers are passed over."""
+    from hyprepro.component import COMPONENTS
+
+    modules = component_modules()
+    for name in names:
+        if name in modules and getattr(COMPONENTS.get(name), "__module__", "") != modules[name]:
+            importlib.import_module(modules[name])  # which refuses another component of that name
+
+
+def is_loaded() -> bool:
+    """Whether every module that offers components is imported."""
+    return sys.modules.keys() >= set(component_modules().values())
+
+
+@cache
+def component_modules() -> dict[str, str]:
+    """The dotted name of the module that offers a component, by the component's name."""
+    found: dict[str, str] = {}
+    for path, text in _texts():
+        if "\n@component\n" in text:  # tells most modules apart in no time
+            inside = os.path.relpath(path, _PACKAGE).removesuffix(".py")
+            found |= dict.fromkeys(_OFFERED.findall(text), f"hyprepro.{inside.replace(os.sep, '.')}")
+    return found
 
 
 def by_slot() -> dict[str, list[str]]:
@@ -77,10 +95,15 @@ def first_sentence(doc: str) -> str:
 
 
 @cache
-def _texts() -> tuple[tuple[Path, str], ...]:
-    """The package's modules."""
-    package = Path(__file__).resolve().parents[1]
-    return tuple((path, path.read_text(encoding="utf-8")) for path in package.rglob("*.py"))
+def _texts() -> tuple[tuple[str, str], ...]:
+    """The package's modules: their paths and what they hold."""
+    paths = (os.path.join(folder, name) for folder, _, names in os.walk(_PACKAGE) for name in names)
+    return tuple((path, _text(path)) for path in paths if path.endswith(".py"))
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 def _classes(text: str) -> Iterator[tuple[str, _Class]]:

@@ -107,6 +107,13 @@ def walk(value: Any) -> Iterator[Reference | MacroUse]:
             yield from walk(item)
 
 
+def named(statement: Statement) -> Iterator[str]:
+    """The components that a statement binds or refers to."""
+    if not statement.is_macro:
+        yield statement.selector
+    yield from (used.name for used in walk(statement.value) if isinstance(used, Reference))
+
+
 def lint(statements: Sequence[Statement]) -> None:
     """Check every statement, also those that later ones replace.
 

@@ -26,6 +26,7 @@ import tokenize
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ import gin as _gin
 from hyprepro.component import COMPONENTS, Component
 from hyprepro.config import files
 from hyprepro.config.build import Build, Key, Node, key_of, macro_of
-from hyprepro.config.catalogue import load_components
+from hyprepro.config.catalogue import component_modules, is_loaded, load, load_components
 from hyprepro.config.describe import gin_text
 from hyprepro.config.flags import own_keys, replaced_by, with_flag
 from hyprepro.config.lint import (
@@ -43,6 +44,7 @@ from hyprepro.config.lint import (
     Reference,
     Statement,
     lint,
+    named,
     nothing_consumes,
     open_bracket_line,
     syntax_error,
@@ -115,25 +117,14 @@ def resolve(
         UserError: for every mistake in a name, a file or a binding.
     """
     with _LOCK:
-        load_components()
-        _IMPORTED.clear()
-        statements = _file_statements(files.named_file("recipes", recipe))
-        root = root or _root_of(statements, slot)
-        asked = _flagged(_flagged(statements, root, "variant", variant), root, "scale", scale)
-        replaced, statements = replaced_by(statements, asked), asked
-        if scale is None:
-            statements = _flagged(statements, root, "scale", default_scale, kept=own_keys(statements))
-        user = [_file_statements(files.user_file(name, "the gin file")) for name in files_]
-        statements += [statement for group in user for statement in group]
-        for number, text in enumerate(bindings, start=1):
-            statements += _binding_statements(text, f"-b #{number}")
-        if seeds is not None:
-            statements.append(Statement("", root, "seeds", seeds, Place("--seeds", text=str(seeds))))
-        lint(statements)
-        build = _evaluate(statements, root)
-        _check_consumed(build, user)
-        header = _header(recipe, scale or default_scale, variant, bindings, files_, seeds)
-        return dataclasses.replace(_resolved(build, root, header), replaced=replaced)
+        once = partial(_resolve, recipe, scale, variant, bindings, files_, seeds, root, slot, default_scale)
+        try:
+            return once()
+        except UserError:
+            if is_loaded():
+                raise
+        load_components()  # a mistake is told by all that would have been right
+        return once()
 
 
 def bindings_of(path: Path) -> dict[str, str]:
@@ -142,6 +133,31 @@ def bindings_of(path: Path) -> dict[str, str]:
         load_components()
         found = _file_statements(path)
     return {f"{each.target} = {gin_text(each.value)}": each.place.short for each in found}
+
+
+def _resolve(
+    recipe: str | Path, scale: str | None, variant: str | None, bindings: Sequence[str], files_: Sequence[str | Path],
+    seeds: int | None, root: str | None, slot: str, default_scale: str | None,
+) -> Resolved:  # fmt: skip
+    """See `resolve`; only what the statements name is imported."""
+    _IMPORTED.clear()
+    statements = _file_statements(files.named_file("recipes", recipe))
+    root = root or _root_of(statements, slot)
+    asked = _flagged(_flagged(statements, root, "variant", variant), root, "scale", scale)
+    replaced, statements = replaced_by(statements, asked), asked
+    if scale is None:
+        statements = _flagged(statements, root, "scale", default_scale, kept=own_keys(statements))
+    user = [_file_statements(files.user_file(name, "the gin file")) for name in files_]
+    statements += [statement for group in user for statement in group]
+    for number, text in enumerate(bindings, start=1):
+        statements += _binding_statements(text, f"-b #{number}")
+    if seeds is not None:
+        statements.append(Statement("", root, "seeds", seeds, Place("--seeds", text=str(seeds))))
+    lint(statements)
+    build = _evaluate(statements, root)
+    _check_consumed(build, user)
+    header = _header(recipe, scale or default_scale, variant, bindings, files_, seeds)
+    return dataclasses.replace(_resolved(build, root, header), replaced=replaced)
 
 
 def _root_of(statements: Sequence[Statement], slot: str) -> str:
@@ -257,7 +273,7 @@ def _parse(text: str, source: str, path: Path | None, including: tuple[Path, ...
                 found += _included_statements(parsed.filename, path, where, including)
             elif isinstance(parsed, config_parser.ImportStatement):
                 _import(parsed, path, where)
-            elif parsed.selector not in COMPONENTS:
+            elif parsed.selector not in COMPONENTS | component_modules():
                 raise unknown_component(parsed.selector, str(where))
     except SyntaxError as error:
         place_of_error = Place(source, error.lineno or 0 if path else 0, (error.text or "").rstrip("\n"))
@@ -267,6 +283,7 @@ def _parse(text: str, source: str, path: Path | None, including: tuple[Path, ...
         line = bracket or int(error.args[1][0])
         message = "a bracket is never closed" if bracket else str(error.args[0])
         raise syntax_error(message, Place(source, line if path else 0, text.splitlines()[line - 1])) from error
+    load(name for statement in found for name in named(statement))
     return found
 
 
@@ -276,6 +293,7 @@ def _import(statement: Any, path: Path | None, where: Place) -> None:
         raise UserError(
             "Only `import package.module` is understood here.", where=str(where), fix="Write it in that form."
         )
+    load_components()  # so that none of the user's takes the name of one of ours
     user_module(statement.module, path.parent if path else Path.cwd(), str(where))
     if str(statement.module) not in _IMPORTED:
         _IMPORTED.append(str(statement.module))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 from hyprepro.domains.stores import Stores, locate
 from hyprepro.engine.stage import StoreFile
 from hyprepro.errors import UserError, closest_match
-from hyprepro.stores.files import StoreFiles, TrainingPart
+from hyprepro.stores.files import Runs, StoreFiles, TrainingPart
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,11 +100,13 @@ class Data(StoreFiles):
         parents: The store of the policies that the experts grew from, one a task, if it is known.
         randomised: The store of a policy that is one for all tasks, if there is one.
         domain: What the stores are of.
+        prompt_runs: Of test prompts, from which runs; None: the only ones that the stores have.
     """
 
     parents: StoreFile | None = None
     randomised: StoreFile | None = None
     domain: Domain = field(kw_only=True)
+    prompt_runs: Runs | None = field(default=None, kw_only=True)
 
     def open_parents(self, which: Literal["parents", "randomised"] = "parents") -> PolicyStore:
         """The store of the parents' policies, or of the one for all tasks.
@@ -143,7 +145,19 @@ class Data(StoreFiles):
             TrainingPart(file.path, file.digest, file.withheld, splits, tasks)
             for file, splits in ((self.policies, ("train",)), (self.trajectories, ("train", "validation")))
         )
-        return replace(self, policies=policies, trajectories=trajectories, parents=None, randomised=None)
+        no_more: dict[str, Any] = dict.fromkeys(("parents", "randomised", "prompt_runs"))
+        return replace(self, policies=policies, trajectories=trajectories, **no_more)
+
+    def prompt_ids(self, task: str, split: str) -> NDArray[np.int64]:
+        """Ids of the episodes that the prompts of a task and split are cut from `[k]`.
+
+        Raises:
+            UserError: There are none from `prompt_runs`.
+        """
+        from hyprepro.stores.runs import prompt_ids
+
+        with self.open_policies() as policies, self.open_trajectories() as trajectories:
+            return prompt_ids(policies, trajectories, task, split, self.prompt_runs)
 
     def trained(self) -> dict[str, tuple[float, ...]]:
         """The tasks that are trained on, with their parameters, in the store's order.
@@ -157,7 +171,8 @@ class Data(StoreFiles):
         """What counts in a stage's key: the stores by their content, wherever they lie, and the domain's settings."""
         stores = {name: getattr(self, name) for name in _STORE_FIELDS if name != "checked"}
         domain = {name: value for name, value in self.domain.described().items() if name not in _STORE_FIELDS}
-        return {"domain": domain, **{name: store.described() for name, store in stores.items() if store}}
+        asked = {"prompt_runs": self.prompt_runs} if self.prompt_runs else {}
+        return {"domain": domain, **{name: store.described() for name, store in stores.items() if store}, **asked}
 
     @cached_property
     def _trained(self) -> dict[str, tuple[float, ...]]:
@@ -339,8 +354,9 @@ class Domain(Stores):
         Raises:
             UserError: As for `digests`; a withheld task that the store does not have.
         """
-        digests, further = self.digests, {}
-        for name in ("parents", "randomised"):
+        digests = self.digests
+        further: dict[str, StoreFile | None] = {"parents": None, "randomised": None}
+        for name in further:
             if getattr(self, name):
                 path = locate(getattr(self, name), f"{self.kind}.{name}")
                 with self.open_policies(path) as store:
@@ -357,6 +373,7 @@ class Domain(Stores):
         return Data(
             StoreFile(str(self.policies_path), digests["policies"], tuple(sorted(withheld))),
             StoreFile(str(self.trajectories_path), digests["trajectories"]),
-            **further,
+            further["parents"],
+            further["randomised"],
             domain=self,
         )

@@ -36,6 +36,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from hyprepro.engine import kept
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import Stage, explain_os_error
 from hyprepro.errors import UserError
@@ -310,6 +311,7 @@ def _die_with_parent() -> None:
 def attempt(stage: Stage, cache: ArtifactCache, on_wait: Callable[[], None]) -> Outcome:
     """Make one stage, in the process and thread that this is called in; raises nothing."""
     try:
+        kept.make_room(stage)
         _settle(stage)
         cache.make(stage, on_wait)
     except UserError as error:
@@ -337,7 +339,7 @@ def settle_torch() -> None:
     import torch
 
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # use_deterministic_algorithms also imports torch's compiler, 70 MB
 
 
 @contextmanager
@@ -347,7 +349,7 @@ def process_restored() -> Iterator[None]:
     torch = sys.modules.get("torch")
     threads = torch.get_num_threads() if torch else None
     drawn = torch.get_rng_state() if torch else None
-    strict = torch.are_deterministic_algorithms_enabled() if torch else False
+    strictness = torch.get_deterministic_debug_mode() if torch else 0
     try:
         yield
     finally:
@@ -359,4 +361,4 @@ def process_restored() -> Iterator[None]:
             if threads is not None:
                 torch.set_num_threads(threads)
                 torch.set_rng_state(drawn)
-            torch.use_deterministic_algorithms(strict)
+            torch.set_deterministic_debug_mode(strictness)

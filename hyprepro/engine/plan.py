@@ -87,8 +87,8 @@ def _pace(path: Path) -> tuple[str, float | None]:
 
 @cache
 def speed() -> float:
-    """How much longer than `PROBE_SECONDS` this process takes for some steps of a small network, the median of five."""
-    return median(_probe() for _ in range(5)) / (PROBE_SECONDS / 5)
+    """How much longer than `PROBE_SECONDS` this process takes for steps of a small network, the median of three."""
+    return median(_probe() for _ in range(3)) / (PROBE_SECONDS / 5)
 
 
 def _probe() -> float:

@@ -6,6 +6,7 @@ import os
 import platform
 import threading
 from collections.abc import Iterator
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -108,6 +109,7 @@ def identity_gaps(recorded: dict[str, str], current: dict[str, str]) -> list[tup
     return [(name, old, new) for name, old, new in pairs if old != new or old == "unknown"]
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return metadata.version(package)

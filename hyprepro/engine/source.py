@@ -3,16 +3,21 @@
 The digest covers the modules that define a stage and its components, and every module of the same package, or of
 hyprepro, that these import, also inside functions. What cannot change a result does not count: comments, docstrings,
 annotations of signatures, error messages, and the descriptions of settings.
+
+Reading a module takes milliseconds, so what was read is remembered from process to process, for its very bytes: however
+soon it is edited, it is read again.
 """
 
 from __future__ import annotations
 
 import ast
-import hashlib
+import os
 import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+
+from hyprepro.engine.memory import Memory, sha256
 
 PLUMBING = frozenset(
     f"hyprepro.{name}"
@@ -21,6 +26,8 @@ PLUMBING = frozenset(
         "errors",
         "engine.cache",
         "engine.executors",
+        "engine.kept",
+        "engine.memory",
         "engine.plan",
         "engine.ray",
         "engine.schedule",
@@ -46,7 +53,8 @@ def _digest(modules: frozenset[str]) -> str:
             continue
         found[name], imported = _read(name, path)
         waiting += imported
-    return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()
+    _memory().keep()
+    return sha256(repr(sorted(found.items())).encode())
 
 
 def _true_name(name: str) -> str:
@@ -63,24 +71,47 @@ def _file_of(name: str) -> Path | None:
         return None
     if not rest and getattr(package, "__file__", None):
         return Path(str(package.__file__))
-    for root in getattr(package, "__path__", ()):
-        base = Path(root).joinpath(*rest)
-        for path in (base.with_suffix(".py"), base / "__init__.py"):
-            if path.is_file():
-                return path
+    return _below(tuple(getattr(package, "__path__", ())), tuple(rest))
+
+
+@cache
+def _below(folders: tuple[str, ...], parts: tuple[str, ...]) -> Path | None:
+    """The Python file of a module of a package that lies in some folders."""
+    for folder in folders:
+        base = os.path.join(folder, *parts)
+        for path in (f"{base}.py", os.path.join(base, "__init__.py")):
+            if os.path.isfile(path):
+                return Path(path)
     return None
 
 
 @cache
 def _read(name: str, path: Path) -> tuple[str, list[str]]:
     """The digest of one module's code, and the names of the modules of its package and of hyprepro that it imports."""
-    tree = ast.parse(path.read_bytes())
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    content, memory = path.read_bytes(), _memory()
+    state = sha256(package.encode() + b"\n" + content)
+    found = memory.recall(name, state)
+    if found is None:
+        found = _parsed(name, package, content)
+        memory.remember(name, state, found)
+    digest, imported = found
+    return digest, [each for each in imported if each not in PLUMBING and _file_of(each) is not None]
+
+
+def _parsed(name: str, package: str, content: bytes) -> tuple[str, list[str]]:
+    """See `_read`."""
     essence = _Essence(package)
-    tree = essence.visit(tree)
+    tree = essence.visit(ast.parse(content))
     ours = {name.split(".")[0], "hyprepro"}  # a user's module, or a benchmark, rests on the package as well
-    imported = [found for found in essence.imported if found.split(".")[0] in ours]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imported
+    imported = [found for found in dict.fromkeys(essence.imported) if found.split(".")[0] in ours]
+    return sha256(ast.dump(tree).encode()), imported
+
+
+@cache
+def _memory() -> Memory:
+    """By the content of this module: an edit of it may read the same source differently."""
+    return Memory.beside(__file__, sha256(Path(__file__).read_bytes()))
 
 
 class _Essence(ast.NodeTransformer):

@@ -27,7 +27,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple
 
 from hyprepro.component import Component, fingerprint
 from hyprepro.engine.source import source_digest
@@ -137,22 +137,48 @@ class Stage(ABC):
         """SHA-256 over all that can change the result, as 64 hexadecimal digits."""
         inputs = {name: stage.key for name, stage in self.inputs.items()}
         values = [getattr(self, field.name) for field in dataclasses.fields(self)]
-        code = source_digest({type(self).__module__, *_modules(values)})
+        code = source_digest({type(self).__module__}.union(*map(_modules_of, values)))
         return fingerprint([self.kind, self.version, self.settings, inputs, code, library_versions(), device()])
-
-
-@runtime_checkable
-class _Described(Protocol):
-    """A setting that is more than a plain value."""
-
-    def described(self) -> dict[str, Any]:
-        """What counts in a key, JSON-ready."""
 
 
 def _is_input(value: Any) -> bool:
     return isinstance(value, Stage) or (
         isinstance(value, tuple) and bool(value) and all(isinstance(item, Stage) for item in value)
     )
+
+
+class _Facts(NamedTuple):
+    """What keys take from a setting that is more than a plain value.
+
+    Attributes:
+        value: The setting; it is kept, so that no other one gets its identity.
+        described: What it is.
+        modules: The modules that define it and what it contains.
+    """
+
+    value: Any
+    described: Any
+    modules: frozenset[str]
+
+
+_FACTS: dict[int, _Facts] = {}
+_MOST_FACTS = 1000
+
+
+def _facts(value: Any) -> _Facts:
+    """Found once for each setting: stages share theirs, and settings are frozen."""
+    facts = _FACTS.get(id(value))
+    if facts is None:
+        facts = _Facts(value, value.described(), frozenset(_modules([value])))
+        if len(_FACTS) >= _MOST_FACTS:
+            _FACTS.clear()
+        _FACTS[id(value)] = facts
+    return facts
+
+
+def _modules_of(value: Any) -> frozenset[str]:
+    """The modules that define a setting and what it contains."""
+    return _facts(value).modules if hasattr(value, "described") else frozenset(_modules([value]))
 
 
 def _modules(values: Iterable[Any]) -> Iterator[str]:
@@ -170,8 +196,8 @@ def _modules(values: Iterable[Any]) -> Iterator[str]:
 
 
 def _described(value: Any, name: str) -> Any:
-    if isinstance(value, _Described):
-        return value.described()
+    if hasattr(value, "described"):
+        return _facts(value).described
     if isinstance(value, tuple):
         return [_described(item, name) for item in value]
     if value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):

@@ -60,10 +60,10 @@ class LatentRecipe(Experiment):
                 where="LatentRecipe.methods",
                 fix="bind AUTOENCODER, which all of them share",
             )
-        count, split, stores = self.prompts_per_task, self.prompt_split, (data.policies, data.trajectories)
-        true = tuple(TrueLatents(encoders[0], task, count, split, *stores) for task in self.tasks)
+        count, split = self.prompts_per_task, self.prompt_split
+        true = tuple(TrueLatents(encoders[0], task, count, split, data) for task in self.tasks)
         predicted = tuple(
-            PredictLatents(method, method.training(known, seed), task, seed, count, split, data.trajectories)
+            PredictLatents(method, method.training(known, seed), task, seed, count, split, data)
             for method in self.methods
             for seed in range(self.seeds)
             for task in self.tasks
@@ -81,13 +81,14 @@ class LatentRecipe(Experiment):
 
     def _splits(self, data: Data) -> tuple[str, ...]:
         """Whether each task is seen (has training policies) or unseen; its prompts' policies must be stored."""
+        from hyprepro.stores.runs import prompt_ids
         from hyprepro.stores.training_data import training_tasks
 
         with data.open_policies() as policies, data.open_trajectories() as trajectories:
             seen = training_tasks(policies)
             for task in self.tasks:
-                ids = trajectories.ids(task, self.prompt_split)[: self.prompts_per_task]
-                rows = trajectories.table(task)["policy_row"][ids]
+                ids = prompt_ids(policies, trajectories, task, self.prompt_split, self.prompt_runs)
+                rows = trajectories.table(task)["policy_row"][ids[: self.prompts_per_task]]
                 if task not in policies.tasks or bool((rows < 0).any()):
                     raise UserError(
                         f"The policies behind some {self.prompt_split} prompts of {task} are not stored.",

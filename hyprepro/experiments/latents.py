@@ -17,16 +17,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hyprepro.domains.base import Query
-from hyprepro.engine.stage import Report, Stage, StoreFile
+from hyprepro.domains.base import Data, Query
+from hyprepro.engine.stage import Report, Stage
 from hyprepro.gen_hyprl.autoencoder import TrainAutoencoder
 from hyprepro.reports.latents import TRUE, LatentRecord, read_latents, write_latents
-from hyprepro.stores.policy_store import PolicyStore
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from hyprepro.stores.prompts import Prompts
 
 
 FILE = "latents.npz"
@@ -53,8 +50,7 @@ class TrueLatents(Stage):
         task: The task.
         prompts: How many prompts, from the first.
         prompt_split: Which prompts: "test" or "validation".
-        policies: The policy store.
-        trajectories: The trajectory store.
+        data: The stores.
     """
 
     kind: ClassVar[str] = "true-latents"
@@ -63,8 +59,7 @@ class TrueLatents(Stage):
     task: str
     prompts: int
     prompt_split: str
-    policies: StoreFile
-    trajectories: StoreFile
+    data: Data
 
     @property
     def label(self) -> str:
@@ -75,8 +70,8 @@ class TrueLatents(Stage):
         """Write them `[n, 2 D]`, and the policies `[n]` that they are of."""
         import torch
 
-        prompts = _prompts(self.trajectories, self.task, self.prompt_split, self.prompts)
-        with PolicyStore.of(self.policies) as store, torch.no_grad():
+        prompts = self.data.domain.query(self.data, self.task, self.prompts, self.prompt_split).shown
+        with self.data.open_policies() as store, torch.no_grad():
             encoder = self.autoencoder.load(inputs["autoencoder"])
             latents = encoder.encode_stored(store, self.task, prompts.policy_rows)
         np.savez(work / FILE, latents=_flat(latents), policies=prompts.policy_rows)
@@ -97,7 +92,7 @@ class PredictLatents(Stage):
         seed: The generator seed.
         prompts: How many prompts, from the first.
         prompt_split: Which prompts: "test" or "validation".
-        trajectories: The trajectory store.
+        data: The stores.
     """
 
     kind: ClassVar[str] = "predicted-latents"
@@ -108,7 +103,7 @@ class PredictLatents(Stage):
     seed: int
     prompts: int
     prompt_split: str
-    trajectories: StoreFile
+    data: Data
 
     @property
     def label(self) -> str:
@@ -117,23 +112,13 @@ class PredictLatents(Stage):
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Write them `[n, 2 D]`."""
-        prompts = _prompts(self.trajectories, self.task, self.prompt_split, self.prompts)
-        query = Query(self.task, (), prompts, len(prompts))
+        query = self.data.domain.query(self.data, self.task, self.prompts, self.prompt_split)
         latents = self.method.latents(self.trained.load(inputs["trained"]), query, self.seed)
         np.savez(work / FILE, latents=_flat(latents))
 
     def load(self, path: Path) -> NDArray[np.float32]:
         """The latents."""
         return _read(path, lambda file: file["latents"])
-
-
-def _prompts(trajectories: StoreFile, task: str, split: str, count: int) -> Prompts:
-    """The first prompts of a task and split."""
-    from hyprepro.stores.prompts import read_prompts
-    from hyprepro.stores.trajectory_store import TrajectoryStore
-
-    with TrajectoryStore.open(Path(trajectories.path)) as store:
-        return read_prompts(store, task, split, limit=count)
 
 
 def _flat(latents: Tensor) -> NDArray[np.float32]:

@@ -34,6 +34,11 @@ class Protocol(Component, ABC):
     label: ClassVar[str] = ""
     starts_of: ClassVar[str] = "fresh"
 
+    @property
+    @abstractmethod
+    def episodes(self) -> int:
+        """How many episodes each policy runs."""
+
     @abstractmethod
     def trials(self, domain: Domain, task: str, policies: int, use: Use = "test") -> list[Trial]:
         """The episodes for policies 0 to `policies` - 1 of a task; no two methods get different ones.
@@ -61,6 +66,11 @@ class PaperProtocol(Protocol):
         (720, 920), "Environment seeds; each freezes one goal.", source="Make-An-Agent", min_length=1
     )
 
+    @property
+    def episodes(self) -> int:
+        """One on each seed's goal."""
+        return len(self.env_seeds)
+
     def trials(self, domain: Domain, task: str, policies: int, use: Use = "test") -> list[Trial]:
         """Every policy on every seed's goal."""
         return [Trial(self.label, row, Start("paper", seed)) for row in range(policies) for seed in self.env_seeds]
@@ -77,6 +87,11 @@ class StrictProtocol(Protocol):
 
     goals_per_policy: int = setting(1, "Test goals for each policy; no two policies share one.", ge=1, le=100)
     base_seed: int = setting(0, "Another number gives other goals.", ge=0)
+
+    @property
+    def episodes(self) -> int:
+        """One on each of its own goals."""
+        return self.goals_per_policy
 
     def trials(self, domain: Domain, task: str, policies: int, use: Use = "test") -> list[Trial]:
         """Each policy on its own test goals."""
@@ -100,6 +115,11 @@ class ValidationProtocol(Protocol):
     goals: int = setting(2, "Validation goals of a task.", ge=1, le=100)
     base_seed: int = setting(0, "Another number gives other goals.", ge=0)
 
+    @property
+    def episodes(self) -> int:
+        """One on each of the common goals."""
+        return self.goals
+
     def trials(self, domain: Domain, task: str, policies: int, use: Use = "test") -> list[Trial]:
         """Every policy on every validation goal."""
         return [
@@ -120,6 +140,11 @@ class CommonStarts(Protocol):
 
     starts: int = setting(10, "Starts of each policy of a task, the same for all.", ge=1, le=1000)
     base_seed: int = setting(0, "Another number gives other starts.", ge=0)
+
+    @property
+    def episodes(self) -> int:
+        """One from each of the common starts."""
+        return self.starts
 
     def trials(self, domain: Domain, task: str, policies: int, use: Use = "test") -> list[Trial]:
         """Every policy from every start; those of tasks that settings are chosen by are apart from all others."""

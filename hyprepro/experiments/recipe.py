@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Any, ClassVar, Literal, runtime_checkable
 from typing import Protocol as StructuralType
@@ -23,6 +24,7 @@ from hyprepro.reports.records import with_variant, write_records
 from hyprepro.reports.report import Report
 from hyprepro.reports.summary import BASELINE, MAIN, summarise
 from hyprepro.reports.table1 import TaskTable
+from hyprepro.stores.files import Runs
 
 
 class Experiment(Component, ABC):
@@ -46,14 +48,19 @@ class Experiment(Component, ABC):
     prompts_per_task: int = setting(
         100, "Prompts, and so policies, for each task where tasks are told by prompts.", source="paper", ge=1, le=10_000
     )
+    prompt_runs: Runs | None = setting(
+        None,
+        "Test prompts from runs that training policies come from too (training, as Make-An-Agent's are), or from runs "
+        "that nothing is trained on (unseen); None: the only kind that the stores have.",
+    )
 
     def data(self) -> Data:
-        """The stores, with the withheld tasks left out of training.
+        """The stores, with the withheld tasks left out of training, and which prompts are shown.
 
         Raises:
             UserError: A store is missing or unfit, or has no such task.
         """
-        return self.domain.data(self.named("withheld"))
+        return replace(self.domain.data(self.named("withheld")), prompt_runs=self.prompt_runs)
 
     def named(self, field: str) -> tuple[str, ...]:
         """The names of the tasks that a field gives by name or number (`UserError` for those that are none)."""
@@ -116,8 +123,10 @@ def check_prompts(recipe: Experiment, tasks: Sequence[str], split: str, data: Da
         place: The fields that name the tasks, for messages.
 
     Raises:
-        UserError: A domain without prompts, an unknown task, or one with too few prompts.
+        UserError: A domain without prompts, an unknown task, or one with too few prompts, or none from such runs.
     """
+    from hyprepro.stores.runs import prompt_ids
+
     kind = type(recipe).__name__
     if recipe.domain.condition != "prompt":
         raise UserError(
@@ -125,7 +134,7 @@ def check_prompts(recipe: Experiment, tasks: Sequence[str], split: str, data: Da
             where=f"{kind}.domain",
             fix="bind a domain whose tasks are told by prompts",
         )
-    with data.open_trajectories() as store:
+    with data.open_policies() as policies, data.open_trajectories() as store:
         for task in tasks:
             if task not in store.tasks:
                 raise UserError(
@@ -134,7 +143,7 @@ def check_prompts(recipe: Experiment, tasks: Sequence[str], split: str, data: Da
                     closest=closest_match(task, store.tasks),
                     fix=f"hyprepro store info {data.trajectories.path}",
                 )
-            count = store.count(task, split)
+            count = len(prompt_ids(policies, store, task, split, recipe.prompt_runs))
             if count < recipe.prompts_per_task:
                 raise UserError(
                     f"The store has {count} {split} prompts of {task}, and {recipe.prompts_per_task} are asked for.",
@@ -307,19 +316,21 @@ def _rollouts(recipe: Recipe, method: Method, sets: Mapping[TrainingSet, Data]) 
     has_seeds = method.seeded and method.name not in recipe.one_seed
     for trained, known in sets.items():
         for seed in range(recipe.seeds if has_seeds else 1):
+            first = Rollouts.of(
+                method,
+                known,
+                task="",
+                split="",
+                protocol=protocols[0],
+                seed=seed,
+                prompts=recipe.prompts_per_task,
+                prompt_split=recipe.prompt_split,
+                n_train=len(trained) if trained else None,
+            )
             for task in recipe.all_tasks:
+                split = recipe.split_of(task, trained)
                 for protocol in protocols:
-                    yield Rollouts.of(
-                        method,
-                        known,
-                        task=task,
-                        split=recipe.split_of(task, trained),
-                        protocol=protocol,
-                        seed=seed,
-                        prompts=recipe.prompts_per_task,
-                        prompt_split=recipe.prompt_split,
-                        n_train=len(trained) if trained else None,
-                    )
+                    yield replace(first, task=task, split=split, protocol=protocol)
 
 
 def training_seconds(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> float | None:

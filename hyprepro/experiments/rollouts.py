@@ -80,7 +80,8 @@ class Deployment(Stage):
         settings = {each.name: self.settings.get(each.name) for each in fields(Deployment) if each.name != "known"}
         is_copied = self.control is not None and self.control.copies
         behind = [stage and stage.key for stage in (self.trained, self.known if is_copied else None)]
-        deployment = fingerprint([settings, behind, device()])
+        places = [self.data.policies.path, self.data.trajectories.path]  # another file is read, and checked, again
+        deployment = fingerprint([settings, behind, device(), places])
         if deployment not in _DEPLOYED:
             _DEPLOYED.clear()
             _DEPLOYED[deployment] = self.deploy(inputs)
@@ -145,7 +146,7 @@ class Rollouts(Deployment):
         """Seconds."""
         domain = self.data.domain
         count = self.prompts if domain.condition == "prompt" else _CONTROLLERS
-        return domain.episode_seconds * len(self._trials(count))
+        return domain.episode_seconds * count * self.protocol.episodes
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Deploy, run all trials at once, write the records in the order of the protocol's trials."""

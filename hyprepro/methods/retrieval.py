@@ -207,13 +207,14 @@ class Interpolation(Method):
         known = data.trained()
         low, high, share = place(list(known.values()), query.parameter, ranges_of(data))
         with data.open_policies() as store, torch.no_grad():
-            pair = {task: rows_of(store, task, self.checkpoints) for task in (list(known)[low], list(known)[high])}
-            count = min(map(len, pair.values()))
-            pair = {task: rows[-count:] for task, rows in pair.items()}
+            # Of a training task both are the same.
+            pair = [(task, rows_of(store, task, self.checkpoints)) for task in (list(known)[low], list(known)[high])]
+            count = min(len(rows) for _, rows in pair)
+            pair = [(task, rows[-count:]) for task, rows in pair]
             if trained is None:
-                one, other = (torch.from_numpy(store.read(task, rows)) for task, rows in pair.items())
+                one, other = (torch.from_numpy(store.read(task, rows)) for task, rows in pair)
                 return PolicyControllers(store.layout, torch.lerp(one, other, share))
-            one, other = (trained.encode_stored(store, task, rows) for task, rows in pair.items())
+            one, other = (trained.encode_stored(store, task, rows) for task, rows in pair)
             return PolicyControllers(store.layout, trained.decode(torch.lerp(one, other, share)))
 
 

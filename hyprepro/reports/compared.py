@@ -145,11 +145,12 @@ def paired(a: Mapping[str, Any], b: Mapping[str, Any], folders: tuple[Path, Path
     return found
 
 
-def _prompts(result: Mapping[str, Any]) -> tuple[str, str] | None:
+def _prompts(result: Mapping[str, Any]) -> tuple[str | None, ...] | None:
     """Which prompts the policies answer, None where they answer none: prompt i of a task is the same for equal ones."""
     provenance = result["provenance"]
-    split = provenance["config"].get("prompt_split")
-    return None if split is None else (split, provenance["stores"].get("trajectories"))
+    config = provenance["config"]
+    split, runs = config.get("prompt_split"), config.get("prompt_runs")
+    return None if split is None else (split, runs, provenance["stores"].get("trajectories"))
 
 
 def _can_be_paired(statistic: Statistic, sides: Sequence[Cells]) -> bool:

@@ -19,6 +19,7 @@ SHORT = {
     "retrieval": "retriev.",
     "agreement-retrieval": "agreem.",
     "prompt-cloning": "cloning",
+    "conditioned-cloning": "told cl.",
     "mean-policy": "mean",
     "mse-regressor": "mse",
     "care": "CARE",

@@ -8,8 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hyprepro.errors import UserError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -52,6 +50,8 @@ def load(name: str) -> dict[str, Any]:
     Raises:
         UserError: The file is missing or malformed.
     """
+    import yaml
+
     for folder in FOLDERS:
         path = folder / f"{name}.yaml"
         if path.is_file():

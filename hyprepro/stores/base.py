@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hyprepro.engine.provenance import versions as installed_versions
 from hyprepro.errors import UserError, closest_match
-from hyprepro.stores import atomic, hdf5
+from hyprepro.stores import atomic, hdf5, once
 
 if TYPE_CHECKING:
     from hyprepro.engine.stage import StoreFile
@@ -150,7 +150,7 @@ class StoreReader(ABC):
         group = self.group(task)
         if PARTS in group.attrs:
             return str(hdf5.read_json(group, PARTS, self.where).get(split, ""))
-        return self.computed_part(task, split)
+        return once.once_for_all(self.file, f"{task}/{split}", lambda: self.computed_part(task, split))
 
     def computed_part(self, task: str, split: str) -> str:
         """The same of what the file really holds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from hyprepro.engine.stage import StoreFile
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 PART = "part"
 """In a route: which `runs` of a collection's `of` these are; missing where it is the whole."""
+
+Runs = Literal["unseen", "training"]
+"""From which runs test prompts come: those that nothing is trained on, or those that give training policies too."""
 
 
 @dataclass(frozen=True)

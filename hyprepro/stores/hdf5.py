@@ -29,7 +29,7 @@ MAX_ROWS = 100_000_000
 MAX_CHUNK_BYTES = 64 * 2**20
 BLOCK_BYTES = 8 * 2**20
 _TASK_NAME = re.compile(r"(?=.{1,64}$)[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)*")
-_SAFE_FILTERS = {"deflate", "shuffle", "fletcher32"}
+_SAFE_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 _UPGRADE = "pip install -U hyprepro"
 DAMAGED = "fetch the store again (git checkout restores a bundled one), or collect it anew: hyprepro collect"
 FOREIGN = "name a store that hyprepro wrote, or fetch this one again; other people's policies: hyprepro store --help"
@@ -180,16 +180,27 @@ def check_task_name(task: str) -> None:
 
 def hard_member(group: h5py.Group, name: str, kind: type, where: str) -> Any:
     """A member of a group, which must lie in this very file (no soft or external link) and be of the given class."""
-    place = f"{where}:{group.name.rstrip('/')}/{name}"
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+    try:
+        is_hard = group.id.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD
+    except (KeyError, RuntimeError):  # no such name
+        is_hard = False
+    if not is_hard:
+        place = _place(group, name, where)
         raise UserError("The store lacks a member, or it is a link to elsewhere.", where=place, fix=FOREIGN)
     try:
         member = group[name]
     except (OSError, KeyError, RuntimeError) as error:
+        place = _place(group, name, where)
         raise UserError("The store is damaged.", where=f"{place}: {error}", fix=DAMAGED) from None
     if not isinstance(member, kind):
-        raise UserError(f"A member of the store is not a {kind.__name__.lower()}.", where=place, fix=FOREIGN)
+        what = f"A member of the store is not a {kind.__name__.lower()}."
+        raise UserError(what, where=_place(group, name, where), fix=FOREIGN)
     return member
+
+
+def _place(group: h5py.Group, name: str, where: str) -> str:
+    """A member's place, for messages; HDF5 takes long to tell it."""
+    return f"{where}:{group.name.rstrip('/')}/{name}"
 
 
 def dataset(group: h5py.Group, name: str, dtypes: tuple[str, ...], tail: tuple[int, ...], where: str) -> h5py.Dataset:
@@ -199,31 +210,28 @@ def dataset(group: h5py.Group, name: str, dtypes: tuple[str, ...], tail: tuple[i
         UserError: Another dtype or shape, too many rows, external or virtual storage, an unknown filter, huge chunks.
     """
     data = hard_member(group, name, h5py.Dataset, where)
-    place = f"{where}:{data.name}"
-    if data.dtype.newbyteorder("=").name not in dtypes:
-        raise UserError(f"Expected {' or '.join(dtypes)}, found {data.dtype}.", where=place, fix=FOREIGN)
-    if data.ndim != 1 + len(tail) or data.shape[1:] != tail:
-        wanted = ", ".join(["rows", *map(str, tail)])
-        raise UserError(f"Expected the shape [{wanted}], found {data.shape}.", where=place, fix=FOREIGN)
-    if data.shape[0] > MAX_ROWS:
-        raise UserError(
-            f"The dataset claims {data.shape[0]} rows; at most {MAX_ROWS} are read.", where=place, fix=FOREIGN
-        )
-    if data.is_virtual or data.external or not set(_filters(data)) <= _SAFE_FILTERS:
-        raise UserError("The dataset is stored outside the file or with an unknown filter.", where=place, fix=FOREIGN)
-    if data.chunks and math.prod(data.chunks) * data.dtype.itemsize > MAX_CHUNK_BYTES:
-        raise UserError("The dataset has chunks of more than 64 MiB.", where=place, fix=FOREIGN)
+    problem = _unfit(data, dtypes, tail)
+    if problem:
+        raise UserError(problem, where=_place(group, name, where), fix=FOREIGN)
     return data
 
 
-def _filters(data: h5py.Dataset) -> list[str]:
-    plist = data.id.get_create_plist()
-    names = {
-        h5py.h5z.FILTER_DEFLATE: "deflate",
-        h5py.h5z.FILTER_SHUFFLE: "shuffle",
-        h5py.h5z.FILTER_FLETCHER32: "fletcher32",
-    }
-    return [names.get(plist.get_filter(i)[0], "other") for i in range(plist.get_nfilters())]
+def _unfit(data: h5py.Dataset, dtypes: tuple[str, ...], tail: tuple[int, ...]) -> str:
+    """What keeps a dataset from being read; empty if nothing does."""
+    dtype, shape, made = data.dtype, data.shape, data.id.get_create_plist()
+    layout = made.get_layout()
+    if dtype.newbyteorder("=").name not in dtypes:
+        return f"Expected {' or '.join(dtypes)}, found {dtype}."
+    if shape is None or len(shape) != 1 + len(tail) or shape[1:] != tail:
+        return f"Expected the shape [{', '.join(['rows', *map(str, tail)])}], found {shape}."
+    if shape[0] > MAX_ROWS:
+        return f"The dataset claims {shape[0]} rows; at most {MAX_ROWS} are read."
+    filters = {made.get_filter(number)[0] for number in range(made.get_nfilters())}
+    if layout == h5py.h5d.VIRTUAL or made.get_external_count() or not filters <= _SAFE_FILTERS:
+        return "The dataset is stored outside the file or with an unknown filter."
+    if layout == h5py.h5d.CHUNKED and math.prod(made.get_chunk()) * dtype.itemsize > MAX_CHUNK_BYTES:
+        return "The dataset has chunks of more than 64 MiB."
+    return ""
 
 
 def read_rows(data: h5py.Dataset, low: int, high: int, where: str) -> NDArray[Any]:

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import PolicyLayout, Precision
-from hyprepro.stores import hdf5
+from hyprepro.stores import hdf5, once
 from hyprepro.stores.base import SPLIT_CODES, Column, StoreReader, StoreWriter, split_code
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class PolicyStore(StoreReader):
         self._wanted = layout
         self._withheld = frozenset(withheld)
         self._meta: dict[str, dict[str, NDArray[Any]]] = {}
+        self._splits: dict[str, NDArray[np.str_]] = {}
         super().__init__(path)
 
     def _validate(self) -> None:
@@ -78,7 +79,7 @@ class PolicyStore(StoreReader):
                 where=self.where,
                 fix=f"name a store of this layout; what this one holds: hyprepro store info {self.path}",
             )
-        self._params = {task: self._checked(task) for task in self.tasks}
+        once.once_a_process(self.file, self._check)
 
     @classmethod
     def open(cls, path: str | Path, layout: PolicyLayout | None = None) -> PolicyStore:
@@ -97,7 +98,7 @@ class PolicyStore(StoreReader):
     @property
     def weights(self) -> Precision:
         """The widest type that weights are kept in."""
-        return "float32" if any(data.dtype == np.float32 for data in self._params.values()) else "float16"
+        return "float32" if any(self.group(task)["params"].dtype == np.float32 for task in self.tasks) else "float16"
 
     def count(self, task: str, split: str | None = None) -> int:
         """Number of policies of a task, in one split or in all."""
@@ -105,12 +106,11 @@ class PolicyStore(StoreReader):
 
     def rows(self, task: str, split: str | None = None) -> NDArray[np.int64]:
         """Row numbers of a task's policies, ascending `[k]`."""
-        meta = self.meta(task)
         if split is not None:
             split_code(split, POLICY_SPLITS)
             if split == "train" and task in self._withheld:
                 return np.empty(0, dtype=np.int64)
-        return self._shown(task, meta["split"], split)
+        return self._shown(task, self._split(task), split)
 
     def meta(self, task: str) -> dict[str, NDArray[Any]]:
         """What is known about each policy: seed, step, success, episodes, return `[N]`, and split as words `[N]`."""
@@ -118,7 +118,7 @@ class PolicyStore(StoreReader):
             group = self.group(task)
             columns = {name: group[name] for name in META}
             table = {name: hdf5.read_rows(data, 0, data.shape[0], self.where) for name, data in columns.items()}
-            table["split"] = self._split_column(columns["split"])
+            table["split"] = self._split(task)
             if not _are_rates(table["success"]):
                 raise self._damaged("A recorded success rate is not between 0 and 1.", task)
             self._meta[task] = table
@@ -130,8 +130,7 @@ class PolicyStore(StoreReader):
         Raises:
             UserError: A row that does not exist, a damaged chunk, a value that is not finite.
         """
-        self.group(task)
-        data, wanted = self._params[task], np.asarray(rows, dtype=np.int64).reshape(-1)
+        data, wanted = self.group(task)["params"], np.asarray(rows, dtype=np.int64).reshape(-1)
         place = f"{self.where}:/policies/{task}/params"
         if wanted.size and not (wanted.min() >= 0 and wanted.max() < data.shape[0]):
             raise UserError(
@@ -165,8 +164,19 @@ class PolicyStore(StoreReader):
     def names(self) -> tuple[str, ...]:
         return ("params", *META)
 
-    def _checked(self, task: str) -> h5py.Dataset:
-        group = self.group(task)
+    def _split(self, task: str) -> NDArray[np.str_]:
+        """The split of each policy in words `[N]`."""
+        if task not in self._splits:
+            self._splits[task] = self._split_column(self.group(task)["split"])
+        return self._splits[task]
+
+    def _check(self) -> bool:
+        """Whether all tasks are well-formed (`UserError` if one is not)."""
+        for task in self.tasks:
+            self._check_task(self.group(task), task)
+        return True
+
+    def _check_task(self, group: h5py.Group, task: str) -> None:
         params = hdf5.dataset(group, "params", ("float16", "float32"), (self.layout.size,), self.where)
         if params.shape[0] > MAX_POLICIES:
             raise UserError(
@@ -178,7 +188,6 @@ class PolicyStore(StoreReader):
             data = hdf5.dataset(group, name, column.dtypes, (), self.where)
             if data.shape[0] != params.shape[0]:
                 raise self._damaged(f"{params.shape[0]} policies but {data.shape[0]} entries in {name!r}.", task)
-        return params
 
 
 class PolicyStoreWriter(StoreWriter):

@@ -112,8 +112,10 @@ def prompt_from_episode(
     return tau, tau_hat
 
 
-def read_prompts(store: TrajectoryStore, task: str, split: str, limit: int | None = None) -> Prompts:
-    """The prompts of a task and split, at most the first `limit`.
+def read_prompts(
+    store: TrajectoryStore, task: str, split: str, limit: int | None = None, among: NDArray[np.int64] | None = None
+) -> Prompts:
+    """The prompts of a task and split, at most the first `limit`; of the episodes `among` `[k]`, if these are given.
 
     Raises:
         UserError: Another observation or action size, no episode in the split, an episode that cannot be a prompt.
@@ -124,7 +126,7 @@ def read_prompts(store: TrajectoryStore, task: str, split: str, limit: int | Non
             where=store.where,
             fix=f"name a store of such episodes; hyprepro store info {store.path} shows what this one has",
         )
-    ids = store.ids(task, split)[:limit]
+    ids = (store.ids(task, split) if among is None else among)[:limit]
     if not len(ids):
         raise UserError(
             f"The store has no {split} episode of {task}.",

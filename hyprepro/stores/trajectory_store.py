@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hyprepro.errors import UserError
-from hyprepro.stores import hdf5
+from hyprepro.stores import hdf5, once
 from hyprepro.stores.base import Column, StoreReader, StoreWriter, split_code
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ class TrajectoryStore(StoreReader):
         self.observation_size = self._size("observation")
         self.action_size = self._size("action")
         self.policies_digest = str(self.attributes["policies"].get("digest", ""))
-        self._tables: dict[str, dict[str, NDArray[Any]]] = {}
-        self._starts = {task: self._checked(task) for task in self.tasks}
+        self._tables = once.once_a_process(self.file, lambda: {task: self._checked(task) for task in self.tasks})
 
     @classmethod
     def open(cls, path: str | Path) -> TrajectoryStore:
@@ -110,7 +109,10 @@ class TrajectoryStore(StoreReader):
         return cls(file.path)._see(file)
 
     def table(self, task: str) -> dict[str, NDArray[Any]]:
-        """The episode table `[N]`: id, seed, total_steps, policy_row, success_step, and split as words."""
+        """The episode table `[N]`: id, seed, total_steps, policy_row, success_step, split as words; not to be written.
+
+        `start` is the row of an episode's first action.
+        """
         self.group(task)
         return self._tables[task]
 
@@ -141,7 +143,7 @@ class TrajectoryStore(StoreReader):
             )
         if self._part is not None and index not in self.ids(task):
             raise self._hidden(f"another episode of {task}")
-        steps, start = int(table["total_steps"][index]), int(self._starts[task][index])
+        steps, start = int(table["total_steps"][index]), int(table["start"][index])
         return Episode(
             task,
             index,
@@ -187,8 +189,8 @@ class TrajectoryStore(StoreReader):
             )
         return size
 
-    def _checked(self, task: str) -> NDArray[np.int64]:
-        """Validate a task's shapes against its episode table; the first step of each episode `[N]`."""
+    def _checked(self, task: str) -> dict[str, NDArray[Any]]:
+        """Validate a task's shapes against its episode table; the table."""
         group = self.group(task)
         episodes = hdf5.hard_member(group, "episodes", h5py.Group, self.where)
         columns = {name: hdf5.dataset(episodes, name, c.dtypes, (), self.where) for name, c in TABLE.items()}
@@ -205,8 +207,10 @@ class TrajectoryStore(StoreReader):
             wanted = int(steps.sum()) + (count if name == "observations" else 0)
             if data.shape[0] != wanted:
                 raise self._damaged(f"{name!r} has {data.shape[0]} rows, the episode table asks for {wanted}.", task)
-        self._tables[task] = table
-        return np.cumsum(steps) - steps
+        table["start"] = np.cumsum(steps) - steps
+        for values in table.values():
+            values.flags.writeable = False  # all that open the file here share them
+        return table
 
 
 class TrajectoryStoreWriter(StoreWriter):

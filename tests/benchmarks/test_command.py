@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,3 +130,15 @@ def test_impossible_learning_is_one_panel(hyprepro):
     assert "reach" in hyprepro("bench", "learning", "--task", "raech").assert_one_panel().words
     hyprepro("bench", "learning", "--products", "float8").assert_one_panel()
     hyprepro("bench", "learning", "--updates", 3, "--points", 5).assert_one_panel()
+
+
+def test_the_startup_bench_takes_turns_with_another_checkout(hyprepro):
+    done = hyprepro("bench", "startup", "--against", Path(__file__).parents[2], "--rounds", 1, "--json")
+    assert done.code == 0, done.stderr
+    assert set(done.json["commands"]) == {"--help", "completion", "list", "run table1 --dry-run"}
+    for each in done.json["commands"].values():
+        assert each["ratio"] == pytest.approx(each["ours"] / each["peer"], rel=0.05)
+
+
+def test_the_startup_bench_needs_a_checkout(hyprepro, tmp_path):
+    assert "worktree" in hyprepro("bench", "startup", "--against", tmp_path).assert_one_panel().words

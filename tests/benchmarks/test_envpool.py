@@ -9,17 +9,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.envpool import PEER_ENVIRONMENTS, check_offered, measure_task, peer_id
-from benchmarks.evaluation import TimedResets
+from benchmarks.envpool import PEER_ENVIRONMENTS, measure_task, offered_tasks, peer_id
 from hyprepro.cli import app
-from hyprepro.domains.metaworld.pool import EnvironmentPool
 from hyprepro.domains.metaworld.tasks import HORIZON, SEEN_TASKS, UNSEEN_TASKS
 
 library = pytest.importorskip("envpool", reason="nox -s envpool")
 
 
 def test_envpool_has_all_our_tasks() -> None:
-    check_offered(SEEN_TASKS + UNSEEN_TASKS, library.list_all_envs(), library.__version__)
+    assert offered_tasks((), library.list_all_envs(), library.__version__) == ([*SEEN_TASKS, *UNSEEN_TASKS], [])
 
 
 def test_an_episode_of_envpool_is_as_long_as_ours_so_no_reset_is_timed() -> None:
@@ -35,7 +33,7 @@ def test_an_episode_of_envpool_is_as_long_as_ours_so_no_reset_is_timed() -> None
 
 
 def test_every_contestant_is_measured() -> None:
-    speed = measure_task("reach", episodes=5, rounds=1, pool=EnvironmentPool(build=TimedResets))
+    speed = measure_task("reach", episodes=5, rounds=1)
     assert set(speed.peers) == set(PEER_ENVIRONMENTS)
     assert speed.peer == max(speed.peers.values())
     assert min(speed.ours, speed.rewards, speed.policy, *speed.peers.values()) > 100
@@ -47,6 +45,7 @@ def test_the_bench_says_that_the_simulators_differ() -> None:
     assert done.exit_code == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["ratio"] == found["least_ratio"] == pytest.approx(found["ours"] / found["peer"], rel=1e-3)
+    assert (found["lacking"], found["died"]) == ([], {})
     assert found["versions"]["mujoco"] == mujoco.__version__
     assert found["versions"]["envpool"] == library.__version__
     assert found["versions"]["envpool_mujoco"][0].isdigit()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.envpool import EnvPoolSpeed, check_offered, peer_id, summary
+from benchmarks.envpool import EnvPoolSpeed, measured_apart, offered_tasks, peer_id, summary
 from hyprepro.errors import UserError
 
 
@@ -30,7 +30,18 @@ def test_tasks_are_averaged_geometrically_and_the_least_ratio_is_told() -> None:
 
 def test_an_envpool_without_meta_world_is_told_by_its_version() -> None:
     assert peer_id("button-press-wall") == "MetaWorld/ButtonPressWall-v3"
-    check_offered(["reach", "door-lock"], ["MetaWorld/Reach-v3", "MetaWorld/DoorLock-v3", "Pong-v5"], "1.2.5")
+    have = ["MetaWorld/Reach-v3", "MetaWorld/DoorLock-v3", "Pong-v5"]
+    assert offered_tasks(["reach", "door-lock"], have, "1.2.5") == (["reach", "door-lock"], [])
+    names, lacking = offered_tasks((), have, "1.2.5")
+    assert names == ["reach", "door-lock"], "the tasks that both have"
+    assert len(lacking) == 16
     with pytest.raises(UserError, match=r"EnvPool 0\.8\.4 has no Meta-World task door-lock\.") as caught:
-        check_offered(["reach", "door-lock"], ["MetaWorld/Reach-v3", "Pong-v5"], "0.8.4")
+        offered_tasks(["reach", "door-lock"], ["MetaWorld/Reach-v3", "Pong-v5"], "0.8.4")
     assert "hyprepro[envpool]" in caught.value.fix
+    with pytest.raises(UserError, match="button-press, dial-turn"):
+        offered_tasks((), ["Pong-v5"], "0.8.4")
+
+
+def test_a_task_whose_process_ends_without_figures_is_told_by_its_exit_code(capfd: pytest.CaptureFixture[str]) -> None:
+    assert measured_apart("no-such-task", episodes=1, rounds=1) == 1
+    assert "no-such-task" in capfd.readouterr().err

@@ -63,7 +63,7 @@ def test_every_slot_that_list_shows_is_explained(hyprepro) -> None:
     for slot, components in hyprepro("list", "--json").json["components"].items():
         found = hyprepro("explain", slot, "--json").json
         assert found["slot"] == slot
-        assert found["components"] == components
+        assert found["components"].items() >= components.items(), "a user's own that a test imported stand beside them"
         assert found["doc"]
 
 

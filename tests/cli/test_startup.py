@@ -68,6 +68,21 @@ def test_a_plan_and_an_explanation_import_no_simulator(arguments: list[str]) -> 
     assert not imported(arguments) & SIMULATORS
 
 
+def test_a_plan_imports_what_the_recipe_names() -> None:
+    found = imported(["run", "table1", "--dry-run"])
+    assert "hyprepro.methods.retrieval" in found
+    unasked = ("hyprepro.collect", "hyprepro.methods.macaw", "hyprepro.methods.care", "hyprepro.domains.cheetah_vel")
+    assert not {name for name in found if name.startswith(unasked)}
+    assert "yaml" not in found
+
+
+def test_a_mistake_is_told_by_all_components() -> None:
+    wrong = [sys.executable, "-c", PROGRAM, "run", "table1", "--dry-run", "-b", "SACTrainin.updates=3"]
+    done = subprocess.run(wrong, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "SACTraining" in done.stderr
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_says_of_a_command_what_the_command_says_of_itself(name: str) -> None:
     command = COMMANDS[name].load(name)

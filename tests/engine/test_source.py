@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from hyprepro.engine import source
+from hyprepro.engine.memory import Memory
 from hyprepro.engine.source import source_digest
 
 MODEL = '''
@@ -99,6 +101,33 @@ def test_code_that_can_change_a_result_changes_the_digest(lab: Path, file: str, 
 def test_wording_and_types_do_not(lab: Path, file: str, old: str, new: str) -> None:
     before, after = digest_after(lab, file, old, new)
     assert before == after
+
+
+def test_a_source_is_parsed_once_for_all_processes_and_again_however_soon_it_is_edited(
+    lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[str] = []
+    parse = source._parsed
+    monkeypatch.setattr(source, "_parsed", lambda name, *rest: parsed.append(name) or parse(name, *rest))
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+
+    def digest() -> str:
+        """As a process of its own finds it."""
+        memory = Memory(tmp_path / "memory.json", "reader")
+        monkeypatch.setattr(source, "_memory", lambda: memory)
+        forget()
+        return source_digest(["lab.model"])
+
+    before = digest()
+    assert {"lab.model", "lab.parts", "lab.late"} <= set(parsed)
+    parsed.clear()
+    assert digest() == before
+    assert not parsed
+    times = (lab / "parts.py").stat()
+    (lab / "parts.py").write_text(FILES["parts"].replace("2", "3"))
+    os.utime(lab / "parts.py", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert digest() != before
+    assert parsed == ["lab.parts"]
 
 
 def test_modules_that_are_not_imported_do_not_count(lab: Path) -> None:

@@ -6,7 +6,14 @@ from pydantic import ValidationError
 from hyprepro.domains.metaworld import tasks as goals
 from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.domains.metaworld.tasks import Goal
-from hyprepro.experiments.protocols import PaperProtocol, StrictProtocol, Trial, ValidationProtocol
+from hyprepro.experiments.protocols import (
+    CommonStarts,
+    PaperProtocol,
+    Protocol,
+    StrictProtocol,
+    Trial,
+    ValidationProtocol,
+)
 
 
 def test_the_paper_protocol_runs_every_policy_on_both_frozen_goals() -> None:
@@ -48,6 +55,20 @@ def test_validation_needs_a_goal() -> None:
 def test_refuses_impossible_settings(mistake: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         StrictProtocol(**mistake)
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        PaperProtocol(env_seeds=(1, 2, 3)),
+        StrictProtocol(goals_per_policy=2),
+        ValidationProtocol(goals=4),
+        CommonStarts(starts=5),
+    ],
+    ids=lambda protocol: type(protocol).__name__,
+)
+def test_episodes_are_counted_without_drawing_their_starts(protocol: Protocol) -> None:
+    assert len(protocol.trials(MetaWorld(), "reach", 7)) == 7 * protocol.episodes
 
 
 def test_the_paper_protocol_needs_a_seed() -> None:

@@ -54,7 +54,7 @@ def test_the_evaluations(recipe: Make) -> None:
     ]
     assert {each.split for each in found} == {"test"}
     assert all(not set(each.data.trained()) & set(TESTED) for each in found)
-    assert {stage.protocols for stage in found} == {(CommonStarts(starts=3),)}, "every method runs from the same starts"
+    assert {stage.protocol for stage in found} == {CommonStarts(starts=3)}, "every method runs from the same starts"
 
 
 def test_only_the_training_velocities_are_shown_to_a_method(recipe: Make) -> None:

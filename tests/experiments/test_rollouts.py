@@ -13,7 +13,7 @@ from hyprepro.experiments.protocols import PaperProtocol, Protocol, StrictProtoc
 from hyprepro.experiments.rollouts import Rollouts
 from hyprepro.experiments.run import stepper_used
 from hyprepro.methods.ceilings import Expert
-from tests.conftest import TinyStores
+from tests.conftest import TinyStores, build_tiny_stores
 
 PAPER, STRICT = PaperProtocol(env_seeds=(720,)), StrictProtocol()
 
@@ -55,6 +55,20 @@ def test_more_prompts_than_there_are_is_a_mistake(tiny_stores: TinyStores, tmp_p
     with pytest.raises(UserError, match="5 test prompts of reach") as caught:
         ArtifactCache(tmp_path).make(stage)
     assert caught.value.fix == "-b Recipe.prompts_per_task=5"
+
+
+def test_every_kind_of_prompts_is_asked_by_its_own_policies(tmp_path: Path) -> None:
+    """A store of both kinds: policies 6 and 7 are of the training runs 0 and 1, policies 8 and 9 of run 2."""
+    stores = build_tiny_stores(tmp_path, unseen=2)
+    data = stores.domain.data()
+    for runs, rows in (("training", {6, 7}), ("unseen", {8, 9})):
+        shown = dataclasses.replace(data, prompt_runs=runs)
+        query = stores.domain.query(shown, "reach", 5, "test")
+        assert set(query.shown.policy_rows.tolist()) == rows
+        assert shown.for_training == data.for_training
+        assert shown.described() != data.described()
+    with pytest.raises(UserError, match="two kinds of test prompts of reach: 5 from training runs and 5 from runs"):
+        stores.domain.query(data, "reach", 5, "test")
 
 
 def test_the_key_follows_contents_and_settings_not_places(tiny_stores: TinyStores, tmp_path: Path) -> None:

@@ -193,6 +193,21 @@ def test_too_many_prompts_are_refused_before_any_work(recipe: Recipe, cache: Art
     assert not cache.root.exists()
 
 
+def test_prompts_of_runs_that_the_store_does_not_have_are_refused_before_any_work(
+    recipe: Recipe, cache: ArtifactCache
+) -> None:
+    """The tiny stores' test policies are of the runs that training policies are of."""
+    with pytest.raises(UserError, match="no test prompts of door-open from runs that nothing is trained on"):
+        plan(recipe.model_copy(update={"prompt_runs": "unseen"}), cache)
+    assert plan(recipe.model_copy(update={"prompt_runs": "training"}), cache).to_do
+    assert not cache.root.exists()
+
+
+def test_another_kind_of_prompts_trains_nothing_again(recipe: Recipe, finished: ArtifactCache) -> None:
+    todo = plan(recipe.model_copy(update={"prompt_runs": "training"}), finished).to_do
+    assert {p.stage.kind for p in todo} == {"rollouts"}
+
+
 def test_a_failing_method_leaves_the_earlier_result(recipe: Recipe, finished: ArtifactCache, tmp_path: Path) -> None:
     before = contents(tmp_path / "out")
     failing = recipe.model_copy(update={"methods": (Shifted(fails=True),)})

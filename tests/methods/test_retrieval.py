@@ -97,6 +97,13 @@ def test_interpolated_weights(velocities: Data) -> None:
     np.testing.assert_allclose(found, mixed(velocities), atol=1e-6)
 
 
+@pytest.mark.parametrize("target", [0.075, 1.05, 3.0])
+def test_at_or_beyond_a_trained_velocity_that_one_s_own_policy(velocities: Data, target: float) -> None:
+    nearest = min((0.375, 1.05, 2.325), key=lambda each: abs(each - target))
+    found = params_of(Interpolation(space="weights").deploy(None, velocities, asked(target), 0))
+    assert np.array_equal(found, stored(velocities, f"velocity-{nearest:.3f}", [2]))
+
+
 def test_interpolated_latents(velocities: Data, tmp_path: Path) -> None:
     # Twelve policies span fewer directions than the latents have.
     method = Interpolation(autoencoder=LinearAutoencoder(latent_size=16, steps=0, input_noise=0.0))

@@ -118,7 +118,7 @@ def test_pairing_is_tighter_than_two_runs_that_share_nothing(tmp_path: Path, rec
     assert found[key_of(unchanged, FIELDS)] == {"value": 0.0, "ci95": [0.0, 0.0]}
 
 
-@pytest.mark.parametrize("what", ["store", "split", "goals", "size", "records", "metric"])
+@pytest.mark.parametrize("what", ["store", "split", "runs", "goals", "size", "records", "metric"])
 def test_what_shares_no_prompts_is_not_paired(tmp_path: Path, records: list[Record], what: str) -> None:
     others = records
     if what == "goals":
@@ -130,6 +130,8 @@ def test_what_shares_no_prompts_is_not_paired(tmp_path: Path, records: list[Reco
         b["provenance"]["stores"] |= {"trajectories": "another"}
     if what == "split":
         b["provenance"]["config"]["prompt_split"] = "validation"
+    if what == "runs":
+        b["provenance"]["config"]["prompt_runs"] = "training"
     if what == "records":
         (tmp_path / "b" / "records.csv.gz").unlink()
     if what == "metric":

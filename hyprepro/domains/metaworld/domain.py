@@ -51,8 +51,9 @@ class MetaWorld(Domain):
     def query(self, data: Data, task: str, count: int, split: str) -> Query:
         from hyprepro.stores.prompts import read_prompts
 
+        among = data.prompt_ids(task, split)
         with data.open_trajectories() as store:
-            prompts = read_prompts(store, task, split, limit=count)
+            prompts = read_prompts(store, task, split, count, among)
         if len(prompts) < count:
             raise UserError(
                 f"The store has {len(prompts)} {split} prompts of {task}, and {count} are asked for.",

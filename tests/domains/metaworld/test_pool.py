@@ -57,6 +57,20 @@ def test_drops_the_task_that_was_used_longest_ago() -> None:
     assert built == ["reach", "door-open", "window-open"]
 
 
+def test_a_cleared_pool_builds_anew_and_knows_its_starts() -> None:
+    known: list[dict[Goal, Start]] = []
+
+    def build(task: str, starts: dict[Goal, Start]) -> Environment:
+        known.append(starts)
+        return Idle(task, starts)
+
+    pool = EnvironmentPool(2, 1, build)
+    first = pool.take("reach", 1)[0]
+    pool.clear()
+    assert pool.take("reach", 1)[0] is not first
+    assert known[0] is known[1]
+
+
 @pytest.mark.parametrize(("slots", "tasks"), [(0, 1), (1, 0)])
 def test_refuses_an_empty_pool(slots: int, tasks: int) -> None:
     with pytest.raises(ValueError, match="at least one"):

@@ -73,6 +73,27 @@ def test_every_task_is_solved_by_some_episode_above_or_here() -> None:
         assert solved
 
 
+@pytest.mark.parametrize(("task", "limit"), [("reach", 0.05), ("plate-slide", 0.07), ("faucet-open", 0.07)])
+def test_success_at_the_very_limit_is_metaworlds(task: str, limit: float) -> None:
+    """Where rounding decides. The target stands that far from what is measured, give or take the last digits."""
+    still, flags = np.zeros(4, dtype=np.float32), []
+    fast, own = MetaWorldEnv(task, {}), MetaWorldEnv(task, {}, stepper="metaworld")
+    fast.reset(Goal("fresh", 1))
+    observation, _ = fast.advance(still)
+    there = observation[4:7] + np.array([-0.04, 0.0, 0.03]) if task == "faucet-open" else observation[4:7]
+    there = fast._env.tcp_center if task == "reach" else there
+    away = np.array([0.6, -0.48, 0.64])
+    for digits in range(-12, 13):
+        target, answers = there + away * limit * (1.0 + digits * 2.0**-52), []
+        for env in (fast, own):
+            env.reset(Goal("fresh", 1))
+            env._env._target_pos = target.copy()
+            answers.append(env.advance(still)[1])
+        assert answers[0] == answers[1]
+        flags.append(answers[0])
+    assert set(flags) == {True, False}
+
+
 def test_a_returned_observation_is_the_callers() -> None:
     env = MetaWorldEnv("reach")
     env.reset(Goal("fresh", 1))
