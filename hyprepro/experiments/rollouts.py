@@ -1,11 +1,11 @@
-"""The evaluation stage: one method, one training set, one seed, one task, one protocol; it writes `records.csv`.
+"""What a method yields, and the evaluation stage: one method, training set, seed, task and protocol.
 
-Where a domain's episodes can be stepped in several ways, it also writes `stepper.txt`: what stepped them.
+It writes `records.csv`; where a domain's episodes can be stepped in several ways also `stepper.txt`: what stepped them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,6 +13,8 @@ from hyprepro.component import fingerprint
 from hyprepro.domains.base import Data, Use
 from hyprepro.domains.episodes import Episode, run_episodes
 from hyprepro.engine.stage import Report, Stage, device
+from hyprepro.experiments.controls import Control
+from hyprepro.experiments.known import KnownPolicies
 from hyprepro.experiments.protocols import Protocol, Trial, ValidationProtocol
 from hyprepro.methods.base import Method
 from hyprepro.reports.records import Record, read_records, write_records
@@ -30,8 +32,8 @@ _CONTROLLERS = 20
 
 
 @dataclass(frozen=True)
-class Rollouts(Stage):
-    """Deploys a method for a task and runs what it yields under a protocol.
+class Deployment(Stage):
+    """What a method yields for a task.
 
     Attributes:
         method: The method, a component of slot "method".
@@ -39,25 +41,70 @@ class Rollouts(Stage):
         data: The stores; for a method that learns, with all but the training tasks withheld.
         task: The task.
         split: Which tasks it is one of, for the records.
-        protocol: The protocol. Another one is a stage of its own, so that leaving it out makes nothing again.
         seed: The generator seed.
         prompts: How many prompts, from the first, where the domain's condition is a prompt.
         prompt_split: Which prompts: "test", or "validation" to choose settings by.
-        n_train: Number of training tasks, where a recipe varies it and the method depends on it; else None.
+        control: What stands in the place of the prompts or of the policies; None: nothing.
+        known: The training policies, where the control needs them.
     """
-
-    kind: ClassVar[str] = "rollouts"
-    version: ClassVar[int] = 3
 
     method: Method
     trained: Stage | None
     data: Data
     task: str
     split: str
+    seed: int = field(default=0, kw_only=True)
+    prompts: int = field(default=100, kw_only=True)
+    prompt_split: str = field(default="test", kw_only=True)
+    control: Control | None = field(default=None, kw_only=True)
+    known: KnownPolicies | None = field(default=None, kw_only=True)
+
+    @property
+    def affinity(self) -> str:
+        """Those of one task share its environments."""
+        return self.task
+
+    def deploy(self, inputs: dict[str, Path]) -> Controllers:
+        """The controllers that the method yields, from the finished folders of the inputs."""
+        query = self.data.domain.query(self.data, self.task, self.prompts, self.prompt_split)
+        trained = None if self.trained is None else self.trained.load(inputs["trained"])
+        if self.control is None:
+            return self.method.deploy(trained, self.data, query, self.seed)
+        shown = self.control.shown(query, self.data, self.prompt_split)
+        found = self.method.deploy(trained, self.data, shown, self.seed)
+        known = None if self.known is None else self.known.load(inputs["known"])
+        return self.control.acting(found, self.method.name, query, known)
+
+    def deployed(self, inputs: dict[str, Path]) -> Controllers:
+        """The same; those of the last deployment in this process where it is the same one."""
+        settings = {each.name: self.settings.get(each.name) for each in fields(Deployment) if each.name != "known"}
+        is_copied = self.control is not None and self.control.copies
+        behind = [stage and stage.key for stage in (self.trained, self.known if is_copied else None)]
+        places = [self.data.policies.path, self.data.trajectories.path]  # another file is read, and checked, again
+        deployment = fingerprint([settings, behind, device(), places])
+        if deployment not in _DEPLOYED:
+            _DEPLOYED.clear()
+            _DEPLOYED[deployment] = self.deploy(inputs)
+        return _DEPLOYED[deployment]
+
+
+_DEPLOYED: dict[str, Controllers] = {}
+"""The last controllers: the protocols of a task ask for the same ones, and fitting them to prompts takes seconds."""
+
+
+@dataclass(frozen=True)
+class Rollouts(Deployment):
+    """Runs what a method yields for a task under a protocol.
+
+    Attributes:
+        protocol: The protocol. Another one is a stage of its own, so that leaving it out makes nothing again.
+        n_train: Number of training tasks, where a recipe varies it and the method depends on it; else None.
+    """
+
+    kind: ClassVar[str] = "rollouts"
+    version: ClassVar[int] = 3
+
     protocol: Protocol
-    seed: int
-    prompts: int
-    prompt_split: str
     n_train: int | None = None
 
     @classmethod
@@ -73,11 +120,16 @@ class Rollouts(Stage):
         prompts: int = 100,
         prompt_split: str = "test",
         n_train: int | None = None,
+        control: Control | None = None,
+        known: KnownPolicies | None = None,
     ) -> Rollouts:
         """With the training stage that the method asks for; a method without seeds is evaluated under seed 0."""
         seed = seed if method.seeded else 0
         trained = method.training(data.for_training, seed)
-        return cls(method, trained, data, task, split, protocol, seed, prompts, prompt_split, n_train)
+        return cls(
+            method, trained, data, task, split, protocol, n_train, seed=seed, prompts=prompts,
+            prompt_split=prompt_split, control=control, known=known,
+        )  # fmt: skip
 
     @property
     def label(self) -> str:
@@ -85,6 +137,7 @@ class Rollouts(Stage):
         size = f", {self.n_train} trained," if self.n_train else ""
         seed = f" seed {self.seed}" if self.method.seeded else ""
         what = f"rollouts {self.method.name} {self.task}{size}{seed}".removesuffix(",")
+        what += f", {self.control.title}" if self.control else ""
         where = " on validation starts" if isinstance(self.protocol, ValidationProtocol) else f", {self.protocol.label}"
         return what + where
 
@@ -95,14 +148,9 @@ class Rollouts(Stage):
         count = self.prompts if domain.condition == "prompt" else _CONTROLLERS
         return domain.episode_seconds * count * self.protocol.episodes
 
-    @property
-    def affinity(self) -> str:
-        """Evaluations of one task share its environments."""
-        return self.task
-
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Deploy, run all trials at once, write the records in the order of the protocol's trials."""
-        controllers, domain = self._deployed(inputs), self.data.domain
+        controllers, domain = self.deployed(inputs), self.data.domain
         trials = self._trials(controllers.n)
         episodes = [Episode(trial.policy, trial.start) for trial in trials]
         outcomes = run_episodes(domain, self.task, controllers, episodes, report.progress)
@@ -128,27 +176,6 @@ class Rollouts(Stage):
         file = path / STEPPER
         return file.read_text(encoding="utf-8") if file.exists() else ""
 
-    def deploy(self, inputs: dict[str, Path]) -> Controllers:
-        """The controllers that this evaluation runs, from the finished folders of its inputs."""
-        query = self.data.domain.query(self.data, self.task, self.prompts, self.prompt_split)
-        trained = None if self.trained is None else self.trained.load(inputs["trained"])
-        return self.method.deploy(trained, self.data, query, self.seed)
-
-    def _deployed(self, inputs: dict[str, Path]) -> Controllers:
-        """The controllers; those of the last evaluation in this process where they are the same ones."""
-        trained = None if self.trained is None else self.trained.key
-        settings = [self.settings[name] for name in ("method", "data", "task", "seed", "prompts", "prompt_split")]
-        places = [self.data.policies.path, self.data.trajectories.path]  # another file is read, and checked, again
-        deployment = fingerprint([settings, trained, device(), places])
-        if deployment not in _DEPLOYED:
-            _DEPLOYED.clear()
-            _DEPLOYED[deployment] = self.deploy(inputs)
-        return _DEPLOYED[deployment]
-
     def _trials(self, policies: int) -> list[Trial]:
         use: Use = "validation" if self.split == "validation" else "test"
         return self.protocol.trials(self.data.domain, self.task, policies, use)
-
-
-_DEPLOYED: dict[str, Controllers] = {}
-"""The last controllers: the protocols of a task ask for the same ones, and fitting them to prompts takes seconds."""

@@ -91,12 +91,12 @@ class ParameterSpace(nn.Module):
             self.deviation.copy_(observations.std(0, correction=0).clamp_min(SMALLEST_DEVIATION))
         if self.reference is not None:
             first = params[:1] if runs is None else runs.representatives[runs.of[:1]]
-            self.reference.copy_(self._standardised(first)[0])
+            self.reference.copy_(self.standardised(first)[0])
         seen = observations if states is None else states
         if self.states is not None and seen is not None:
             spread = torch.linspace(0, len(seen) - 1, STATES, device=seen.device).round().long()
             self.states.copy_((seen[spread] - self.mean) / self.deviation)
-        chunks = self.chunks(self._standardised(self.aligned(params, runs)))
+        chunks = self.chunks(self.standardised(self.aligned(params, runs)))
         for scaling, chunk in zip(self.scalings, chunks, strict=True):
             assert isinstance(scaling, Scaling)
             scaling.fit(chunk, kind)
@@ -116,17 +116,21 @@ class ParameterSpace(nn.Module):
         """
         if self.reference is None:
             return params
-        orders = self._orders(self._standardised(params if runs is None else runs.representatives))
+        orders = self._orders(self.standardised(params if runs is None else runs.representatives), self.reference)
         if runs is not None:
             orders = tuple(order[runs.of] for order in orders)
         return reordered(self._layout, params, *orders)
 
-    def _orders(self, standardised: Tensor) -> Orders:
+    def matched(self, params: Tensor, to: Tensor) -> Tensor:
+        """Policies `[N, P]` with their hidden units matched to those of one policy `[P]`, not to the reference's."""
+        orders = self._orders(self.standardised(params), self.standardised(to[None])[0])
+        return reordered(self._layout, params, *orders)
+
+    def _orders(self, standardised: Tensor, reference: Tensor) -> Orders:
         assert self.alignment is not None
-        assert self.reference is not None
         if self.states is not None:
-            return activation_orders(self._layout, standardised, self.reference, self.states)
-        return matching_orders(self._layout, standardised, self.reference, as_it_is=self.alignment.of == "policy")
+            return activation_orders(self._layout, standardised, reference, self.states)
+        return matching_orders(self._layout, standardised, reference, as_it_is=self.alignment.of == "policy")
 
     def chunks(self, flat: Tensor) -> tuple[Tensor, Tensor]:
         """The first layer's part and the rest of flat vectors `[N, P]`."""
@@ -134,7 +138,7 @@ class ParameterSpace(nn.Module):
 
     def forward(self, params: Tensor) -> Tensor:
         """Scaled parameters `[N, P]`."""
-        chunks = self.chunks(self._standardised(params))
+        chunks = self.chunks(self.standardised(params))
         return torch.cat([scaling(chunk) for scaling, chunk in zip(self.scalings, chunks, strict=True)], dim=1)
 
     def inverse(self, scaled: Tensor) -> Tensor:
@@ -149,7 +153,12 @@ class ParameterSpace(nn.Module):
         weight = weight / self.deviation
         return torch.cat([weight.flatten(1), bias - weight @ self.mean, rest], dim=1)
 
-    def _standardised(self, params: Tensor) -> Tensor:
+    def standardised(self, params: Tensor) -> Tensor:
+        """The same policies `[N, P]` for standardised observations.
+
+        Raises:
+            UserError: Policies of another layout.
+        """
         refuse_other(self._layout, params)
         first, rest = self.chunks(params)
         weight, bias = self._first_layer(first)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hyprepro.reports.audit import AUDIT, read_audit, summarise_audit
 from hyprepro.reports.latents import LATENTS, read_latents, summarise_latents
 from hyprepro.reports.records import RECORDS, read_records, write_records
 from hyprepro.reports.summary import Summary, summarise
@@ -16,7 +17,7 @@ TASKS = ("seen", "below", "unseen")
 
 def records_in(folder: Path) -> Path | None:
     """The file of records in the folder of a result; None where it holds none."""
-    return next((folder / name for name in (LATENTS, RECORDS) if (folder / name).is_file()), None)
+    return next((folder / name for name in (LATENTS, AUDIT, RECORDS) if (folder / name).is_file()), None)
 
 
 def read_summary(folder: Path, result: Mapping[str, Any]) -> tuple[Sequence[tuple[Any, ...]], Summary]:
@@ -32,6 +33,9 @@ def read_summary(folder: Path, result: Mapping[str, Any]) -> tuple[Sequence[tupl
     if (folder / LATENTS).is_file():
         latents = read_latents(folder / LATENTS)
         return latents, summarise_latents(latents)
+    if (folder / AUDIT).is_file():
+        audited = read_audit(folder / AUDIT)
+        return audited, summarise_audit(audited)
     records, config = read_records(folder / RECORDS), result["provenance"].get("config", {})
     tasks = [task for name in TASKS for task in config.get(name, ())]
     summary = summarise(

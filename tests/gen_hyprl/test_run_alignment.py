@@ -108,7 +108,7 @@ def test_matching_brings_runs_nearer_to_the_first_ones(by: MatchedBy) -> None:
         first = torch.relu(
             torch.einsum("so,nho->nsh", zoo.observations, parts["linear1.weight"]) + parts["linear1.bias"][:, None]
         )
-        seen = first if by == "activations" else space._standardised(params)
+        seen = first if by == "activations" else space.standardised(params)
         return (seen[SIBLINGS:] - seen[SIBLINGS - 1]).flatten(1).norm(dim=1)
 
     assert (distance(aligned) < distance(zoo.params)).all()
