@@ -68,11 +68,11 @@ class Vacancy:
     """A place where a stage can start now.
 
     Attributes:
-        affinity: That of the last stage that ran there.
+        last: The last stage that ran there, if there was one.
         others: The affinities of the other places.
     """
 
-    affinity: str = ""
+    last: Stage | None = None
     others: frozenset[str] = frozenset()
 
 
@@ -128,12 +128,13 @@ class _Alone:
         self._cache = cache
         self._tell = tell
         self._stage: Stage | None = None
+        self._last: Stage | None = None
 
     def vacancy(self) -> Vacancy | None:
-        return Vacancy() if self._stage is None else None
+        return Vacancy(self._last) if self._stage is None else None
 
     def start(self, stage: Stage) -> None:
-        self._stage = stage
+        self._stage = self._last = stage
 
     def attend(self) -> None:
         stage, self._stage = self._stage, None
@@ -176,7 +177,7 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     stage: Stage | None = None
-    affinity: str = ""
+    last: Stage | None = None
 
 
 class _Pool:
@@ -199,15 +200,15 @@ class _Pool:
         idle = self._idle()
         if idle is None and len(self._workers) == self._size:
             return None
-        others = frozenset(worker.affinity for worker in self._workers if worker is not idle)
-        return Vacancy(idle.affinity if idle else "", others)
+        others = frozenset(each.last.affinity for each in self._workers if each is not idle and each.last)
+        return Vacancy(idle.last if idle else None, others)
 
     def start(self, stage: Stage) -> None:
         worker = self._idle()
         if worker is None:
             worker = _start_worker(self._cache.root)
             self._workers.append(worker)
-        worker.stage, worker.affinity = stage, stage.affinity
+        worker.stage = worker.last = stage
         try:
             worker.pipe.send(stage)
         except BrokenPipeError:

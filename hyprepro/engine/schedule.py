@@ -77,7 +77,9 @@ def _run(schedule: _Schedule, executor: Executor, cache: ArtifactCache) -> None:
 
 
 class _Schedule:
-    """Which stage may run next: the head of the longest remaining chain of work, then by affinity, then as planned."""
+    """Which stage may run next: one that the last stage at the place has prepared for; else the head of the longest
+    remaining chain of work, then by affinity, then as planned.
+    """
 
     def __init__(self, todo: Sequence[Stage], on_event: OnEvent) -> None:
         self._waiting = {stage.key: stage for stage in todo}
@@ -86,6 +88,7 @@ class _Schedule:
         self._total = len(todo)
         self._on_event = on_event
         self._order = {stage.key: index for index, stage in enumerate(todo)}
+        self._prepared = {stage.key: stage.preparation for stage in todo}
         self._chain = {stage.key: 0.0 for stage in todo}
         for stage in reversed(todo):  # users of a stage come after it
             self._chain[stage.key] += stage.cost
@@ -100,9 +103,13 @@ class _Schedule:
     def take(self, vacancy: Vacancy) -> Stage | None:
         """The best ready stage for a place, or None when nothing is ready."""
 
-        def rank(stage: Stage) -> tuple[float, int, int]:
-            strangeness = 0 if stage.affinity == vacancy.affinity else 2 if stage.affinity in vacancy.others else 1
-            return (-self._chain[stage.key], strangeness, self._order[stage.key])
+        last = vacancy.last
+        prepared, affinity = (self._prepared.get(last.key, ""), last.affinity) if last else ("", "")
+
+        def rank(stage: Stage) -> tuple[bool, float, int, int]:
+            is_prepared = bool(prepared) and self._prepared[stage.key] == prepared
+            strangeness = 0 if stage.affinity == affinity else 2 if stage.affinity in vacancy.others else 1
+            return (not is_prepared, -self._chain[stage.key], strangeness, self._order[stage.key])
 
         blocking = self._order.keys() - self._done
         ready = [s for s in self._waiting.values() if not any(i.key in blocking for i in s.inputs.values())]

@@ -114,6 +114,15 @@ class Stage(ABC):
         """Stages of equal affinity prefer the same worker (evaluations of one task share its environments)."""
         return ""
 
+    @property
+    def preparation(self) -> str:
+        """What the process of this stage computes first and keeps for the next one: stages of one run in a row.
+
+        Empty where there is nothing of that kind. Fitting policies to a task's prompts takes longer than running them
+        under one protocol, and other protocols run the same policies.
+        """
+        return ""
+
     @cached_property
     def inputs(self) -> dict[str, Stage]:
         """The stages that this one reads, by field name."""

@@ -6,6 +6,7 @@ It writes `records.csv`; where a domain's episodes can be stepped in several way
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -64,6 +65,14 @@ class Deployment(Stage):
         """Those of one task share its environments."""
         return self.task
 
+    @cached_property
+    def preparation(self) -> str:
+        """The controllers that are deployed: protocols, and measures of policies, ask for the same ones."""
+        settings = {each.name: self.settings.get(each.name) for each in fields(Deployment) if each.name != "known"}
+        is_copied = self.control is not None and self.control.copies
+        behind = [stage and stage.key for stage in (self.trained, self.known if is_copied else None)]
+        return fingerprint([settings, behind])
+
     def deploy(self, inputs: dict[str, Path]) -> Controllers:
         """The controllers that the method yields, from the finished folders of the inputs."""
         query = self.data.domain.query(self.data, self.task, self.prompts, self.prompt_split)
@@ -77,11 +86,8 @@ class Deployment(Stage):
 
     def deployed(self, inputs: dict[str, Path]) -> Controllers:
         """The same; those of the last deployment in this process where it is the same one."""
-        settings = {each.name: self.settings.get(each.name) for each in fields(Deployment) if each.name != "known"}
-        is_copied = self.control is not None and self.control.copies
-        behind = [stage and stage.key for stage in (self.trained, self.known if is_copied else None)]
         places = [self.data.policies.path, self.data.trajectories.path]  # another file is read, and checked, again
-        deployment = fingerprint([settings, behind, device(), places])
+        deployment = fingerprint([self.preparation, device(), places])
         if deployment not in _DEPLOYED:
             _DEPLOYED.clear()
             _DEPLOYED[deployment] = self.deploy(inputs)

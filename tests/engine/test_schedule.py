@@ -17,7 +17,7 @@ from hyprepro.engine.plan import missing
 from hyprepro.engine.schedule import Event, execute
 from hyprepro.engine.stage import Stage
 from hyprepro.errors import UserError
-from tests.engine.toy_stages import Chain, Faulty, Join, Memory, Pid, TorchState, Toy, graph
+from tests.engine.toy_stages import Chain, Faulty, Join, Memory, Pid, Prepared, TorchState, Toy, graph
 
 ROOT = Path(__file__).parents[2]
 
@@ -130,6 +130,17 @@ def test_stages_of_one_affinity_share_a_worker(cache: ArtifactCache) -> None:
     assert {len(of_task) for of_task in pids.values()} <= {1, 2}
     switches = sum(len(of_task) - 1 for of_task in pids.values())
     assert switches <= 1  # only a worker that has run out of its own task's stages helps the other
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_stages_that_prepare_the_same_run_in_a_row(cache: ArtifactCache, workers: int) -> None:
+    """Whatever they cost: by cost alone both long ones would come first, and each preparation would be made twice."""
+    stages = [Prepared(name=f"{what}-{cost}", what=what, seconds=cost) for cost in (9, 1, 8) for what in ("a", "b")]
+    stages += [Prepared(name="nothing", seconds=5)]
+    events: list[Event] = []
+    execute(stages, cache, workers=workers, on_event=events.append)
+    started = [e.stage.name for e in events if e.kind == "started" and isinstance(e.stage, Prepared)]
+    assert started == ["a-9", "a-8", "a-1", "b-9", "b-8", "b-1", "nothing"]
 
 
 def test_a_worker_gives_back_what_a_stage_has_freed(cache: ArtifactCache) -> None:

@@ -115,6 +115,23 @@ class Pid(Toy):
 
 
 @dataclass(frozen=True)
+class Prepared(Toy):
+    """One of several that prepare the same; it costs `seconds`."""
+
+    kind: ClassVar[str] = "prepared"
+    what: str = ""
+    seconds: float = 1.0
+
+    @property
+    def preparation(self) -> str:
+        return self.what
+
+    @property
+    def cost(self) -> float:
+        return self.seconds
+
+
+@dataclass(frozen=True)
 class Traced(Chain):
     """A chain that notes in a folder on which Ray node, and in which process, every attempt at it ran."""
 
