@@ -77,8 +77,10 @@ def _run(schedule: _Schedule, executor: Executor, cache: ArtifactCache) -> None:
 
 
 class _Schedule:
-    """Which stage may run next: one that the last stage at the place has prepared for; else the head of the longest
-    remaining chain of work, then by affinity, then as planned.
+    """Which stage may run next.
+
+    One that the last stage at the place has prepared for; else the head of the longest remaining chain of work, then by
+    affinity, then as planned.
     """
 
     def __init__(self, todo: Sequence[Stage], on_event: OnEvent) -> None:
@@ -102,7 +104,6 @@ class _Schedule:
 
     def take(self, vacancy: Vacancy) -> Stage | None:
         """The best ready stage for a place, or None when nothing is ready."""
-
         last = vacancy.last
         prepared, affinity = (self._prepared.get(last.key, ""), last.affinity) if last else ("", "")
 
