@@ -53,6 +53,11 @@ COMMANDS = {
         "figure",
         "Draw a result's figures again from its records, for instance in another size.",
     ),
+    "report": Deferred(
+        "hyprepro.cli.report",
+        "report",
+        "Write results as one HTML page that holds all it shows: to be sent, read on a phone, printed.",
+    ),
     "collect": Deferred(
         "hyprepro.cli.collect",
         "collect",
