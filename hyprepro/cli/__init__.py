@@ -20,6 +20,12 @@ COMMANDS = {
         "run",
         "Train, deploy and evaluate what a recipe names, and print its table beside the paper's.",
     ),
+    "sweep": Deferred(
+        "hyprepro.cli.sweep",
+        "sweep",
+        "Run a recipe with every value of a list, or every cell of a grid, and print one table with paired "
+        "differences.",
+    ),
     "list": Deferred(
         "hyprepro.cli.listing", "list_", "Show the recipes, scales, variants, and the components by slot."
     ),

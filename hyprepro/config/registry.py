@@ -150,7 +150,7 @@ def _resolve(
     user = [_file_statements(files.user_file(name, "the gin file")) for name in files_]
     statements += [statement for group in user for statement in group]
     for number, text in enumerate(bindings, start=1):
-        statements += _binding_statements(text, f"-b #{number}")
+        statements += binding_statements(text, f"-b #{number}")
     if seeds is not None:
         statements.append(Statement("", root, "seeds", seeds, Place("--seeds", text=str(seeds))))
     lint(statements)
@@ -247,7 +247,8 @@ def _included_statements(
     return [dataclasses.replace(statement, scope=under["scope"], is_under=True) for statement in statements]
 
 
-def _binding_statements(text: str, source: str) -> list[Statement]:
+def binding_statements(text: str, source: str) -> list[Statement]:
+    """The statements of a binding of the command line, not yet checked (`UserError` for what is none)."""
     if "=" not in text and not text.lstrip().startswith("include"):
         raise UserError(
             f"{text!r} is not a binding.",

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from hyprepro.reports.changes import Departure
+from hyprepro.reports.changes import Departure, is_component
 from hyprepro.reports.markdown import NONE, point, printed, with_interval
 from hyprepro.reports.notes import knowledge
 from hyprepro.reports.reading import KEY
@@ -29,8 +29,8 @@ from hyprepro.reports.web.prose import Prose, prose
 SETTINGS = "operative_config.gin"
 LONGEST = 400_000
 """Letters of a configuration that are shown."""
-DEEPEST = 2
-"""Levels of the provenance that its table shows; the whole of it stands below."""
+DEEPEST = 4
+"""Levels of the provenance that its table shows, and no settings of components; the whole of it stands below."""
 ANSWERED = frozenset(("config", "shipped"))
 """Parts of the provenance that have a place of their own on the page."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -236,7 +236,7 @@ def _flat(name: str, value: Any, level: int = 0) -> Iterator[tuple[str, str]]:
     if not isinstance(value, dict):
         words = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         yield name.replace("_", " "), words
-    elif level < DEEPEST:
+    elif level < DEEPEST and not is_component(value):
         for key, inner in value.items():
             yield from _flat(f"{name} {key}", inner, level + 1)
 
