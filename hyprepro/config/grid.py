@@ -12,7 +12,7 @@ from itertools import product
 from math import prod
 
 from hyprepro.config.describe import gin_text
-from hyprepro.config.registry import binding_statements
+from hyprepro.config.parse import binding_statements
 from hyprepro.errors import UserError
 
 LARGEST = 64
