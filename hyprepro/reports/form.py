@@ -23,6 +23,7 @@ class _Number(_Loose):
     protocol: str
     metric: str
     statistic: str
+    zoo: str = ""
     value: float | None = None
     ci95: list[float] | None = Field(None, min_length=2, max_length=2)
 
