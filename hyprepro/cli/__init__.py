@@ -20,6 +20,12 @@ COMMANDS = {
         "run",
         "Train, deploy and evaluate what a recipe names, and print its table beside the paper's.",
     ),
+    "sweep": Deferred(
+        "hyprepro.cli.sweep",
+        "sweep",
+        "Run a recipe with every value of a list, or every cell of a grid, and print one table with paired "
+        "differences.",
+    ),
     "list": Deferred(
         "hyprepro.cli.listing", "list_", "Show the recipes, scales, variants, and the components by slot."
     ),
@@ -52,6 +58,11 @@ COMMANDS = {
         "hyprepro.cli.figure",
         "figure",
         "Draw a result's figures again from its records, for instance in another size.",
+    ),
+    "report": Deferred(
+        "hyprepro.cli.report",
+        "report",
+        "Write results as one HTML page that holds all it shows: to be sent, read on a phone, printed.",
     ),
     "collect": Deferred(
         "hyprepro.cli.collect",

@@ -210,6 +210,21 @@ def chosen_domain(name: str | None) -> Domain | None:
     return found
 
 
+def result_file(name: str) -> Path | None:
+    """The result.json that an argument names, itself or by its folder; None for what can only be a recipe.
+
+    Raises:
+        UserError: It can only be meant as the place of a result, and there is none.
+    """
+    from hyprepro.reports.reading import RESULT
+
+    path = Path(name)
+    if path.is_dir() or path.name == RESULT:
+        return path / RESULT if path.is_dir() else path
+    refuse_missing_result(name)
+    return None
+
+
 def refuse_missing_result(name: str) -> None:
     """Refuse a name that can only be meant as the place of a result, where there is none; not a recipe's name.
 

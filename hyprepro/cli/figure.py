@@ -63,21 +63,19 @@ def _chosen(
 ) -> tuple[Path, Mapping[str, Any], Report]:
     """The result.json, its content, and the report that draws it."""
     from hyprepro.reports.check import unequal
-    from hyprepro.reports.reading import RESULT, read_result
+    from hyprepro.reports.reading import read_result
     from hyprepro.reports.report import report_of
 
-    path = Path(source)
-    if path.is_dir() or path.name == RESULT:
+    path = arguments.result_file(source)
+    if path is not None:
         if bind or gin:
             raise UserError(
                 "A result is drawn as it says itself.",
                 where="-b and -g",
                 fix="Name its recipe in place of the result to draw it in another way.",
             )
-        path = path / RESULT if path.is_dir() else path
         result = read_result(path)
         return path, result, report_of(result)
-    arguments.refuse_missing_result(source)
     choice = choose(source, scale, variant, None, bind, gin)
     path = committed_result(choice)
     result = read_result(path)

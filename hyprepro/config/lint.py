@@ -2,15 +2,12 @@
 
 gin accepts a binding in a scope that nothing uses, reports an undefined macro without file or line, and takes a
 reference without its brackets for a value. Each check here raises a `UserError` that names the file, the line, the
-closest valid name and the command that lists the valid ones. The same is done for lines that are no gin statement, and
-for what pydantic says about a wrong value. This module knows statements, not gin.
+closest valid name and the command that lists the valid ones. The same is done for what pydantic says about a wrong
+value. This module knows statements, not gin.
 """
 
 from __future__ import annotations
 
-import io
-import re
-import tokenize
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -21,7 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from hyprepro.component import COMPONENTS, Component
-from hyprepro.config.describe import describe_limits, describe_type, fitting, gin_text, slot_of, takes_text
+from hyprepro.config.describe import describe_limits, describe_type, fitting, gin_text, slot_of
 from hyprepro.errors import UserError, closest_match
 
 REQUIRED = "gin.REQUIRED"
@@ -238,7 +235,7 @@ def _check_scope(statement: Statement, scopes: set[str]) -> None:
 
 def _check_reference(used: Reference, statement: Statement) -> None:
     if used.name not in COMPONENTS:
-        info = None if statement.is_macro else _field(f"{statement.selector}.{statement.field}")
+        info = None if statement.is_macro else field_of(f"{statement.selector}.{statement.field}")
         slot = slot_of(info.annotation) if info else None
         options = fitting(slot) if slot else []
         closest = RENAMED.get(used.name) or closest_match(used.name, options) or closest_match(used.name, COMPONENTS)
@@ -345,60 +342,7 @@ def _hint(detail: ErrorDetails, info: FieldInfo) -> tuple[str, str]:
     return "", ""
 
 
-def syntax_error(message: str, place: Place) -> UserError:
-    """The error for a line that cannot be parsed; `message` is the parser's."""
-    if "=" in place.text and ("Failed to parse token" in message or _wants_quotes(place.text)):
-        return _bare_word(place)
-    detail = message.splitlines()[0].rstrip(".") if message else "it cannot be parsed"
-    return UserError(
-        f"This is not a gin statement: {detail[0].lower()}{detail[1:]}.",
-        where=str(place),
-        fix="A binding reads `Component.field = value`; values are 1.5, 'text', (1, 2), True, None or @Component().",
-    )
-
-
-def _wants_quotes(line: str) -> bool:
-    """Whether a line that cannot be parsed binds an unquoted text, such as a path, to a field that takes text."""
-    target, _, value = (part.strip() for part in line.partition("="))
-    info = _field(target)
-    return info is not None and takes_text(info.annotation) and not value.startswith(("'", '"', "(", "[", "@", "%"))
-
-
-def _field(target: str) -> FieldInfo | None:
+def field_of(target: str) -> FieldInfo | None:
     """The field that `scope/Component.field` names, if there is one."""
     selector, _, name = target.rpartition("/")[2].rpartition(".")
     return COMPONENTS[selector].model_fields.get(name) if selector in COMPONENTS else None
-
-
-def _bare_word(place: Place) -> UserError:
-    """The error for a value that is neither a literal nor a reference, with the line as it was probably meant."""
-    target, _, value = (part.strip() for part in place.text.partition("="))
-    value = value.split("#")[0].strip()
-    name = value.removesuffix("()")
-    python = {"true": "True", "false": "False", "none": "None", "null": "None"}.get(value.lower())
-    info = _field(target)
-    if name in COMPONENTS:
-        meant, advice = f"@{name}()", "A component is written as a reference"
-    elif python:
-        meant, advice = python, "Python's spelling is asked for"
-    elif re.fullmatch(r"[^'\"()\[\]{}@%,=*+]+", value) and (info is None or takes_text(info.annotation)):
-        meant, advice = f"'{value}'", "Strings need quotes"
-    else:
-        meant, advice = "", "Values are literals: a number, a 'string', a tuple, True, None or @Component()"
-    line = f'-b "{target}={meant}"' if place.source.startswith("-b") else f"{target} = {meant}"
-    example = f": write {line}" if meant else "."
-    return UserError(f"The value {value} is not a literal.", where=str(place), closest=meant, fix=advice + example)
-
-
-def open_bracket_line(text: str) -> int:
-    """The line of the innermost bracket that is never closed; 0 if there is none."""
-    open_lines: list[int] = []
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(text).readline):
-            if token.string in "([{" and token.type == tokenize.OP:
-                open_lines.append(token.start[0])
-            elif token.string in ")]}" and token.type == tokenize.OP and open_lines:
-                open_lines.pop()
-    except tokenize.TokenError:
-        return open_lines[-1] if open_lines else 0
-    return 0

@@ -1,28 +1,24 @@
-"""The only module that knows gin: it resolves a recipe's gin files into plain, validated, frozen components.
+"""What knows gin, with `config.parse` alone: it resolves a recipe's gin files into plain, validated, frozen components.
 
 gin is a process-wide notebook: bindings pile up, scopes that nothing uses are accepted, types are not checked and
-mistakes are reported without a place. So a resolution here (1) parses every statement together with its file and line,
-(2) checks them (`config.lint`), (3) hands them to gin, which evaluates references, macros and scopes, (4) builds the
-components through factories that remember where every value came from (`config.build`), (5) reports what nothing
-consumed, and (6) leaves gin as it was found.
+mistakes are reported without a place. So a resolution here (1) has every statement parsed together with its file and
+line (`config.parse`), (2) checks them (`config.lint`), (3) hands them to gin, which evaluates references, macros and
+scopes, (4) builds the components through factories that remember where every value came from (`config.build`), (5)
+reports what nothing consumed, and (6) leaves gin as it was found.
 
 Files apply in the order recipe, variant, scale, user files, bindings; the later wins. A scale that nobody asked for
 leaves alone what a recipe of the user's own binds; one that was asked for replaces it, and `Resolved.replaced` says so,
-as of a variant. An `include` is looked up beside
-the including file, in the shipped tree, and in the working folder. `include 'variants/paper.gin under paper'` puts
-every binding of a file under a scope, so that a whole file describes one row of a table; a scale replaces what such a
-file sets, as it does for `--variant`. `import package.module` in a gin file makes the components of a module of the
-user's available: one that lies beside the gin file, or one that Python finds.
+as of a variant. An `include` is looked up beside the including file, in the shipped tree, and in the working folder.
+`include 'variants/paper.gin under paper'` puts every binding of a file under a scope, so that a whole file describes
+one row of a table; a scale replaces what such a file sets, as it does for `--variant`. `import package.module` in a gin
+file makes the components of a module of the user's available: one that lies beside the gin file, or one that Python
+finds.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.util  # noqa: F401 - gin 0.5.0 uses it without importing it, which fails on Python 3.12 and later
-import io
-import re
 import threading
-import tokenize
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,12 +26,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gin as _gin
-
 from hyprepro.component import COMPONENTS, Component
 from hyprepro.config import files
 from hyprepro.config.build import Build, Key, Node, key_of, macro_of
-from hyprepro.config.catalogue import component_modules, is_loaded, load, load_components
+from hyprepro.config.catalogue import is_loaded, load_components
 from hyprepro.config.describe import gin_text
 from hyprepro.config.flags import own_keys, replaced_by, with_flag
 from hyprepro.config.lint import (
@@ -44,29 +38,15 @@ from hyprepro.config.lint import (
     Reference,
     Statement,
     lint,
-    named,
     nothing_consumes,
-    open_bracket_line,
-    syntax_error,
-    unknown_component,
 )
 from hyprepro.config.operative import operative_config, origins
-from hyprepro.config.user_module import user_module
+from hyprepro.config.parse import IMPORTED, binding_statements, file_statements, gin
 from hyprepro.errors import UserError, closest_match
 
-if not hasattr(_gin, "bind_parameter"):
-    raise ImportError(
-        "The installed 'gin' is not gin-config. Run: pip uninstall gin; pip install 'gin-config>=0.5,<0.6'"
-    )
-
-gin: Any = _gin  # it has no types, and type checkers take the folder gin/ beside the package for it
-config_parser: Any = gin.config_parser
 _LOCK = threading.RLock()  # gin's state is one for the whole process
 _REGISTERED: set[str] = set()
 _BUILDS: list[Build] = []
-_IMPORTED: list[str] = []
-"""Modules that the files of the resolution in progress import."""
-_UNDER = re.compile(r"(?P<file>.+\.gin) under (?P<scope>\w+)")
 
 
 @dataclass(frozen=True)
@@ -131,7 +111,7 @@ def bindings_of(path: Path) -> dict[str, str]:
     """Each line of a gin file that binds something, as gin writes it, and its place; includes in their places."""
     with _LOCK:
         load_components()
-        found = _file_statements(path)
+        found = file_statements(path)
     return {f"{each.target} = {gin_text(each.value)}": each.place.short for each in found}
 
 
@@ -140,17 +120,17 @@ def _resolve(
     seeds: int | None, root: str | None, slot: str, default_scale: str | None,
 ) -> Resolved:  # fmt: skip
     """See `resolve`; only what the statements name is imported."""
-    _IMPORTED.clear()
-    statements = _file_statements(files.named_file("recipes", recipe))
+    IMPORTED.clear()
+    statements = file_statements(files.named_file("recipes", recipe))
     root = root or _root_of(statements, slot)
     asked = _flagged(_flagged(statements, root, "variant", variant), root, "scale", scale)
     replaced, statements = replaced_by(statements, asked), asked
     if scale is None:
         statements = _flagged(statements, root, "scale", default_scale, kept=own_keys(statements))
-    user = [_file_statements(files.user_file(name, "the gin file")) for name in files_]
+    user = [file_statements(files.user_file(name, "the gin file")) for name in files_]
     statements += [statement for group in user for statement in group]
     for number, text in enumerate(bindings, start=1):
-        statements += _binding_statements(text, f"-b #{number}")
+        statements += binding_statements(text, f"-b #{number}")
     if seeds is not None:
         statements.append(Statement("", root, "seeds", seeds, Place("--seeds", text=str(seeds))))
     lint(statements)
@@ -186,7 +166,7 @@ def _flagged(
         return statements
     path = files.named_file(f"{field}s", name)
     flag = Statement("", root, field, path.stem, Place(f"--{field}", text=str(name), shipped=True))
-    return with_flag(statements, _file_statements(path), flag, kept)
+    return with_flag(statements, file_statements(path), flag, kept)
 
 
 def _header(
@@ -201,102 +181,8 @@ def _header(
 
 def _resolved(build: Build, root: str, header: str) -> Resolved:
     recipe = next(node.component for node in reversed(build.nodes.values()) if type(node.component).__name__ == root)
-    text = operative_config(recipe, build.nodes, header, _IMPORTED)
+    text = operative_config(recipe, build.nodes, header, IMPORTED)
     return Resolved(recipe, text, origins(recipe, build.nodes), build.nodes)
-
-
-# Parsing: statements with their places, includes expanded.
-
-
-class _Delegate(config_parser.ParserDelegate):  # type: ignore[misc]
-    """Keeps references and macro uses as plain data."""
-
-    def configurable_reference(self, scoped_configurable_name: str, evaluate: bool) -> Reference:
-        scope, _, name = scoped_configurable_name.rpartition("/")
-        return Reference(scope, name, evaluate)
-
-    def macro(self, macro_name: str) -> MacroUse:
-        return MacroUse(macro_name)
-
-
-def _file_statements(path: Path, including: tuple[Path, ...] = ()) -> list[Statement]:
-    """The statements of a file, with those of the files it includes in their places."""
-    if path in including:
-        chain = " -> ".join(files.display(file) for file in (*including, path))
-        raise UserError("A gin file includes itself.", where=chain, fix="Remove one of these include lines.")
-    return _parse(files.read(path), files.display(path), path, (*including, path))
-
-
-def _included_statements(
-    name: str, includer: Path | None, where: Place, including: tuple[Path, ...]
-) -> list[Statement]:
-    """The statements of an included file, under a scope if the include names one: `'file.gin under scope'`."""
-    under = _UNDER.fullmatch(name)
-    statements = _file_statements(
-        files.included_file(under["file"] if under else name, includer, str(where)), including
-    )
-    if not under:
-        return statements
-    for statement in statements:
-        if statement.is_macro or statement.scope:
-            raise UserError(
-                f"{statement.target} cannot stand in a file that is included under a scope.",
-                where=f"{where}\n{statement.place}",
-                fix=f"Include a file without macros and scopes, or bind the field: {under['scope']}/Component.field.",
-            )
-    return [dataclasses.replace(statement, scope=under["scope"], is_under=True) for statement in statements]
-
-
-def _binding_statements(text: str, source: str) -> list[Statement]:
-    if "=" not in text and not text.lstrip().startswith("include"):
-        raise UserError(
-            f"{text!r} is not a binding.",
-            where=source,
-            fix="Write -b 'Component.field=value', for instance -b 'Recipe.seeds=2'",
-        )
-    return _parse(text, source, None, ())
-
-
-def _parse(text: str, source: str, path: Path | None, including: tuple[Path, ...]) -> list[Statement]:
-    shipped = path is not None and files.is_shipped(path)
-
-    def place(location: Any) -> Place:
-        return Place(source, location.line_num if path else 0, location.line_content, shipped)
-
-    found: list[Statement] = []
-    try:
-        for parsed in config_parser.ConfigParser(io.StringIO(text), _Delegate()):
-            where = place(parsed.location)
-            if isinstance(parsed, config_parser.BindingStatement):
-                found.append(Statement(parsed.scope, parsed.selector, parsed.arg_name, parsed.value, where))
-            elif isinstance(parsed, config_parser.IncludeStatement):
-                found += _included_statements(parsed.filename, path, where, including)
-            elif isinstance(parsed, config_parser.ImportStatement):
-                _import(parsed, path, where)
-            elif parsed.selector not in COMPONENTS | component_modules():
-                raise unknown_component(parsed.selector, str(where))
-    except SyntaxError as error:
-        place_of_error = Place(source, error.lineno or 0 if path else 0, (error.text or "").rstrip("\n"))
-        raise syntax_error(error.msg, place_of_error) from error
-    except tokenize.TokenError as error:
-        bracket = open_bracket_line(text)
-        line = bracket or int(error.args[1][0])
-        message = "a bracket is never closed" if bracket else str(error.args[0])
-        raise syntax_error(message, Place(source, line if path else 0, text.splitlines()[line - 1])) from error
-    load(name for statement in found for name in named(statement))
-    return found
-
-
-def _import(statement: Any, path: Path | None, where: Place) -> None:
-    """Import a module of the user's that offers components: one beside the gin file, or one that Python finds."""
-    if statement.is_from or statement.alias:
-        raise UserError(
-            "Only `import package.module` is understood here.", where=str(where), fix="Write it in that form."
-        )
-    load_components()  # so that none of the user's takes the name of one of ours
-    user_module(statement.module, path.parent if path else Path.cwd(), str(where))
-    if str(statement.module) not in _IMPORTED:
-        _IMPORTED.append(str(statement.module))
 
 
 # Evaluation: gin builds the tree.

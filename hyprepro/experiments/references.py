@@ -28,6 +28,8 @@ REFERENCES = "results"
 PACKAGE = Path(__file__).resolve().parents[1]
 SIDE_BY_SIDE = "paper_tables"
 MARK = ".references"
+README = "README.md"
+"""What all references together say, claim by claim."""
 MARKED = "Results below this folder are references: hyprepro adopt writes them, and no run does.\n"
 
 
@@ -41,6 +43,12 @@ def is_reference(folder: Path) -> bool:
     place = folder.resolve()
     known = any(place.is_relative_to(root.resolve()) for root in roots() if root.is_dir())
     return known or any((parent / MARK).exists() for parent in (place, *place.parents))
+
+
+def reading_of(folder: Path) -> Path | None:
+    """The text that says what the references say, for a result that is one of them; None where there is none."""
+    root = next((parent for parent in folder.resolve().parents if (parent / MARK).exists()), None)
+    return root / README if root is not None and (root / README).is_file() else None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,11 +65,16 @@ class Plan:
 
     def expected_seconds(self, workers: int) -> float:
         """Wall time on so many workers: the work divided among them, or its longest chain if that is longer."""
-        if not self.to_do:
-            return 0.0
-        cost = {planned.stage.key: planned.seconds for planned in self.to_do}
-        stages = [planned.stage for planned in self.to_do]
-        return STARTUP_SECONDS + max(sum(cost.values()) / max(workers, 1), longest_chain(stages, cost))
+        return expected_seconds(self.to_do, workers)
+
+
+def expected_seconds(to_do: Sequence[PlannedStage], workers: int) -> float:
+    """Wall time of stages on so many workers; see `Plan.expected_seconds`."""
+    if not to_do:
+        return 0.0
+    cost = {planned.stage.key: planned.seconds for planned in to_do}
+    stages = [planned.stage for planned in to_do]
+    return STARTUP_SECONDS + max(sum(cost.values()) / max(workers, 1), longest_chain(stages, cost))
 
 
 def plan(recipe: Experiment, cache: ArtifactCache) -> Plan:
@@ -82,10 +88,15 @@ def plan(recipe: Experiment, cache: ArtifactCache) -> Plan:
     recipe.report.require()
     data = recipe.sources()
     targets = tuple(stage for each in data for stage in recipe.targets(each))
+    return Plan(recipe, data, planned_stages(targets, cache), targets)
+
+
+def planned_stages(targets: Sequence[Stage], cache: ArtifactCache) -> tuple[PlannedStage, ...]:
+    """The targets and all that they are made from, once each, as they stand in a cache."""
     todo = {stage.key for stage in missing(targets, cache)}
     calibration = Calibration.of(cache.root) if todo else None
-    stages = (planned_stage(each, cache, calibration if each.key in todo else None) for each in with_inputs(targets))
-    return Plan(recipe, data, tuple(stages), targets)
+    stages = with_inputs(targets)
+    return tuple(planned_stage(each, cache, calibration if each.key in todo else None) for each in stages)
 
 
 def stepper_used(rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, str]:
@@ -110,6 +121,23 @@ def results_folder(root: Path, recipe: Experiment, is_custom: bool = False) -> P
     return root / recipe.name / "-".join(parts)
 
 
+@dataclass(frozen=True)
+class Order:
+    """A recipe to be run.
+
+    Attributes:
+        recipe: What to run.
+        out_dir: The folder to write to.
+        operative_config: The gin text that resolves to this recipe, to be written beside the result.
+        departure: How this recipe differs from the shipped one, to be stated in the result and above its table.
+    """
+
+    recipe: Experiment
+    out_dir: Path
+    operative_config: str = ""
+    departure: Departure | None = None
+
+
 def run_recipe(
     recipe: Experiment,
     out_dir: Path,
@@ -119,53 +147,80 @@ def run_recipe(
     operative_config: str = "",
     departure: Departure | None = None,
 ) -> dict[str, Any]:
-    """Make what is missing, then write result.json, records.csv.gz, the report's files and the configuration.
+    """Make what is missing of one recipe and write its result: `run_recipes` of one `Order`, whose content is returned.
 
-    The files replace earlier ones only once all are complete. A run that had nothing to do, and whose result is there
-    already, leaves the files as they are.
+    Raises:
+        UserError: As `run_recipes`.
+    """
+    order = Order(recipe, out_dir, operative_config, departure)
+    return run_recipes([order], cache, workers, progress)[0]
+
+
+def run_recipes(
+    orders: Sequence[Order],
+    cache: ArtifactCache,
+    workers: int | Executor = 2,
+    progress: OnEvent = lambda event: None,
+) -> list[dict[str, Any]]:
+    """Make what is missing, then write result.json, records.csv.gz, the report's files and the configuration of each.
+
+    Stages that several recipes ask for are made once. The files replace earlier ones only once all of a result are
+    complete. A run that had nothing to do, and whose result is there already, leaves the files as they are.
 
     Args:
-        recipe: What to run.
-        out_dir: The folder to write to.
+        orders: What to run.
         cache: Where artifacts are.
         workers: Worker processes of this machine, or an executor.
         progress: Called whenever something happens to a stage.
-        operative_config: The gin text that resolves to this recipe, to be written beside the result.
-        departure: How this recipe differs from the shipped one, to be stated in the result and above its table.
 
     Returns:
-        The content of result.json.
+        The content of each result.json. Its wall time is that of all until then, its stages are its own.
 
     Raises:
         UserError: For anything that the user can mend; earlier results are then untouched.
     """
     started = time.perf_counter()
+    count = workers if isinstance(workers, int) else workers.workers
     try:
-        with folder_in_use(out_dir):
-            probe = out_dir / f".{id(recipe)}.partial"
-            probe.write_bytes(b"")  # fails before the work rather than after it
-            probe.unlink()
+        with ExitStack() as held:
+            for order in orders:
+                held.enter_context(folder_in_use(order.out_dir))
+                probe = order.out_dir / f".{id(order.recipe)}.partial"
+                probe.write_bytes(b"")  # fails before the work rather than after it
+                probe.unlink()
             with PeakMemory() as memory:
-                planned = plan(recipe, cache)
-                execute(planned.targets, cache, workers, progress)
-            done = plan(recipe, cache)
-            cost = {
-                "wall_seconds": round(time.perf_counter() - started, 1),
-                "work_seconds": round(sum(each.seconds for each in done.stages), 1),
-                "peak_memory_mb": round(memory.megabytes),
-                "workers": workers if isinstance(workers, int) else workers.workers,
-                "device": device(),
-                "stages": len(planned.stages),
-                "stages_made": len(planned.to_do),
-                **stepper_used(planned.rollouts, cache),
-            }
-            outcome = recipe.outcome(planned.targets, cache)
-            stores, words = stores_provenance(planned.data), recipe.domain.words
-            run = Run(recipe.described(), stores, outcome, operative_config, cost, departure, words)
-            with cache.lock(f"results-{fingerprint(str(out_dir.resolve()))[:16]}"):
-                return write_result(run, out_dir, recipe.report.files, is_new=bool(planned.to_do))
+                plans = [plan(order.recipe, cache) for order in orders]
+                execute([stage for planned in plans for stage in planned.targets], cache, workers, progress)
+            common = {"peak_memory_mb": round(memory.megabytes), "workers": count, "device": device()}
+            return [
+                _written(order, planned, cache, {"wall_seconds": round(time.perf_counter() - started, 1), **common})
+                for order, planned in zip(orders, plans, strict=True)
+            ]
     except OSError as error:
-        raise explain_os_error(error, out_dir) or error from error
+        raise explain_os_error(error, orders[0].out_dir) or error from error
+
+
+def _written(order: Order, planned: Plan, cache: ArtifactCache, cost: dict[str, Any]) -> dict[str, Any]:
+    """Write the result of a recipe whose stages are finished; its content.
+
+    Args:
+        order: The recipe and its folder.
+        planned: Its stages as they stood before the run.
+        cache: Where its artifacts are.
+        cost: What the run took.
+    """
+    recipe, folder = order.recipe, order.out_dir
+    cost |= {
+        "work_seconds": round(sum(each.seconds for each in plan(recipe, cache).stages), 1),
+        "stages": len(planned.stages),
+        "stages_made": len(planned.to_do),
+        **stepper_used(planned.rollouts, cache),
+    }
+    outcome = recipe.outcome(planned.targets, cache)
+    stores, words = stores_provenance(planned.data), recipe.domain.words
+    run = Run(recipe.described(), stores, outcome, order.operative_config, cost, order.departure, words)
+    with cache.lock(f"results-{fingerprint(str(folder.resolve()))[:16]}"):
+        return write_result(run, folder, recipe.report.files, is_new=bool(planned.to_do))
 
 
 def plain_line(event: Event) -> str:

@@ -190,7 +190,7 @@ def prompt_pairs(data: StoreFiles, embedding: PromptEmbedding) -> tuple[Pairs, T
     with data.open_policies() as policies, data.open_trajectories() as store, torch.no_grad():
         for prompts in training_prompts(data, policies):
             first = len(found)
-            found += [(first + n, store.episode(prompts.task, int(i))) for n, i in enumerate(prompts.episode_ids)]
+            found += [(first + n, each) for n, each in enumerate(store.some(prompts.task, prompts.episode_ids))]
             embedded = embedding.embed(torch.from_numpy(prompts.tau), torch.from_numpy(prompts.tau_hat))
             conditions.append(torch.cat(embedded, dim=1))
     return Pairs.of(found), torch.cat(conditions)

@@ -9,7 +9,7 @@ else it is *independent*: of two values with intervals, as if the runs shared no
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import hypot
 from pathlib import Path
@@ -71,10 +71,14 @@ def compared(a: Mapping[str, Any], b: Mapping[str, Any], paired: Mapping[Key, Ma
         b: That of another.
         paired: Paired differences b minus a by key, where there are any.
     """
+    return [pair for pair in side_by_side(a, b, paired) if _number(pair.a) != _number(pair.b)]
+
+
+def side_by_side(a: Mapping[str, Any], b: Mapping[str, Any], paired: Mapping[Key, Mapping[str, Any]]) -> Iterator[Pair]:
+    """Every number of two results, whether they differ in it or not; arguments as for `compared`."""
     left, right = _by_key(a["rows"]), _by_key(b["rows"])
-    keys = dict.fromkeys([*left, *right])
-    pairs = (_pair(key, left.get(key), right.get(key), paired.get(key)) for key in keys)
-    return [pair for pair in pairs if _number(pair.a) != _number(pair.b)]
+    for key in dict.fromkeys([*left, *right]):
+        yield _pair(key, left.get(key), right.get(key), paired.get(key))
 
 
 def _by_key(rows: Iterable[Mapping[str, Any]]) -> dict[Key, Mapping[str, Any]]:
@@ -106,13 +110,16 @@ def square_and_add(a: Mapping[str, Any], b: Mapping[str, Any]) -> Interval:
 Found = dict[Key, dict[str, Any]]
 
 
-def paired(a: Mapping[str, Any], b: Mapping[str, Any], folders: tuple[Path, Path]) -> Found:
+def paired(
+    a: Mapping[str, Any], b: Mapping[str, Any], folders: tuple[Path, Path], only_averages: bool = False
+) -> Found:
     """Differences b minus a, with 95% intervals, of the numbers that can be paired.
 
     Args:
         a: The content of a result.json.
         b: That of another.
         folders: Where each has its records.
+        only_averages: Leave out the numbers of single tasks.
 
     Returns:
         `value` and `ci95` by the number's key: of success where policies answer the same prompts from the same starts;
@@ -134,6 +141,8 @@ def paired(a: Mapping[str, Any], b: Mapping[str, Any], folders: tuple[Path, Path
     starts, bootstrap, found = [_starts(side) for side in records], Bootstrap(), {}
     below = a["provenance"]["config"].get("below", ())
     for row in a["rows"]:
+        if only_averages and row["task"] is not None:
+            continue
         line = Line(row["method"], row["n_train"], row["protocol"], row.get("zoo", ""))
         cells = [side.lines.get(line, {}).get(row["split"], {}) for side in (one, other)]
         sides = [groups(side, below).get(row["task"], {}) for side in cells]

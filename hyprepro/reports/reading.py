@@ -72,6 +72,19 @@ def read_json(path: Path, missing: str = "There is no result here.", fix: str = 
     return data
 
 
+def read_text(path: Path) -> str:
+    """A text to stand beside results.
+
+    Raises:
+        UserError: It is missing or no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UserError("The text cannot be read.", where=f"{path}: {reason}", fix="Name a Markdown file.") from None
+
+
 def _refused(constant: str) -> float:
     raise ValueError(f"it holds {constant}, which is not a finite number")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -203,6 +204,8 @@ class Report(Component, ABC):
     """Turns the content of a result.json into Markdown and, for a figure, pictures; reads nothing but the records."""
 
     slot: ClassVar[str] = "report"
+    shows: ClassVar[str] = ""
+    """What its pictures show, in a sentence for those who do not see them."""
     tells_zoos: ClassVar[bool] = False
     """Whether it tells the zoos of a result apart."""
 
@@ -236,10 +239,21 @@ def files_of(report: Report, result: Mapping[str, Any], path: Path) -> dict[str,
     Raises:
         UserError: The result is well-formed, and makes no sense to its own report.
     """
+    with fitting(path):
+        return report.files(result, path.parent)
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """For the time that a report makes something of a result that was read from `path`.
+
+    Raises:
+        UserError: The result is well-formed, and makes no sense to its own report.
+    """
     from hyprepro.reports.reading import AGAIN
 
     try:
-        return report.files(result, path.parent)
+        yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             "The result does not fit its own report.", where=f"{path}: {type(error).__name__}: {error}", fix=AGAIN

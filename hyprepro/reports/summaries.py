@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,17 @@ TASKS = ("seen", "below", "unseen")
 """Where a recipe names its tasks, in the order of its rows; one that names none there has those of its records."""
 
 
+READERS: Mapping[str, Callable[[Path], Sequence[tuple[Any, ...]]]] = {
+    LATENTS: read_latents,
+    AUDIT: read_audit,
+    RECORDS: read_records,
+}
+"""What reads the records beside a result.json, by the name of their file."""
+
+
 def records_in(folder: Path) -> Path | None:
     """The file of records in the folder of a result; None where it holds none."""
-    return next((folder / name for name in (LATENTS, AUDIT, RECORDS) if (folder / name).is_file()), None)
+    return next((folder / name for name in READERS if (folder / name).is_file()), None)
 
 
 def read_summary(folder: Path, result: Mapping[str, Any]) -> tuple[Sequence[tuple[Any, ...]], Summary]:

@@ -135,12 +135,11 @@ def read_prompts(
         )
     tau = np.empty((len(ids), TAU_SIZE), dtype=np.float32)
     tau_hat = np.empty((len(ids), TAU_HAT_SIZE), dtype=np.float32)
-    for row, index in enumerate(ids):
-        episode = store.episode(task, int(index))
+    for row, episode in enumerate(store.some(task, ids)):
         try:
             tau[row], tau_hat[row] = prompt_from_episode(episode.observations, episode.actions, episode.success_step)
         except UserError as error:
-            raise UserError(error.what, where=f"{store.where}:{task}, episode {index}", fix=error.fix) from None
+            raise UserError(error.what, where=f"{store.where}:{task}, episode {episode.id}", fix=error.fix) from None
     rows = store.table(task)["policy_row"][ids].astype(np.int64)
     return Prompts(task, split, tau, tau_hat, rows, ids)
 

@@ -18,7 +18,7 @@ Action t leads from observation t to observation t + 1, so the first observation
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,8 @@ UNITS = {
 }
 MAX_EPISODES = 1_000_000
 MAX_STEPS = 1_000_000
+ROWS_AT_ONCE = 8192
+"""Steps of neighbouring episodes that are read at once, about; it bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -129,33 +131,62 @@ class TrajectoryStore(StoreReader):
 
     def episodes(self, task: str, split: str | None = None) -> Iterator[Episode]:
         """The episodes of a task one by one, in the order in which they were written."""
-        for index in self.ids(task, split):
-            yield self.episode(task, int(index))
+        yield from self.some(task, self.ids(task, split))
 
     def episode(self, task: str, index: int) -> Episode:
         """One episode (`UserError` if it is damaged or not finite)."""
-        table = self.table(task)
-        if not 0 <= index < len(table["id"]):
+        (found,) = self.some(task, [index])
+        return found
+
+    def some(self, task: str, ids: Sequence[int] | NDArray[np.integer[Any]]) -> Iterator[Episode]:
+        """Episodes of a task by their ids, in that order; those that lie one after the other are read at once.
+
+        Raises:
+            UserError: There is no such episode, or it is not to be seen, is damaged or not finite.
+        """
+        wanted = np.asarray(ids, dtype=np.int64)
+        starts = self.table(task)["start"]
+        count = len(starts)
+        for index in wanted[(wanted < 0) | (wanted >= count)]:
             raise UserError(
-                f"Episode {index} of {len(table['id'])} was asked for.",
+                f"Episode {index} of {count} was asked for.",
                 where=f"{self.where}:{task}",
-                fix=f"episodes count from 0 to {len(table['id']) - 1}",
+                fix=f"episodes count from 0 to {count - 1}",
             )
-        if self._part is not None and index not in self.ids(task):
+        if not len(wanted):
+            return
+        if self._part is not None and not np.isin(wanted, self.ids(task)).all():
             raise self._hidden(f"another episode of {task}")
-        steps, start = int(table["total_steps"][index]), int(table["start"][index])
-        return Episode(
-            task,
-            index,
-            str(table["split"][index]),
-            int(table["seed"][index]),
-            int(table["policy_row"][index]),
-            int(table["success_step"][index]),
-            self._slice(task, "observations", start + index, steps + 1),
-            self._slice(task, "actions", start, steps),
-            self._slice(task, "rewards", start, steps),
-            bool(self._slice(task, "terminations", start + steps - 1, 1)[0]),
-        )
+        is_new = (np.diff(wanted) != 1) | (np.diff(starts[wanted] // ROWS_AT_ONCE) != 0)
+        for row in np.split(wanted, np.flatnonzero(is_new) + 1):
+            yield from self._neighbours(task, row)
+
+    def _neighbours(self, task: str, ids: NDArray[np.int64]) -> Iterator[Episode]:
+        """Episodes that lie one after the other, by one read of every dataset."""
+        table, first, last = self.table(task), int(ids[0]), int(ids[-1])
+        begin, end = int(table["start"][first]), int(table["start"][last]) + int(table["total_steps"][last])
+        rows = {
+            name: hdf5.read_rows(self.group(task)[name], begin, end, self.where)
+            for name in ("actions", "rewards", "terminations")
+        }
+        frames = hdf5.read_rows(self.group(task)["observations"], begin + first, end + last + 1, self.where)
+        for index in range(first, last + 1):
+            steps, start = int(table["total_steps"][index]), int(table["start"][index])
+            at = start - begin
+            observed = frames[at + index - first : at + index - first + steps + 1]
+            own = {name: values[at : at + steps] for name, values in rows.items()}
+            yield Episode(
+                task,
+                index,
+                str(table["split"][index]),
+                int(table["seed"][index]),
+                int(table["policy_row"][index]),
+                int(table["success_step"][index]),
+                self._finite(task, "observations", start + index, observed),
+                self._finite(task, "actions", start, own["actions"]),
+                self._finite(task, "rewards", start, own["rewards"]),
+                bool(own["terminations"][-1]),
+            )
 
     def owners(self, task: str) -> NDArray[np.int64]:
         return self.table(task)["policy_row"].astype(np.int64)
@@ -173,15 +204,15 @@ class TrajectoryStore(StoreReader):
     def names(self) -> tuple[str, ...]:
         return (*self._flat(), *(f"episodes/{name}" for name in TABLE))
 
-    def _slice(self, task: str, name: str, start: int, count: int) -> NDArray[np.float32]:
-        rows = hdf5.read_rows(self.group(task)[name], start, start + count, self.where)
+    def _finite(self, task: str, name: str, start: int, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A copy of an episode's rows, which begin at row `start` of their dataset."""
         if not np.isfinite(rows).all():
             raise UserError(
                 "A stored episode has values that are not finite.",
-                where=f"{self.where}:/trajectories/{task}/{name}, rows {start} to {start + count}",
+                where=f"{self.where}:/trajectories/{task}/{name}, rows {start} to {start + len(rows)}",
                 fix=f"hyprepro store verify {self.path} lists all of them",
             )
-        return rows
+        return rows.copy()
 
     def _flat(self) -> dict[str, Column]:
         return flat_columns(self.observation_size, self.action_size)

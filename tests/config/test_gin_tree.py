@@ -25,6 +25,7 @@ EXAMPLE = str(Path(__file__).resolve().parents[2] / "examples" / "hopper-gravity
 RECIPES_OF = {
     "method": ("table1", "table2", "table4", "baselines4", EXAMPLE),
     "protocol": ("table1", "table4"),
+    "control": ("audit",),
     **dict.fromkeys(TABLE2_SLOTS, ("table2",)),
 }
 """Which recipes have the parts of a slot, where it is not Table 1."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hyprepro.errors import UserError
-from hyprepro.stores import hdf5
+from hyprepro.stores import hdf5, trajectory_store
 from hyprepro.stores.trajectory_store import Episode, TrajectoryStore, TrajectoryStoreWriter
 from tests.conftest import TINY_PROMPTS, TinyStores
 
@@ -49,6 +49,27 @@ def test_episodes_of_different_lengths_are_read_back(tmp_path: Path) -> None:
                 steps - 2,
             )
         assert store.verify() == []
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 40, 10_000])
+def test_some_episodes_are_those_that_were_written_in_any_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_at_once: int
+) -> None:
+    monkeypatch.setattr(trajectory_store, "ROWS_AT_ONCE", rows_at_once)
+    lengths = (3, 30, 1, 17, 60, 2)
+    with TrajectoryStoreWriter(tmp_path / "t.h5", {}) as writer:
+        for number, steps in enumerate(lengths):
+            writer.append("reach", *arrays(steps, number), -1, number, -1, "train", terminated=number == 3)
+    with TrajectoryStore.open(tmp_path / "t.h5") as store:
+        for ids in ([0, 1, 2, 3, 4, 5], [5, 0, 1, 1, 2, 4, 3], [3], []):
+            found = list(store.some("reach", ids))
+            assert [(each.id, each.goal_seed, each.terminated) for each in found] == [(i, i, i == 3) for i in ids]
+            for index, each in zip(ids, found, strict=True):
+                given = arrays(lengths[index], index)
+                for got, wanted in zip((each.observations, each.actions, each.rewards), given, strict=True):
+                    np.testing.assert_array_equal(got, wanted)
+        with pytest.raises(UserError, match="Episode 6 of 6"):
+            list(store.some("reach", [1, 6]))
 
 
 def test_the_file_uses_minaris_names_and_marks_each_episodes_end(tiny_stores: TinyStores) -> None:
@@ -118,6 +139,7 @@ def test_smooth_episodes_compress_well(tmp_path: Path) -> None:
 
 def test_reading_takes_the_same_memory_for_a_larger_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hdf5, "BLOCK_BYTES", 2**15)
+    monkeypatch.setattr(trajectory_store, "ROWS_AT_ONCE", 60)
     peaks = []
     for count in (20, 200):
         path = tmp_path / f"{count}.h5"

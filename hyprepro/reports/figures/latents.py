@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hyprepro.component import component, setting
 from hyprepro.reports.figures import canvas
@@ -31,6 +31,7 @@ MEANINGS = {
 class LatentsFigure(Report):
     """Figure 4: predicted latents in red, true ones in blue, a row of panels a method and a column a task."""
 
+    shows: ClassVar[str] = "Predicted latents in red, true ones in blue, in two principal coordinates: a row a method."
     width: float = setting(8.0, "width in inches", gt=0, le=50)
     height: float = setting(5.2, "height in inches", gt=0, le=50)
     seed: int = setting(0, "the generator seed that is drawn; the numbers are over all", ge=0)

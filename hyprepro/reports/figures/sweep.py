@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hyprepro.component import component, setting
 from hyprepro.errors import UserError
@@ -38,6 +38,9 @@ CSV_FIELDS = ("n_train", "method", "{told}", "split", "value", "low", "high", "n
 class ReturnFigure(Report):
     """Return against the number that tells tasks apart: experts, generated policies, the nearest training task's."""
 
+    shows: ClassVar[str] = (
+        "Return against the number that tells tasks apart, a panel for each number of training tasks."
+    )
     width: float = setting(11.0, "width in inches", gt=0, le=50)
     height: float = setting(3.4, "height in inches", gt=0, le=50)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hyprepro.component import component, setting
 from hyprepro.errors import UserError
@@ -57,6 +57,9 @@ class TokensFigure(Report):
     On validation prompts the best L is marked: that is how the L of the tables is chosen. On test prompts it never is.
     """
 
+    shows: ClassVar[str] = (
+        "Success against the number of candidate tokens, a panel a split, the paper's points beside ours."
+    )
     width: float = setting(8.0, "width in inches", gt=0, le=50)
     height: float = setting(3.6, "height in inches", gt=0, le=50)
 
