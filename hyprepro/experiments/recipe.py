@@ -242,9 +242,13 @@ class Recipe(Experiment):
         return tuple(data for zoo in self.zoos for data in zoo.data(withheld, self.prompt_runs))
 
     def tasks_of(self, data: Data) -> tuple[str, ...]:
-        """The tasks that are evaluated on a zoo, or on the stores of the domain."""
+        """The tasks that are evaluated on a zoo, or on the stores of the domain.
+
+        Of unseen tasks no run is trained on: with prompts of training runs they are left out.
+        """
         name = data.zoo.partition("/")[0]
         without = next((zoo.without for zoo in self.zoos if zoo.name == name), ())
+        without += self.unseen if name and data.prompt_runs == "training" else ()
         return tuple(task for task in self.all_tasks if task not in without)
 
     def targets(self, data: Data) -> tuple[Rollouts, ...]:

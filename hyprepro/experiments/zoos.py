@@ -85,10 +85,12 @@ class Zoo(Component):
             try:
                 getattr(self.domain, field)
             except UserError as error:
-                collection = Path(str(getattr(self.domain, field.removesuffix("_path")))).name.partition(".")[0]
-                makes = f"hyprepro collect {collection} makes it; or " if collection in shipped("collections") else ""
-                told = self.named(error)
-                raise UserError(told.what, where=told.where, closest=told.closest, fix=makes + told.fix) from None
+                name, told = field.removesuffix("_path"), self.named(error)
+                collection = Path(str(getattr(self.domain, name))).name.partition(".")[0]
+                if collection not in shipped("collections"):
+                    raise told from None
+                fix = f"hyprepro collect {collection} makes it; or bind {self.domain.kind}.{name} to another store"
+                raise UserError(told.what, where=told.where, closest=told.closest, fix=fix) from None
 
 
 def check_zoos(zoos: Sequence[Zoo], domain: Domain, can_tell: bool, report: str) -> None:

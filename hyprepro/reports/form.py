@@ -70,6 +70,7 @@ class _Method(_Loose):
     uses: str = ""
     training_seconds: float | None = None
     training_seconds_by_n_train: dict[str, float | None] = Field(default_factory=dict)
+    training_seconds_by_zoo: dict[str, float | None] = Field(default_factory=dict)
 
 
 class _Config(_Loose):
