@@ -71,6 +71,8 @@ class Zoo(Component):
             return data
         with data.open_policies() as store:
             kept = tuple(kept_rows(store, self.runs, self.policies).items())
+            if all(len(rows) == store.count(task, "train") for task, rows in kept):
+                return data
         policies, trajectories = (replace(file, kept=kept) for file in (data.policies, data.trajectories))
         return replace(data, policies=policies, trajectories=trajectories)
 

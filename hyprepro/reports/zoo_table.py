@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from hyprepro.component import component
-from hyprepro.reports.markdown import NONE, bullets, paragraph, seconds, table, with_interval
+from hyprepro.reports.markdown import NONE, WIDTH, bullets, paragraph, seconds, table, with_interval
 from hyprepro.reports.notes import (
     COSTS,
     COSTS_ARE,
@@ -22,13 +22,11 @@ from hyprepro.reports.numbers import PROTOCOLS, Numbers, Row
 from hyprepro.reports.reading import stores_of
 from hyprepro.reports.report import Report
 
-ABREAST = 4
-"""Zoos in one table: more are too wide for a page."""
 BY_ZOO = "training_seconds_by_zoo"
 KINDS = (
     "Prompts of `training` runs are of runs that training policies come from (Make-An-Agent's way: other checkpoints "
-    "and other goals), those of `unseen` runs of runs that nothing is trained on. Of unseen tasks nothing is trained on "
-    "any run, so all their prompts are of the latter kind."
+    "and other goals), those of `unseen` runs of runs that nothing is trained on. Of unseen tasks no run is trained "
+    "on, so all their prompts are of the latter kind."
 )
 DECIDED = "**Bold**: the 95% interval of the difference excludes zero."
 
@@ -73,24 +71,27 @@ def head(result: Mapping[str, Any], zoo: str) -> str:
 
 def described(result: Mapping[str, Any]) -> Iterator[str]:
     """A few words on each zoo: how its policies were made, how many are trained on, where its prompts come from."""
-    config = result["provenance"].get("config", {})
+    config, columns = result["provenance"].get("config", {}), stores_of(result["provenance"])
     without = {zoo["name"]: zoo.get("without", []) for zoo in config.get("zoos", [])}
-    for zoo, stores in stores_of(result["provenance"]).items():
+    for name in _names(list(columns)):
+        own = {zoo: stores for zoo, stores in columns.items() if zoo.partition("/")[0] == name}
+        stores = next(iter(own.values()))
         route = stores.get("route", {})
-        text = str(route.get("summary") or route.get("name") or "how it was made its store does not say").rstrip(".")
+        text = str(route.get("summary") or route.get("name") or "made in a way that its store does not state")
         counts = [
-            f"{_range(stores[name])} {name.replace('_', ' ')} a task"
-            for name in ("training_runs", "training_policies")
-            if name in stores
+            f"{_range(stores[count])} {count.replace('_', ' ')} a task"
+            for count in ("training_runs", "training_policies")
+            if count in stores
         ]
-        lost = [task for task in without.get(zoo.partition("/")[0], []) if task in _tasks(config)]
+        counts += [f"{kind} `{str(stores.get(kind))[:16]}`" for kind in ("policies", "trajectories")]
+        kinds = " and of ".join(head(result, zoo).partition(", ")[2] for zoo in own)
+        lost = [task for task in without.get(name, []) if task in _tasks(config)]
         lacks = f" It has no {', '.join(lost)}: its averages are of other tasks than those of the rest." if lost else ""
         unsolved = ", ".join(route.get("unsolved", {}))
-        lacks += f" Runs that did not get there, of {unsolved}, are not stored; its card has their curves." * bool(
-            unsolved
+        lacks += (
+            f" Runs of {unsolved} that did not get there are not stored; its card has their curves." if unsolved else ""
         )
-        digests = [f"{name} `{str(stores.get(name))[:16]}`" for name in ("policies", "trajectories")]
-        yield f"**{head(result, zoo)}** runs: {text}. {', '.join([*counts, *digests])}.{lacks}"
+        yield f"`{name}`: {text.rstrip('.')}. {', '.join(counts)}. Prompts of {kinds} runs.{lacks}"
 
 
 def _setting(result: Mapping[str, Any]) -> str:
@@ -162,12 +163,30 @@ def is_decided(difference: Row | None) -> bool:
 
 def _tables(result: Mapping[str, Any], zoos: Mapping[str, Numbers], first: str, rows: Mapping[str, Cell]) -> list[str]:
     """A column a zoo, as many abreast as fit on a page; rows without any number are left out."""
-    found = []
-    for start in range(0, len(zoos), ABREAST):
-        some = list(zoos.items())[start : start + ABREAST]
-        lines = [[name, *(cell(numbers) for _, numbers in some)] for name, cell in rows.items()]
-        lines = [line for line in lines if set(line[1:]) != {NONE}]
-        found.append(table([first, *(head(result, zoo) for zoo, _ in some)], lines))
+    columns = [[head(result, zoo), *(cell(numbers) for cell in rows.values())] for zoo, numbers in zoos.items()]
+    return abreast([first, *rows], columns)
+
+
+def abreast(first: Sequence[str], columns: Sequence[Sequence[str]]) -> list[str]:
+    """Tables of a first column and as many of the others, heads included, as fit on a page; rows of none are left out.
+
+    Args:
+        first: The head and the names of the rows.
+        columns: Each has a head and a cell for each row.
+    """
+    found: list[str] = []
+    start = 0
+    while start < len(columns):
+        width = 4 + max(map(len, first))
+        count = 0
+        for column in columns[start:]:
+            width += 3 + max(map(len, column))
+            if count and width > WIDTH:
+                break
+            count += 1
+        lines = list(zip(first, *columns[start : start + count], strict=True))
+        found.append(table(lines[0], [line for line in lines[1:] if set(line[1:]) != {NONE}]))
+        start += count
     return found
 
 

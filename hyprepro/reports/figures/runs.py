@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from hyprepro.component import component, setting
 from hyprepro.errors import UserError
 from hyprepro.reports.figures import canvas
-from hyprepro.reports.markdown import NONE, bullets, paragraph, table, with_interval
+from hyprepro.reports.markdown import bullets, paragraph, with_interval
 from hyprepro.reports.notes import INTERVALS, SUCCESS, environment_gap, heading, knowledge, run_of
 from hyprepro.reports.numbers import PROTOCOLS, Numbers, Row
 from hyprepro.reports.records import csv_text
 from hyprepro.reports.report import Report
-from hyprepro.reports.zoo_table import by_zoo, described
+from hyprepro.reports.zoo_table import abreast, by_zoo, described
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +27,6 @@ COLOURS = {False: canvas.BLUE, True: canvas.RED}
 LINES = (("-", "o"), ("--", "s"), (":", "^"), ("-.", "D"))
 """Line and marker by number of policies, the fewest first: they differ without colour too."""
 COLUMNS = 4
-ABREAST = 4
 CSV_FIELDS = (
     *("split", "protocol", "method", "told", "runs", "policies", "value", "low", "high", "n_policies", "n_seeds"),
 )
@@ -213,15 +212,10 @@ def _worth(result: Mapping[str, Any], split: str, protocol: str) -> list[str]:
 
 def _wide(result: Mapping[str, Any], split: str, first: str, names: Sequence[str], find: Any, sign: str) -> list[str]:
     """A column a size, as many abreast as fit on a page; rows without any number are left out."""
-    zoos, found = by_zoo(result, split), []
+    zoos = by_zoo(result, split)
     known = sorted(sizes(result), key=lambda size: (size.policies, size.runs))
-    for start in range(0, len(known), ABREAST):
-        some = known[start : start + ABREAST]
-        lines = [[name, *(with_interval(find(zoos[size.zoo], name), sign) for size in some)] for name in names]
-        lines = [line for line in lines if set(line[1:]) != {NONE}]
-        if lines:
-            found.append(table([first, *map(_head, some)], lines))
-    return found
+    columns = [[_head(size), *(with_interval(find(zoos[size.zoo], name), sign) for name in names)] for size in known]
+    return abreast([first, *names], columns) if names else []
 
 
 def _points(result: Mapping[str, Any], split: str, protocol: str, row: Line, policies: int) -> list[tuple[int, Row]]:
