@@ -119,6 +119,13 @@ def _record(
     )  # fmt: skip
 
 
+def _of_no_zoo(*values: str) -> Record:
+    """A line without the column of zoos."""
+    if len(values) != len(PLAIN):
+        raise ValueError(f"{len(values)} values")
+    return _record(*values)
+
+
 def _of_success(
     method: str, variant: str, seed: str, split: str, task: str, protocol: str, policy: str, goal: str,
     success: str, steps: str,
@@ -139,7 +146,7 @@ PLAIN = Record._fields[:-1]
 """The columns of records without zoos."""
 
 FORMS: dict[tuple[str, ...], Callable[..., Record]] = {
-    PLAIN: _record,
+    PLAIN: _of_no_zoo,
     Record._fields: _record,
     ("method", "variant", "seed", "split", "task", "protocol", "policy", "goal", "success", "steps"): _of_success,
     ("method", "variant", "seed", "split", "n_train", "velocity", "policy", "start", "return"): _of_return,

@@ -244,7 +244,7 @@ def test_how_many_runs_as_a_figure(independent: TinyStores, tmp_path: Path) -> N
     bindings = [*bound(independent), "SEEN=('door-open',)", "Recipe.prompts_per_task=1"]
     bindings += ["Recipe.zoos=(@independent/one6/Zoo(), @independent/two10/Zoo())"]
     bindings += ["independent/one6/Zoo.policies=2", "independent/two10/Zoo.policies=2"]
-    bindings += ["Recipe.methods=(@MSERegressor(), @told/MSERegressor(), @MeanPolicy())"]
+    bindings += ["Recipe.methods=(@bare/MSERegressor(), @bare/told/MSERegressor(), @MeanPolicy())"]
     bindings += ["Recipe.pairs=(('mse-regressor, told the run', 'mse-regressor'),)", "Recipe.reference='mean-policy'"]
     words = ["run", "runs", "--scale", "smoke", *flags(bindings), "--workers", "0", "--cache", str(tmp_path / "cache")]
     outcome = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "out")])

@@ -235,6 +235,8 @@ def _draw(panel: Axes, result: Mapping[str, Any], split: str, protocol: str, row
         runs = [count for count, _ in points]
         low, high = zip(*([100 * end for end in point["ci95"]] for _, point in points), strict=True)
         panel.fill_between(runs, low, high, color=colour, alpha=0.15, linewidth=0)
+        if len(runs) == 1:  # a band of one point is not seen
+            panel.vlines(runs, low, high, color=colour, alpha=0.5)
         label = f"{policies} policies{', told the run' if row.is_told else ''}"
         values = [100 * point["value"] for _, point in points]
         panel.plot(runs, values, color=colour, linestyle=line, marker=marker, markersize=5, label=label)
