@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from hyprepro.config import files
 from hyprepro.config.catalogue import load_components
 
 
@@ -36,7 +37,9 @@ def test_a_recipe_for_programs(hyprepro) -> None:
 
 def test_a_scale_shows_what_it_sets_and_where(hyprepro) -> None:
     shown = hyprepro("explain", "smoke").stdout
-    assert any(line.split() == ["HypFormer.bank", "=", "8", "gin/scales/smoke.gin:38"] for line in shown.splitlines())
+    lines = files.shipped("scales")["smoke"].read_text().splitlines()
+    place = f"gin/scales/smoke.gin:{lines.index('HypFormer.bank = 8') + 1}"
+    assert any(line.split() == ["HypFormer.bank", "=", "8", place] for line in shown.splitlines())
     assert "--scale smoke" in shown
 
 

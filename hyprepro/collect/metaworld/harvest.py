@@ -46,6 +46,8 @@ class HarvestTask(Stage):
     """
 
     kind: ClassVar[str] = "harvest"
+    version: ClassVar[int] = 2
+
     runs: tuple[TrainSAC, ...]
     selection: Selection
     task: str
@@ -111,7 +113,8 @@ class HarvestTask(Stage):
     def _kept(self, accepted: list[Kept], agent: Agent) -> list[Kept]:
         """Of a run's accepted checkpoints, oldest first, those that are stored, each in its split.
 
-        What a training run has beyond its training policies is for prompts: the oldest, or some of all stages.
+        Of a training run some are for prompts, the oldest or some of all stages; where it has fewer than were asked for
+        too, but at least one is trained on.
         """
         selection, wanted = self.selection, self._wanted(agent)
         chosen = accepted
@@ -119,7 +122,7 @@ class HarvestTask(Stage):
             chosen = [accepted[row] for row in np.linspace(len(accepted) - 1, 0, wanted).round().astype(int)[::-1]]
         if not self._trains(agent):
             return chosen
-        spare = range(max(0, len(chosen) - selection.train_policies))
+        spare = range(min(selection.prompt_policies, max(0, len(chosen) - 1)))
         prompting = {(2 * i + 1) * len(chosen) // (2 * len(spare)) for i in spare}
         if selection.rule == "last":
             prompting = set(spare)
