@@ -152,5 +152,6 @@ def _tasks(result: Mapping[str, Any]) -> set[tuple[str, str]]:
 def _place(pair: Pair) -> tuple[str, str, str, str]:
     named = pair.named
     size = f", {named['n_train']} velocities" if named["n_train"] else ""
+    size += f", {named['zoo']}" if named["zoo"] else ""
     task = named["task"] or f"average of {named['split']}"
     return named["method"], f"{task}{size}", named["protocol"], named["statistic"]

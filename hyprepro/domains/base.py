@@ -101,12 +101,14 @@ class Data(StoreFiles):
         randomised: The store of a policy that is one for all tasks, if there is one.
         domain: What the stores are of.
         prompt_runs: Of test prompts, from which runs; None: the only ones that the stores have.
+        zoo: What tells it from the others that a recipe compares, in records; of no account in keys.
     """
 
     parents: StoreFile | None = None
     randomised: StoreFile | None = None
     domain: Domain = field(kw_only=True)
     prompt_runs: Runs | None = field(default=None, kw_only=True)
+    zoo: str = field(default="", kw_only=True)
 
     def open_parents(self, which: Literal["parents", "randomised"] = "parents") -> PolicyStore:
         """The store of the parents' policies, or of the one for all tasks.
@@ -142,7 +144,7 @@ class Data(StoreFiles):
         with self.open_policies() as store:
             tasks = tuple(task for task in store.tasks if store.count(task, "train"))
         policies, trajectories = (
-            TrainingPart(file.path, file.digest, file.withheld, splits, tasks)
+            TrainingPart(file.path, file.digest, file.withheld, splits, tasks, file.kept)
             for file, splits in ((self.policies, ("train",)), (self.trajectories, ("train", "validation")))
         )
         no_more: dict[str, Any] = dict.fromkeys(("parents", "randomised", "prompt_runs"))
@@ -157,7 +159,7 @@ class Data(StoreFiles):
         from hyprepro.stores.runs import prompt_ids
 
         with self.open_policies() as policies, self.open_trajectories() as trajectories:
-            return prompt_ids(policies, trajectories, task, split, self.prompt_runs)
+            return prompt_ids(policies, trajectories, task, split, self.prompt_runs, self.zoo.partition("/")[0])
 
     def trained(self) -> dict[str, tuple[float, ...]]:
         """The tasks that are trained on, with their parameters, in the store's order.

@@ -51,6 +51,8 @@ class StoreFile:
         withheld: Tasks whose training policies are to be left alone, as if they were unseen.
         splits: The splits that are read; empty: all of the file.
         tasks: Of these tasks.
+        kept: By task the rows of the training policies that are shown, and with them their episodes for training; all
+            of a task that is not named.
     """
 
     path: str
@@ -58,10 +60,13 @@ class StoreFile:
     withheld: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    kept: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     def described(self) -> dict[str, Any]:
         """What counts in a key."""
-        return {"store": self.digest, **({"withheld": list(self.withheld)} if self.withheld else {})}
+        withheld = {"withheld": list(self.withheld)} if self.withheld else {}
+        kept = {"kept": {task: list(rows) for task, rows in self.kept}} if self.kept else {}
+        return {"store": self.digest, **withheld, **kept}
 
 
 @dataclass(frozen=True)

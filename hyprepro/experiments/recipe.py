@@ -5,20 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from statistics import median
-from typing import Any, ClassVar, Literal, runtime_checkable
+from typing import ClassVar, Literal, runtime_checkable
 from typing import Protocol as StructuralType
 
 from hyprepro.component import Component, component, setting
 from hyprepro.domains.base import SUCCESS, Data, Domain
 from hyprepro.engine.cache import ArtifactCache
-from hyprepro.engine.plan import with_inputs
 from hyprepro.engine.stage import Stage
 from hyprepro.errors import UserError, closest_match
+from hyprepro.experiments.costs import learning_curve, training_costs
 from hyprepro.experiments.protocols import Protocol, ValidationProtocol
 from hyprepro.experiments.results import Outcome
 from hyprepro.experiments.rollouts import Rollouts
 from hyprepro.experiments.training_sets import TrainingSet, training_sets
+from hyprepro.experiments.zoos import Zoo, check_taught, check_zoos
 from hyprepro.methods.base import Method
 from hyprepro.reports.records import with_variant, write_records
 from hyprepro.reports.report import Report
@@ -61,6 +61,10 @@ class Experiment(Component, ABC):
             UserError: A store is missing or unfit, or has no such task.
         """
         return replace(self.domain.data(self.named("withheld")), prompt_runs=self.prompt_runs)
+
+    def sources(self) -> tuple[Data, ...]:
+        """The data that the stages of the result are made from: one, or one a zoo and kind of test prompts."""
+        return (self.data(),)
 
     def named(self, field: str) -> tuple[str, ...]:
         """The names of the tasks that a field gives by name or number (`UserError` for those that are none)."""
@@ -127,7 +131,7 @@ def check_prompts(recipe: Experiment, tasks: Sequence[str], split: str, data: Da
     """
     from hyprepro.stores.runs import prompt_ids
 
-    kind = type(recipe).__name__
+    kind, zoo = type(recipe).__name__, data.zoo.partition("/")[0]
     if recipe.domain.condition != "prompt":
         raise UserError(
             f"Tasks of {recipe.domain.title} are told by a {recipe.domain.told}, and {kind} needs prompts.",
@@ -141,13 +145,14 @@ def check_prompts(recipe: Experiment, tasks: Sequence[str], split: str, data: Da
                     f"The trajectory store has no prompts of the task {task!r}.",
                     where=f"{place}, {data.trajectories.path}",
                     closest=closest_match(task, store.tasks),
-                    fix=f"hyprepro store info {data.trajectories.path}",
+                    fix=(f"-b \"{zoo}/Zoo.without=('{task}',)\", or " if zoo else "")
+                    + f"hyprepro store info {data.trajectories.path}",
                 )
-            count = len(prompt_ids(policies, store, task, split, recipe.prompt_runs))
+            count = len(prompt_ids(policies, store, task, split, data.prompt_runs, zoo))
             if count < recipe.prompts_per_task:
                 raise UserError(
                     f"The store has {count} {split} prompts of {task}, and {recipe.prompts_per_task} are asked for.",
-                    where=f"{kind}.prompts_per_task, {data.trajectories.path}",
+                    where=f"{kind}.prompts_per_task, {data.trajectories.path}" + (f", {data.zoo}" if zoo else ""),
                     fix=f"-b {kind}.prompts_per_task={count}"
                     if count
                     else f"hyprepro store info {data.trajectories.path}",
@@ -162,6 +167,9 @@ class Recipe(Experiment):
     chose: evenly spread ones instead of random ones (`Domain.training_subset`); `training` gives any others.
     """
 
+    zoos: tuple[Zoo, ...] = setting(
+        (), "Zoos that the table compares, each with stores of its own, in place of those of `domain`."
+    )
     seen: tuple[str, ...] = setting((), "Tasks with training policies, in the order of the table; they are averaged.")
     below: tuple[str, ...] = setting((), "Further seen tasks, listed below the table and not part of the average.")
     unseen: tuple[str, ...] = setting((), "Tasks without training policies; averaged by themselves.")
@@ -186,6 +194,7 @@ class Recipe(Experiment):
         (), "Rows that are trained with the first generator seed alone, because of what a seed of theirs costs."
     )
     reference: str = setting("gen-hyprl", "The row that all others are compared with.")
+    pairs: tuple[tuple[str, str], ...] = setting((), "Further pairs of rows: the first minus the second.")
     report: Report = setting(TaskTable(), "What is written from the numbers: a kind of table or figure.")
     prompt_split: Literal["test", "validation"] = setting(
         "test", "Which prompts: test, or validation to choose settings by."
@@ -220,8 +229,30 @@ class Recipe(Experiment):
             return "validation" if self.withheld else "test"
         return "seen" if trained is None or task in trained else "unseen"
 
+    def sources(self) -> tuple[Data, ...]:
+        """The data of each zoo with each kind of test prompts; without zoos those of the domain.
+
+        Raises:
+            UserError: A store is missing or unfit, or the zoos cannot be told apart.
+        """
+        if not self.zoos:
+            return super().sources()
+        check_zoos(self.zoos, self.domain, self.report.tells_zoos, type(self.report).__name__)
+        withheld = self.named("withheld")
+        return tuple(data for zoo in self.zoos for data in zoo.data(withheld, self.prompt_runs))
+
+    def tasks_of(self, data: Data) -> tuple[str, ...]:
+        """The tasks that are evaluated on a zoo, or on the stores of the domain.
+
+        Of unseen tasks no run is trained on: with prompts of training runs they are left out.
+        """
+        name = data.zoo.partition("/")[0]
+        without = next((zoo.without for zoo in self.zoos if zoo.name == name), ())
+        without += self.unseen if name and data.prompt_runs == "training" else ()
+        return tuple(task for task in self.all_tasks if task not in without)
+
     def targets(self, data: Data) -> tuple[Rollouts, ...]:
-        """The evaluations in the order of the table.
+        """The evaluations on the domain's stores, or on a zoo, in the order of the table.
 
         Raises:
             UserError: The stores lack a task or prompts, a task or method stands twice, a tested task is trained on, or
@@ -242,20 +273,21 @@ class Recipe(Experiment):
 
     def outcome(self, targets: Sequence[Stage], cache: ArtifactCache) -> Outcome:
         """All rollouts and what is computed from them."""
-        found = [record for stage in targets for record in stage.load(cache.path_of(stage))]
-        records = with_variant(found, self.variant)
+        rollouts = [stage for stage in targets if isinstance(stage, Rollouts)]
+        loaded = ((stage.data.zoo, stage.load(cache.path_of(stage))) for stage in rollouts)
+        records = with_variant((each._replace(zoo=zoo) for zoo, found in loaded for each in found), self.variant)
         summary = summarise(
             records,
             recipe=self.name,
             tasks=self.named_tasks,
             below=self.below,
             reference=self.reference,
+            pairs=self.pairs,
         )
-        rollouts = [stage for stage in targets if isinstance(stage, Rollouts)]
         methods = {
             method.name: {
                 "knows": method.information(self.domain),
-                **self._training_seconds(method, rollouts, cache),
+                **training_costs(method.name, rollouts, cache, by_size=bool(self.train or self.training)),
                 **({"uses": method.uses} if isinstance(method, _Terse) else {}),
                 **learning_curve(method.name, rollouts, cache),
             }
@@ -264,8 +296,16 @@ class Recipe(Experiment):
         return Outcome(records, write_records, summary.rows, summary.comparisons, methods, summary.profiles)
 
     def _check(self, data: Data) -> None:
-        domain = self.domain
-        check_unique("Recipe.methods", [method.name for method in self.methods])
+        domain, names = self.domain, [method.name for method in self.methods]
+        check_unique("Recipe.methods", names)
+        for name in (name for pair in self.pairs for name in pair):
+            if name not in names:
+                raise UserError(
+                    f"Recipe.pairs compares {name!r}, and the recipe has no such row.",
+                    where="Recipe.pairs",
+                    closest=closest_match(name, names),
+                    fix=f"its rows are {', '.join(names)}",
+                )
         check_unique("Recipe.protocols", [protocol.label for protocol in self.protocols])
         check_unique("Recipe.seen, Recipe.below and Recipe.unseen", self.named_tasks)
         check_tasks("Recipe.seen, .below or .unseen", self.tested)
@@ -283,20 +323,14 @@ class Recipe(Experiment):
                     where="Recipe.selection" if protocol is self.selection else "Recipe.protocols",
                     fix="bind another one: hyprepro list shows the protocols",
                 )
+        tasks = self.tasks_of(data)
+        check_tasks(
+            f"{data.zoo.partition('/')[0]}/Zoo.without" if data.zoo else "Recipe.seen, .below or .unseen", tasks
+        )
         if domain.condition == "prompt":
-            check_prompts(self, self.all_tasks, self.prompt_split, data, "Recipe.seen, .below or .unseen")
-
-    def _training_seconds(self, method: Method, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, Any]:
-        """What the training of a method took, by number of training tasks where the recipe varies it."""
-        if not (self.train or self.training):
-            return {"training_seconds": training_seconds(method.name, rollouts, cache)}
-        sizes = dict.fromkeys(each.n_train for each in rollouts if each.method.name == method.name)
-        return {
-            "training_seconds_by_n_train": {
-                str(size or "any"): training_seconds(method.name, [e for e in rollouts if e.n_train == size], cache)
-                for size in sizes
-            }
-        }
+            check_prompts(self, tasks, self.prompt_split, data, "Recipe.seen, .below or .unseen")
+        if data.zoo:
+            check_taught(data, [task for task in tasks if self.named_tasks and task not in self.unseen])
 
 
 @runtime_checkable
@@ -327,32 +361,7 @@ def _rollouts(recipe: Recipe, method: Method, sets: Mapping[TrainingSet, Data]) 
                 prompt_split=recipe.prompt_split,
                 n_train=len(trained) if trained else None,
             )
-            for task in recipe.all_tasks:
+            for task in recipe.tasks_of(known):
                 split = recipe.split_of(task, trained)
                 for protocol in protocols:
                     yield replace(first, task=task, split=split, protocol=protocol)
-
-
-def training_seconds(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> float | None:
-    """What the stages behind one seed of a method took, from the stores on; the median over seeds.
-
-    Stages that it shares with other methods count in full. 0 for a method that is not trained, None where a stage is no
-    longer in the cache. A stage that was resumed counts from its last checkpoint on.
-    """
-    trained = {stage.seed: stage.trained for stage in rollouts if stage.method.name == method}
-    found = []
-    for last in trained.values():
-        behind = [] if last is None else with_inputs([last])
-        if not all(cache.is_finished(stage) for stage in behind):
-            return None
-        found.append(sum(float(cache.manifest(stage)["seconds"]) for stage in behind))
-    return round(median(found), 1) if found else None
-
-
-def learning_curve(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, Any]:
-    """`{"curve": points}` of a method whose training recorded one, of its first seed; empty for others."""
-    trained = next((stage.trained for stage in rollouts if stage.method.name == method), None)
-    curve = getattr(trained, "curve", None)
-    if trained is not None and curve is not None and cache.is_finished(trained):
-        return {"curve": curve(cache.path_of(trained))}
-    return {}

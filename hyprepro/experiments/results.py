@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from hyprepro.component import fingerprint
+from hyprepro.domains.base import Data
 from hyprepro.engine.provenance import hardware, versions
 from hyprepro.reports.changes import Departure
 from hyprepro.reports.reading import RESULT, SCHEMA
-from hyprepro.stores.files import StoreFiles
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def digest(
     records: Iterable[tuple[Any, ...]], rows: Iterable[Mapping[str, Any]], comparisons: Iterable[Mapping[str, Any]]
 ) -> str:
     """SHA-256 over the rows, the comparisons and the records of a result."""
-    text = "\n".join(",".join(map(str, record)) for record in records)
+    text = "\n".join(",".join(map(str, getattr(record, "written", record))) for record in records)
     return fingerprint([list(rows), list(comparisons), hashlib.sha256(text.encode()).hexdigest()])
 
 
@@ -159,11 +159,34 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def stores_provenance(files: StoreFiles) -> dict[str, Any]:
-    """Digests of both stores, and the route by which the policies were made."""
-    with files.open_policies() as policies:
+def stores_provenance(sources: Sequence[Data]) -> dict[str, Any]:
+    """Digests of both stores, and the route by which the policies were made; of several zoos those of each, by name.
+
+    Of a zoo also from which kinds of runs its test prompts come, and how many runs and policies of a task are trained
+    on: the fewest and the most.
+    """
+    if any(data.zoo for data in sources):
+        return {"zoos": {data.zoo: {**_pair(data), **_facts(data)} for data in sources}}
+    return _pair(sources[0])
+
+
+def _pair(data: Data) -> dict[str, Any]:
+    with data.open_policies() as policies:
         route = policies.route
-    return {"policies": files.policies.digest, "trajectories": files.trajectories.digest, "route": route}
+    return {"policies": data.policies.digest, "trajectories": data.trajectories.digest, "route": route}
+
+
+def _facts(data: Data) -> dict[str, Any]:
+    from hyprepro.stores.runs import prompt_kinds
+
+    with data.open_policies() as policies, data.open_trajectories() as trajectories:
+        tasks = [task for task in policies.tasks if policies.count(task, "train")]
+        counts = {
+            "training_runs": [len(policies.training_seeds(task)) for task in tasks],
+            "training_policies": [policies.count(task, "train") for task in tasks],
+        }
+        prompts = [data.prompt_runs] if data.prompt_runs else prompt_kinds(policies, trajectories)
+    return {"prompts": prompts, **{name: [min(found), max(found)] for name, found in counts.items() if found}}
 
 
 def _equal(one: Path, other: Path, name: str) -> bool:

@@ -142,7 +142,8 @@ class Rollouts(Deployment):
         """For progress lines, such as `rollouts gen-hyprl door-open seed 1, strict`."""
         size = f", {self.n_train} trained," if self.n_train else ""
         seed = f" seed {self.seed}" if self.method.seeded else ""
-        what = f"rollouts {self.method.name} {self.task}{size}{seed}".removesuffix(",")
+        zoo = f" {self.data.zoo}" if self.data.zoo else ""
+        what = f"rollouts{zoo} {self.method.name} {self.task}{size}{seed}".removesuffix(",")
         what += f", {self.control.title}" if self.control else ""
         where = " on validation starts" if isinstance(self.protocol, ValidationProtocol) else f", {self.protocol.label}"
         return what + where

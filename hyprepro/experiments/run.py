@@ -43,13 +43,13 @@ class Plan:
 
     Attributes:
         recipe: The recipe.
-        data: The stores with their digests.
+        data: The stores with their digests; of a recipe that compares zoos those of each, with each kind of prompts.
         stages: Every stage once.
         targets: Those that the result is computed from, in the order of the recipe.
     """
 
     recipe: Experiment
-    data: Data
+    data: tuple[Data, ...]
     stages: tuple[PlannedStage, ...]
     targets: tuple[Stage, ...]
 
@@ -80,12 +80,14 @@ def expected_seconds(to_do: Sequence[PlannedStage], workers: int) -> float:
 def plan(recipe: Experiment, cache: ArtifactCache) -> Plan:
     """Everything that a run of the recipe consists of, and what of it is finished. Computes nothing.
 
+    Zoos that ask for the same stage share it.
+
     Raises:
         UserError: If a store is missing or unfit, the recipe asks for what is not there, or its report cannot be made.
     """
     recipe.report.require()
-    data = recipe.data()
-    targets = recipe.targets(data)
+    data = recipe.sources()
+    targets = tuple(stage for each in data for stage in recipe.targets(each))
     return Plan(recipe, data, planned_stages(targets, cache), targets)
 
 

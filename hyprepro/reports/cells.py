@@ -24,11 +24,22 @@ _Episodes = dict[tuple[int, int], dict[str, float]]  # score by (seed, policy), 
 
 
 class Line(NamedTuple):
-    """What has rows of its own: a method, trained on so many tasks, under a protocol."""
+    """What has rows of its own: a method, trained on so many tasks, under a protocol, on a zoo if there are several."""
 
     method: str
     n_train: int | None
     protocol: str
+    zoo: str = ""
+
+    @property
+    def trained(self) -> tuple[str, int | None, str]:
+        """The method with what it is trained on."""
+        return self.method, self.n_train, self.zoo
+
+    @property
+    def told(self) -> str:
+        """The method, for messages."""
+        return f"{self.method} on {self.zoo}" if self.zoo else self.method
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,8 @@ def measured(records: Iterable[Record], recipe: str, tasks: Sequence[str] = (), 
     Args:
         records: One run's records, in any order.
         recipe: The recipe's name, for messages.
-        tasks: The tasks that every line must have, and their order; those of the records if not given.
+        tasks: The tasks that every line must have, and their order; those of the records if not given. On a zoo only
+            those of them that some line has there: a zoo may go without a task.
         of: Tells the policies of one run from another's where both are compared.
 
     Raises:
@@ -65,15 +77,18 @@ def measured(records: Iterable[Record], recipe: str, tasks: Sequence[str] = (), 
     splits = _splits(records, recipe)
     found = _episodes(records, recipe)
     _check_seeds(found, recipe)
+    there = {(record.zoo, record.task) for record in records}
     lines: dict[Line, dict[str, Cells]] = {}
     for line, episodes in found.items():
         if line.protocol == VALIDATION:
             continue
         cells: dict[str, Cells] = {}
         for task in tasks or dict.fromkeys(record.task for record in records):
+            if line.zoo and (line.zoo, task) not in there:
+                continue
             if task not in episodes:
                 raise UserError(
-                    f"The records of {recipe} lack {line.method} on {task} under the {line.protocol} protocol.",
+                    f"The records of {recipe} lack {line.told} on {task} under the {line.protocol} protocol.",
                     fix=AGAIN,
                 )
             cell = _cell(line, task, found, recipe) if metric == SUCCESS else _totals(line, task, episodes, recipe, of)
@@ -119,7 +134,7 @@ def _splits(records: Iterable[Record], recipe: str) -> dict[tuple[int | None, st
 def _episodes(records: Iterable[Record], recipe: str) -> dict[Line, dict[str, _Episodes]]:
     found: dict[Line, dict[str, _Episodes]] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
     for record in records:
-        line = Line(record.method, record.n_train, record.protocol)
+        line = Line(record.method, record.n_train, record.protocol, record.zoo)
         starts = found[line][record.task][record.seed, record.policy]
         if record.start in starts:
             raise _unsound(line, record.task, recipe, f"policy {record.policy} meets {record.start} twice")
@@ -129,11 +144,11 @@ def _episodes(records: Iterable[Record], recipe: str) -> dict[Line, dict[str, _E
 
 def _check_seeds(found: Mapping[Line, Mapping[str, _Episodes]], recipe: str) -> None:
     """Every generator of a method must have done all tasks: an average takes its runs as wholes."""
-    first: dict[tuple[str, int | None], set[int]] = {}
+    first: dict[tuple[str, int | None, str], set[int]] = {}
     for line, by_task in found.items():
         for task, episodes in by_task.items():
             seeds = {seed for seed, _ in episodes}
-            if first.setdefault(line[:2], seeds) != seeds:
+            if first.setdefault(line.trained, seeds) != seeds:
                 raise _unsound(line, task, recipe, "generator seeds are missing")
 
 
@@ -151,7 +166,7 @@ def _cell(line: Line, task: str, found: Mapping[Line, Mapping[str, _Episodes]], 
 
 
 def _totals(line: Line, task: str, episodes: Mapping[str, _Episodes], recipe: str, of: str) -> Totals:
-    return Totals(_array(line, task, episodes[task], recipe, alike=True), owner=f"{line[:2]}{of}")
+    return Totals(_array(line, task, episodes[task], recipe, alike=True), owner=f"{line[:2]}{line.zoo}{of}")
 
 
 def _array(line: Line, task: str, episodes: _Episodes, recipe: str, alike: bool = False) -> FloatArray:
@@ -168,5 +183,5 @@ def _array(line: Line, task: str, episodes: _Episodes, recipe: str, alike: bool 
 
 def _unsound(line: Line, task: str, recipe: str, reason: str) -> UserError:
     size = "" if line.n_train is None else f", trained on {line.n_train},"
-    what = f"The records of {recipe} are incomplete: {line.method}{size} on {task}, {line.protocol} protocol: {reason}."
+    what = f"The records of {recipe} are incomplete: {line.told}{size} on {task}, {line.protocol} protocol: {reason}."
     return UserError(what, fix=AGAIN)

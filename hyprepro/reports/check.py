@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from hyprepro.config.lint import RENAMED
 from hyprepro.engine.provenance import identity_gaps
 from hyprepro.errors import UserError
-from hyprepro.reports.reading import KEY, RESULT, Key, key_of
+from hyprepro.reports.reading import KEY, RESULT, Key, key_of, stores_of
 from hyprepro.reports.summaries import read_summary, records_in
 from hyprepro.reports.summary import IMPROVEMENT
 
@@ -94,11 +95,13 @@ def _differences(committed: Mapping[str, Any], fresh: Mapping[str, Any]) -> Iter
     old, new = (result["provenance"] for result in (committed, fresh))
     for package, before, now in identity_gaps(old.get("versions", {}), new.get("versions", {})):
         yield f"{package} {before} committed, {now} now", f"pip install {package}=={before}"
-    for store in ("policies", "trajectories"):
-        before, now = (result.get("stores", {}).get(store) for result in (old, new))
-        if before is None or before != now:
-            texts = [str(digest)[:16] for digest in (before, now)]
-            yield f"{store} store {texts[0]} committed, {texts[1]} now", "use the stores of the committed result"
+    ours, theirs = stores_of(old), stores_of(new)
+    for zoo, store in product(dict.fromkeys([*ours, *theirs]), ("policies", "trajectories")):
+        digests = [stores.get(zoo, {}).get(store) for stores in (ours, theirs)]
+        if digests[0] is None or digests[0] != digests[1]:
+            texts = [str(digest)[:16] for digest in digests]
+            place = f"{store} store of {zoo}" if zoo else f"{store} store"
+            yield f"{place} {texts[0]} committed, {texts[1]} now", "use the stores of the committed result"
     for place in unequal(old.get("config", {}), new.get("config", {}), "Recipe"):
         yield f"{place} differs", "run without bindings, or compare with: hyprepro diff"
     seeds = _seeds(fresh)
@@ -159,4 +162,5 @@ def _text(key: Key) -> str:
     between = "above" if named["statistic"] == IMPROVEMENT else "minus"
     method = f"{named['method']} {between} {named['minus']}" if named["minus"] else named["method"]
     task = named["task"] or f"average of {named['split']} tasks"
+    task += f", {named['zoo']}" if named["zoo"] else ""
     return f"{method}, {task}, {named['protocol']} protocol, {named['statistic']}"

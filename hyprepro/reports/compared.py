@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hyprepro.reports.cells import Cells, Line, groups, measured
-from hyprepro.reports.reading import KEY, Key, key_of
+from hyprepro.reports.reading import KEY, Key, key_of, stores_of
 from hyprepro.reports.records import RECORDS, SUCCESS, Record, read_records
 from hyprepro.reports.statistics import IQM, MEAN, Bootstrap, Statistic, difference, estimate, same_design, top
 from hyprepro.reports.summary import TOP, is_ranked, valued
@@ -143,7 +143,7 @@ def paired(
     for row in a["rows"]:
         if only_averages and row["task"] is not None:
             continue
-        line = Line(row["method"], row["n_train"], row["protocol"])
+        line = Line(row["method"], row["n_train"], row["protocol"], row.get("zoo", ""))
         cells = [side.lines.get(line, {}).get(row["split"], {}) for side in (one, other)]
         sides = [groups(side, below).get(row["task"], {}) for side in cells]
         statistic = _statistic(row["statistic"], row["protocol"])
@@ -154,12 +154,13 @@ def paired(
     return found
 
 
-def _prompts(result: Mapping[str, Any]) -> tuple[str | None, ...] | None:
+def _prompts(result: Mapping[str, Any]) -> tuple[Any, ...] | None:
     """Which prompts the policies answer, None where they answer none: prompt i of a task is the same for equal ones."""
     provenance = result["provenance"]
     config = provenance["config"]
     split, runs = config.get("prompt_split"), config.get("prompt_runs")
-    return None if split is None else (split, runs, provenance["stores"].get("trajectories"))
+    stores = {zoo: stores.get("trajectories") for zoo, stores in stores_of(provenance).items()}
+    return None if split is None else (split, runs, stores)
 
 
 def _can_be_paired(statistic: Statistic, sides: Sequence[Cells]) -> bool:
@@ -179,6 +180,6 @@ def _starts(records: Iterable[Record]) -> dict[tuple[Line, str], frozenset[tuple
     found: dict[tuple[Line, str], set[tuple[int | None, str]]] = defaultdict(set)
     for record in records:
         policy = record.policy if record.metric == SUCCESS else None
-        line = Line(record.method, record.n_train, record.protocol)
+        line = Line(record.method, record.n_train, record.protocol, record.zoo)
         found[line, record.task].add((policy, record.start))
     return {place: frozenset(met) for place, met in found.items()}

@@ -23,6 +23,7 @@ class _Number(_Loose):
     protocol: str
     metric: str
     statistic: str
+    zoo: str = ""
     value: float | None = None
     ci95: list[float] | None = Field(None, min_length=2, max_length=2)
 
@@ -69,6 +70,7 @@ class _Method(_Loose):
     uses: str = ""
     training_seconds: float | None = None
     training_seconds_by_n_train: dict[str, float | None] = Field(default_factory=dict)
+    training_seconds_by_zoo: dict[str, float | None] = Field(default_factory=dict)
 
 
 class _Config(_Loose):

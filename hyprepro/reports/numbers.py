@@ -44,35 +44,39 @@ class Numbers:
         split: "seen" or "unseen"; None for what the result is about: withheld or test tasks if it has such, else the
             split of the first row.
         n_train: Of methods that depend on their number of training tasks, the rows of this number alone.
+        zoo: Where a result compares zoos, the rows of this one alone.
     """
 
-    def __init__(self, result: Mapping[str, Any], split: str | None = None, n_train: int | None = None) -> None:
+    def __init__(
+        self, result: Mapping[str, Any], split: str | None = None, n_train: int | None = None, zoo: str = ""
+    ) -> None:
         self.result = result
         self.provenance: Mapping[str, Any] = result["provenance"]
         present = [str(row["split"]) for row in result["rows"]]
         self.split = split or next((each for each in TESTED if each in present), (*present, "seen")[0])
         of_split = [row for row in result["rows"] if row["split"] == self.split]
         self.sizes = list(dict.fromkeys(row["n_train"] for row in of_split if row["n_train"] is not None))
-        self._all = [row for row in of_split if row["n_train"] in (n_train, None)]
+        self._all = [row for row in of_split if row["n_train"] in (n_train, None) and row.get("zoo", "") == zoo]
         self._rows = {(r["method"], r["protocol"], r["task"], r["statistic"]): r for r in self._all}
         gains = [
             row
             for row in result.get("comparisons", [])
-            if row["split"] == self.split and row.get("n_train") in (n_train, None)
+            if row["split"] == self.split and row.get("n_train") in (n_train, None) and row.get("zoo", "") == zoo
         ]
-        self._gains = {(r["minus"], r["protocol"], r["task"], r["statistic"]): r for r in gains}
+        self._gains = {(r["method"], r["minus"], r["protocol"], r["task"], r["statistic"]): r for r in gains}
+        self.reference = str(self.provenance.get("config", {}).get("reference", MAIN))
 
     def row(self, method: str, protocol: str, task: str | None, statistic: str = "mean") -> Row | None:
         """One row, None if the run did not have it."""
         return self._rows.get((method, protocol, task, statistic))
 
-    def gain(self, minus: str, protocol: str, task: str | None) -> Row | None:
-        """Gen-HypRL minus another method, paired."""
-        return self._gains.get((minus, protocol, task, "mean"))
+    def gain(self, minus: str, protocol: str, task: str | None, method: str = "") -> Row | None:
+        """A method, the row that all others are compared with if none is named, minus another one, paired."""
+        return self._gains.get((method or self.reference, minus, protocol, task, "mean"))
 
     def improvement(self, other: str, protocol: str) -> Row | None:
         """The probability that a run of Gen-HypRL is above one of another method on a task."""
-        return self._gains.get((other, protocol, None, IMPROVEMENT))
+        return self._gains.get((self.reference, other, protocol, None, IMPROVEMENT))
 
     @cached_property
     def methods(self) -> list[str]:

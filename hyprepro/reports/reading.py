@@ -17,7 +17,7 @@ from hyprepro.errors import UserError
 RESULT = "result.json"
 SCHEMA = 1
 """The form of a result.json that this version writes and reads."""
-KEY = ("method", "minus", "variant", "split", "task", "protocol", "metric", "statistic", "n_train")
+KEY = ("method", "minus", "variant", "split", "task", "protocol", "metric", "statistic", "n_train", "zoo")
 """What tells one number of a result from another."""
 Key = tuple[str, ...]
 DEEPEST = 60
@@ -120,6 +120,12 @@ def problem(data: Mapping[str, Any]) -> str:
     keys = Counter(key_of(row) for row in (*data["rows"], *data.get("comparisons", ())))
     twice = next((key for key, count in keys.items() if count > 1), None)
     return "" if twice is None else f"one number stands twice: {' '.join(part for part in twice if part)}"
+
+
+def stores_of(provenance: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What a result records of its stores, by zoo; without zoos under an empty name."""
+    stores: Mapping[str, Any] = provenance.get("stores", {})
+    return dict(stores.get("zoos") or {"": stores})
 
 
 def key_of(row: Mapping[str, Any], fields: Sequence[str] = KEY) -> Key:

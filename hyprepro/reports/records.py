@@ -42,6 +42,8 @@ class Record(NamedTuple):
         success: Whether the success flag was true at any step; None where the domain has none.
         steps: Steps until success, or those after which the episode was given up; None where every episode is whole.
         total: The undiscounted return; None where success is the score.
+        zoo: Where a recipe compares several, of which the policies are, and from which kind of runs the prompts:
+            "independent/unseen" (see `zoo_label`); empty elsewhere.
     """
 
     method: str
@@ -56,6 +58,12 @@ class Record(NamedTuple):
     success: bool | None = None
     steps: int | None = None
     total: float | None = None
+    zoo: str = ""
+
+    @property
+    def written(self) -> tuple[Any, ...]:
+        """What a file, and a digest, has of it: the zoo only where there is one."""
+        return tuple(self) if self.zoo else tuple(self)[:-1]
 
     @property
     def metric(self) -> str:
@@ -68,14 +76,21 @@ class Record(NamedTuple):
         return float((self.total or 0.0) if self.success is None else self.success)
 
 
+def zoo_label(name: str, prompts: str | None) -> str:
+    """What tells a zoo with a kind of test prompts from others in records: "independent/unseen"."""
+    return f"{name}/{prompts}" if prompts else name
+
+
 def with_variant(records: Iterable[Record], variant: str) -> list[Record]:
     """The same records under a variant's name."""
     return [record._replace(variant=variant) for record in records]
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
-    """Write records in the order given, under a header line."""
-    write_csv(path, Record._fields, records)
+    """Write records in the order given, under a header line; the column of zoos only where one is named."""
+    records = list(records)
+    has_zoos = any(record.zoo for record in records)
+    write_csv(path, Record._fields if has_zoos else PLAIN, records if has_zoos else [each.written for each in records])
 
 
 def read_records(path: Path) -> list[Record]:
@@ -87,21 +102,28 @@ def read_records(path: Path) -> list[Record]:
     header, lines = read_csv(path, "records")
     parse = FORMS.get(header)
     if parse is None:
-        fix = f"its header must be {','.join(Record._fields)}"
+        fix = f"its header must be {','.join(PLAIN)}, with or without {Record._fields[-1]}"
         raise UserError("This is not a records file.", where=str(path), fix=fix)
     return list(parsed(lines, parse, "records"))
 
 
 def _record(
     method: str, variant: str, seed: str, n_train: str, split: str, task: str, protocol: str, policy: str, start: str,
-    success: str, steps: str, total: str,
+    success: str, steps: str, total: str, zoo: str = "",
 ) -> Record:  # fmt: skip
     if not success and not total:
         raise ValueError("neither success nor total")
     return Record(
         method, variant, int(seed), _whole(n_train), split, task, protocol, int(policy), start,
-        _FLAGS[success], _whole(steps), finite(total) if total else None,
+        _FLAGS[success], _whole(steps), finite(total) if total else None, zoo,
     )  # fmt: skip
+
+
+def _of_no_zoo(*values: str) -> Record:
+    """A line without the column of zoos."""
+    if len(values) != len(PLAIN):
+        raise ValueError(f"{len(values)} values")
+    return _record(*values)
 
 
 def _of_success(
@@ -120,7 +142,11 @@ def _of_return(
     return _record(method, variant, seed, n_train, split, task, "paper", policy, label, "", "", total)
 
 
+PLAIN = Record._fields[:-1]
+"""The columns of records without zoos."""
+
 FORMS: dict[tuple[str, ...], Callable[..., Record]] = {
+    PLAIN: _of_no_zoo,
     Record._fields: _record,
     ("method", "variant", "seed", "split", "task", "protocol", "policy", "goal", "success", "steps"): _of_success,
     ("method", "variant", "seed", "split", "n_train", "velocity", "policy", "start", "return"): _of_return,

@@ -106,7 +106,7 @@ def _tasks(result: Mapping[str, Any], average: Mapping[str, Any]) -> int:
     return order.index(None) or len(order) - 1
 
 
-_PLACE = ("method", "split", "protocol", "n_train")
+_PLACE = ("method", "split", "protocol", "n_train", "zoo")
 
 
 def _lengths(value: Any) -> Iterator[tuple[str, int]]:
@@ -167,7 +167,8 @@ def headline(result: Mapping[str, Any]) -> list[str]:
         size = f", {row['n_train']} training {words.many}" if row.get("n_train") is not None else ""
         one, many = (words.told, words.many) if row["metric"] == "return" else ("task", "tasks")
         count = _tasks(result, row)
-        name = f"{row['method']}, average of {count} {row['split']} {one if count == 1 else many}{size}"
+        zoo = f" ({row['zoo']})" if row.get("zoo") else ""
+        name = f"{row['method']}{zoo}, average of {count} {row['split']} {one if count == 1 else many}{size}"
         paper = row.get("paper")
         theirs = (
             f" (the paper: {100 * paper if row['metric'] == 'success_rate' else paper:g})" if paper is not None else ""
@@ -205,6 +206,8 @@ class Report(Component, ABC):
     slot: ClassVar[str] = "report"
     shows: ClassVar[str] = ""
     """What its pictures show, in a sentence for those who do not see them."""
+    tells_zoos: ClassVar[bool] = False
+    """Whether it tells the zoos of a result apart."""
 
     @abstractmethod
     def markdown(self, result: Mapping[str, Any]) -> str:

@@ -52,6 +52,7 @@ def read_summary(folder: Path, result: Mapping[str, Any]) -> tuple[Sequence[tupl
         tasks=tasks,
         below=config.get("below", ()),
         reference=str(config.get("reference")),
+        pairs=config.get("pairs", ()),
     )
     return records, summary
 

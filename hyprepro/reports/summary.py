@@ -50,9 +50,10 @@ class Summary:
 
     Attributes:
         rows: DESIGN's rows.
-        comparisons: Paired differences: `method` minus `minus`, on average, and for HypFormer's gain and Make-An-Agent
-            per task as well; and on average the probability that a run of `method` is above one of `minus`. The same
-            fields as a row where they apply; `n_runs` counts the runs x tasks behind a probability.
+        comparisons: Paired differences: `method` minus `minus`, of the reference and then of further pairs, on average
+            and for HypFormer's gain and Make-An-Agent per task as well; and on average the probability that a run of
+            `method` is above one of `minus`. The same fields as a row where they apply; `n_runs` counts the runs x
+            tasks behind a probability.
         profiles: Performance profiles over the tasks of each average, under the last protocol of each method.
     """
 
@@ -68,6 +69,7 @@ def summarise(
     tasks: Sequence[str] = (),
     below: Sequence[str] = (),
     reference: str = MAIN,
+    pairs: Sequence[Sequence[str]] = (),
     resamples: int = RESAMPLES,
 ) -> Summary:
     """Every number of a table from its records.
@@ -78,6 +80,7 @@ def summarise(
         tasks: The tasks that every method must have, and their order; those of the records if not given.
         below: Those of them that have rows of their own and do not enter an average.
         reference: The method that all others are compared with.
+        pairs: Further methods to be compared, two by two: the first minus the second.
         resamples: Bootstrap resamples.
 
     Returns:
@@ -87,7 +90,7 @@ def summarise(
     Raises:
         UserError: The records are no whole: see `measured`.
     """
-    table = _Table(measured(records, recipe, tasks), below, reference, Bootstrap(resamples))
+    table = _Table(measured(records, recipe, tasks), below, reference, pairs, Bootstrap(resamples))
     return Summary(table.rows(), table.comparisons(), table.profiles())
 
 
@@ -103,6 +106,7 @@ class _Table:
     found: Measured
     below: Sequence[str]
     reference: str
+    pairs: Sequence[Sequence[str]]
     bootstrap: Bootstrap
 
     @property
@@ -135,6 +139,7 @@ class _Table:
                 "n_episodes": sum(seeds * policies * starts for seeds, policies, starts in shapes),
                 "n_seeds": shapes[0][0],
                 "n_train": line.n_train,
+                **({"zoo": line.zoo} if line.zoo else {}),
             }
             found.append({**row, "paper": paper.beside(row, averaged)})
         return found
@@ -149,13 +154,21 @@ class _Table:
         return [MEAN, IQM, *(top(k, not is_paper) for k in TOP if can_pick and fewest >= k)]
 
     def comparisons(self) -> Rows:
-        """The reference beside every other method that is trained on as many tasks, or on none."""
-        return [
-            row
+        """The reference beside every other method that is trained on as many tasks, or on none; then further pairs."""
+        methods = dict.fromkeys(line.method for line in self.found.lines)
+        further = [tuple(pair) for pair in self.pairs if pair[0] != self.reference]
+        pairs = dict.fromkeys([*((self.reference, method) for method in methods), *further])
+        lines = [
+            (mine, line)
             for line in self.found.lines
             for mine in self.found.lines
-            if mine.method == self.reference != line.method and mine.protocol == line.protocol
-            if line.n_train in (mine.n_train, None)
+            if (mine.method, line.method) in pairs and mine.method != line.method
+            if (mine.protocol, mine.zoo) == (line.protocol, line.zoo) and line.n_train in (mine.n_train, None)
+        ]
+        lines.sort(key=lambda pair: pair[0].method != self.reference)
+        return [
+            row
+            for mine, line in lines
             for split in self.found.lines[mine]
             for row in self._comparisons(mine, line, split)
         ]
@@ -181,7 +194,7 @@ class _Table:
 
     def profiles(self) -> Rows:
         """Of success, which alone has a scale of its own."""
-        last = {line[:2]: line for line in self.found.lines if self.is_success}  # the last protocol of every method
+        last = {line.trained: line for line in self.found.lines if self.is_success}  # the last protocol of every method
         found = []
         for line in last.values():
             for split, cells in self.found.lines[line].items():
@@ -195,9 +208,10 @@ class _Table:
         return found
 
 
-def _size(line: Line) -> dict[str, int]:
-    """What tells a comparison or profile from those of other numbers of training tasks, where there are several."""
-    return {} if line.n_train is None else {"n_train": line.n_train}
+def _size(line: Line) -> dict[str, int | str]:
+    """What tells a comparison or profile from those of other numbers of training tasks, or zoos, if there are any."""
+    size: dict[str, int | str] = {} if line.n_train is None else {"n_train": line.n_train}
+    return {**size, **({"zoo": line.zoo} if line.zoo else {})}
 
 
 def is_ranked(cells: Iterable[Cell]) -> bool:

@@ -27,6 +27,9 @@ PARTS = "parts"
 ROW = "row"
 """In these digests, the place of each row in its task: episodes name policies by it."""
 
+Rows = tuple[int, ...] | None
+"""Policies of a task by their rows; None: all of them."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -64,6 +67,7 @@ class StoreReader(ABC):
             self.route: dict[str, Any] = self.attributes["route"]
             self._groups = hdf5.task_groups(self.file, self.root, self.where)
             self._part: StoreFile | None = None
+            self._kept: dict[str, tuple[int, ...]] = {}
             self._validate()
         except BaseException:
             self.file.close()
@@ -139,24 +143,36 @@ class StoreReader(ABC):
         return digest.hexdigest(semantic(self.kind, self.schema, self.attributes))
 
     @abstractmethod
-    def split_mask(self, task: str, column: str, split: str) -> NDArray[np.bool_]:
-        """Which rows of a task's column belong to a split."""
+    def owners(self, task: str) -> NDArray[np.int64]:
+        """The policy, by its row, that each of a task's rows is or is of; -1 where it is not stored `[N]`."""
 
-    def part_digest(self, task: str, split: str) -> str:
+    @abstractmethod
+    def split_mask(self, task: str, column: str, split: str, kept: Rows = None) -> NDArray[np.bool_]:
+        """Which rows of a task's column belong to a split, and to one of the policies `kept`; None: to any."""
+
+    def part_digest(self, task: str, split: str, kept: Rows = None) -> str:
         """The digest of a task's rows of one split, as recorded or, in a store without, computed; empty without rows.
 
         It stays when rows of other tasks or splits are appended.
+
+        Args:
+            task: The task.
+            split: The split.
+            kept: Of these policies alone; None: of all.
         """
         group = self.group(task)
-        if PARTS in group.attrs:
+        if kept is not None and np.isin(self.owners(task)[self.split_mask(task, self.counted, split)], kept).all():
+            kept = None
+        if PARTS in group.attrs and kept is None:
             return str(hdf5.read_json(group, PARTS, self.where).get(split, ""))
-        return once.once_for_all(self.file, f"{task}/{split}", lambda: self.computed_part(task, split))
+        name = f"{task}/{split}" + (f"/{','.join(map(str, kept))}" if kept is not None else "")
+        return once.once_for_all(self.file, name, lambda: self.computed_part(task, split, kept))
 
-    def computed_part(self, task: str, split: str) -> str:
+    def computed_part(self, task: str, split: str, kept: Rows = None) -> str:
         """The same of what the file really holds."""
         digest, found = hdf5.ContentDigest(), False
         for column in self.names():
-            full, data, mask = f"{task}/{column}", self.group(task)[column], self.split_mask(task, column, split)
+            full, data, mask = f"{task}/{column}", self.group(task)[column], self.split_mask(task, column, split, kept)
             found = found or bool(mask.any())
             digest.update(full, np.zeros((0, *data.shape[1:]), data.dtype.newbyteorder("=")))
             for low, rows in hdf5.blocks(data, self.where, mask):
@@ -170,6 +186,7 @@ class StoreReader(ABC):
     def _see(self, file: StoreFile) -> Self:
         """Show the rows alone that a file's holder may read."""
         self._part = file if file.splits else None
+        self._kept = dict(file.kept)
         return self
 
     def _shown(self, task: str, splits: NDArray[np.str_], split: str | None) -> NDArray[np.int64]:
@@ -178,13 +195,15 @@ class StoreReader(ABC):
         Raises:
             UserError: Training asks for a split that its stages' keys do not cover.
         """
-        part = self._part
+        part, shown = self._part, np.ones(len(splits), dtype=bool)
+        if task in self._kept:
+            shown = (splits == "test") | np.isin(self.owners(task), self._kept[task])
         if part is None:
-            return np.arange(len(splits)) if split is None else np.flatnonzero(splits == split)
+            return np.flatnonzero(shown if split is None else shown & (splits == split))
         if split not in (None, *part.splits):
             raise self._hidden(f"the split {split}")
         wanted = part.splits if split is None else (split,)
-        return np.flatnonzero(np.isin(splits, wanted) & (task in part.tasks))
+        return np.flatnonzero(shown & np.isin(splits, wanted) & (task in part.tasks))
 
     def _hidden(self, what: str) -> UserError:
         splits = () if self._part is None else self._part.splits

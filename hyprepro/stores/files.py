@@ -28,8 +28,8 @@ class TrainingPart(StoreFile):
 
     def described(self) -> dict[str, Any]:
         """The digest of each task's rows of each split."""
-        known = _DIGESTS.setdefault((self.path, self.digest), {})
-        wanted = list(product(self.tasks, self.splits))
+        known, kept = _DIGESTS.setdefault((self.path, self.digest), {}), dict(self.kept)
+        wanted = [(task, split, kept.get(task)) for task, split in product(self.tasks, self.splits)]
         if not known.keys() >= set(wanted):
             from hyprepro.stores.info import open_any
 
@@ -37,12 +37,12 @@ class TrainingPart(StoreFile):
                 known |= {each: store.part_digest(*each) for each in wanted if each not in known}
         return {
             "splits": list(self.splits),
-            "parts": {task: [known[task, s] for s in self.splits] for task in self.tasks},
+            "parts": {task: [known[task, s, kept.get(task)] for s in self.splits] for task in self.tasks},
         }
 
 
-_DIGESTS: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
-"""By a store's path and digest those of its tasks and splits, each read once in a process."""
+_DIGESTS: dict[tuple[str, str], dict[tuple[str, str, tuple[int, ...] | None], str]] = {}
+"""By a store's path and digest those of its tasks, splits and kept policies, each read once in a process."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import PolicyLayout, Precision
 from hyprepro.stores import hdf5, once
-from hyprepro.stores.base import SPLIT_CODES, Column, StoreReader, StoreWriter, split_code
+from hyprepro.stores.base import SPLIT_CODES, Column, Rows, StoreReader, StoreWriter, split_code
 
 if TYPE_CHECKING:
     from hyprepro.engine.stage import StoreFile
@@ -92,7 +92,7 @@ class PolicyStore(StoreReader):
 
     @classmethod
     def of(cls, file: StoreFile) -> PolicyStore:
-        """Open the store that a stage holds; withheld tasks then have no policies in the split "train"."""
+        """Open the store that a stage holds: of split "train" no policies of withheld tasks, of others those kept."""
         return cls(file.path, withheld=file.withheld)._see(file)
 
     @property
@@ -111,6 +111,19 @@ class PolicyStore(StoreReader):
             if split == "train" and task in self._withheld:
                 return np.empty(0, dtype=np.int64)
         return self._shown(task, self._split(task), split)
+
+    def training_seeds(self, task: str, left_out: bool = False) -> NDArray[np.int64]:
+        """The seeds of a task's training runs, ascending `[k]`, withheld tasks' too; -1 is no run.
+
+        Args:
+            task: The task.
+            left_out: Those too that have training policies of which none is shown.
+        """
+        meta = self.meta(task)
+        trained = meta["split"] == "train"
+        if not left_out and task in self._kept:
+            trained &= np.isin(self.owners(task), self._kept[task])
+        return np.unique(meta["seed"][trained & (meta["seed"] >= 0)])
 
     def meta(self, task: str) -> dict[str, NDArray[Any]]:
         """What is known about each policy: seed, step, success, episodes, return `[N]`, and split as words `[N]`."""
@@ -156,10 +169,13 @@ class PolicyStore(StoreReader):
             )
         return out
 
-    def split_mask(self, task: str, column: str, split: str) -> NDArray[np.bool_]:
+    def owners(self, task: str) -> NDArray[np.int64]:
+        return np.arange(self.group(task)["split"].shape[0])
+
+    def split_mask(self, task: str, column: str, split: str, kept: Rows = None) -> NDArray[np.bool_]:
         codes = self.group(task)["split"]
         mask: NDArray[np.bool_] = hdf5.read_rows(codes, 0, codes.shape[0], self.where) == SPLIT_CODES[split]
-        return mask
+        return mask if kept is None else mask & np.isin(self.owners(task), kept)
 
     def names(self) -> tuple[str, ...]:
         return ("params", *META)

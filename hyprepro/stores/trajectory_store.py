@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hyprepro.errors import UserError
 from hyprepro.stores import hdf5, once
-from hyprepro.stores.base import Column, StoreReader, StoreWriter, split_code
+from hyprepro.stores.base import Column, Rows, StoreReader, StoreWriter, split_code
 
 if TYPE_CHECKING:
     from hyprepro.engine.stage import StoreFile
@@ -188,10 +188,15 @@ class TrajectoryStore(StoreReader):
                 bool(own["terminations"][-1]),
             )
 
-    def split_mask(self, task: str, column: str, split: str) -> NDArray[np.bool_]:
-        """Which episodes, or which of their steps, belong to a split."""
+    def owners(self, task: str) -> NDArray[np.int64]:
+        return self.table(task)["policy_row"].astype(np.int64)
+
+    def split_mask(self, task: str, column: str, split: str, kept: Rows = None) -> NDArray[np.bool_]:
+        """Which episodes, or which of their steps, belong to a split, and to one of some policies."""
         table = self.table(task)
         mask: NDArray[np.bool_] = table["split"] == split
+        if kept is not None:
+            mask &= np.isin(self.owners(task), kept)
         if column.startswith("episodes/"):
             return mask
         return np.repeat(mask, table["total_steps"] + (column == "observations"))

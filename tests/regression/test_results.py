@@ -17,11 +17,12 @@ import pytest
 from pytest_regressions.num_regression import NumericRegressionFixture
 
 from hyprepro.config.registry import resolve
+from hyprepro.domains.base import Domain
 from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.experiments.results import digest
 from hyprepro.reports.check import check, refuse_unlike, tolerance
-from hyprepro.reports.reading import read_result
+from hyprepro.reports.reading import read_result, stores_of
 from hyprepro.reports.report import report_of
 from hyprepro.reports.summaries import read_summary
 
@@ -52,9 +53,11 @@ def averages(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
     rows = [row for row in result["rows"] if row["task"] is None]
     splits = {row["split"] for row in rows}
     prefix = {split: f"{split} " if len(splits) > 1 else "" for split in splits}
+    zoo = {name: f" {name}" if name else "" for name in (row.get("zoo", "") for row in rows)}
     size = {row["n_train"]: f" {row['n_train']}" if row["n_train"] is not None else "" for row in rows}
     return {
-        f"{prefix[row['split']]}{row['method']}{size[row['n_train']]} {row['protocol']} {row['statistic']}": row
+        f"{prefix[row['split']]}{row['method']}{size[row['n_train']]}{zoo[row.get('zoo', '')]} {row['protocol']} "
+        f"{row['statistic']}": row
         for row in rows
     }
 
@@ -88,8 +91,12 @@ def test_the_table_follows_from_the_result(path: Path) -> None:
 @each_result
 def test_the_result_is_of_the_bundled_stores(path: Path) -> None:
     result = read_result(path)
-    bundled = CheetahVel() if result["rows"][0]["metric"] == "return" else MetaWorld()
-    assert {name: result["provenance"]["stores"][name] for name in ("policies", "trajectories")} == bundled.digests
+    bundled: Domain = CheetahVel() if result["rows"][0]["metric"] == "return" else MetaWorld()
+    zoos = getattr(resolve(result["recipe"], result["scale"]).recipe, "zoos", ())
+    domains = {zoo.name: zoo.domain for zoo in zoos} or {"": bundled}
+    for zoo, stores in stores_of(result["provenance"]).items():
+        found = {name: stores[name] for name in ("policies", "trajectories")}
+        assert found == domains[zoo.partition("/")[0]].digests
 
 
 @each_result

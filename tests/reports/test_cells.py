@@ -44,7 +44,8 @@ def test_success_is_by_seed_policy_and_start_and_validation_ranks_policies(succe
 def test_every_number_of_training_tasks_has_a_line_of_its_own(returns: list[Record]) -> None:
     found = measured(returns, "table4")
     assert found.metric == "return"
-    assert list(found.lines) == [("gen-hyprl", 35, "paper"), ("gen-hyprl", 10, "paper"), ("expert", None, "paper")]
+    lines = [Line("gen-hyprl", 35, "paper"), Line("gen-hyprl", 10, "paper"), Line("expert", None, "paper")]
+    assert list(found.lines) == lines
     for line, splits in found.lines.items():
         totals = [record.total for record in returns if (record.method, record.n_train) == line[:2]]
         cells = [cell for cell in splits["test"].values() if isinstance(cell, Totals)]

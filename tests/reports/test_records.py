@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyprepro.errors import UserError
-from hyprepro.reports.records import Record, read_records, with_variant, write_records
+from hyprepro.experiments.results import digest
+from hyprepro.reports.records import Record, read_records, with_variant, write_records, zoo_label
 
 SUCCESS = Record("gen-hyprl", "ours", 1, None, "seen", "door-open", "strict", 17, "fresh-4000017", True, 63, None)
 RETURN = Record("expert", "ours", 0, 35, "test", "velocity-0.225", "paper", 3, "fresh-4000001", None, None, -12.3456)
@@ -115,3 +116,19 @@ def test_a_missing_or_damaged_file_is_refused(tmp_path: Path, content: bytes | N
         path.write_bytes(content)
     with pytest.raises(UserError, match="cannot be read"):
         read_records(path)
+
+
+def test_zoos_have_a_column_only_where_one_is_named(tmp_path: Path) -> None:
+    records = [SUCCESS._replace(zoo="parent"), SUCCESS._replace(zoo=zoo_label("independent", "unseen"))]
+    path = tmp_path / "records.csv"
+    write_records(path, records)
+    lines = path.read_text().splitlines()
+    assert lines[0] == f"{HEADER},zoo"
+    assert [line.rpartition(",")[2] for line in lines[1:]] == ["parent", "independent/unseen"]
+    assert read_records(path) == records
+
+
+def test_a_digest_of_records_without_zoos_is_what_it_was() -> None:
+    assert SUCCESS.written == tuple(SUCCESS)[:-1]
+    assert SUCCESS._replace(zoo="parent").written[-1] == "parent"
+    assert digest([SUCCESS], [], []) == digest([tuple(SUCCESS)[:-1]], [], [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from hyprepro.stores.base import PARTS
 from hyprepro.stores.hdf5 import SPLITS
 from hyprepro.stores.info import open_any
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
+from hyprepro.stores.training_data import training_observations, training_policies, training_prompts
 from hyprepro.stores.trajectory_store import TrajectoryStore, TrajectoryStoreWriter
 from tests.conftest import TINY_SUCCESS_STEP, TinyStores
 
@@ -135,3 +137,37 @@ def test_stores_that_hold_no_training_policy_still_serve_methods_that_train_noth
         episodes.append("reach", np.zeros((66, 39)), np.zeros((65, 4)), np.zeros(65), TINY_SUCCESS_STEP, 1, 0, "test")
     domain = MetaWorld(policies=str(tmp_path / "p.h5"), trajectories=str(tmp_path / "t.h5"))
     assert domain.data().for_training.policies.described() == {"splits": ["train"], "parts": {}}
+
+
+def part_of(data: Data, *rows: int) -> Data:
+    """With some training policies of each task alone."""
+    kept = tuple((task, rows) for task in ("door-open", "reach"))
+    files = (dataclasses.replace(file, kept=kept) for file in (data.policies, data.trajectories))
+    policies, trajectories = files
+    return dataclasses.replace(data, policies=policies, trajectories=trajectories)
+
+
+def test_training_on_some_policies_is_kept_by_these_and_their_episodes(tiny_stores: TinyStores, tmp_path: Path) -> None:
+    data, more = tiny_stores.domain.data(), with_more(tiny_stores, tmp_path / "more", "train")
+    stages = [rollouts(each).trained for each in (data, part_of(data, 0, 1), part_of(data, 0, 2), part_of(more, 0, 1))]
+    whole, some, others, grown = (stage.key for stage in stages if stage is not None)
+    assert len({whole, some, others}) == 3
+    assert some == grown, "a policy that is not read changes nothing"
+
+
+def test_training_on_some_policies_sees_no_others(tiny_stores: TinyStores) -> None:
+    data = part_of(tiny_stores.domain.data(), 0, 4).for_training
+    with data.open_policies() as policies, data.open_trajectories() as episodes:
+        assert policies.rows("reach").tolist() == [0, 4]
+        assert {each.policy_row for each in episodes.episodes("reach")} == {0, 4}
+        for look in (
+            lambda: policies.read("reach", [1]),
+            lambda: episodes.episode("reach", 1),
+        ):
+            with pytest.raises(UserError, match="Training reads the splits train"):
+                look()
+    params, _ = training_policies(data.policies)
+    assert len(params) == 4
+    prompts, held_out = training_prompts(data, 0.25)
+    assert set(prompts.policy_row.tolist()) | set(held_out.policy_row.tolist()) == {0, 4}
+    assert len(training_observations(data, "prompts")) == (len(prompts) + len(held_out)) * 20

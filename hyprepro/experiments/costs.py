@@ -1,0 +1,62 @@
+"""What the training of a recipe's rows took, from the manifests of the stages behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from hyprepro.engine.cache import ArtifactCache
+from hyprepro.engine.plan import with_inputs
+from hyprepro.experiments.rollouts import Rollouts
+
+
+def training_costs(
+    method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache, by_size: bool = False
+) -> dict[str, Any]:
+    """What the training of a method took: by zoo where there are several, or by number of training tasks.
+
+    Args:
+        method: Its name.
+        rollouts: The evaluations of a recipe.
+        cache: Where their stages are.
+        by_size: Whether the recipe varies the number of training tasks.
+    """
+    own = [each for each in rollouts if each.method.name == method]
+    if any(each.data.zoo for each in own):
+        zoos = dict.fromkeys(each.data.zoo for each in own)
+        seconds = {zoo: training_seconds(method, [e for e in own if e.data.zoo == zoo], cache) for zoo in zoos}
+        return {"training_seconds_by_zoo": seconds}
+    if not by_size:
+        return {"training_seconds": training_seconds(method, own, cache)}
+    sizes = dict.fromkeys(each.n_train for each in own)
+    return {
+        "training_seconds_by_n_train": {
+            str(size or "any"): training_seconds(method, [e for e in own if e.n_train == size], cache) for size in sizes
+        }
+    }
+
+
+def training_seconds(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> float | None:
+    """What the stages behind one seed of a method took, from the stores on; the median over seeds.
+
+    Stages that it shares with other methods count in full. 0 for a method that is not trained, None where a stage is no
+    longer in the cache. A stage that was resumed counts from its last checkpoint on.
+    """
+    trained = {stage.seed: stage.trained for stage in rollouts if stage.method.name == method}
+    found = []
+    for last in trained.values():
+        behind = [] if last is None else with_inputs([last])
+        if not all(cache.is_finished(stage) for stage in behind):
+            return None
+        found.append(sum(float(cache.manifest(stage)["seconds"]) for stage in behind))
+    return round(median(found), 1) if found else None
+
+
+def learning_curve(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, Any]:
+    """`{"curve": points}` of a method whose training recorded one, of its first seed; empty for others."""
+    trained = next((stage.trained for stage in rollouts if stage.method.name == method), None)
+    curve = getattr(trained, "curve", None)
+    if trained is not None and curve is not None and cache.is_finished(trained):
+        return {"curve": curve(cache.path_of(trained))}
+    return {}
