@@ -125,14 +125,10 @@ def test_a_dry_run_names_what_differs_and_a_shipped_recipe_differs_in_nothing(hy
 
 
 RECIPES = sorted(files.shipped("recipes"))
-OF_INDEPENDENT_RUNS = ("zoos", "runs")
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_kind_of_recipe_names_what_differs(hyprepro, recipe: str) -> None:
-    if recipe in OF_INDEPENDENT_RUNS and not (ROOT / "stores" / "metaworld-independent.policies.h5").exists():
-        pytest.skip("its stores are not bundled: hyprepro collect metaworld-independent")
     shipped = hyprepro("run", recipe, "--scale", "smoke", "--seeds", 2, "--dry-run", "--json").json["shipped"]
     assert [(each["paths"], each["shipped"], each["here"]) for each in shipped["changes"]] == [(["seeds"], 1, 2)]
 
