@@ -241,7 +241,7 @@ def test_the_page_follows_from_the_result_and_the_commands_take_it(ran: tuple[Pa
 @pytest.mark.sim
 @pytest.mark.long
 def test_how_many_runs_as_a_figure(independent: TinyStores, tmp_path: Path) -> None:
-    bindings = [*bound(independent), "SEEN=('door-open',)", "Recipe.prompts_per_task=1"]
+    bindings = [*bound(independent), "SEEN=('door-open',)", "Recipe.withheld=()", "Recipe.prompts_per_task=1"]
     bindings += ["Recipe.zoos=(@independent/one6/Zoo(), @independent/two10/Zoo())"]
     bindings += ["independent/one6/Zoo.policies=2", "independent/two10/Zoo.policies=2"]
     bindings += ["Recipe.methods=(@bare/MSERegressor(), @bare/told/MSERegressor(), @MeanPolicy())"]
