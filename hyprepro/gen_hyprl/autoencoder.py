@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from hyprepro.domains.base import Data
     from hyprepro.gen_hyprl.alignment import Runs
     from hyprepro.gen_hyprl.autoencoder_net import AutoencoderJob, PolicyAutoencoder
-    from hyprepro.stores.training_data import Recording
+    from hyprepro.stores.training_data import Recording, TaskStates
 
 
 class Autoencoder(Trained):
@@ -46,7 +46,7 @@ class Autoencoder(Trained):
     behaviour_weight: float = setting(
         0.0,
         "weight of the squared difference between the decoded and the stored policy's actions, on states of the "
-        "training tasks, beside eq. 1; with scale = 0 in its place (paper: 0)",
+        "policy's own task, beside eq. 1; with scale = 0 in its place (paper: 0)",
         ge=0,
     )
     behaviour_states: Width = setting(32, "states on which a step compares their actions")
@@ -96,9 +96,22 @@ class Autoencoder(Trained):
         """How hidden units are put in order before E; None: not at all."""
         return None if self.alignment == "none" else Alignment(self.alignment_by, self.alignment_of)
 
+    @property
+    def seconds(self) -> float:
+        """On one slow core: reading and principal components, then 0.4 ms a latent number and step."""
+        return 5 + 4e-4 * self.latent_size * self.steps
+
     @abstractmethod
     def build(self, layout: PolicyLayout) -> PolicyAutoencoder:
         """An untrained autoencoder for policies of this layout."""
+
+    def job(
+        self, layout: PolicyLayout, params: Tensor, observations: Tensor, runs: Runs | None, states: TaskStates | None
+    ) -> AutoencoderJob:
+        """What trains it; the arguments are those of `AutoencoderJob`."""
+        from hyprepro.gen_hyprl.autoencoder_net import AutoencoderJob
+
+        return AutoencoderJob(self, layout, params, observations, runs, states)
 
     def start(self, model: PolicyAutoencoder, params: Tensor, observations: Tensor, runs: Runs | None = None) -> None:
         """Fit what is computed in closed form before the first step.
@@ -211,20 +224,25 @@ class TrainAutoencoder(TrainedStage["PolicyAutoencoder"]):
 
     @property
     def cost(self) -> float:
-        """Seconds on one slow core: reading and principal components, then 0.4 ms a latent number and step."""
-        return 5 + 4e-4 * self.model.latent_size * self.model.steps
+        """As its settings say."""
+        return self.model.seconds
 
     def job(self, inputs: dict[str, Path]) -> Callable[[], AutoencoderJob]:
         """On the training policies."""
         from hyprepro.gen_hyprl.alignment import Runs
-        from hyprepro.gen_hyprl.autoencoder_net import AutoencoderJob
-        from hyprepro.stores.training_data import training_observations, training_policies, training_runs
+        from hyprepro.stores.training_data import (
+            training_observations,
+            training_policies,
+            training_runs,
+            training_states,
+        )
 
         params, layout = training_policies(self.stores.policies)
         observations = training_observations(self.stores, self.recording)
         by_run = self.model.aligned is not None and self.model.aligned.of == "run"
         runs = Runs(*training_runs(self.stores.policies)) if by_run else None
-        return partial(AutoencoderJob, self.model, layout, params, observations, runs)
+        states = training_states(self.stores, self.recording) if self.model.behaviour_weight else None
+        return partial(self.model.job, layout, params, observations, runs, states)
 
     def build(self, shape: Any) -> PolicyAutoencoder:
         """Untrained E and D of a layout."""

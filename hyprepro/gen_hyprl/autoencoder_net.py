@@ -19,7 +19,7 @@ from hyprepro.gen_hyprl.losses import eq1_autoencoder
 from hyprepro.gen_hyprl.parameter_space import ParameterSpace, principal_directions
 from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import PolicyLayout
-from hyprepro.stores.training_data import held_out_rows, run_ends
+from hyprepro.stores.training_data import TaskStates, held_out_rows, run_ends
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -152,6 +152,7 @@ class AutoencoderJob(Descent[Autoencoder, PolicyAutoencoder]):
         params: All training policies `[N, P]`.
         observations: Observations in training prompts `[M, obs]`.
         runs: As for `ParameterSpace.aligned`.
+        states: What the policies' own tasks look like; asked for where actions count.
     """
 
     def __init__(
@@ -161,13 +162,16 @@ class AutoencoderJob(Descent[Autoencoder, PolicyAutoencoder]):
         params: Tensor,
         observations: Tensor,
         runs: Runs | None = None,
+        states: TaskStates | None = None,
     ) -> None:
         super().__init__(settings, settings.build(layout), layout.to_json())
         self._layout = layout
         rows, held_out = held_out_rows(len(params), settings.validation_share)
-        self._stored_training = params[rows].to(device())
-        self._stored_held_out = params[held_out].to(device()) if len(held_out) else self._stored_training
         kept = held_out if len(held_out) else rows
+        self._stored_training = params[rows].to(device())
+        self._stored_held_out = params[kept].to(device())
+        self._states = None if states is None else states.some(rows)
+        self._held_out_states = None if states is None else states.some(kept)
         self._runs = None if runs is None else runs.some(rows).to(device())
         self._held_out_runs = None if runs is None else runs.some(kept).to(device())
         self._observations = observations.to(device())
@@ -191,33 +195,37 @@ class AutoencoderJob(Descent[Autoencoder, PolicyAutoencoder]):
         rows = batch_of(len(self._training), settings.batch_size).to(self._training.device)
         target = model.space(self._training[rows])
         inputs = target + settings.input_noise * torch.randn_like(target) if settings.input_noise else target
-        latents = model.latents_of(inputs)
-        if settings.latent_noise:
-            latents = latents + settings.latent_noise * torch.randn_like(latents)
-        if settings.latent_clamp:
-            latents = latents.clamp(-settings.latent_clamp, settings.latent_clamp)
-        decoded = model.scaled_from(latents)
+        decoded = model.scaled_from(self.disturbed(model.latents_of(inputs)))
         loss = eq1_autoencoder(decoded, target, settings.scale)
         if not settings.behaviour_weight:
             return {"loss": loss}
-        some = batch_of(len(self._observations), settings.behaviour_states).to(target.device)
-        acted, wanted = (
-            StackedPolicies(self._layout, params).means(self._observations[some])
-            for params in (model.space.inverse(decoded), self._training[rows])
-        )
-        behaviour = (acted - wanted).square().mean()
+        behaviour = self.behaviour_error(decoded, rows)
         return {"loss": loss + settings.behaviour_weight * behaviour, "behaviour_error": behaviour}
+
+    def disturbed(self, latents: Tensor) -> Tensor:
+        """Latents with the settings' noise and clamping."""
+        settings = self.settings
+        if settings.latent_noise:
+            latents = latents + settings.latent_noise * torch.randn_like(latents)
+        return latents.clamp(-settings.latent_clamp, settings.latent_clamp) if settings.latent_clamp else latents
+
+    def behaviour_error(self, decoded: Tensor, rows: Tensor) -> Tensor:
+        """Mean squared difference of actions to the training policies `rows`, on states of each one's task."""
+        assert self._states is not None
+        observations = self._states.drawn(rows, self.settings.behaviour_states).to(decoded.device)
+        with torch.no_grad():
+            wanted = StackedPolicies(self._layout, self._training[rows]).means(observations)
+        acted = StackedPolicies(self._layout, self.network.space.inverse(decoded)).means(observations)
+        return (acted - wanted).square().mean()
 
     def validate(self) -> dict[str, float]:
         """Errors on held-out policies: of parameters over their variance, in all and by chunk, and of actions."""
         decoded = self.network.decode(self.network.latents_of(self.network.space(self._held_out)))
         difference, deviation = decoded - self._held_out, self._held_out - self._training.mean(0)
         first = self._layout.first_layer_size
-        count = len(self._observations)
-        spread = torch.linspace(0, count - 1, min(count, COMPARED_OBSERVATIONS)).round().long()
+        compared = self._compared()
         actions, wanted = (
-            StackedPolicies(self._layout, params).means(self._observations[spread])
-            for params in (decoded, self._held_out)
+            StackedPolicies(self._layout, params).means(compared) for params in (decoded, self._held_out)
         )
         return {
             "validation_error": _share(difference, deviation),
@@ -225,6 +233,18 @@ class AutoencoderJob(Descent[Autoencoder, PolicyAutoencoder]):
             "validation_error_first_layer": _share(difference[:, :first], deviation[:, :first]),
             "validation_error_rest": _share(difference[:, first:], deviation[:, first:]),
         }
+
+    def _compared(self) -> Tensor:
+        """Observations on which held-out policies are compared: those of their own tasks, where they are known."""
+        if self._held_out_states is not None:
+            own = [spread_over(states, COMPARED_OBSERVATIONS) for states in self._held_out_states.own]
+            return torch.stack(own).to(self._held_out.device)
+        return spread_over(self._observations, COMPARED_OBSERVATIONS)
+
+
+def spread_over(rows: Tensor, count: int) -> Tensor:
+    """So many rows of `[M, ...]`, evenly spread; some stand twice where there are fewer."""
+    return rows[torch.linspace(0, len(rows) - 1, count, device=rows.device).round().long()]
 
 
 def _share(error: Tensor, deviation: Tensor) -> float:

@@ -175,9 +175,14 @@ PROMPTS_ONLY = "prompts_only"
 """What the route of a store says that has prompts without their episodes."""
 
 
+def has_prompts_only(store: TrajectoryStore) -> bool:
+    """Whether the store has prompts without their episodes."""
+    return bool(store.route.get(PROMPTS_ONLY, False))
+
+
 def refuse_prompts_only(store: TrajectoryStore) -> None:
     """Whole episodes are asked for (`UserError` if the store has none)."""
-    if store.route.get(PROMPTS_ONLY, False):
+    if has_prompts_only(store):
         raise UserError(
             "The store holds prompts only: the states between every third one and all rewards were never published.",
             where=store.where,

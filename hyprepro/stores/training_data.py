@@ -6,7 +6,7 @@ The training tasks are those with training policies in the policy store. The tes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from hyprepro.errors import UserError
 from hyprepro.policies.layout import PolicyLayout
 from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.policy_store import PolicyStore
-from hyprepro.stores.prompts import Prompts, read_prompts
+from hyprepro.stores.prompts import Prompts, has_prompts_only, read_prompts
 from hyprepro.stores.trajectory_store import TrajectoryStore
 
 Recording = Literal["prompts", "episodes"]
@@ -45,6 +45,31 @@ class PromptSet:
 
     def __len__(self) -> int:
         return len(self.tau)
+
+
+class TaskStates(NamedTuple):
+    """States of training tasks, and whose they are.
+
+    Attributes:
+        states: Of each task `[M, obs]`.
+        task: Number of the task of each training policy `[N]`.
+    """
+
+    states: tuple[Tensor, ...]
+    task: Tensor
+
+    def some(self, rows: Tensor) -> TaskStates:
+        """For some of the policies."""
+        return self._replace(task=self.task[rows])
+
+    @property
+    def own(self) -> list[Tensor]:
+        """The states of each policy's task."""
+        return [self.states[task] for task in self.task.tolist()]
+
+    def drawn(self, rows: Tensor, count: int) -> Tensor:
+        """For each policy of `rows` so many states of its task, drawn with repetition `[n, count, obs]`."""
+        return torch.stack([states[torch.randint(len(states), (count,))] for states in self.some(rows.cpu()).own])
 
 
 def training_tasks(store: PolicyStore) -> list[str]:
@@ -132,14 +157,44 @@ def training_observations(data: StoreFiles, recording: Recording) -> Tensor:
     return torch.from_numpy(np.concatenate(flat))
 
 
-def _episode_states(store: TrajectoryStore, task: str) -> np.ndarray:
-    split = "validation" if store.count(task, "validation") else "train"
-    found = [episode.observations[:-1:EPISODE_STRIDE] for episode in store.episodes(task, split)]
+def training_states(data: StoreFiles, recording: Recording) -> TaskStates:
+    """States of each training task, up to the ends of its episodes, with the task of each training policy.
+
+    Args:
+        data: The stores.
+        recording: "prompts": all that the training episodes visit, or where a store has no episodes, those in its
+            prompts; "episodes": as `training_observations` reads them.
+
+    Raises:
+        UserError: A training task has no such episodes.
+    """
+    with data.open_policies() as policies, data.open_trajectories() as store:
+        tasks = training_tasks(policies)
+        counts = torch.tensor([policies.count(task, "train") for task in tasks])
+        states = [_visited(store, task) if recording == "prompts" else _episode_states(store, task) for task in tasks]
+    visited = tuple(torch.from_numpy(part).float() for part in states)
+    return TaskStates(visited, torch.repeat_interleave(torch.arange(len(tasks)), counts))
+
+
+def _visited(store: TrajectoryStore, task: str) -> np.ndarray:
+    if has_prompts_only(store):
+        states = read_prompts(store, task, "train").states
+        return states.reshape(-1, states.shape[-1])
+    return _joined_states([episode.observations for episode in store.episodes(task, "train")], store, task)
+
+
+def _joined_states(found: list[np.ndarray], store: TrajectoryStore, task: str) -> np.ndarray:
     if not found:
         raise UserError(
             f"The store has no training episode of {task}.", where=store.where, fix=f"hyprepro store info {store.path}"
         )
     return np.concatenate(found)
+
+
+def _episode_states(store: TrajectoryStore, task: str) -> np.ndarray:
+    split = "validation" if store.count(task, "validation") else "train"
+    found = [episode.observations[:-1:EPISODE_STRIDE] for episode in store.episodes(task, split)]
+    return _joined_states(found, store, task)
 
 
 def training_prompts(data: StoreFiles, share: float) -> tuple[PromptSet, PromptSet]:
