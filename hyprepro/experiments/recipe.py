@@ -302,7 +302,7 @@ class Recipe(Experiment):
     def _check(self, data: Data) -> None:
         domain, names = self.domain, [method.name for method in self.methods]
         for oracle in self.oracles:
-            oracle.check_rows(self.methods)
+            oracle.check_rows(self.methods, self.protocols)
         names += [oracle.name for oracle in self.oracles]
         check_unique("Recipe.methods", names)
         for name in (name for pair in self.pairs for name in pair):

@@ -6,6 +6,7 @@ import pytest
 
 from hyprepro.errors import UserError
 from hyprepro.experiments.oracle import Oracle
+from hyprepro.experiments.protocols import StrictProtocol
 from hyprepro.methods.ceilings import Expert
 from hyprepro.methods.gen_hyprl import GenHypRL
 from hyprepro.methods.retrieval import MeanPolicy
@@ -37,13 +38,24 @@ def test_tasks_and_other_rows_are_kept_apart() -> None:
     assert {each.task: each.success for each in ORACLE.records(records)} == {"reach": False, "door-open": True}
 
 
+def test_by_other_goals_a_row_is_not_chosen_for_its_luck() -> None:
+    records = [record("a", 0, start == 0, start) for start in range(4)]
+    records += [record("b", 0, start > 0, start) for start in range(4)]
+    fair = ORACLE.model_copy(update={"by": "others"}).records(records)
+    assert [each.success for each in fair] == [False, True, True, True], "at the first goal b looks better, and fails"
+    with pytest.raises(UserError, match="a policy has one start"):
+        ORACLE.model_copy(update={"by": "others"}).check_rows(
+            [MeanPolicy(row="a"), MeanPolicy(row="b")], [StrictProtocol(goals_per_policy=1)]
+        )
+
+
 def test_rows_that_are_not_there_are_refused() -> None:
     rows = [MeanPolicy(row="a"), MeanPolicy(row="bb")]
     with pytest.raises(UserError, match="'b', and the recipe has no such row") as caught:
-        ORACLE.check_rows(rows)
+        ORACLE.check_rows(rows, [])
     assert caught.value.closest == "bb"
 
 
 def test_rows_with_and_without_seeds_are_refused() -> None:
     with pytest.raises(UserError, match="with generator seeds and rows without"):
-        ORACLE.check_rows([GenHypRL(row="a"), Expert(row="b")])
+        ORACLE.check_rows([GenHypRL(row="a"), Expert(row="b")], [])
