@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
     from torch import Tensor
 
@@ -38,6 +40,9 @@ class Scene(Protocol):
 
     def shifted(self, observations: Tensor, by: Tensor) -> Tensor:
         """The same with everything elsewhere, by `[..., 3]`."""
+
+    def elsewhere(self, shape: Sequence[int], amount: float, draws: torch.Generator) -> Tensor:
+        """How far `[*shape, 3]` another instance of a task may lie: `amount` at most along each axis that varies."""
 
     def rearranged(self, observations: Tensor, by: Tensor) -> Tensor:
         """The same with all but the robot elsewhere, by `[..., 3]`: another instance of the task."""

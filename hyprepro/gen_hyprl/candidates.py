@@ -39,6 +39,11 @@ class CandidateSource(Component):
         """Whether `Start.candidates` is looked at."""
         return False
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether these are fitted to changed scenes, and not to the prompt's own alone."""
+        return False
+
     @abstractmethod
     def require(self, domain: Domain) -> None:
         """Fail before any work where the domain does not have what these candidates need (`UserError`)."""
@@ -64,6 +69,10 @@ class FittedSource(CandidateSource):
             ("mirror", self.mirror),
         )
         return tuple((name, amount) for name, amount in every if amount)
+
+    @property
+    def is_changed(self) -> bool:
+        return bool(self.symmetries)
 
     def require(self, domain: Domain) -> None:
         """The domain must know these symmetries."""
@@ -117,6 +126,10 @@ class Distilled(CandidateSource):
     @property
     def needs_library(self) -> bool:
         return any(each.needs_library for each in self.of)
+
+    @property
+    def is_changed(self) -> bool:
+        return any(each.is_changed for each in self.of)
 
     def require(self, domain: Domain) -> None:
         for each in self.of:

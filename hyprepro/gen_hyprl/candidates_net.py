@@ -28,11 +28,13 @@ class Offered(NamedTuple):
         begun: Where each started `[n, K, P]`.
         policies: What became of it `[n, K, P]`.
         fits: The settings of each one's fit, K of them.
+        changed: Which were fitted to changed scenes.
     """
 
     begun: Tensor
     policies: Tensor
     fits: tuple[PromptAdaptation, ...]
+    changed: tuple[bool, ...]
 
 
 def offer(
@@ -62,8 +64,8 @@ def offer(
             draws.set_state(noise)
             made[source] = _distilled(source, [made[each] for each in source.of], start, pairs, draws)
     begun, policies = (torch.cat([made[source][part] for source in sources], dim=1) for part in (0, 1))
-    fits = [source.fit for source in sources for _ in range(made[source][0].shape[1])]
-    return Offered(begun, policies, tuple(fits))
+    each = [source for source in sources for _ in range(made[source][0].shape[1])]
+    return Offered(begun, policies, tuple(one.fit for one in each), tuple(one.is_changed for one in each))
 
 
 def _kinds(sources: Sequence[CandidateSource]) -> list[list[FittedSource]]:

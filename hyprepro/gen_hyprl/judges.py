@@ -2,7 +2,8 @@
 
 The objective that a fit lowers is no judge of it: every fit acts as the prompt does where the prompt was, and what
 counts is what it does elsewhere. A judge asks something else: what the fit says of steps that it was not shown
-(`HeldOutError`), what others say (`Agreement`), where it ends in a learnt model of the world (`WorldModel`). How much
+(`HeldOutError`), what others say (`Agreement`), where it ends in a learnt model of the world (`WorldModel`), whether
+the prompt shows all that it must know (`ShownEnd`). How much
 there is to win at all says the row of the best candidate for each prompt, had one known it (`hyprepro run judges_a`).
 """
 
@@ -125,6 +126,36 @@ class WorldModel(Judge):
         from hyprepro.gen_hyprl.judges_net import imagined_distances
 
         return imagined_distances(self, case)
+
+
+@component
+class ShownEnd(Judge):
+    """By whether the prompt shows how the task ends: if so a fit to changed scenes is preferred, else a plain one.
+
+    A prompt is an episode's first steps, and its post-success states may lie beyond. A fit to changed scenes learns
+    what the prompt shows wherever the scene is, and forgets what the start knew of the steps after it; where these are
+    needed, a plain fit near its start is better. Among the fits of the preferred kind another judge decides.
+    """
+
+    within: float = setting(
+        0.005, "how near a prompt's state comes to a post-success one at least, in every coordinate (m)", gt=0
+    )
+    judge: Judge = setting(Objective(), "what decides among fits of one kind")
+
+    def require(self, domain: Domain) -> None:
+        """The domain must say where things are."""
+        if "shift" not in domain.symmetries:
+            domain.scene()
+        self.judge.require(domain)
+
+    def training(self, data: Data) -> TrainDynamics | None:
+        """That of the other judge."""
+        return self.judge.training(data)
+
+    def scores(self, case: Case) -> Tensor:
+        from hyprepro.gen_hyprl.judges_net import by_shown_end
+
+        return by_shown_end(self, case)
 
 
 @component

@@ -18,7 +18,7 @@ from hyprepro.stores.prompts import SUCCESS_STATES
 if TYPE_CHECKING:
     from hyprepro.domains.scenes import Scene
     from hyprepro.gen_hyprl.adaptation import Start
-    from hyprepro.gen_hyprl.judges import Agreement, ChosenAdaptation, Combined, HeldOutError, WorldModel
+    from hyprepro.gen_hyprl.judges import Agreement, ChosenAdaptation, Combined, HeldOutError, ShownEnd, WorldModel
     from hyprepro.gen_hyprl.world_net import DynamicsEnsemble
     from hyprepro.stores.prompts import Prompts
 
@@ -96,7 +96,7 @@ def chosen(settings: ChosenAdaptation, start: Start, prompts: Prompts, draws: to
 
 def objectives(case: Case) -> Tensor:
     """The objective of every candidate's own fit `[n, K]`."""
-    begun, policies, fits = case.offered
+    begun, policies, fits, _ = case.offered
     columns = [
         objective(fit, case.start.layout, before, after, case.pairs)
         for fit, before, after in zip(fits, begun.unbind(1), policies.unbind(1), strict=True)
@@ -127,7 +127,7 @@ def disagreements(settings: Agreement, case: Case) -> Tensor:
     states.append(torch.where(known[:, None, None], case.ends, case.pairs.observations[:, -SUCCESS_STATES:]))
     every = torch.cat(states, dim=1)
     if settings.moved:
-        by = settings.moved * (2 * torch.rand((len(every), every.shape[1], 3), generator=case.draws) - 1)
+        by = case.scene.elsewhere(every.shape[:2], settings.moved, case.draws)
         every = torch.cat([every, case.scene.rearranged(every, by)], dim=1)
     acted = _acted(case, case.offered.policies, every)
     count = acted.shape[1]
@@ -158,7 +158,7 @@ def _imagined(settings: WorldModel, model: DynamicsEnsemble, case: Case) -> Tens
     """The same for all prompts, `settings.instances` of the task each."""
     scene, policies = case.scene, case.offered.policies
     n, count = policies.shape[:2]
-    moved = settings.moved * (2 * torch.rand((n, settings.instances, 3), generator=case.draws) - 1)
+    moved = scene.elsewhere((n, settings.instances), settings.moved, case.draws)
     moved[:, 0] = 0
     first = case.pairs.observations[:, :1].expand(-1, settings.instances, -1)
     states = scene.rearranged(first, moved).repeat_interleave(count, dim=0)
@@ -193,6 +193,17 @@ def _errors(model: DynamicsEnsemble, case: Case) -> Tensor:
     inputs = scene.inputs(now, actions[:, :-1])
     found = model.errors(inputs.flatten(0, 1), scene.change(now, then).flatten(0, 1))
     return found.view(now.shape[:2]).mean(dim=1)
+
+
+def by_shown_end(settings: ShownEnd, case: Case) -> Tensor:
+    """The other judge's ranks `[n, K]`, those of the kind that a prompt does not ask for behind all others."""
+    told, scores = _told(case.ends), settings.judge.scores(case)
+    case.say("ShownEnd", ~told, "the post-success states of a prompt are missing")
+    seen, ends = case.scene.places(case.pairs.observations), case.scene.places(case.ends)
+    apart = (seen[:, :, None] - ends[:, None]).abs().amax(dim=3).flatten(1).amin(dim=1)
+    is_other = (apart <= settings.within)[:, None] != torch.tensor(case.offered.changed)
+    ranks = _ranks(scores) + scores.shape[1] * is_other
+    return torch.where(told[:, None] & ~scores.isnan(), ranks, torch.nan)
 
 
 def combined(settings: Combined, case: Case) -> Tensor:

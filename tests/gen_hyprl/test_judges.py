@@ -17,7 +17,16 @@ from hyprepro.engine.cache import ArtifactCache
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.adaptation import GatedAdaptation, PromptAdaptation, RestartedAdaptation, Start
 from hyprepro.gen_hyprl.candidates import CandidateSource, Distilled, Draws, Fitted
-from hyprepro.gen_hyprl.judges import Agreement, ChosenAdaptation, Combined, HeldOutError, Judge, Objective, WorldModel
+from hyprepro.gen_hyprl.judges import (
+    Agreement,
+    ChosenAdaptation,
+    Combined,
+    HeldOutError,
+    Judge,
+    Objective,
+    ShownEnd,
+    WorldModel,
+)
 from hyprepro.gen_hyprl.world import EnsembleDynamics
 from hyprepro.methods.retrieval import AgreementRetrieval, MeanPolicy
 from hyprepro.policies.layout import METAWORLD_LAYOUT
@@ -146,9 +155,20 @@ def test_a_candidate_that_gets_there_in_the_model_is_preferred(start: Start, lef
     assert not learnt.notes
 
 
+def test_a_prompt_that_shows_its_end_prefers_fits_to_changed_scenes(start: Start, leftward: Prompts) -> None:
+    plain, changed = Fitted(fit=FIT), Fitted(fit=FIT, shift=0.1)
+    shown = replace(leftward, tau_hat=leftward.states[:, -3:].reshape(len(leftward), -1).copy())
+    for prompts, wanted in ((shown, changed), (leftward, plain)):
+        found = chosen(start, prompts, ShownEnd(), (plain, changed))
+        assert torch.equal(found, chosen(start, prompts, candidates=(wanted,)))
+    both = chosen(start, shown, ShownEnd(), (plain, Fitted(fit=FIT, start="mean")))
+    assert both.shape == start.params.shape, "where there is no fit of that kind, the others are chosen from"
+
+
 @pytest.mark.parametrize(
     ("judge", "change", "says"),
     [
+        (ShownEnd(), {"tau_hat": np.nan}, "post-success states of a prompt are missing"),
         (HeldOutError(share=0.01), {}, "58 steps is too short to hold out 0.01"),
         (WorldModel(), {"tau_hat": 0.0}, "post-success states of a prompt are missing"),
         (WorldModel(tolerance=0.5), {}, "does not foretell its prompt's steps"),

@@ -6,6 +6,8 @@ objects its position (3) and its orientation (4). What a task does not have is z
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -57,6 +59,11 @@ class MetaWorldScene:
     def shifted(self, observations: Tensor, by: Tensor) -> Tensor:
         """Hand, objects and goal, now and in the previous frame."""
         return _with_points(observations, ALL_POINTS, _points(observations, ALL_POINTS) + by[..., None, :])
+
+    def elsewhere(self, shape: Sequence[int], amount: float, draws: torch.Generator) -> Tensor:
+        """Along the table: hardly any task varies heights."""
+        by = amount * (2 * torch.rand((*shape, 3), generator=draws) - 1)
+        return by * by.new_tensor([1.0, 1.0, 0.0])
 
     def rearranged(self, observations: Tensor, by: Tensor) -> Tensor:
         """Objects and goal elsewhere, now and in the previous frame."""

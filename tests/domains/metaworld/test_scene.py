@@ -73,6 +73,13 @@ def test_another_instance_of_a_task_has_the_hand_where_it_was(steps: tuple[Tenso
     torch.testing.assert_close(moved[:, OBJECT], by)
 
 
+def test_instances_lie_along_the_table() -> None:
+    by = SCENE.elsewhere((50,), 0.05, torch.Generator().manual_seed(0))
+    assert by.shape == (50, 3)
+    assert not by[:, 2].any()
+    assert 0.04 < float(by.abs().max()) <= 0.05
+
+
 def test_an_observation_follows_from_the_one_before_and_its_change(tiny_stores: TinyStores) -> None:
     with tiny_stores.domain.data().open_trajectories() as store:
         episode = next(store.episodes("door-open", "train"))
