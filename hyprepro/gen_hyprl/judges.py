@@ -138,7 +138,7 @@ class ShownEnd(Judge):
     """
 
     within: float = setting(
-        0.005, "how near a prompt's state comes to a post-success one at least, in every coordinate (m)", gt=0
+        0.06, "how near a prompt's state comes to a post-success one at least, in every coordinate (m)", gt=0
     )
     judge: Judge = setting(Objective(), "what decides among fits of one kind")
 
