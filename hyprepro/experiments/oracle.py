@@ -73,8 +73,11 @@ class Oracle(Component):
         """Of one policy's records in each row, those that count."""
         if self.by == "itself":
             return max(rows, key=_total)
-        starts = range(len(rows[0]))
-        return [max(rows, key=lambda row, start=start: _total(row) - row[start].score)[start] for start in starts]
+        best = []
+        for start in range(len(rows[0])):
+            others = [_total(row) - row[start].score for row in rows]
+            best.append(rows[others.index(max(others))][start])
+        return best
 
 
 def _total(records: Sequence[Record]) -> float:

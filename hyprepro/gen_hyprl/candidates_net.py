@@ -86,7 +86,7 @@ def _fitted(
     flat = torch.cat(begun, dim=1).transpose(0, 1).flatten(0, 1)
     changing = _changing(kind[0], start, draws)
     fitted = fitted_to(kind[0].fit, start.layout, flat, pairs.repeated(sum(counts)), draws, changing)
-    parts = fitted.view(sum(counts), *start.params.shape).transpose(0, 1).split(counts, dim=1)
+    parts = torch.split(fitted.view(sum(counts), *start.params.shape).transpose(0, 1), counts, dim=1)
     return {source: (before, after) for source, before, after in zip(kind, begun, parts, strict=True)}
 
 

@@ -17,7 +17,7 @@ from hyprepro.stores.prompts import FRAME
 HAND, GRIPPER, OBJECTS = 0, 3, (4, 11)
 POSITIONS = (HAND, *OBJECTS)
 ORIENTATIONS = (*range(7, 11), *range(14, 18))
-PARTS = (3, 1, 3, 4, 3, 4)
+PARTS = [3, 1, 3, 4, 3, 4]
 """Lengths of what a frame holds."""
 GOAL = 2 * FRAME
 ALL_POINTS = (*POSITIONS, *(FRAME + first for first in POSITIONS), GOAL)
@@ -88,7 +88,7 @@ class MetaWorldScene:
     def advanced(self, observations: Tensor, change: Tensor) -> Tensor:
         """The frame has become the previous one; what is not there stays away."""
         now = observations[..., :FRAME]
-        parts = zip(torch.split(now, PARTS, dim=-1), torch.split(change, PARTS, dim=-1), strict=True)  # type: ignore[no-untyped-call]
+        parts = zip(now.split(PARTS, dim=-1), change.split(PARTS, dim=-1), strict=True)  # type: ignore[no-untyped-call]
         new = [torch.where((old != 0).any(dim=-1, keepdim=True), old + step, old) for old, step in parts]
         return torch.cat([*new, now, observations[..., GOAL:]], dim=-1)
 
