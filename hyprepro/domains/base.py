@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
     from numpy.typing import NDArray
 
+    from hyprepro.domains.scenes import Scene, Symmetry
     from hyprepro.stores.policy_store import PolicyStore
     from hyprepro.stores.prompts import Prompts
 
@@ -238,6 +239,7 @@ class Domain(Stores):
         episode_seconds: What an episode costs, in the units of `Stage.cost`.
         ends: Whether the environment may end an episode before the horizon (`Step.ended`).
         idles: Whether an action that is not finite counts as zero; if not, it fails the episode there and then.
+        symmetries: What of a scene may be changed (see `scene`); empty where the domain does not say.
     """
 
     slot: ClassVar[str] = "domain"
@@ -254,6 +256,7 @@ class Domain(Stores):
     episode_seconds: ClassVar[float] = 0.1
     ends: ClassVar[bool] = False
     idles: ClassVar[bool] = False
+    symmetries: ClassVar[frozenset[Symmetry]] = frozenset()
 
     def task_name(self, parameter: tuple[float, ...]) -> str:
         """The name of the task with a parameter.
@@ -325,6 +328,14 @@ class Domain(Stores):
             task: The task, so that tasks do not share starts.
             index: From 0; indices differ, starts differ.
         """
+
+    def scene(self) -> Scene:
+        """What the numbers of an observation stand for (`UserError` where the domain does not say)."""
+        raise UserError(
+            f"{self.title} does not say what the numbers of its observations stand for.",
+            where=f"{type(self).__name__}.scene, {type(self).__name__}.symmetries",
+            fix="leave out candidates by symmetries and judges by a model of the world",
+        )
 
     @abstractmethod
     def simulator(self, task: str, slots: int) -> Simulator:

@@ -60,3 +60,10 @@ def learning_curve(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCac
     if trained is not None and curve is not None and cache.is_finished(trained):
         return {"curve": curve(cache.path_of(trained))}
     return {}
+
+
+def deployment_notes(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, Any]:
+    """`{"notes": texts}` of a method whose deployments had something to say, each text once; empty for others."""
+    own = [stage for stage in rollouts if stage.method.name == method]
+    found = dict.fromkeys(note for stage in own for note in stage.notes(cache.path_of(stage)))
+    return {"notes": list(found)} if found else {}

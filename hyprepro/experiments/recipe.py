@@ -13,7 +13,8 @@ from hyprepro.domains.base import SUCCESS, Data, Domain
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import Stage
 from hyprepro.errors import UserError, closest_match
-from hyprepro.experiments.costs import learning_curve, training_costs
+from hyprepro.experiments.costs import deployment_notes, learning_curve, training_costs
+from hyprepro.experiments.oracle import Oracle
 from hyprepro.experiments.protocols import Protocol, ValidationProtocol
 from hyprepro.experiments.results import Outcome
 from hyprepro.experiments.rollouts import Rollouts
@@ -195,6 +196,7 @@ class Recipe(Experiment):
     )
     reference: str = setting("gen-hyprl", "The row that all others are compared with.")
     pairs: tuple[tuple[str, str], ...] = setting((), "Further pairs of rows: the first minus the second.")
+    oracles: tuple[Oracle, ...] = setting((), "Further rows: the best of some of these for each prompt.")
     report: Report = setting(TaskTable(), "What is written from the numbers: a kind of table or figure.")
     prompt_split: Literal["test", "validation"] = setting(
         "test", "Which prompts: test, or validation to choose settings by."
@@ -276,6 +278,7 @@ class Recipe(Experiment):
         rollouts = [stage for stage in targets if isinstance(stage, Rollouts)]
         loaded = ((stage.data.zoo, stage.load(cache.path_of(stage))) for stage in rollouts)
         records = with_variant((each._replace(zoo=zoo) for zoo, found in loaded for each in found), self.variant)
+        records += [record for oracle in self.oracles for record in oracle.records(records)]
         summary = summarise(
             records,
             recipe=self.name,
@@ -290,6 +293,7 @@ class Recipe(Experiment):
                 **training_costs(method.name, rollouts, cache, by_size=bool(self.train or self.training)),
                 **({"uses": method.uses} if isinstance(method, _Terse) else {}),
                 **learning_curve(method.name, rollouts, cache),
+                **deployment_notes(method.name, rollouts, cache),
             }
             for method in self.methods
         }
@@ -297,6 +301,9 @@ class Recipe(Experiment):
 
     def _check(self, data: Data) -> None:
         domain, names = self.domain, [method.name for method in self.methods]
+        for oracle in self.oracles:
+            oracle.check_rows(self.methods, self.protocols)
+        names += [oracle.name for oracle in self.oracles]
         check_unique("Recipe.methods", names)
         for name in (name for pair in self.pairs for name in pair):
             if name not in names:

@@ -1,10 +1,12 @@
 """What a method yields, and the evaluation stage: one method, training set, seed, task and protocol.
 
-It writes `records.csv`; where a domain's episodes can be stepped in several ways also `stepper.txt`: what stepped them.
+It writes `records.csv`; where a domain's episodes can be stepped in several ways also `stepper.txt`: what stepped them;
+and `notes.json` where the deployment has something to say.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 RECORDS = "records.csv"
 STEPPER = "stepper.txt"
+NOTES = "notes.json"
 DIGITS = 4
 """Decimals of a return that are kept."""
 
@@ -131,7 +134,7 @@ class Rollouts(Deployment):
     ) -> Rollouts:
         """With the training stage that the method asks for; a method without seeds is evaluated under seed 0."""
         seed = seed if method.seeded else 0
-        trained = method.training(data.for_training, seed)
+        trained = method.deployable(data.for_training, seed)
         return cls(
             method, trained, data, task, split, protocol, n_train, seed=seed, prompts=prompts,
             prompt_split=prompt_split, control=control, known=known,
@@ -170,6 +173,9 @@ class Rollouts(Deployment):
             for trial, outcome in zip(trials, outcomes, strict=True)
         ]  # fmt: skip
         write_records(work / RECORDS, records)
+        notes = getattr(controllers, "notes", ())
+        if notes:
+            (work / NOTES).write_text(json.dumps(notes), encoding="utf-8")
         stepper = domain.stepped_by(self.task)
         if stepper:
             (work / STEPPER).write_text(stepper, encoding="utf-8")
@@ -177,6 +183,11 @@ class Rollouts(Deployment):
     def load(self, path: Path) -> list[Record]:
         """The records of a finished evaluation."""
         return read_records(path / RECORDS)
+
+    def notes(self, path: Path) -> list[str]:
+        """What the deployment of a finished evaluation had to say."""
+        file = path / NOTES
+        return list(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else []
 
     def stepped_by(self, path: Path) -> str:
         """What stepped the episodes of a finished evaluation, where there was a choice; else empty."""

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hyprepro.component import Component, component, setting
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from hyprepro.domains.base import Data, Domain
+    from hyprepro.engine.stage import Stage
     from hyprepro.policies.layout import PolicyLayout
     from hyprepro.stores.prompts import Prompts
 
@@ -44,6 +46,9 @@ class Start:
         library: Policies that the method generates for training prompts `[M, P]`; None where there are none.
         latents: The latents behind `params` `[n, 2, D]`; None for policies that were not decoded.
         decode: The decoder, latents `[n, 2, D]` to parameters `[n, P]`, differentiable; None as well.
+        domain: What the policies are for; None where nobody says.
+        learnt: What the adaptation's own training gave (`Adaptation.training`), loaded.
+        notes: What a reader of the result must know of the adaptation; it is added to.
     """
 
     layout: PolicyLayout
@@ -52,6 +57,9 @@ class Start:
     library: Tensor | None = None
     latents: Tensor | None = None
     decode: Callable[[Tensor], Tensor] | None = None
+    domain: Domain | None = None
+    learnt: Any = None
+    notes: list[str] = field(default_factory=list)
 
     def subset(self, rows: Tensor) -> Start:
         """The start of the prompts `rows` alone."""
@@ -76,6 +84,17 @@ class Adaptation(Component, ABC):
     def needs_library(self) -> bool:
         """Whether `Start.library` is looked at."""
         return False
+
+    def require(self, domain: Domain) -> None:  # most ask for nothing
+        """Fail before any work where the domain does not have what the adaptation needs (`UserError`)."""
+
+    def training(self, data: Data) -> Stage | None:
+        """The stage that learns what the adaptation knows beside start and prompts; None: it knows no more.
+
+        Args:
+            data: The stores as training sees them; it may read what methods may train on.
+        """
+        return None
 
     @abstractmethod
     def adapt(self, start: Start, prompts: Prompts, draws: torch.Generator) -> Tensor:
@@ -186,6 +205,14 @@ class GatedAdaptation(Adaptation):
     def needs_library(self) -> bool:
         """Where what is gated needs it."""
         return self.adaptation.needs_library
+
+    def require(self, domain: Domain) -> None:
+        """What is gated asks."""
+        self.adaptation.require(domain)
+
+    def training(self, data: Data) -> Stage | None:
+        """That of what is gated."""
+        return self.adaptation.training(data)
 
     def adapt(self, start: Start, prompts: Prompts, draws: torch.Generator) -> Tensor:
         """The policies `[n, P]`, adapted where they disagree."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,38 +13,72 @@ from hyprepro.stores.prompts import interpolated_pairs
 
 if TYPE_CHECKING:
     from hyprepro.gen_hyprl.adaptation import LatentAdaptation, PromptAdaptation, RestartedAdaptation, Start
+    from hyprepro.policies.forward import Changing
     from hyprepro.policies.layout import PolicyLayout
     from hyprepro.stores.prompts import Prompts
 
 
+class Pairs(NamedTuple):
+    """States `[n, b, obs]` of prompts, and the actions there `[n, b, act]`, clipped to what a policy can do."""
+
+    observations: Tensor
+    actions: Tensor
+
+    def some(self, steps: slice) -> Pairs:
+        """Those of some steps."""
+        return Pairs(self.observations[:, steps], self.actions[:, steps])
+
+    def repeated(self, times: int) -> Pairs:
+        """All prompts so many times, one round after the other."""
+        return Pairs(*(part.repeat(times, 1, 1) for part in self))
+
+
 def steps_on_weights(settings: PromptAdaptation, start: Start, prompts: Prompts, draws: torch.Generator) -> Tensor:
     """Policies `[n, P]` after gradient steps on all weights but the log-std head's."""
-    observations, actions = prompt_pairs(prompts)
-    mean = observations.mean(dim=1, keepdim=True)
+    return fitted_to(settings, start.layout, start.params, prompt_pairs(prompts), draws)
+
+
+def fitted_to(
+    settings: PromptAdaptation,
+    layout: PolicyLayout,
+    params: Tensor,
+    pairs: Pairs,
+    draws: torch.Generator,
+    changing: Changing | None = None,
+) -> Tensor:
+    """The fit of policies `[n, P]`, each to its own pairs; `changing` gives other ones in their place, each step."""
+    if not settings.steps:
+        return params
+    mean = pairs.observations.mean(dim=1, keepdim=True)
     ones = torch.ones_like(mean)
-    weights = standardised(_weights(start.layout, start.params), mean, ones)
+
+    def centred(observations: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        assert changing is not None
+        seen, wanted = changing(observations + mean, actions)
+        return seen - mean, wanted
+
     fitted = fit(
-        start.layout,
-        weights,
-        observations - mean,
-        actions,
+        layout,
+        standardised(_weights(layout, params), mean, ones),
+        pairs.observations - mean,
+        pairs.actions,
         steps=settings.steps,
         learning_rate=settings.learning_rate,
         input_noise=settings.input_noise,
         draws=draws,
         pull=settings.pull,
+        changing=None if changing is None else centred,
     )
-    return _joined(start, unstandardised(fitted, mean, ones)) if settings.steps else start.params
+    return _joined(layout, params, unstandardised(fitted, mean, ones))
 
 
 @torch.no_grad()
-def objective(settings: PromptAdaptation, start: Start, fitted: Tensor, prompts: Prompts) -> Tensor:
-    """What `steps_on_weights` lowers, without its noise, for fitted policies `[n, P]`: one number a prompt `[n]`."""
-    observations, actions = prompt_pairs(prompts)
-    mean = observations.mean(dim=1, keepdim=True)
+def objective(settings: PromptAdaptation, layout: PolicyLayout, begun: Tensor, fitted: Tensor, pairs: Pairs) -> Tensor:
+    """What `fitted_to` lowers, without its noise, from policies `[n, P]` to `[n, P]`: one number a prompt `[n]`."""
+    mean = pairs.observations.mean(dim=1, keepdim=True)
     ones = torch.ones_like(mean)
-    before, after = (standardised(_weights(start.layout, params), mean, ones) for params in (start.params, fitted))
-    error = (forward(start.layout, after, observations - mean) - actions).square().mean(dim=(1, 2))
+    before, after = (standardised(_weights(layout, params), mean, ones) for params in (begun, fitted))
+    error = (forward(layout, after, pairs.observations - mean) - pairs.actions).square().mean(dim=(1, 2))
     moved = sum(((after[name] - before[name]).square().flatten(1).sum(1) for name in after), torch.zeros(()))
     return error + settings.pull * moved
 
@@ -96,43 +129,50 @@ def agreeing(start: Start, prompts: Prompts, temperature: float) -> Tensor:
     return torch.einsum("nk,nkp->np", shares, offered)
 
 
-def prompt_pairs(prompts: Prompts) -> tuple[Tensor, Tensor]:
-    """The prompt's states `[n, 58, 39]` and actions `[n, 58, 4]`, clipped to what a policy can do."""
+def prompt_pairs(prompts: Prompts) -> Pairs:
+    """The prompt's states `[n, 58, 39]` and actions `[n, 58, 4]`."""
     observations, actions = interpolated_pairs(prompts)
-    return torch.from_numpy(observations), torch.from_numpy(actions).clamp(-1.0, 1.0)
+    return Pairs(torch.from_numpy(observations), torch.from_numpy(actions).clamp(-1.0, 1.0))
 
 
 def _weights(layout: PolicyLayout, params: Tensor) -> dict[str, Tensor]:
     return {name: part for name, part in layout.split(params).items() if not name.startswith("log_std")}
 
 
-def _joined(start: Start, weights: dict[str, Tensor]) -> Tensor:
-    """Flat parameters `[n, P]`; the log-std head stays the generated one."""
-    parts = start.layout.split(start.params) | weights
-    return torch.cat([parts[spec.name].flatten(1) for spec in start.layout.layers], dim=1)
+def _joined(layout: PolicyLayout, params: Tensor, weights: dict[str, Tensor]) -> Tensor:
+    """Flat parameters `[n, P]`; the log-std head stays that of `params`."""
+    parts = layout.split(params) | weights
+    return torch.cat([parts[spec.name].flatten(1) for spec in layout.layers], dim=1)
 
 
 def best_of_starts(settings: RestartedAdaptation, start: Start, prompts: Prompts, draws: torch.Generator) -> Tensor:
     """Policies `[n, P]`: of the fits from all starts, the one with the lowest objective on each prompt."""
-    noise = draws.get_state()
+    noise, pairs = draws.get_state(), prompt_pairs(prompts)
     fits, values = [], []
     for name in settings.starts:
-        begun = replace(start, params=_start(name, start, prompts))
+        begun = starting(name, start, prompts, "RestartedAdaptation.starts")
         draws.set_state(noise)
-        fits.append(steps_on_weights(settings.adaptation, begun, prompts, draws))
-        values.append(objective(settings.adaptation, begun, fits[-1], prompts))
+        fits.append(fitted_to(settings.adaptation, start.layout, begun, pairs, draws))
+        values.append(objective(settings.adaptation, start.layout, begun, fits[-1], pairs))
     best = torch.stack(values, dim=1).argmin(dim=1)
     return torch.stack(fits, dim=1)[torch.arange(len(best)), best]
 
 
-def _start(name: str, start: Start, prompts: Prompts) -> Tensor:
+def starting(name: str, start: Start, prompts: Prompts, where: str) -> Tensor:
+    """The policies `[n, P]` that fits start from: the generated ones, or of the library the agreeing or the mean.
+
+    Raises:
+        UserError: The method has no library; `where` names the setting that asks for it.
+    """
     if name == "generated":
         return start.params
     if start.library is None:
+        component, _, field = where.partition(".")
         raise UserError(
-            f"RestartedAdaptation's start {name!r} needs a method that generates policies for training prompts.",
-            where="RestartedAdaptation.starts",
-            fix="-b \"RestartedAdaptation.starts=('generated',)\", or use it with GenHypRL, which has them",
+            f"{component}'s start {name!r} needs a method that generates policies for training prompts.",
+            where=where,
+            fix=f"-b \"{where}={'(' if field == 'starts' else ''}'generated'{',)' if field == 'starts' else ''}\", "
+            "or use it with GenHypRL, which has them",
         )
     if name == "mean":
         return start.library.mean(dim=0).expand_as(start.params).clone()

@@ -162,11 +162,13 @@ class Assemble(Stage):
 
 
 def gather(work: Path, inputs: dict[str, Path]) -> None:
-    """Give every input a folder of its name in `work`. Files are linked where that is possible."""
+    """Give every input a folder of its name in `work`, with its own. Files are linked where that is possible."""
     for name, source in inputs.items():
         (work / name).mkdir()
         for file in sorted(source.iterdir()):
-            if file.is_file() and file.name not in (MANIFEST, METRICS):
+            if file.is_dir():
+                gather(work / name, {file.name: file})
+            elif file.name not in (MANIFEST, METRICS):
                 _link(file, work / name / file.name)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hyprepro.component import Component, setting
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.adaptation import Adaptation
+from hyprepro.methods.equipped import Equip, Equipped
 
 if TYPE_CHECKING:
     from hyprepro.domains.base import Condition, Data, Domain, Query
@@ -79,12 +81,16 @@ class Method(Component, ABC):
         """
         return None
 
+    def deployable(self, data: Data, seed: int) -> Stage | None:
+        """The stage whose artefact `deploy` takes: `training`, and what else is learnt for the deployment."""
+        return self.training(data, seed)
+
     @abstractmethod
     def deploy(self, trained: Any, data: Data, query: Query, seed: int) -> Controllers:
         """Controllers for one task: one a prompt in the order of the prompts, or the method's own number of them.
 
         Args:
-            trained: What the training stage's `load` returned; None when `training` returned None.
+            trained: What the `load` of the stage `deployable` returned; None when there is none.
             data: The same stores as in training. Of the task's data a method may use what `knows` says, no more.
             query: What is asked for.
             seed: The generator seed; every random draw at deployment derives from it.
@@ -109,6 +115,20 @@ class WeightMethod(Method):
             return told
         return f"{told}; its policies are then fitted to the prompt's own actions ({type(self.adaptation).__name__})"
 
+    def require(self, data: Data) -> None:
+        """The domain must have what the adaptation needs as well."""
+        super().require(data)
+        if self.adaptation is not None and data.domain.condition == "prompt":
+            self.adaptation.require(data.domain)
+
+    def deployable(self, data: Data, seed: int) -> Stage | None:
+        """With what the adaptation learns, if it does."""
+        trained = self.training(data, seed)
+        if self.adaptation is None or data.domain.condition != "prompt":
+            return trained
+        learnt = self.adaptation.training(data)
+        return trained if learnt is None else Equip(trained, learnt)
+
     def adaptation_to(self, query: Query) -> Adaptation | None:
         """What fits the policies to the query's prompts; None where it has none."""
         return None if query.prompts is None else self.adaptation
@@ -123,11 +143,14 @@ class WeightMethod(Method):
 
         from hyprepro.policies.controllers import PolicyControllers
 
+        trained, learnt = trained if isinstance(trained, Equipped) else (trained, None)
         start, adaptation = self.generate(trained, data, query, seed), self.adaptation_to(query)
         if adaptation is None:
             return PolicyControllers(start.layout, start.params)
+        start = replace(start, domain=data.domain, learnt=learnt)
         draws = torch.Generator().manual_seed(draw_seed(seed, query.task, "adaptation"))
-        return PolicyControllers(start.layout, adaptation.adapt(start, query.shown, draws))
+        params = adaptation.adapt(start, query.shown, draws)
+        return PolicyControllers(start.layout, params, tuple(dict.fromkeys(start.notes)))
 
 
 def draw_seed(seed: int, *parts: str) -> int:

@@ -54,11 +54,14 @@ class PolicyControllers:
     Args:
         layout: The layout of every policy.
         params: Flat parameters `[n, P]`, an array or a tensor; kept as float32.
+        notes: What a reader of results must know of how they were made.
     """
 
-    def __init__(self, layout: PolicyLayout, params: Tensor | NDArray[np.floating[Any]]) -> None:
+    def __init__(
+        self, layout: PolicyLayout, params: Tensor | NDArray[np.floating[Any]], notes: tuple[str, ...] = ()
+    ) -> None:
         array = params if isinstance(params, np.ndarray) else params.detach().cpu().numpy()
-        self.layout = layout
+        self.layout, self.notes = layout, notes
         self.params: NDArray[np.float32] = np.ascontiguousarray(array, dtype=np.float32)
         if self.params.ndim != 2 or self.params.shape[1] != layout.size:
             raise ValueError(f"params must be [n, {layout.size}], got {self.params.shape}")

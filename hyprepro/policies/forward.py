@@ -130,22 +130,22 @@ class StackedFit:
         self.weights, self._gradients = (_views(weights, flat) for flat in (self._flat, self._flat.grad))
 
     @torch.no_grad()
-    def step(self, observations: Tensor) -> None:
-        """One step on observations `[n, b, obs]`."""
+    def step(self, observations: Tensor, actions: Tensor | None = None) -> None:
+        """One step on observations `[n, b, obs]`, to actions in the place of the fit's own if some are given."""
         results = [observations]
         for name, activation in self._layers:
             weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
             results.append(_FORWARD[activation](torch.baddbmm(bias.unsqueeze(1), results[-1], weight.mT)))
-        self._differentiate(results)
+        self._differentiate(results, self._actions if actions is None else actions)
         if self._pull:
             assert self._flat.grad is not None
             torch.sub(self._flat, self._start, out=self._moved)
             self._flat.grad += self._moved.mul_(2 * self._pull)
         self._optimiser.step()
 
-    def _differentiate(self, results: list[Tensor]) -> None:
+    def _differentiate(self, results: list[Tensor], actions: Tensor) -> None:
         """Write the gradients of the mean squared difference, from every layer's result, the observations first."""
-        slope = (results[-1] - self._actions).mul_(2 / self._actions[0].numel())
+        slope = (results[-1] - actions).mul_(2 / actions[0].numel())
         for depth, (name, activation) in reversed(list(enumerate(self._layers))):
             inputs = results[depth]
             slope = _BACKWARD[activation](slope, results[depth + 1])
@@ -196,6 +196,10 @@ def unstandardised(weights: Weights, mean: Tensor, deviation: Tensor) -> Weights
     return weights | {"linear1.weight": raw, "linear1.bias": bias}
 
 
+Changing = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Pairs of observations `[n, b, obs]` and actions `[n, b, act]` in, as many others out."""
+
+
 def fit(
     layout: PolicyLayout,
     weights: Weights,
@@ -208,6 +212,7 @@ def fit(
     draws: torch.Generator,
     weight_decay: float = 0.0,
     pull: float = 0.0,
+    changing: Changing | None = None,
 ) -> Weights:
     """Full-batch Adam on the mean squared difference between the squashed mean and the actions.
 
@@ -222,6 +227,7 @@ def fit(
         draws: Where the noise comes from (CPU).
         weight_decay: Adam's decoupled weight decay.
         pull: Weight of the squared distance to the weights at the start, summed over all weights of a network.
+        changing: Gives other pairs of observations and actions in the place of these, anew each step.
     """
     rows = [slice(first, first + PROMPTS_AT_ONCE) for first in range(0, len(observations), PROMPTS_AT_ONCE)]
     parts = []
@@ -230,10 +236,11 @@ def fit(
         parts.append(StackedFit(layout, begun, actions[some], learning_rate, weight_decay, pull))
     for first in range(0, steps, STEPS_AT_ONCE):
         count = min(STEPS_AT_ONCE, steps - first)
-        noisy = [_noisy(observations, input_noise, draws) for _ in range(count)]
+        pairs = [(observations, actions) if changing is None else changing(observations, actions) for _ in range(count)]
+        noisy = [(_noisy(seen, input_noise, draws), wanted) for seen, wanted in pairs]
         for some, part in zip(rows, parts, strict=True):
-            for each in noisy:
-                part.step(each[some])
+            for seen, wanted in noisy:
+                part.step(seen[some], wanted[some])
     return {name: torch.cat([part.weights[name] for part in parts]) for name in weights}
 
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 from hyprepro.component import component
 from hyprepro.reports.changes import gin, is_component
 from hyprepro.reports.markdown import NONE, bullets, paragraph, table, with_interval
-from hyprepro.reports.notes import INTERVALS, SUCCESS, environment_gap, heading, route, run_of
+from hyprepro.reports.notes import INTERVALS, SUCCESS, deployments, environment_gap, heading, route, run_of
 from hyprepro.reports.numbers import PROTOCOLS, Numbers
 from hyprepro.reports.report import Report
 from hyprepro.reports.summary import MAIN
@@ -32,7 +32,7 @@ class AblationTable(Report):
                 parts += [f"## {PROTOCOLS[protocol]}", _table(numbers, protocol, _reference(result))]
         title = f"## What each row changes, and in brackets the value of `{_reference(result)}`"
         parts += [title, bullets(list(_changes(result)))]
-        notes = [SUCCESS, INTERVALS, environment_gap(provenance), route(provenance), READING]
+        notes = [SUCCESS, INTERVALS, environment_gap(provenance), route(provenance), *deployments(result), READING]
         return "\n\n".join([*parts, "## Notes", bullets(notes)]) + "\n"
 
 
@@ -74,6 +74,8 @@ def _negated(gain: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 
 def _changes(result: Mapping[str, Any]) -> Iterator[str]:
     """For each row the settings in which it differs from the default row, out of the result's own configuration."""
+    for oracle in result["provenance"].get("config", {}).get("oracles", ()):
+        yield f"`{oracle['name']}`: no row to be had, but their ceiling; of {', '.join(oracle['among'])}."
     names = dict.fromkeys(row["method"] for row in result["rows"])
     methods = dict(zip(names, result["provenance"].get("config", {}).get("methods", []), strict=False))
     reference = _reference(result)

@@ -65,8 +65,18 @@ def notes(splits: Sequence[Numbers]) -> list[str]:
     found += [*adapted(provenance), environment_gap(provenance), route(provenance), TOP]
     found += [note for name in names for note in averages(name)]
     found += [TOKENS] if "unseen" in names else []
+    found += deployments(splits[0].result)
     found += _of_averages(splits) if len(splits) > 1 else []
     return [*found, BELOW] if any(numbers.below for numbers in splits) else found
+
+
+def deployments(result: Mapping[str, Any]) -> list[str]:
+    """What the deployments of methods had to say, each text once with the rows that say it."""
+    rows: dict[str, list[str]] = {}
+    for name, method in result.get("methods", {}).items():
+        for text in method.get("notes", ()):
+            rows.setdefault(text, []).append(f"`{name}`")
+    return [f"{', '.join(names)}: {text}." for text, names in rows.items()]
 
 
 def _of_averages(splits: Sequence[Numbers]) -> list[str]:

@@ -127,3 +127,15 @@ def test_a_recipe_of_seen_tasks_alone_has_no_columns_for_unseen_ones() -> None:
     text = AblationTable().markdown({"provenance": {}, "rows": summary.rows, "comparisons": summary.comparisons})
     assert "averages over 2 seen tasks" in " ".join(text.split())
     assert len(cells(text, "## Strict protocol", "no Q")) == 4
+
+
+def test_what_deployments_had_to_say_and_what_an_oracle_is_of_stand_in_the_table(result: dict[str, Any]) -> None:
+    told = {
+        name: {"knows": "", "notes": ["WorldModel did not judge reach: too strange"]} for name in ("no Q", "retrieval")
+    }
+    oracles = [{"component": "Oracle", "name": "best", "among": ["no Q", "retrieval"], "by": "itself"}]
+    config = {**result["provenance"]["config"], "oracles": oracles}
+    more = {**result, "methods": told, "provenance": {**result["provenance"], "config": config}}
+    text = " ".join(AblationTable().markdown(more).split())
+    assert "`no Q`, `retrieval`: WorldModel did not judge reach: too strange." in text
+    assert "`best`: no row to be had, but their ceiling; of no Q, retrieval." in text

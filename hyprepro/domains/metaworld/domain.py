@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hyprepro.domains.metaworld.pool import Environment
+    from hyprepro.domains.scenes import Scene, Symmetry
 
 
 @component
@@ -37,6 +38,7 @@ class MetaWorld(Domain):
     kinds: ClassVar[frozenset[str]] = frozenset({"fresh", "paper"})
     episodes_at_once: ClassVar[int] = SLOTS
     episode_seconds: ClassVar[float] = 0.08  # of a good policy 0.05, a failed one 0.25
+    symmetries: ClassVar[frozenset[Symmetry]] = frozenset({"shift", "turn", "mirror"})
 
     policies: str = setting("stores/metaworld.policies.h5", "path of the policy store")
     trajectories: str = setting("stores/metaworld.trajectories.h5", "path of the trajectory store")
@@ -64,6 +66,11 @@ class MetaWorld(Domain):
 
     def start(self, use: Use, base_seed: int, task: str, index: int) -> Goal:
         return fresh_goal(STRICT if use == "test" else VALIDATION, base_seed, task, index)
+
+    def scene(self) -> Scene:
+        from hyprepro.domains.metaworld.scene import MetaWorldScene
+
+        return MetaWorldScene()
 
     def simulator(self, task: str, slots: int) -> Environments:
         from hyprepro.domains.metaworld.pool import process_pool  # lazily: it loads the simulator

@@ -1,0 +1,90 @@
+"""The ceiling of a choice: what choosing the best of several rows for each prompt would reach, had one known it.
+
+A policy succeeds at some goals and fails at others, so the best of a dozen rows at one goal is partly the luckiest: no
+judge that does not know the goal can be held to it. `Oracle.by = 'others'` asks instead which row does best on the
+policy's other goals, and scores it at the one that is left; that much is a property of the policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import ClassVar, Literal
+
+from hyprepro.component import Component, component, setting
+from hyprepro.errors import UserError, closest_match
+from hyprepro.experiments.protocols import Protocol
+from hyprepro.methods.base import Method
+from hyprepro.reports.records import Record
+
+
+@component
+class Oracle(Component):
+    """A row that runs nothing: of each policy it takes the records of that row which scored best, or does on others."""
+
+    slot: ClassVar[str] = "oracle"
+
+    name: str = setting("the best of these, had one known", "the row's name", min_length=1)
+    among: tuple[str, ...] = setting(..., "the rows that it chooses from", min_length=2)
+    by: Literal["itself", "others"] = setting(
+        "itself", "chosen by the very episodes that score it, or by those of the policy's other starts"
+    )
+
+    def check_rows(self, methods: Sequence[Method], protocols: Sequence[Protocol]) -> None:
+        """The recipe has these rows, of the same prompts and seeds, and starts to choose by (`UserError` if not)."""
+        by_name = {method.name: method for method in methods}
+        for name in self.among:
+            if name not in by_name:
+                raise UserError(
+                    f"Oracle.among names {name!r}, and the recipe has no such row.",
+                    where="Oracle.among",
+                    closest=closest_match(name, by_name),
+                    fix=f"its rows are {', '.join(by_name)}",
+                )
+        seeded = {by_name[name].seeded for name in self.among}
+        if len(seeded) > 1:
+            raise UserError(
+                "Oracle.among names rows with generator seeds and rows without.",
+                where="Oracle.among",
+                fix="choose among rows of one kind: what they generate is told apart by its seed",
+            )
+
+        few = [protocol.label for protocol in protocols if protocol.episodes < 2]
+        if self.by == "others" and few:
+            raise UserError(
+                f"Under the {few[0]} protocol a policy has one start, and Oracle.by = 'others' chooses by the others.",
+                where="Oracle.by, Recipe.protocols",
+                fix="-b StrictProtocol.goals_per_policy=4, or -b \"Oracle.by='itself'\"",
+            )
+
+    def records(self, records: Iterable[Record]) -> list[Record]:
+        """The best records of each policy, under this row's name; of equal rows those of the first."""
+        known = [record for record in records if record.method in self.among]
+        known.sort(key=_policy)
+        best: list[Record] = []
+        for _, group in groupby(known, key=_policy):
+            rows: dict[str, list[Record]] = {name: [] for name in self.among}
+            for record in group:
+                rows[record.method].append(record)
+            best += self._best([each for each in rows.values() if each])
+        return [record._replace(method=self.name) for record in best]
+
+    def _best(self, rows: Sequence[Sequence[Record]]) -> Iterable[Record]:
+        """Of one policy's records in each row, those that count."""
+        if self.by == "itself":
+            return max(rows, key=_total)
+        best = []
+        for start in range(len(rows[0])):
+            others = [_total(row) - row[start].score for row in rows]
+            best.append(rows[others.index(max(others))][start])
+        return best
+
+
+def _total(records: Sequence[Record]) -> float:
+    return sum(record.score for record in records)
+
+
+def _policy(record: Record) -> tuple[object, ...]:
+    """What tells a policy from others of its row."""
+    size = -1 if record.n_train is None else record.n_train
+    return record.zoo, record.variant, record.seed, size, record.split, record.task, record.protocol, record.policy
