@@ -22,6 +22,7 @@ myst_heading_anchors = 3
 exclude_patterns = ["_build", "generated/disputed.md", "generated/statements.md"]  # parts of a page
 suppress_warnings = ["myst.header"]  # an included text begins at the level that it has where it is written
 
+smartquotes = False  # quotes are those of gin
 default_role = "code"  # single backticks in docstrings, as in Markdown
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"

@@ -1,4 +1,4 @@
-"""The deviations page: disputed points by variant, and what every docstring that quotes the paper says of our choice."""
+"""The deviations page: disputed points by variant, and what docstrings that quote the paper say of our choices."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def statements(package: Path) -> Iterator[Statement]:
     """The docstrings of modules and classes that quote the paper, file by file."""
     for path in sorted(package.rglob("*.py")):
         module = ast.parse(path.read_text(encoding="utf-8"))
-        for node in (module, *(each for each in module.body if isinstance(each, ast.ClassDef))):
+        classes = [each for each in module.body if isinstance(each, ast.ClassDef)]
+        nodes: list[ast.Module | ast.ClassDef] = [module, *classes]
+        for node in nodes:
             first, _, rest = (ast.get_docstring(node) or "").partition("\n\n")
             text = "\n\n".join(part for part in rest.split("\n\n") if _LABEL.search(part))
             if text:
