@@ -13,7 +13,8 @@ from hyprepro.config.describe import FieldDescription, describe_fields, places_f
 INDEX = """# Components
 
 Every part of the pipeline is a component: settings with a type, bounds, a default and where that default comes from.
-What stands below a slot can be swapped for each other by one binding. `hyprepro explain NAME` shows the same in the shell.
+What stands below a slot can be swapped for each other by one binding.
+`hyprepro explain NAME` shows the same in the shell.
 
 {slots}
 ```{{toctree}}
