@@ -85,15 +85,12 @@ def docstring(cls: type[Component]) -> str:
     for paragraph in (inspect.getdoc(cls) or "").split("\n\n"):
         head, *rest = paragraph.split("\n")
         if section := _SECTION.match(head):
-            entries = _ENTRY_START.sub(r"\n\1", inspect.cleandoc("\n".join(rest))).strip().split("\n\n")
+            entries = re.split(r"\n(?=\w+: )", inspect.cleandoc("\n".join(rest)))
             lines = [_ENTRY.sub(r"`\1`: ", " ".join(entry.split())) for entry in entries]
             found.append(f"*{section[1]}*\n\n" + "\n".join(f"- {escaped(line)}" for line in lines))
         else:
             found.append(escaped(paragraph))
     return "\n\n".join(found)
-
-
-_ENTRY_START = re.compile(r"\n(\w+: )")
 
 
 def escaped(text: str) -> str:
