@@ -10,7 +10,7 @@ from pathlib import Path
 import nox
 
 nox.options.default_venv_backend = "virtualenv"
-nox.options.sessions = ["lint", "types", "tests"]
+nox.options.sessions = ["lint", "types", "docs", "tests"]
 
 CONSTRAINTS = ("-c", "constraints.txt")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
@@ -39,6 +39,13 @@ def types(session: nox.Session) -> None:
     """Check types strictly."""
     session.install("-e", ".[dev]", *CONSTRAINTS)
     session.run("mypy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into docs/_build; a warning is an error."""
+    session.install("-e", ".[docs]", *CONSTRAINTS)
+    session.run("sphinx-build", "--fail-on-warning", "--keep-going", "-q", "docs", "docs/_build", *session.posargs)
 
 
 @nox.session(default=False)

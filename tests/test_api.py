@@ -20,7 +20,7 @@ from hyprepro.stores.trajectory_store import Episode
 from tests.cheetah_stores import CheetahStores
 from tests.conftest import TinyStores
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,9 @@ def test_what_is_offered_is_there_and_nothing_else() -> None:
 
 
 @pytest.mark.sim
-def test_the_lines_in_the_readme(
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md"])
+def test_the_lines_of_a_page(
+    page: str,
     tiny_stores: TinyStores,
     cheetah_stores: CheetahStores,
     cache: Path,
@@ -96,7 +98,7 @@ def test_the_lines_in_the_readme(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     pytest.importorskip("stable_baselines3")
-    (block,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "stores").mkdir()
     names = {
         "metaworld.policies": tiny_stores.policies,
@@ -109,8 +111,11 @@ def test_the_lines_in_the_readme(
         (tmp_path / "stores" / f"{name}.h5").symlink_to(path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYPREPRO_CACHE", str(cache))
-    exec(compile(block, str(README), "exec"), {})
+    exec(compile(block, page, "exec"), {})
     printed = capsys.readouterr().out.splitlines()
+    if page != "README.md":
+        assert printed
+        return
     assert re.fullmatch(r"<success_rate [\d.]+ on reach: 2 policies, 2 starts each>", printed[0])
     assert re.fullmatch(r"<return -[\d.]+ on velocity-1\.200: 3 policies, 5 starts each>", printed[1])
     with hyprepro.open_store("reach.policies.h5") as store:

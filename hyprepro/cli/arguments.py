@@ -12,11 +12,13 @@ from hyprepro.cli import completion
 from hyprepro.errors import UserError, closest_match
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hyprepro.domains.base import Domain
     from hyprepro.engine.executors import Executor
 
 DEVICES = ("cpu", "cuda")
-EXECUTORS = ("local", "ray")
+EXECUTORS = ("local", "ray", "slurm")
 DEFAULT_WORKERS = 2
 
 RecipeArgument = Annotated[
@@ -89,7 +91,7 @@ WorkersOption = Annotated[
         metavar="N",
         min=0,
         help="Worker processes; 0 runs in this one.",
-        show_default="2; with ray, the cluster's processors",
+        show_default="2; with ray, the cluster's processors; with slurm, 32 jobs",
     ),
 ]
 ExecutorOption = Annotated[
@@ -97,7 +99,7 @@ ExecutorOption = Annotated[
     typer.Option(
         "--executor",
         metavar="NAME",
-        help="Where stages run: local or ray (many machines).",
+        help="Where stages run: local, or on many machines: ray, slurm.",
         autocompletion=completion.one_of(*EXECUTORS),
     ),
 ]
@@ -106,8 +108,16 @@ AddressOption = Annotated[
     typer.Option(
         "--address",
         metavar="ADDRESS",
-        help="The Ray cluster: HOST:PORT or auto.",
+        help="The Ray cluster: HOST:PORT or auto. With slurm: local, for jobs on this machine.",
         show_default="RAY_ADDRESS, else this machine",
+    ),
+]
+JobOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--job",
+        metavar="NAME=VALUE",
+        help="What a Slurm job asks for, such as partition=cpu, minutes=240, memory_gb=4. May be repeated.",
     ),
 ]
 DeviceOption = Annotated[
@@ -123,8 +133,14 @@ DeviceOption = Annotated[
 ]
 
 
-def choose_executor(name: str, address: str | None, workers: int | None, device: str | None = None) -> Executor:
-    """Where stages run: `--executor`, `--address` and `--workers`; `--device` says on what they compute.
+def choose_executor(
+    name: str,
+    address: str | None,
+    workers: int | None,
+    device: str | None = None,
+    job: Sequence[str] | None = None,
+) -> Executor:
+    """Where stages run: `--executor`, `--address`, `--workers` and `--job`; `--device` says on what they compute.
 
     Raises:
         UserError: An unknown executor or device, one that cannot be used here, or flags that do not fit together.
@@ -135,8 +151,10 @@ def choose_executor(name: str, address: str | None, workers: int | None, device:
             f"There is no executor named {name!r}.",
             where=f"--executor {name}",
             closest=closest_match(name, EXECUTORS),
-            fix="Choose local or ray.",
+            fix=f"Choose one of: {', '.join(EXECUTORS)}",
         )
+    if job and name != "slurm":
+        raise UserError("Only Slurm's jobs are asked for.", where=f"--job {job[0]}", fix="Say: --executor slurm")
     if name == "local":
         if address is not None:
             raise UserError(
@@ -149,8 +167,14 @@ def choose_executor(name: str, address: str | None, workers: int | None, device:
         return local(DEFAULT_WORKERS if workers is None else workers)
     if workers == 0:
         raise UserError(
-            "With Ray, no stage runs in this process.", where="--workers 0", fix="Leave out --workers, or --executor."
+            f"With {name.capitalize()}, no stage runs in this process.",
+            where="--workers 0",
+            fix="Leave out --workers, or --executor.",
         )
+    if name == "slurm":
+        from hyprepro.engine.slurm import SlurmJobs
+
+        return SlurmJobs(address, workers, job or ())
     from hyprepro.engine.ray import RayCluster
 
     return RayCluster(address, workers)

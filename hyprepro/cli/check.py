@@ -44,6 +44,7 @@ def check(
     workers: arguments.WorkersOption = None,
     executor: arguments.ExecutorOption = "local",
     address: arguments.AddressOption = None,
+    job: arguments.JobOption = None,
     cache: arguments.CacheOption = None,
     device: arguments.DeviceOption = None,
     json: arguments.JsonOption = False,
@@ -57,7 +58,7 @@ def check(
     from hyprepro.reports.check import check, unfounded
     from hyprepro.reports.reading import RESULT, read_result
 
-    chosen = arguments.choose_executor(executor, address, workers, device)
+    chosen = arguments.choose_executor(executor, address, workers, device, job)
     choice = choose(recipe, scale, variant)
     reference = _file(committed, "--committed", choice) if committed else committed_result(choice)
     before = read_result(reference)  # refuse a damaged file before the work, not after it

@@ -39,6 +39,7 @@ def collect(
     workers: arguments.WorkersOption = None,
     executor: arguments.ExecutorOption = "local",
     address: arguments.AddressOption = None,
+    job: arguments.JobOption = None,
     device: arguments.DeviceOption = None,
     cache: arguments.CacheOption = None,
 ) -> None:
@@ -52,7 +53,7 @@ def collect(
     from hyprepro.engine.schedule import execute
     from hyprepro.engine.stage import explain_os_error
 
-    chosen = arguments.choose_executor(executor, address, workers, device)
+    chosen = arguments.choose_executor(executor, address, workers, device, job)
     path = files.named_file("collections", name)
     resolved = resolve(path, bindings=bind or (), files_=gin or (), slot="collection")
     collection = cast("Collection", resolved.recipe)

@@ -73,6 +73,7 @@ def generate(
     workers: arguments.WorkersOption = None,
     executor: arguments.ExecutorOption = "local",
     address: arguments.AddressOption = None,
+    job: arguments.JobOption = None,
     cache: arguments.CacheOption = None,
     device: arguments.DeviceOption = None,
     json: arguments.JsonOption = False,
@@ -86,7 +87,7 @@ def generate(
     from hyprepro.api import evaluations
     from hyprepro.experiments.generated import write_policies
 
-    chosen = arguments.choose_executor(executor, address, workers, device)
+    chosen = arguments.choose_executor(executor, address, workers, device, job)
     choice = choose(recipe, scale, variant, None, bind, gin)
     if out.exists():
         raise UserError(

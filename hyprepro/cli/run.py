@@ -40,6 +40,7 @@ def run(
     workers: arguments.WorkersOption = None,
     executor: arguments.ExecutorOption = "local",
     address: arguments.AddressOption = None,
+    job: arguments.JobOption = None,
     cache: arguments.CacheOption = None,
     device: arguments.DeviceOption = None,
     json: arguments.JsonOption = False,
@@ -48,7 +49,7 @@ def run(
 
     Finished stages are kept and reused; a run that was interrupted goes on where it was.
     """
-    chosen = arguments.choose_executor(executor, address, workers, device)
+    chosen = arguments.choose_executor(executor, address, workers, device, job)
     choice = choose(recipe, scale, variant, seeds, bind, gin)
     folder = choice.folder(out)
     if dry_run:

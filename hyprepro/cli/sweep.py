@@ -51,6 +51,7 @@ def sweep(
     workers: arguments.WorkersOption = None,
     executor: arguments.ExecutorOption = "local",
     address: arguments.AddressOption = None,
+    job: arguments.JobOption = None,
     cache: arguments.CacheOption = None,
     device: arguments.DeviceOption = None,
     json: arguments.JsonOption = False,
@@ -62,7 +63,7 @@ def sweep(
     """
     from hyprepro.experiments.sweep import TABLE, plan_sweep, run_sweep, sweep_of
 
-    chosen = arguments.choose_executor(executor, address, workers, device)
+    chosen = arguments.choose_executor(executor, address, workers, device, job)
     asked = sweep_of(recipe, scale, variant, seeds, bind or (), gin or (), out)
     store = open_cache(cache)
     planned = plan_sweep(asked, store)

@@ -1,4 +1,4 @@
-"""Where stages run: in this process, in worker processes of this machine, or on a Ray cluster (`ray_executor`).
+"""Where stages run: in this process, in its workers, or on other machines (`ray`, `slurm`).
 
 `execution.execute` decides which stage is next; an executor only runs the stages that it is given and tells what became
 of them. There is no ledger beside the artifact cache, and none is needed: a stage is done exactly when its artifact
@@ -255,14 +255,15 @@ def _start_worker(root: Path) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, root), daemon=True)
-    with _environment(WORKER_ENVIRONMENT):
+    with variables(WORKER_ENVIRONMENT):
         process.start()
     theirs.close()
     return _Worker(process, ours)
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def variables(values: dict[str, str]) -> Iterator[None]:
+    """Some environment variables, for what is started in the meantime."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -1,19 +1,8 @@
 """Running stages on the machines of a Ray cluster: `pip install 'hyprepro[ray]'`, then `--executor ray`.
 
-Every stage is one Ray task of one processor. What the cluster needs:
-
-- the same environment on every machine: a task compares its stage's key with the one that its own code and libraries
-  give, and refuses to compute under a foreign key. A module of the user's own, which lies beside a recipe, is found
-  where the command found it: its folder must be there under the same path;
-- the cache, and the stores, under the same path on every machine, on a shared file system whose `flock` holds between
-  machines and whose renames are atomic (NFS version 4, CephFS, Lustre with `-o flock`). A task looks for a file that
-  the driver wrote, and refuses to run where it is missing.
-
-The ledger is the artifact cache and nothing else, see `executors`. When a machine or a worker process dies, its stages
-are given to others, which go on from the last checkpoint. On one machine the kernel frees a dead process's lock
-at once. The lock of a machine that died is freed by the file server when its lease ends (NFS: about 90 seconds); until
-then the stage's next attempt waits. A machine that Ray has given up but that still computes keeps its lock, so nothing
-is written twice. When the driver dies, Ray ends its tasks, and the same command goes on.
+Every stage is one Ray task of one processor. What the machines need, and what becomes of a stage whose machine dies,
+stands in `remote`. The ledger is the artifact cache and nothing else, see `executors`. When the driver dies, Ray ends
+its tasks, and the same command goes on.
 
 Different from the local pool: affinity is ignored (Ray spreads tasks over the machines), and that another run is making
 a stage is not shown, because the task waits for the lock on a machine that cannot tell the driver.
@@ -21,17 +10,13 @@ a stage is not shown, because the task waits for the lock on a machine that cann
 
 from __future__ import annotations
 
-import dataclasses
 import os
-import pickle
 import re
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 from uuid import uuid4
@@ -45,11 +30,10 @@ from hyprepro.engine.executors import (
     StageError,
     Tell,
     Vacancy,
-    attempt,
     check,
-    give_memory_back,
 )
-from hyprepro.engine.stage import DEVICE_VARIABLE, MANIFEST, Stage, device
+from hyprepro.engine.remote import ATTEMPTS, Order, gave_up, require_artifact, same_everywhere, serve
+from hyprepro.engine.stage import DEVICE_VARIABLE, Stage, device
 from hyprepro.errors import UserError
 
 OBJECT_STORE_BYTES = 80_000_000
@@ -58,12 +42,9 @@ OBJECT_STORE_BYTES = 80_000_000
 GPU_SHARE = 0.25
 """Of a GPU, for a stage that trains on one. We chose: the networks are small, and four processes share a GPU well."""
 
-ATTEMPTS = 4
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 30.0
-VISIBLE_SECONDS = 60.0
 JOIN = "join the cluster on this machine (ray start --address=HOST:PORT, or ray start --head), then say --address auto"
-SAME_EVERYWHERE = "install the same versions on every machine: pip install 'hyprepro[ray]' -c constraints.txt"
 
 
 class RayCluster:
@@ -214,9 +195,9 @@ class _Crew:
         self._attempts[stage.key] = self._attempts.get(stage.key, 0) + 1
         gpus = GPU_SHARE if device() == "cuda" and stage.uses_torch else 0
         task = self._ray.remote(num_cpus=1, num_gpus=gpus, max_calls=0, max_retries=0, scheduling_strategy="SPREAD")(
-            _serve
+            serve
         )
-        reference = task.options(name=stage.label).remote(pickle.dumps(stage), str(self._token), os.getcwd(), sys.path)
+        reference = task.options(name=stage.label).remote(Order.of(stage, self._token, self._cache.root, "ray"))
         self._running[reference] = stage
 
     def attend(self) -> None:
@@ -230,8 +211,7 @@ class _Crew:
                 self.start(stage)
                 continue
             check(outcome, stage)
-            if not _becomes_visible(self._cache.path_of(stage) / MANIFEST):
-                raise _not_shared(self._cache.root, socket.gethostname())
+            require_artifact(stage, self._cache)
             self._tell("finished", stage)
 
     def _outcome(self, reference: Any, stage: Stage) -> Outcome | None:
@@ -245,62 +225,10 @@ class _Crew:
         except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError) as error:
             if self._attempts[stage.key] < ATTEMPTS:
                 return None
-            raise UserError(
-                f"The process that was computing {stage.label} ended, {ATTEMPTS} times.",
-                where=str(error).splitlines()[0],
-                fix="if memory ran out, use fewer workers or a smaller scale; the same command goes on from here",
-            ) from error
+            raise gave_up(stage, str(error).splitlines()[0]) from error
         except errors.RayTaskError as error:  # not from the stage: those come as outcomes
-            raise UserError(
-                "A machine of the cluster cannot run a stage.", where=str(error).splitlines()[-1], fix=SAME_EVERYWHERE
-            ) from error
+            what, fix = "A machine of the cluster cannot run a stage.", same_everywhere("ray")
+            raise UserError(what, where=str(error).splitlines()[-1], fix=fix) from error
         except errors.RayError as error:
             raise StageError(f"{stage.label} ({stage.kind}) failed:\n{error}") from error
         return outcome
-
-
-def _serve(pickled: bytes, token: str, folder: str, path: list[str]) -> Outcome:
-    """The task: make one stage, here.
-
-    Args:
-        pickled: The stage.
-        token: The file that the command wrote into the cache.
-        folder: The command's, for relative paths of stores.
-        path: Where the command finds modules; those of the user's are found there here, too.
-    """
-    with suppress(OSError):
-        os.chdir(folder)
-    sys.path += [place for place in path if place not in sys.path]
-    cache, host = ArtifactCache(Path(token).parent), socket.gethostname()
-    try:
-        stage: Stage = pickle.loads(pickled)
-    except ModuleNotFoundError as error:
-        fix = "keep your own modules in a folder that all machines share under the same path, or install them on each"
-        return "user", UserError(f"{host} has no module {error.name!r}.", where="--executor ray", fix=fix)
-    if dataclasses.replace(stage).key != stage.key:
-        what = f"{host} has other versions of hyprepro's code or of a library than the machine of the command."
-        return "user", UserError(what, where=stage.label, fix=SAME_EVERYWHERE)
-    inputs = [cache.path_of(source) / MANIFEST for source in stage.inputs.values()]
-    if not Path(token).exists() or not all(_becomes_visible(path) for path in inputs):
-        return "user", _not_shared(cache.root, host)
-    outcome = attempt(stage, cache, lambda: None)
-    give_memory_back()
-    return outcome
-
-
-def _becomes_visible(path: Path) -> bool:
-    """Whether a file that another machine has written is there; network file systems may show it late."""
-    deadline = time.monotonic() + VISIBLE_SECONDS
-    while not path.exists():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.5)
-    return True
-
-
-def _not_shared(root: Path, host: str) -> UserError:
-    return UserError(
-        f"{host} does not see what the other machines write into the cache.",
-        where=str(root),
-        fix="name a folder that all machines share under the same path by --cache",
-    )

@@ -30,7 +30,9 @@ PLUMBING = frozenset(
         "engine.memory",
         "engine.plan",
         "engine.ray",
+        "engine.remote",
         "engine.schedule",
+        "engine.slurm",
         "engine.source",
         "engine.stage",
     )

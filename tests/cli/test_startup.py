@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from hyprepro.cli import COMMANDS, app
 
-SIMULATORS = {"torch", "mujoco", "metaworld", "gymnasium", "scipy", "matplotlib", "ray"}
+SIMULATORS = {"torch", "mujoco", "metaworld", "gymnasium", "scipy", "matplotlib", "ray", "submitit"}
 NUMBERS = {"numpy", "h5py", "yaml", "gin"}
 PROGRAM = (
     "import atexit, sys; from hyprepro.cli import app\n"

@@ -15,6 +15,7 @@ from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.executors import Executor, LocalProcesses, StageError, ThisProcess
 from hyprepro.engine.plan import missing
 from hyprepro.engine.schedule import Event, execute
+from hyprepro.engine.slurm import SlurmJobs
 from hyprepro.errors import UserError
 from tests.engine.test_schedule import all_stages, digests
 from tests.engine.toy_stages import Chain, Faulty, Toy, graph
@@ -25,13 +26,15 @@ ray_cluster = pytest.param(
 )
 
 
-CONCURRENT = ["local processes", ray_cluster]
+CONCURRENT = ["local processes", "jobs", ray_cluster]
 
 
 @pytest.fixture(params=["this process", *CONCURRENT])
 def executor(request: pytest.FixtureRequest) -> Executor:
     if request.param == "this process":
         return ThisProcess()
+    if request.param == "jobs":
+        return SlurmJobs("local")
     return LocalProcesses(2) if request.param == "local processes" else request.getfixturevalue("cluster_of_one")
 
 
