@@ -64,6 +64,16 @@ COMMANDS = {
         "report",
         "Write results as one HTML page that holds all it shows: to be sent, read on a phone, printed.",
     ),
+    "push": Deferred(
+        "hyprepro.cli.publish",
+        "push",
+        "Publish stores, a result, or the trained generators behind one on the Hugging Face Hub, with a card.",
+    ),
+    "pull": Deferred(
+        "hyprepro.cli.publish",
+        "pull",
+        "Bring what hyprepro push published on the Hugging Face Hub, every file held against its digest.",
+    ),
     "collect": Deferred(
         "hyprepro.cli.collect",
         "collect",
