@@ -73,12 +73,13 @@ def api(flag: str = "") -> HfApi:
     """
     try:
         import huggingface_hub
+        from huggingface_hub.utils.logging import set_verbosity
         from huggingface_hub.utils.tqdm import disable_progress_bars
     except ModuleNotFoundError:
         raise UserError(
             "huggingface_hub is not installed.", where=flag, fix="pip install 'hyprepro[hub]' -c constraints.txt"
         ) from None
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # what goes wrong in the end is said once, in a panel
+    set_verbosity(logging.ERROR)  # what goes wrong in the end is said once, in a panel
     if not sys.stderr.isatty():
         disable_progress_bars()
     return huggingface_hub.HfApi(library_name="hyprepro")
@@ -109,7 +110,7 @@ def send(name: str, kind: str, files: Mapping[str, Path | bytes], message: str, 
     require_token()
     from huggingface_hub import CommitOperationAdd
 
-    with _reaching(name, "run the same command again: nothing of it can be seen before all has arrived"):
+    with reaching(name, "run the same command again: nothing of it can be seen before all has arrived"):
         hub.create_repo(name, repo_type=kind, private=private or None, exist_ok=True)
         siblings = getattr(hub.repo_info(name, repo_type=kind), "siblings", None) or ()
         there = {each.rfilename for each in siblings}
@@ -136,7 +137,7 @@ def locate(text: str) -> Place:
     hub = api()
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    with _reaching(text):
+    with reaching(text):
         look = partial(hub.repo_info, name, revision=revision)
         try:
             info = look(repo_type=kind or MODEL)
@@ -169,7 +170,7 @@ def bring(place: Place, path: str, anew: bool = False) -> Path:
         UserError: There is no such file, it may not be read, or the connection broke.
     """
     hub = api()
-    with _reaching(f"{place}: {path}"):
+    with reaching(f"{place}: {path}"):
         found = hub.hf_hub_download(
             place.name, path, repo_type=place.type, revision=place.revision, force_download=anew
         )
@@ -177,8 +178,14 @@ def bring(place: Place, path: str, anew: bool = False) -> Path:
 
 
 @contextmanager
-def _reaching(where: str, again: str = AGAIN) -> Iterator[None]:
-    """Turn what the client and the connection raise into `UserError`."""
+def reaching(where: str, again: str = AGAIN, who: str = "The Hub") -> Iterator[None]:
+    """Turn what the client and the connection raise into `UserError`.
+
+    Args:
+        where: What is being reached.
+        again: What to do where trying again may help.
+        who: Who answers; only the Hub is told a token.
+    """
     import httpx2
     from huggingface_hub import errors
 
@@ -199,18 +206,18 @@ def _reaching(where: str, again: str = AGAIN) -> Iterator[None]:
             fix=f"only what hyprepro push published can be pulled; it holds {FILE}",
         ) from None
     except errors.HfHubHTTPError as error:
-        if _status(error) in (401, 403):
+        if who == "The Hub" and _status(error) in (401, 403):
             raise UserError(f"The Hub refuses this token{_code(error)}.", where=where, fix=TOKEN) from None
-        raise UserError(f"The Hub fails{_code(error)}.", where=where, fix=again) from None
+        raise UserError(f"{who} has no answer to this{_code(error)}.", where=where, fix=again) from None
     except (httpx2.HTTPError, ConnectionError, errors.LocalEntryNotFoundError) as error:
-        raise UserError(f"The connection to the Hub broke: {_reason(error)}.", where=where, fix=again) from None
+        raise UserError(f"The connection broke: {_reason(error)}.", where=where, fix=again) from None
     except (KeyError, TypeError, ValueError) as error:
         reason = f"{type(error).__name__}: {error}"[:200]
-        raise UserError("The Hub's answer makes no sense.", where=f"{where}: {reason}", fix=again) from None
+        raise UserError(f"{who} answers what makes no sense.", where=f"{where}: {reason}", fix=again) from None
     except OSError as error:
         explained = explain_os_error(error, Path.home())
         if explained is None and "Consistency check failed" in str(error):
-            explained = UserError("The connection to the Hub broke: a file is incomplete.", where=where, fix=again)
+            explained = UserError("The connection broke: a file is incomplete.", where=where, fix=again)
         raise explained or error from None
 
 

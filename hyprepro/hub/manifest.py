@@ -11,11 +11,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from pathlib import PurePosixPath
+from typing import Any
 
-from hyprepro.engine.cache import file_digest
 from hyprepro.errors import UserError
+from hyprepro.stores.bundled import Pinned
 
 FILE = "hyprepro.json"
 SCHEMA = 1
@@ -29,23 +29,6 @@ LARGEST = 2**20
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+=-]*")
-
-
-class Entry(NamedTuple):
-    """A file of a repository.
-
-    Attributes:
-        sha256: Of its bytes.
-        size: Their number.
-    """
-
-    sha256: str
-    size: int
-
-    @classmethod
-    def of(cls, path: Path) -> Entry:
-        """A file as it lies on the disk."""
-        return cls(file_digest(path), path.stat().st_size)
 
 
 @dataclass(frozen=True)
@@ -62,7 +45,7 @@ class Manifest:
     kind: str
     name: str
     licence: str
-    files: Mapping[str, Entry]
+    files: Mapping[str, Pinned]
 
     @property
     def content(self) -> bytes:
@@ -102,7 +85,7 @@ def read_manifest(content: bytes, where: str) -> Manifest:
             fix="ask its owner to publish it again: hyprepro push",
         )
     assert isinstance(data, dict)
-    files = {name: Entry(entry["sha256"], entry["bytes"]) for name, entry in data["files"].items()}
+    files = {name: Pinned(entry["sha256"], entry["bytes"]) for name, entry in data["files"].items()}
     return Manifest(data["kind"], data["name"], data["licence"], files)
 
 

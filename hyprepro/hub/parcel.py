@@ -12,10 +12,11 @@ from hyprepro.errors import UserError
 from hyprepro.experiments.choice import choose, open_cache
 from hyprepro.experiments.results import digest
 from hyprepro.hub import client
-from hyprepro.hub.manifest import GENERATOR, RESULT, STORE, Entry, Manifest, problem_of_name
+from hyprepro.hub.manifest import GENERATOR, RESULT, STORE, Manifest, problem_of_name
 from hyprepro.reports.check import unequal
 from hyprepro.reports.reading import read_result
 from hyprepro.reports.summaries import READERS, records_in
+from hyprepro.stores.bundled import Pinned
 
 if TYPE_CHECKING:
     from hyprepro.engine.cache import ArtifactCache
@@ -49,7 +50,7 @@ class Parcel:
 
     def manifest(self, licence: str) -> Manifest:
         """Names, sizes and digests of its files."""
-        return Manifest(self.kind, self.name, licence, {name: Entry.of(path) for name, path in self.files.items()})
+        return Manifest(self.kind, self.name, licence, {name: Pinned.of(path) for name, path in self.files.items()})
 
     @property
     def repository(self) -> str:

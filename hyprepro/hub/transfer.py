@@ -11,9 +11,10 @@ from hyprepro.engine.stage import explain_os_error, make_folder
 from hyprepro.errors import UserError
 from hyprepro.hub import client
 from hyprepro.hub.card import card
-from hyprepro.hub.manifest import FILE, STORE, Entry, Manifest, read_manifest
+from hyprepro.hub.manifest import FILE, STORE, Manifest, read_manifest
 from hyprepro.hub.parcel import CARD, Parcel, refuse_unfounded
 from hyprepro.reports.reading import RESULT, read_result
+from hyprepro.stores.bundled import Pinned
 from hyprepro.stores.exchange.foreign import refuse_existing
 
 
@@ -121,11 +122,11 @@ def _manifest(place: client.Place, digest: str | None) -> Manifest:
     )
 
 
-def _brought(place: client.Place, name: str, entry: Entry) -> Path:
+def _brought(place: client.Place, name: str, entry: Pinned) -> Path:
     """A file of a repository that is as the manifest says; one in the cache may be damaged."""
     for anew in (False, True):
         path = client.bring(place, name, anew)
-        found = Entry.of(path)
+        found = Pinned.of(path)
         if found == entry:
             return path
     raise UserError(

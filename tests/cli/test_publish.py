@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 
 from hyprepro.reports.markdown import with_interval
 from tests.cheetah_stores import CheetahStores
-from tests.hub.stand_in import TOKEN, StandIn, running
+from tests.hub.stand_in import StandIn
 
 pytestmark = pytest.mark.sim
 
@@ -44,25 +43,6 @@ def made(cheetah_stores: CheetahStores, tmp_path_factory: pytest.TempPathFactory
     done = CliRunner().invoke(app, [*map(str, words), "--cache", str(folder / "cache"), "--out", str(folder / "run")])
     assert done.exit_code == 0, done.stderr
     return folder
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    """The stand-in in the place of the Hub, a token for it, and an empty working folder."""
-    constants = pytest.importorskip("huggingface_hub.constants")
-    with running() as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        url = server.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
-        monkeypatch.setattr("time.sleep", lambda seconds: None)  # the client's pauses before it tries again
-        monkeypatch.setenv("HF_TOKEN", TOKEN)
-        work = tmp_path / "work"
-        work.mkdir()
-        monkeypatch.chdir(work)
-        yield server
 
 
 def test_a_pulled_generator_checks_out_and_gives_the_numbers_of_its_card(hyprepro, hub: StandIn, made: Path) -> None:

@@ -163,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send(206 if start else 200, content[start:], headers)
 
     def _break_off(self, content: bytes, headers: dict[str, str]) -> None:
-        self.send_response(200)
+        self.send_response(206 if "Content-Range" in headers else 200)
         for name, value in {**headers, "Content-Length": str(len(content))}.items():
             self.send_header(name, value)
         self.end_headers()
