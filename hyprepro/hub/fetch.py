@@ -99,7 +99,7 @@ def _bring(place: str, file: str, pinned: Pinned, target: Path) -> None:
         begun = sink.tell()
         _transfer(place, file, pinned, sink)
         if begun and Pinned.of(part) != pinned:  # what an earlier attempt left may have been of another source
-            sink.truncate(0)
+            _empty(sink)
             _transfer(place, file, pinned, sink)
         found = Pinned.of(part)
         if found == pinned:
@@ -133,7 +133,7 @@ def _transfer(place: str, file: str, pinned: Pinned, sink: BinaryIO) -> None:
 
     url, have = f"{place.rstrip('/')}/{file}", sink.tell()
     if have > pinned.size:
-        sink.truncate(0)
+        _empty(sink)
         have = 0
     with client.reaching(url, who="The server"):
         try:
@@ -145,7 +145,12 @@ def _transfer(place: str, file: str, pinned: Pinned, sink: BinaryIO) -> None:
 def _copy(path: Path, sink: BinaryIO) -> None:
     if not path.is_file():
         raise UserError("The store does not lie in this folder.", where=str(path), fix=_NAME_ONE)
-    sink.truncate(0)
+    _empty(sink)
     with path.open("rb") as file:
         shutil.copyfileobj(file, sink)
     sink.flush()
+
+
+def _empty(sink: BinaryIO) -> None:
+    sink.seek(0)
+    sink.truncate()
