@@ -59,6 +59,11 @@ COMMANDS = {
         "figure",
         "Draw a result's figures again from its records, for instance in another size.",
     ),
+    "curves": Deferred(
+        "hyprepro.cli.curves",
+        "curves",
+        "Draw the learning curves of every training behind a result, from the metrics that its cache keeps.",
+    ),
     "report": Deferred(
         "hyprepro.cli.report",
         "report",

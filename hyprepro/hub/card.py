@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
+from hyprepro.experiments.trainings import OPERATIVE
 from hyprepro.hub.manifest import FILE, GENERATOR, SCHEMA, STORE
-from hyprepro.hub.parcel import OPERATIVE, TRAINED, Parcel
+from hyprepro.hub.parcel import TRAINED, Parcel
 from hyprepro.reports.markdown import bullets, paragraph, table, with_interval
 from hyprepro.reports.reading import stores_of
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyprepro.errors import UserError
-from hyprepro.experiments.choice import choose, open_cache
+from hyprepro.experiments.choice import open_cache
 from hyprepro.experiments.results import digest
+from hyprepro.experiments.trainings import OPERATIVE, choice_of_result
 from hyprepro.hub import client
 from hyprepro.hub.manifest import GENERATOR, RESULT, STORE, Manifest, problem_of_name
-from hyprepro.reports.check import unequal
 from hyprepro.reports.reading import read_result
 from hyprepro.reports.summaries import READERS, records_in
 from hyprepro.stores.bundled import Pinned
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from hyprepro.engine.cache import ArtifactCache
     from hyprepro.engine.stage import Stage
 
-OPERATIVE = "operative_config.gin"
 TRAINED = "trained"
 """The folder of trained networks in a repository, a cache of finished stages by its form."""
 CARD = "README.md"
@@ -148,12 +147,7 @@ def _trained(
     from hyprepro.experiments.rollouts import Rollouts
 
     config = path.parent / OPERATIVE
-    choice = choose(str(config))
-    recipe = choice.recipe
-    for place in unequal(recipe.described(), dict(result["provenance"].get("config", {})), type(recipe).__name__):
-        raise UserError(
-            f"The result was made with another {place} than its {OPERATIVE} says.", where=str(config), fix=RUN_AGAIN
-        )
+    recipe = choice_of_result(path, result).recipe
     targets = [stage for data in recipe.sources() for stage in recipe.targets(data) if isinstance(stage, Rollouts)]
     learners = {(each.method.name, each.seed): each.trained for each in targets if each.trained is not None}
     names = list(dict.fromkeys(name for name, _ in learners))

@@ -142,9 +142,10 @@ class _Handler(BaseHTTPRequestHandler):
         sha = self.server.commit(kind, name, files)
         self._json({"commitOid": sha, "commitUrl": f"{self.server.url}/{name}/commit/{sha}"})
 
-    def _resolve(self) -> None:
+    def _resolve(self) -> Any:
         found = _RESOLVE.fullmatch(self.path.partition("?")[0])
-        assert found, self.path
+        if found is None:
+            return self._fail(404, "")
         prefix, name, revision, path = found.groups()
         kind = "datasets" if prefix else "models"
         at = self.server.at(kind, name, revision)
