@@ -18,6 +18,11 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.sessions = ["lint", "types", "tests"]
 
 CONSTRAINTS = ("-c", "constraints.txt")
+NO_DEAD_LINKS = (
+    "import importlib.metadata, re; text = importlib.metadata.metadata('hyprepro').get_payload(); "
+    "assert 'Quick start' in text and not re.findall(r'\\]\\((?!https?://|#)', text)"
+)
+"""The README as a package index shows it links to nothing that is not there."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 IN_PARALLEL = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 """Tests of one file share its expensive fixtures; files begin in the order of `tests/conftest.py`."""
@@ -98,10 +103,8 @@ def minimums(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def build(session: nox.Session) -> None:
-    """Build the wheel from the source distribution and use it without the repository: the smoke table, with the stores
-    fetched from a server on this machine.
-    """
-    session.install("hatchling", *CONSTRAINTS)
+    """Build the wheel and use it without the repository: the smoke table, its stores fetched from a local server."""
+    session.install("hatchling", "hatch-fancy-pypi-readme", *CONSTRAINTS)
     folder = Path(session.create_tmp()).resolve()
     for stale in (*folder.glob("*.whl"), *folder.glob("*.tar.gz")):
         stale.unlink()
@@ -114,6 +117,7 @@ def build(session: nox.Session) -> None:
     stores = Path("stores").resolve()
     session.chdir(folder)
     shutil.rmtree("stores", ignore_errors=True)
+    session.run("python", "-c", NO_DEAD_LINKS)
     session.run("hyprepro", "list")
     session.run("hyprepro", "doctor", success_codes=[1])  # it says that the stores are missing
     session.run("hyprepro", "check", "table1", "--result", str(result))  # held against the reference in the wheel
@@ -129,5 +133,7 @@ def _served(folder: Path) -> Iterator[str]:
     handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()

@@ -31,16 +31,16 @@ class TensorBoard(Writer):
 
     def scalars(self, training: str, step: int, values: Mapping[str, float]) -> None:
         for metric, value in values.items():
-            self._sink.add_scalar(f"{training}/{metric}", value, step)  # type: ignore[no-untyped-call]
+            self._sink.add_scalar(f"{training}/{metric}", value, step)
 
     def table(self, markdown: str, result: Mapping[str, Any]) -> None:
         self._text("table", markdown)
 
     def close(self) -> None:
-        self._sink.close()  # type: ignore[no-untyped-call]
+        self._sink.close()
 
     def _text(self, name: str, markdown: str) -> None:
-        self._sink.add_text(name, markdown)  # type: ignore[no-untyped-call]
+        self._sink.add_text(name, markdown)
 
 
 def _code(text: str) -> str:

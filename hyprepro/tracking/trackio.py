@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from typing import Any
 
 import trackio
@@ -15,9 +17,10 @@ class Trackio(Writer):
 
     def start(self, page: Page) -> None:
         config = {"recipe": dict(page.config), "command": page.command, "operative_config": page.operative_config}
-        trackio.init(
-            project=PROJECT, name=page.name, config=config, embed=False, auto_log_gpu=False, auto_log_cpu=False
-        )
+        with redirect_stdout(sys.stderr):  # it prints, and standard output is the table's
+            trackio.init(
+                project=PROJECT, name=page.name, config=config, embed=False, auto_log_gpu=False, auto_log_cpu=False
+            )
 
     def scalars(self, training: str, step: int, values: Mapping[str, float]) -> None:
         trackio.log({f"{training}/{metric}": value for metric, value in values.items()}, step=step)
@@ -26,4 +29,5 @@ class Trackio(Writer):
         trackio.log({"table": trackio.Markdown(markdown)})
 
     def close(self) -> None:
-        trackio.finish()
+        with redirect_stdout(sys.stderr):
+            trackio.finish()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hyprepro.api import load
 from hyprepro.reports.markdown import with_interval
 from tests.cheetah_stores import CheetahStores
 from tests.hub.stand_in import StandIn
@@ -56,6 +57,9 @@ def test_a_pulled_generator_checks_out_and_gives_the_numbers_of_its_card(hyprepr
     assert done.stdout.startswith("Reproduced: all ")
     assert "stages to do" in done.stderr
     again = hyprepro("run", "tiny/operative_config.gin", "--cache", "tiny/trained", "--workers", 0, "--json")
+    assert again.json["provenance"]["stages_made"] == 2  # the rows' rollouts: nothing was trained again
+    generator = load("tiny/operative_config.gin", method="gen-hyprl-wo-hypformer", cache="tiny/trained")
+    assert len(generator.generate(1.5, n=1)) == 1
     averages = [row for row in again.json["rows"] if row["task"] is None]
     assert averages
     for row in averages:
