@@ -57,6 +57,8 @@ def push(
     if not dry_run:
         client.require_token()
     parcel = _parcel(source, method or [], cache)
+    for doubt in parcel.doubts:
+        console.note(doubt)
     if dry_run:
         sizes = {name: entry.size for name, entry in parcel.manifest(licence).files.items()}
         if json:

@@ -89,23 +89,24 @@ def _is_there(path: Path, pinned: Pinned) -> bool:
 def _bring(place: str, file: str, pinned: Pinned, target: Path) -> None:
     """Bring one file; it appears under its name once it is as it must be."""
     part = target.with_name(f".{file}.{pinned.sha256[:16]}.part")
-    with part.open("ab") as sink, _kept_if_begun(part):
+    with part.open("ab") as sink:
         try:
             lock(sink, part, "name a folder on a local disk: --out DIR")
         except BlockingIOError:
             raise UserError(
                 "Another process is fetching this store.", where=str(target), fix="wait for it to finish"
             ) from None
-        begun = sink.tell()
-        _transfer(place, file, pinned, sink)
-        if begun and Pinned.of(part) != pinned:  # what an earlier attempt left may have been of another source
-            _empty(sink)
+        with _kept_if_begun(part):
+            begun = sink.tell()
             _transfer(place, file, pinned, sink)
-        found = Pinned.of(part)
-        if found == pinned:
-            os.replace(part, target)  # still under the lock
-            return
-        part.unlink()
+            if begun and Pinned.of(part) != pinned:  # what an earlier attempt left may have been of another source
+                _empty(sink)
+                _transfer(place, file, pinned, sink)
+            found = Pinned.of(part)
+            if found == pinned:
+                os.replace(part, target)  # still under the lock
+                return
+            part.unlink()
     raise UserError(
         "A store is not the one of this release: the digest does not match.",
         where=f"{place}: {file}\n{found.sha256} ({found.size:,} bytes), not {pinned.sha256} ({pinned.size:,} bytes)",

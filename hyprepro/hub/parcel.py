@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hyprepro.config.files import read
 from hyprepro.errors import UserError
 from hyprepro.experiments.choice import open_cache
 from hyprepro.experiments.results import digest
@@ -26,6 +28,7 @@ TRAINED = "trained"
 """The folder of trained networks in a repository, a cache of finished stages by its form."""
 CARD = "README.md"
 ALL = "all"
+_OWN_PATH = re.compile(r"""=\s*['"](/|~|[A-Za-z]:\\)""")
 RUN_AGAIN = "hyprepro run RECIPE makes a result with all its files; hyprepro adopt RUN computes its numbers again"
 
 
@@ -50,6 +53,18 @@ class Parcel:
     def manifest(self, licence: str) -> Manifest:
         """Names, sizes and digests of its files."""
         return Manifest(self.kind, self.name, licence, {name: Pinned.of(path) for name, path in self.files.items()})
+
+    @property
+    def doubts(self) -> list[str]:
+        """What keeps others from repeating it, one line each."""
+        config = self.files.get(OPERATIVE)
+        if config is None:
+            return []
+        lines = read(config).splitlines()
+        paths = [line for line in lines if _OWN_PATH.search(line)]
+        modules = [line.removeprefix("import ") for line in lines if line.startswith("import ")]
+        found = [f"{OPERATIVE} names a place on this machine, which others do not have: {line}" for line in paths]
+        return found + [f"{OPERATIVE} takes a module of yours, which is not sent: {name}" for name in modules]
 
     @property
     def repository(self) -> str:
