@@ -13,8 +13,9 @@ from typing import Any
 from hyprepro.experiments.trainings import OPERATIVE
 from hyprepro.hub.manifest import FILE, GENERATOR, SCHEMA, STORE
 from hyprepro.hub.parcel import TRAINED, Parcel
-from hyprepro.reports.markdown import bullets, paragraph, table, with_interval
+from hyprepro.reports.markdown import bullets, paragraph, quote, table, with_interval
 from hyprepro.reports.reading import stores_of
+from hyprepro.reports.report import departed, miniature
 
 TAGS = ("hyprepro", "reinforcement-learning", "policy-generation", "hypernetworks")
 _EXPLAINED = {
@@ -133,12 +134,9 @@ def _of_result(parcel: Parcel) -> dict[str, str]:
     if parcel.kind == GENERATOR:
         what = f"Trained generators of hyprepro ({', '.join(parcel.methods)}; folder `{TRAINED}`) and {what}"
     rows = _shown(result)
-    return {
-        "what": what,
-        "zoo": bullets(list(_zoos(result))),
-        "protocol": _protocol(result, rows),
-        "numbers": _table(rows),
-    }
+    above = [quote(banner) for banner in [miniature(result)] if banner] + departed(result)
+    numbers = "\n\n".join([*above, _table(rows)])
+    return {"what": what, "zoo": bullets(list(_zoos(result))), "protocol": _protocol(result, rows), "numbers": numbers}
 
 
 def _zoos(result: Mapping[str, Any]) -> Iterator[str]:
@@ -163,8 +161,8 @@ def _protocol(result: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> s
 
 
 def _shown(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The averages; where a result has none, all its rows."""
-    rows: list[Mapping[str, Any]] = list(result["rows"])
+    """The averages; where a result has none, all its rows. Interquartile means stand in table.md."""
+    rows: list[Mapping[str, Any]] = [row for row in result["rows"] if row["statistic"] != "iqm"]
     return [row for row in rows if row["task"] is None] or rows
 
 
