@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import nox
@@ -13,6 +18,11 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.sessions = ["lint", "types", "docs", "tests"]
 
 CONSTRAINTS = ("-c", "constraints.txt")
+NO_DEAD_LINKS = (
+    "import importlib.metadata, re; text = importlib.metadata.metadata('hyprepro').get_payload(); "
+    "assert 'Quick start' in text and not re.findall(r'\\]\\((?!https?://|#)', text)"
+)
+"""The README as a package index shows it links to nothing that is not there."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 IN_PARALLEL = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 """Tests of one file share its expensive fixtures; files begin in the order of `tests/conftest.py`."""
@@ -100,8 +110,8 @@ def minimums(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def build(session: nox.Session) -> None:
-    """Build the wheel from the source distribution, install it without the repository in sight, and use it."""
-    session.install("hatchling", *CONSTRAINTS)
+    """Build the wheel and use it without the repository: the smoke table, its stores fetched from a local server."""
+    session.install("hatchling", "hatch-fancy-pypi-readme", *CONSTRAINTS)
     folder = Path(session.create_tmp()).resolve()
     for stale in (*folder.glob("*.whl"), *folder.glob("*.tar.gz")):
         stale.unlink()
@@ -109,9 +119,28 @@ def build(session: nox.Session) -> None:
     (source,) = folder.glob("*.tar.gz")
     session.run("pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(source))
     (wheel,) = folder.glob("*.whl")
-    session.install(str(wheel), *CONSTRAINTS)
+    session.install(f"{wheel}[hub]", *CONSTRAINTS)
     result = shutil.copy("results/table1/desktop/result.json", folder)
+    stores = Path("stores").resolve()
     session.chdir(folder)
+    shutil.rmtree("stores", ignore_errors=True)
+    session.run("python", "-c", NO_DEAD_LINKS)
     session.run("hyprepro", "list")
     session.run("hyprepro", "doctor", success_codes=[1])  # it says that the stores are missing
     session.run("hyprepro", "check", "table1", "--result", str(result))  # held against the reference in the wheel
+    session.run("hyprepro", "run", "table1", "--dry-run", success_codes=[2])  # its panel names the next command
+    with _served(stores) as url:
+        session.run("hyprepro", "store", "fetch", "metaworld", "--from", url)
+    session.run("hyprepro", "run", "table1", "--scale", "smoke", "--out", str(folder / "smoke"))
+
+
+@contextmanager
+def _served(folder: Path) -> Iterator[str]:
+    """The URL of a folder, served on this machine for the time of a block."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()

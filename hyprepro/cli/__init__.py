@@ -59,10 +59,25 @@ COMMANDS = {
         "figure",
         "Draw a result's figures again from its records, for instance in another size.",
     ),
+    "curves": Deferred(
+        "hyprepro.cli.curves",
+        "curves",
+        "Draw the learning curves of every training behind a result, from the metrics that its cache keeps.",
+    ),
     "report": Deferred(
         "hyprepro.cli.report",
         "report",
         "Write results as one HTML page that holds all it shows: to be sent, read on a phone, printed.",
+    ),
+    "push": Deferred(
+        "hyprepro.cli.publish",
+        "push",
+        "Publish stores, a result, or the trained generators behind one on the Hugging Face Hub, with a card.",
+    ),
+    "pull": Deferred(
+        "hyprepro.cli.publish",
+        "pull",
+        "Bring what hyprepro push published on the Hugging Face Hub, every file held against its digest.",
     ),
     "collect": Deferred(
         "hyprepro.cli.collect",

@@ -78,6 +78,13 @@ def metaworld_tasks() -> list[Offer]:
     return [(task, split.get(task, "")) for task in TASKS]
 
 
+def bundled() -> list[Offer]:
+    """The bundled stores."""
+    from hyprepro.stores.bundled import bundled as pinned
+
+    return [(name, ", ".join(files)) for name, files in pinned().stores.items()]
+
+
 def one_of(*words: str) -> Callable[[], list[Offer]]:
     """A few words that are known beforehand."""
     return lambda: [(word, "") for word in words]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hyprepro.cli import arguments, console
+from hyprepro.cli import arguments, completion, console
 from hyprepro.cli.progress import RunProgress, duration, note_departure
 from hyprepro.experiments.choice import Choice, choose, open_cache
 
 if TYPE_CHECKING:
     from hyprepro.engine.cache import ArtifactCache
+    from hyprepro.engine.schedule import Event
     from hyprepro.experiments.run import Plan
+    from hyprepro.tracking.base import Writer
+
+    Hear = Callable[[Event], None]
 
 OutOption = Annotated[
     Path | None,
@@ -26,6 +32,16 @@ OutOption = Annotated[
     ),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and stop.")]
+TrackOption = Annotated[
+    str | None,
+    typer.Option(
+        "--track",
+        metavar="NAME",
+        help="Send curves, configuration and table to tensorboard, wandb or trackio too.",
+        show_default=False,
+        autocompletion=completion.one_of("tensorboard", "wandb", "trackio"),
+    ),
+]
 
 
 def run(
@@ -43,6 +59,7 @@ def run(
     job: arguments.JobOption = None,
     cache: arguments.CacheOption = None,
     device: arguments.DeviceOption = None,
+    track: TrackOption = None,
     json: arguments.JsonOption = False,
 ) -> None:
     """Train, deploy and evaluate what a recipe names, and print its table beside the paper's.
@@ -58,12 +75,15 @@ def run(
     from hyprepro.experiments.run import run_recipe
     from hyprepro.reports.report import closing
 
+    writer = _writer(track)
     store = open_cache(cache)
     if not json:
         note_departure(choice)
         announce(choice, store, chosen.workers)
-    with RunProgress(quiet=json) as progress:
-        result = run_recipe(choice.recipe, folder, store, chosen, progress, choice.operative_config, choice.departure)
+    with RunProgress(quiet=json) as progress, _tracked(writer, choice, folder, store, progress) as hear:
+        result = run_recipe(choice.recipe, folder, store, chosen, hear, choice.operative_config, choice.departure)
+        if writer is not None:
+            writer.table((folder / "table.md").read_text(encoding="utf-8"), result)
     if json:
         console.print_json(result)
         return
@@ -71,6 +91,40 @@ def run(
     console.note(f"Written to {folder}")
     for text in closing(result):  # a long table has scrolled away
         console.note(text)
+
+
+def _writer(track: str | None) -> Writer | None:
+    """Where the run is followed, if anywhere (`UserError` where that cannot be)."""
+    if track is None:
+        return None
+    from hyprepro.tracking.base import writer_of
+
+    return writer_of(track)
+
+
+@contextmanager
+def _tracked(
+    writer: Writer | None, choice: Choice, folder: Path, cache: ArtifactCache, progress: Hear
+) -> Iterator[Hear]:
+    """What hears of a run's stages: the progress bars, and the writer."""
+    if writer is None:
+        yield progress
+        return
+    from hyprepro.experiments.run import plan
+    from hyprepro.tracking.base import Page, following
+
+    recipe = choice.recipe
+    stages = [planned.stage for planned in plan(recipe, cache).stages]  # what cannot be run is refused before this
+    name = "-".join([recipe.name, folder.name])
+    command = " ".join([choice.command, "--out", shlex.quote(str(folder))])
+    page = Page(name, folder, command, choice.operative_config, recipe.described())
+    with following(writer, page, stages, cache) as tracking:
+
+        def hear(event: Event) -> None:
+            progress(event)
+            tracking(event)
+
+        yield hear
 
 
 def _dry_run(choice: Choice, folder: Path, cache: Any, workers: int, json: bool) -> None:

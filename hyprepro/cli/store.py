@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hyprepro.cli import console, exchange, store_parts, store_views
+from hyprepro.cli import console, exchange, store_fetch, store_parts, store_views
 from hyprepro.cli.arguments import DomainOption, JsonOption, chosen_domain
 from hyprepro.errors import UserError
 
@@ -127,6 +127,7 @@ app.command("import-maa")(exchange.import_maa)
 app.command("import-sb3")(exchange.import_sb3)
 app.command("export-sb3")(exchange.export_sb3)
 app.command("export-minari")(exchange.export_minari)
+app.command("fetch")(store_fetch.fetch)
 app.command("merge")(store_parts.merge)
 app.command("subset")(store_parts.subset)
 

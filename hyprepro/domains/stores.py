@@ -36,13 +36,22 @@ def locate(path: str, field: str) -> Path:
     for place in places:
         if place.is_file():
             return place
+    fix = fetched_by(given.name)
     near = [p.name for place in places if place.parent.is_dir() for p in place.parent.glob("*.h5")]
     raise UserError(
         f"There is no store at {path!r}.",
         where=f"{field}; looked for " + ", ".join(str(place) for place in places),
         closest=closest_match(given.name, near),
-        fix=f"bind {field} to a store; hyprepro collect makes one",
+        fix=fix or f"bind {field} to a store; hyprepro collect makes one",
     )
+
+
+def fetched_by(name: str) -> str:
+    """What brings a bundled store to where it is looked for; empty for other files."""
+    from hyprepro.stores.bundled import bundled
+
+    stores = [store for store, files in bundled().stores.items() if name in files]
+    return f"hyprepro store fetch {stores[0]} brings it; in a checkout: git checkout stores" if stores else ""
 
 
 def same_simulator(store: PolicyStore | TrajectoryStore, unchecked: str) -> None:

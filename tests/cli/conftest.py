@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from hyprepro.cli import app
+from tests.hub.stand_in import TOKEN, StandIn, running
 
 
 @dataclass(frozen=True)
@@ -52,3 +54,22 @@ def hyprepro() -> Invoke:
         return Outcome(result.exit_code, result.stdout, result.stderr)
 
     return invoke
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    """The stand-in in the place of the Hub, a token for it, and an empty working folder."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    with running() as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        url = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "none"))
+        monkeypatch.setattr("time.sleep", lambda seconds: None)  # the client's pauses before it tries again
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        work = tmp_path / "work"
+        work.mkdir()
+        monkeypatch.chdir(work)
+        yield server
