@@ -57,7 +57,9 @@ class FunctionalPolicyAutoencoder(PolicyAutoencoder):
     @torch.no_grad()
     def probed(self, params: Tensor) -> Tensor:
         """Actions of policies `[N, P]` in the probe states `[N, probes * action]`."""
-        parts = [StackedPolicies(self.layout, some).means(self.probes).flatten(1) for some in params.split(AT_ONCE)]
+        parts = [
+            StackedPolicies(self.layout, some).means(self.probes).flatten(1) for some in torch.split(params, AT_ONCE)
+        ]
         return torch.cat(parts)
 
     def latents_of_actions(self, actions: Tensor) -> Tensor:
