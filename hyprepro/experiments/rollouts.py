@@ -158,7 +158,7 @@ class Rollouts(Deployment):
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Deploy, run all trials at once, write the records in the order of the protocol's trials."""
         controllers, domain = self.deployed(inputs), self.data.domain
-        trials = self._trials(controllers.n)
+        trials = self.trials(self.task, controllers.n)
         episodes = [Episode(trial.policy, trial.start) for trial in trials]
         outcomes = run_episodes(domain, self.task, controllers, episodes, report.progress)
         records = [
@@ -183,6 +183,7 @@ class Rollouts(Deployment):
         file = path / STEPPER
         return file.read_text(encoding="utf-8") if file.exists() else ""
 
-    def _trials(self, policies: int) -> list[Trial]:
+    def trials(self, task: str, policies: int) -> list[Trial]:
+        """The episodes that the protocol runs of the first so many policies of a task."""
         use: Use = "validation" if self.split == "validation" else "test"
-        return self.protocol.trials(self.data.domain, self.task, policies, use)
+        return self.protocol.trials(self.data.domain, task, policies, use)
