@@ -185,7 +185,8 @@ def _shot(asked: Asked, cache: ArtifactCache, policy: int, whole: bool) -> Shot:
     with data.open_policies() as store:
         is_stored = asked.query.task in store.tasks
     if isinstance(stage.method, Expert) and not is_stored:
-        return Shot(stage.method.name, subject(data.domain, asked.query, policy), data.domain)
+        words = subject(data.domain, asked.query, policy)
+        return Shot(stage.method.name, asked.query.task, policy, words, data.domain)
     trained = None if stage.trained is None else stage.trained.load(inputs["trained"])
     controllers = stage.method.deploy(trained, data, asked.query, stage.seed)
     return shoot(stage, asked.query, controllers, policy, whole)
@@ -226,12 +227,12 @@ def _tell(shots: list[Shot], out: list[Path], json: bool) -> None:
     if json:
         episodes = [
             {
-                "task": shot.subject,
+                "task": shot.task,
                 "method": shot.title,
-                "steps": shot.steps if shot.tape else None,
-                "success": shot.outcome.success if shot.outcome else None,
-                "held": shot.outcome.held if shot.outcome else None,
-                "return": shot.tape.totals[-1] if shot.tape else None,
+                "policy": shot.policy,
+                "steps": shot.steps,
+                **({"return": shot.tape.totals[-1]} if shot.tape else {}),
+                **(shot.outcome._asdict() if shot.outcome else {}),
             }
             for shot in shots
         ]

@@ -72,6 +72,8 @@ class Shot:
 
     Attributes:
         title: The row's name.
+        task: The task.
+        policy: Which of the row's policies.
         subject: The task and what it was told by, in words.
         domain: What the task is of.
         tape: The episode; None where the row has nothing for this task.
@@ -79,6 +81,8 @@ class Shot:
     """
 
     title: str
+    task: str
+    policy: int
     subject: str
     domain: Domain
     tape: Tape | None = None
@@ -130,7 +134,7 @@ def shoot(stage: Rollouts, query: Query, controllers: Controllers, policy: int, 
         )
     start = next(each.start for each in stage.trials(query.task, policy + 1) if each.policy == policy)
     tape, outcome = taped(domain, query.task, controllers, Episode(policy, start), whole=whole)
-    return Shot(stage.method.name, subject(domain, query, policy), domain, tape, outcome)
+    return Shot(stage.method.name, query.task, policy, subject(domain, query, policy), domain, tape, outcome)
 
 
 def subject(domain: Domain, query: Query, policy: int) -> str:
