@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -97,26 +98,24 @@ def film(
     nothing is trained. Drawn without a screen, by EGL or OSMesa; hyprepro doctor says what is missing.
     """
     from hyprepro.domains.camera import require_renderer
+    from hyprepro.engine.schedule import execute
     from hyprepro.experiments.choice import choose, open_cache
+    from hyprepro.experiments.film import Screen
     from hyprepro.reports.film.files import check_files
 
     check_files(out)
-    require_renderer()
     executor = arguments.choose_executor("local", None, workers, device)
     choice = choose(recipe, scale, variant, None, bind, gin)
     store = open_cache(cache)
     asked = _asked(choice, method or [], alone, task or [], parameter or [], seed)
     _check(asked, camera)
+    require_renderer()
     if not json:
         note_departure(choice)
     with RunProgress(quiet=json) as progress:
-        from hyprepro.engine.schedule import execute
-
         execute([each.stage.trained for each in asked if each.stage.trained is not None], store, executor, progress)
     shots = [_shot(each, store, policy, whole) for each in asked]
     rows = len({shot.title for shot in shots})
-    from hyprepro.experiments.film import Screen
-
     with Screen(shots, columns or (rows if rows > 1 else _square(len(shots))), width, camera) as screen:
         _write(screen, out, every, moments, quiet=json)
     _tell(shots, out, json)
@@ -130,23 +129,19 @@ def _asked(
     Raises:
         UserError: No such method, task or number, or too many of them.
     """
-    from hyprepro.api import asked, evaluations, one_of
+    from hyprepro.api import asked, evaluations, one_of, recipe_of_rows
     from hyprepro.experiments.film import LARGEST_GRID, cast
-    from hyprepro.experiments.recipe import Recipe
 
     if parameters and tasks:
         raise UserError(
             "Numbers are tasks of their own.", where="--parameter and --task", fix="Say one of the two: --parameter X"
         )
-    found = choice.recipe
-    for name in methods if isinstance(found, Recipe) else ():
-        one_of("method", name, [each.name for each in found.methods])
-    rows = cast(found, methods, alone) if isinstance(found, Recipe) else []
-    # a recipe of another kind is refused by `evaluations`
+    recipe = recipe_of_rows(choice)
+    for name in methods:
+        one_of("method", name, [each.name for each in recipe.methods])
+    rows = cast(recipe, methods, alone)
     stages = [evaluations(choice, each.name, seed if each.seeded else 0, tasks) for each in rows]
-    if not stages:
-        evaluations(choice, "".join(methods[:1]), seed)
-    lasts = [{stage.task: stage for stage in each} for each in stages]
+    lasts = [{stage.task: stage for stage in each} for each in stages]  # of several protocols the last
     if parameters:
         queries = [asked(next(iter(lasts[0].values())), number) for number in dict.fromkeys(parameters)]
         whom = [Asked(next(iter(each.values())), query) for query in queries for each in lasts]
@@ -199,8 +194,6 @@ def _square(count: int) -> int:
 
 def _write(screen: Screen, out: list[Path], every: int | None, moments: int, quiet: bool) -> None:
     """Draw and write the film, once for all its files, and the stills."""
-    import time
-
     from hyprepro.experiments.film import FRAME_SECONDS
     from hyprepro.reports.film.files import STILL, Reel, write_still
 
@@ -231,8 +224,10 @@ def _tell(shots: list[Shot], out: list[Path], json: bool) -> None:
                 "method": shot.title,
                 "policy": shot.policy,
                 "steps": shot.steps,
-                **({"return": shot.tape.totals[-1]} if shot.tape else {}),
-                **(shot.outcome._asdict() if shot.outcome else {}),
+                "success": shot.outcome.success if shot.outcome else None,
+                "success_step": shot.outcome.steps if shot.outcome and shot.outcome.success else None,
+                "held": shot.outcome.held if shot.outcome else None,
+                "return": shot.tape.totals[-1] if shot.tape else None,
             }
             for shot in shots
         ]

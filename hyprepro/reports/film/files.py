@@ -75,6 +75,9 @@ class Writer(Protocol):
     def finish(self) -> int:
         """Write what is left; how many frames the file holds by its own account."""
 
+    def abandon(self) -> None:
+        """No more frames come; the file is worth nothing."""
+
 
 class Mp4:
     """Frames to H.264 in an MP4, as they come.
@@ -105,6 +108,10 @@ class Mp4:
         self._pipe.close()
         count: int = imageio_ffmpeg.count_frames_and_secs(str(self._path))[0]
         return count
+
+    def abandon(self) -> None:
+        """End ffmpeg."""
+        self._pipe.close()
 
 
 class Gif:
@@ -137,6 +144,10 @@ class Gif:
         with Image.open(self._path) as written:
             shown = sum(each.info["duration"] for each in ImageSequence.Iterator(written))
         return round(shown / self._duration)
+
+    def abandon(self) -> None:
+        """Forget the frames."""
+        self._frames.clear()
 
 
 class Reel:
@@ -185,18 +196,25 @@ class Reel:
         """Count the frames in the files and put them in place; nothing is left of a film that failed."""
         try:
             with _told(self._paths):
-                counts = [writer.finish() for writer in self._writers] if kind is None else []
-                for path, partial, count in zip(self._paths, self._partial, counts, strict=bool(counts)):
-                    if not count == self._added == self._expected:
-                        raise UserError(
-                            f"The film has {count} frames, and {self._expected} were drawn.",
-                            where=str(path),
-                            fix="Write it in the other format: .mp4 or .gif.",
-                        )
-                    os.replace(partial, path)
+                if kind is None:
+                    self._finish()
+                else:
+                    for writer in self._writers:
+                        writer.abandon()
         finally:
             for partial in self._partial:
                 partial.unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        for path, partial, writer in zip(self._paths, self._partial, self._writers, strict=True):
+            count = writer.finish()
+            if not count == self._added == self._expected:
+                raise UserError(
+                    f"The film has {count} frames, and {self._expected} were drawn.",
+                    where=str(path),
+                    fix="Write it in the other format: .mp4 or .gif.",
+                )
+            os.replace(partial, path)
 
 
 def write_still(path: Path, frame: Picture) -> None:
