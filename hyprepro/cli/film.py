@@ -37,7 +37,9 @@ MethodOption = Annotated[
 AloneOption = Annotated[bool, typer.Option("--alone", help="Only the rows that --method names.")]
 PolicyOption = Annotated[
     int,
-    typer.Option("--policy", metavar="N", help="Which of a row's policies: of which prompt, or which draw or checkpoint."),
+    typer.Option(
+        "--policy", metavar="N", help="Which of a row's policies: of which prompt, or which draw or checkpoint."
+    ),
 ]
 WholeOption = Annotated[
     bool, typer.Option("--whole", help="Go on to the last step after a success, to see whether it holds.")

@@ -27,7 +27,7 @@ LIBRARIES = {
     "osmesa": "apt-get install libosmesa6",
     "glfw": "start it where there is a screen",
 }
-"""What can draw, in the order in which it is tried, and what it takes on Debian; neither of the first two needs a GPU."""
+"""What can draw, in the order in which it is tried, and what it takes on Debian. The first two need no GPU."""
 
 _PROBE = (
     "import importlib, mujoco; context = importlib.import_module('mujoco.{0}').GLContext(8, 8); context.make_current();"

@@ -1,7 +1,7 @@
 """Episodes on tape: the states that a simulator went through, to be drawn afterwards.
 
 Drawing is left until an episode is over, so it can change nothing of it, and a frame of 500 weighs some hundred bytes
-until it is drawn. Whatever a domain simulates with MuJoCo can be taped: its simulators say by `scene` what a slot shows.
+until it is drawn. Whatever a domain simulates with MuJoCo can be taped: its simulators say by `scene` what they show.
 """
 
 from __future__ import annotations
@@ -105,7 +105,13 @@ def visible(domain: Domain, task: str) -> tuple[Simulator, Scene]:
 
 
 def taped(
-    domain: Domain, task: str, controllers: Controllers, episode: Episode, *, whole: bool = False
+    domain: Domain,
+    task: str,
+    controllers: Controllers,
+    episode: Episode,
+    *,
+    whole: bool = False,
+    horizon: int | None = None,
 ) -> tuple[Tape, Outcome]:
     """Run one episode as an evaluation does, and tape it.
 
@@ -115,13 +121,16 @@ def taped(
         controllers: What acts.
         episode: Which of them, from which start.
         whole: Go on to the horizon after a success.
+        horizon: Steps of an episode; None: the domain's.
 
     Raises:
         UserError: The domain's simulators cannot be drawn.
     """
     simulator, scene = visible(domain, task)
     recorder = _Recorder(simulator, scene, passes_rewards=not domain.metric.ends_episode)
-    (outcome,) = run_episodes(domain, task, controllers, [episode], simulator=lambda slots: recorder, whole=whole)
+    (outcome,) = run_episodes(
+        domain, task, controllers, [episode], simulator=lambda slots: recorder, whole=whole, horizon=horizon
+    )
     return recorder.tape, outcome
 
 

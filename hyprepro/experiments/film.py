@@ -126,8 +126,9 @@ def shoot(stage: Rollouts, query: Query, controllers: Controllers, policy: int, 
     """
     domain = stage.data.domain
     if not 0 <= policy < controllers.n:
+        many = "policy" if controllers.n == 1 else "policies"
         raise UserError(
-            f"{stage.method.name} has {controllers.n} {'policy' if controllers.n == 1 else 'policies'} for {query.task}.",
+            f"{stage.method.name} has {controllers.n} {many} for {query.task}.",
             where=f"--policy {policy}",
             closest=str(min(max(policy, 0), controllers.n - 1)),
             fix=f"They count from 0 to {controllers.n - 1}.",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -229,17 +230,10 @@ def write_still(path: Path, frame: Picture) -> None:
             partial.unlink(missing_ok=True)
 
 
-class _told:  # noqa: N801 - reads as the words around it
+@contextmanager
+def _told(paths: Sequence[Path]) -> Iterator[None]:
     """What goes wrong with files, in the user's words."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, OSError):
-            raise explain_os_error(error, self._paths[0]) or error from error
+    try:
+        yield
+    except OSError as error:
+        raise explain_os_error(error, paths[0]) or error from error

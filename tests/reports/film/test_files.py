@@ -79,9 +79,11 @@ def test_nothing_is_left_of_a_film_that_failed(tmp_path: Path, name: str) -> Non
 
 
 def test_a_film_that_lost_frames_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has 2 frames, and 3"), Reel([tmp_path / "a.gif"], SIZE, 0.05, 3) as reel:
-        for frame in frames(2):
-            reel.add(frame)
+    reel = Reel([tmp_path / "a.gif"], SIZE, 0.05, 3)
+    for frame in frames(2):
+        reel.add(frame)
+    with pytest.raises(UserError, match="has 2 frames, and 3"):
+        reel.__exit__(None, None, None)
     assert not list(tmp_path.iterdir())
 
 
