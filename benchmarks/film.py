@@ -71,7 +71,7 @@ def _bare(domain: Domain, task: str, controllers: Controllers, episode: Episode,
     from gymnasium.envs.mujoco.mujoco_rendering import OffScreenViewer
 
     simulator, (model, state) = visible(domain, task)
-    viewer = OffScreenViewer(model, state, width, width * 3 // 4)
+    viewer: Any = OffScreenViewer(model, state, width, width * 3 // 4)
     camera = check_camera(model, domain.camera)
 
     class Shown:

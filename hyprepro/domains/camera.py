@@ -122,7 +122,7 @@ class Painter:
         self._model.vis.global_.offheight = max(height, self._model.vis.global_.offheight)
         self._data = mujoco.MjData(self._model)
         mujoco.mj_forward(self._model, self._data)
-        self._viewer = OffScreenViewer(self._model, self._data, width, height)
+        self._viewer: Any = OffScreenViewer(self._model, self._data, width, height)
         self._rolled: bool | None = None
 
     def picture(self, tape: Tape, step: int) -> NDArray[np.uint8]:

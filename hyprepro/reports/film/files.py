@@ -107,8 +107,7 @@ class Mp4:
         import imageio_ffmpeg
 
         self._pipe.close()
-        count: int = imageio_ffmpeg.count_frames_and_secs(str(self._path))[0]
-        return count
+        return int(imageio_ffmpeg.count_frames_and_secs(str(self._path))[0])
 
     def abandon(self) -> None:
         """End ffmpeg."""
