@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.component import fingerprint
 from hyprepro.domains.base import Data, Use
-from hyprepro.domains.episodes import Episode, run_episodes
+from hyprepro.domains.episodes import Episode, Outcome, run_episodes
 from hyprepro.engine.stage import Report, Stage, device
 from hyprepro.experiments.controls import Control
 from hyprepro.experiments.known import KnownPolicies
@@ -160,7 +160,9 @@ class Rollouts(Deployment):
         controllers, domain = self.deployed(inputs), self.data.domain
         trials = self.trials(self.task, controllers.n)
         episodes = [Episode(trial.policy, trial.start) for trial in trials]
-        outcomes = run_episodes(domain, self.task, controllers, episodes, report.progress)
+        outcomes = run_episodes(domain, self.task, controllers, episodes, report.progress, whole=self.protocol.whole)
+        if self.protocol.whole:
+            outcomes = [Outcome(success=outcome.held) for outcome in outcomes]
         records = [
             Record(
                 self.method.name, "", self.seed, self.n_train, self.split, self.task, trial.protocol, trial.policy,
