@@ -14,7 +14,7 @@ Picture = NDArray[np.uint8]
 """`[height, width, 3]`, red, green and blue."""
 
 _TEXT_SIZE = 12
-_LINE = 17
+_LINE = _TEXT_SIZE + 5
 _GAP = 6
 _PAPER, _INK, _BLANK = 255, 20, 225
 
