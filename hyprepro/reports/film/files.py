@@ -142,7 +142,7 @@ class Gif:
             self._path, "GIF", save_all=True, append_images=others, duration=self._duration, loop=0, optimize=False
         )
         with Image.open(self._path) as written:
-            shown = sum(each.info["duration"] for each in ImageSequence.Iterator(written))
+            shown: float = sum(each.info["duration"] for each in ImageSequence.Iterator(written))
         return round(shown / self._duration)
 
     def abandon(self) -> None:
