@@ -288,6 +288,29 @@ def generation(
 
 
 @bench.command()
+def film(
+    task: Annotated[str, typer.Option("--task", help="A task of any domain.")] = "door-open",
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Steps of the episode, a frame each.")] = 500,
+    width: Annotated[int, typer.Option("--width", min=64, max=640, help="Pixels across a picture.")] = 240,
+    rounds: RoundsOption = 1,
+    json: JsonOption = False,
+) -> None:
+    """Film of one episode, captions and MP4 included, against bare steps with gymnasium's pictures: frames a second."""
+    from benchmarks.film import measure_film
+    from hyprepro.domains.catalogue import domain_of
+
+    domain = domain_of([task])
+    if domain is None:
+        raise UserError(f"No domain has a task {task!r}.", where=f"--task {task}", fix="for instance: door-open")
+    found = {"name": "film", "unit": "frames/s", **measure_film(domain, task, steps, width, rounds)}
+    if json:
+        console.print_json(found)
+        return
+    console.line(f"film           {found['ours']:8.2f} frames/s   {found['times']} times the time of")
+    console.line(f"bare rendering {found['peer']:8.2f} frames/s   by {found['renderer']}")
+
+
+@bench.command()
 def startup(
     against: Annotated[
         Path, typer.Option("--against", metavar="FOLDER", help="The other checkout, such as a worktree of a commit.")

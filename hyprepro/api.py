@@ -93,13 +93,7 @@ def evaluations(choice: Choice, method: str, seed: int, tasks: Sequence[str] = (
     Raises:
         UserError: No recipe of tables, or no such row, task or seed.
     """
-    recipe = choice.recipe
-    if not isinstance(recipe, Recipe):
-        raise UserError(
-            f"{recipe.name} is not a recipe whose methods write policies.",
-            where=recipe.name,
-            fix="for instance: table1",
-        )
+    recipe = recipe_of_rows(choice)
     one_of("method", method, [each.name for each in recipe.methods])
     for task in tasks:
         one_of("task", task, recipe.all_tasks)
@@ -114,6 +108,18 @@ def evaluations(choice: Choice, method: str, seed: int, tasks: Sequence[str] = (
     return [
         stage for stage in found if stage.protocol in recipe.protocols and stage.task in (tasks or recipe.all_tasks)
     ]
+
+
+def recipe_of_rows(choice: Choice) -> Recipe:
+    """The recipe if its rows are methods (`UserError` if not)."""
+    recipe = choice.recipe
+    if not isinstance(recipe, Recipe):
+        raise UserError(
+            f"{recipe.name} is not a recipe whose methods write policies.",
+            where=recipe.name,
+            fix="for instance: table1",
+        )
+    return recipe
 
 
 def one_of(what: str, name: str, known: Sequence[str]) -> None:

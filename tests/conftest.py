@@ -51,6 +51,14 @@ def tiny_stores(tmp_path_factory: pytest.TempPathFactory) -> TinyStores:
 
 
 @pytest.fixture(scope="session")
+def renderer() -> str:
+    """What draws without a screen; tests that draw are skipped where nothing does."""
+    from hyprepro.domains.camera import LIBRARIES, found_renderer
+
+    return found_renderer() or pytest.skip(f"nothing draws here: {LIBRARIES['egl']}")
+
+
+@pytest.fixture(scope="session")
 def cheetah_stores(tmp_path_factory: pytest.TempPathFactory) -> CheetahStores:
     """Cheetah-Vel's 40 velocities with three policies and two episodes each."""
     from tests.cheetah_stores import build_cheetah_stores

@@ -54,6 +54,11 @@ COMMANDS = {
         "generate",
         "Write the policies that a method generates, one a test prompt or some a velocity, with their measured scores.",
     ),
+    "film": Deferred(
+        "hyprepro.cli.film",
+        "film",
+        "Film rollouts: a method's policy beside the expert and the nearest stored one, task by task.",
+    ),
     "figure": Deferred(
         "hyprepro.cli.figure",
         "figure",

@@ -125,6 +125,24 @@ def check_simulator() -> Iterator[Finding]:
     yield Finding("simulator", "ok", f"{loaded}: an episode starts")
 
 
+def check_drawing() -> Iterator[Finding]:
+    """What `hyprepro film` needs: an OpenGL library that draws without a screen, and ffmpeg."""
+    from hyprepro.domains.camera import LIBRARIES, found_renderer
+    from hyprepro.reports.film.files import has_ffmpeg
+
+    name = found_renderer()
+    if name:
+        yield Finding("drawing", "ok", f"MuJoCo draws with {name}")
+    else:
+        fix = f"{LIBRARIES['egl']}, or {LIBRARIES['osmesa']}; no GPU is needed."
+        yield Finding("drawing", "warning", "no OpenGL library that draws without a screen: hyprepro film cannot", fix)
+    if has_ffmpeg():
+        yield Finding("ffmpeg", "ok", "found")
+    else:
+        fix = "pip install 'hyprepro[film]' -c constraints.txt"
+        yield Finding("ffmpeg", "warning", "not found: hyprepro film writes .gif and .png, and no .mp4", fix)
+
+
 def check_machine() -> Iterator[Finding]:
     """Processors and free disk."""
     from hyprepro.engine.provenance import usable_cores
@@ -158,6 +176,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_packages,
     check_simulator,
     check_stores,
+    check_drawing,
     check_machine,
     check_writing,
 )

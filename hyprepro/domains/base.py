@@ -238,6 +238,7 @@ class Domain(Stores):
         episodes_at_once: Slots of a simulator, and so the episodes that share a forward pass.
         episode_seconds: What an episode costs, in the units of `Stage.cost`.
         ends: Whether the environment may end an episode before the horizon (`Step.ended`).
+        camera: Name of the camera that episodes are shown from; empty: the first of the scene.
         idles: Whether an action that is not finite counts as zero; if not, it fails the episode there and then.
         symmetries: What of a scene may be changed (see `scene`); empty where the domain does not say.
     """
@@ -255,6 +256,7 @@ class Domain(Stores):
     episodes_at_once: ClassVar[int] = 1
     episode_seconds: ClassVar[float] = 0.1
     ends: ClassVar[bool] = False
+    camera: ClassVar[str] = ""
     idles: ClassVar[bool] = False
     symmetries: ClassVar[frozenset[Symmetry]] = frozenset()
 
@@ -340,6 +342,10 @@ class Domain(Stores):
     @abstractmethod
     def simulator(self, task: str, slots: int) -> Simulator:
         """What runs so many episodes of a task at once."""
+
+    def rewarded(self, task: str, slots: int) -> Simulator:
+        """The same, whose steps have rewards also where the metric does not ask for them and the simulator has them."""
+        return self.simulator(task, slots)
 
     def stepped_by(self, task: str) -> str:
         """What steps the task's episodes here, where there is a choice; else empty."""

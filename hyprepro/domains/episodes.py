@@ -36,11 +36,14 @@ class Outcome(NamedTuple):
         success: Whether it succeeded; None where the domain's metric is the return.
         steps: After how many steps it did or was given up; None where every episode is whole.
         total: The undiscounted return; None where the domain's metric is success.
+        held: Whether the success flag is true at the last step; None where the episode ended by its first success, or
+            the metric is the return.
     """
 
     success: bool | None = None
     steps: int | None = None
     total: float | None = None
+    held: bool | None = None
 
 
 def run_episodes(
@@ -52,6 +55,7 @@ def run_episodes(
     *,
     horizon: int | None = None,
     simulator: Callable[[int], Simulator] | None = None,
+    whole: bool = False,
 ) -> list[Outcome]:
     """The outcome of every episode, in the order given.
 
@@ -64,6 +68,7 @@ def run_episodes(
         on_finished: Called with the number of distinct episodes done and their total.
         horizon: Steps of an episode; None: the domain's.
         simulator: Makes a simulator of at most so many slots; None: the domain's.
+        whole: Go on to the horizon after a success, to see whether it holds.
     """
     same = controllers.representatives()
     keys = [Episode(int(same[episode.row]), episode.start) for episode in episodes]
@@ -72,7 +77,7 @@ def run_episodes(
     make = simulator or partial(domain.simulator, task)
     outcomes: dict[Episode, Outcome] = {}
     for first in range(0, len(todo), size or 1):
-        wave = _Run(domain, make, controllers, todo[first : first + size], horizon or domain.horizon)
+        wave = _Run(domain, make, controllers, todo[first : first + size], horizon or domain.horizon, whole)
         wave.finish(outcomes, lambda: on_finished(len(outcomes), len(todo)))
     return [outcomes[key] for key in keys]
 
@@ -87,13 +92,16 @@ class _Run:
         controllers: Controllers,
         todo: list[Episode],
         horizon: int,
+        whole: bool,
     ) -> None:
         self._domain, self._todo, self._horizon, self._layout = domain, todo, horizon, domain.layout
+        self._whole = whole
         self._simulator = make(min(domain.episodes_at_once, len(todo)))
         slots = self._simulator.slots
         self._session = controllers.session(slots)
         self._episodes = todo[:slots]
         self._steps = [0] * slots
+        self._succeeded: list[int | None] = [None] * slots
         self._totals = np.zeros(slots)
         self._begun = 0
         self._observations: NDArray[np.float32] = np.zeros((slots, 0), dtype=np.float32)
@@ -111,7 +119,7 @@ class _Run:
                 on_finished()
 
     def _step(self, active: list[int]) -> list[tuple[int, bool]]:
-        """One step of the active slots; those that ended by it, and whether by success."""
+        """One step of the active slots; those that ended by it, and whether the last one succeeded."""
         actions = self._session.act(self._observations)
         finite = np.isfinite(actions)
         able = active
@@ -141,14 +149,18 @@ class _Run:
             success, is_able = False, able is active or slot in able
             if is_able:
                 success = succeeded is not None and succeeded[slot]
-                is_over = success or steps[slot] == horizon or (over is not None and over[slot])
+                if success and self._succeeded[slot] is None:
+                    self._succeeded[slot] = steps[slot]
+                stops = success and not self._whole
+                is_over = stops or steps[slot] == horizon or (over is not None and over[slot])
             if not is_able or is_over:
                 ended.append((slot, success))
         return ended
 
     def _outcome(self, slot: int, success: bool) -> Outcome:
         if self._domain.metric.ends_episode:
-            return Outcome(success, self._steps[slot])
+            first = self._succeeded[slot]
+            return Outcome(first is not None, first or self._steps[slot], held=success if self._whole else None)
         return Outcome(total=float(self._totals[slot]))
 
     def _begin(self, slot: int) -> bool:
@@ -162,5 +174,6 @@ class _Run:
             self._observations = np.zeros((self._simulator.slots, len(first)), dtype=np.float32)
         self._observations[slot] = first
         self._episodes[slot], self._steps[slot], self._totals[slot] = episode, 0, 0.0
+        self._succeeded[slot] = None
         self._session.assign(slot, episode.row)
         return True

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hyprepro.domains.base import RETURN, Condition, Data, Domain, Metric, Query, Simulator, Start, Step, Use
+from hyprepro.domains.rendering import Physics
 from hyprepro.errors import UserError
 
 if TYPE_CHECKING:
@@ -285,6 +286,11 @@ class Gyms:
     def reset(self, slot: int, start: Start) -> NDArray[np.float64]:
         """Begin an episode from a seed."""
         return np.asarray(self._environments[slot].reset(seed=start.seed)[0], dtype=np.float64)
+
+    def physics(self, slot: int) -> Physics:
+        """The environment's; of nothing where it is none of MuJoCo's."""
+        environment = self._environments[slot].unwrapped
+        return Physics(getattr(environment, "model", None), getattr(environment, "data", None))
 
     def step(self, actions: NDArray[np.float32], active: Sequence[int]) -> Step:
         """One step of the active slots."""

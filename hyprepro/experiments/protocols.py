@@ -28,11 +28,13 @@ class Protocol(Component, ABC):
     Subclasses declare:
         label: Its name in records.
         starts_of: The kind of start that it runs from, which the domain must be able to draw.
+        whole: Whether episodes go on after a success, and count where it still holds at their last step.
     """
 
     slot: ClassVar[str] = "protocol"
     label: ClassVar[str] = ""
     starts_of: ClassVar[str] = "fresh"
+    whole: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -101,6 +103,18 @@ class StrictProtocol(Protocol):
             for row in range(policies)
             for number in range(each)
         ]
+
+
+@component
+class HeldProtocol(StrictProtocol):
+    """The strict protocol's episodes to their last step: the share whose success flag is true at that very step.
+
+    Metaworld's measure, Make-An-Agent's and so the paper's is success at any step. It flatters: many a success is lost
+    again. Bind it beside the strict protocol to see both; its episodes are all of full length, and so cost more.
+    """
+
+    label: ClassVar[str] = "held"
+    whole: ClassVar[bool] = True
 
 
 @component

@@ -323,7 +323,8 @@ class Recipe(Experiment):
                 fix=f"-b \"Recipe.seen=('{self.below[0]}',)\", or leave out both: -b 'Recipe.below=()'",
             )
         for protocol in (*self.protocols, *([self.selection] if self.selection else [])):
-            if protocol.starts_of not in domain.kinds or (protocol is self.selection and domain.metric != SUCCESS):
+            needs_success = protocol is self.selection or protocol.whole
+            if protocol.starts_of not in domain.kinds or (needs_success and domain.metric != SUCCESS):
                 raise UserError(
                     f"{type(protocol).__name__} does not fit {domain.title}, which is scored by {domain.metric.name} "
                     f"from starts of the kind {', '.join(sorted(domain.kinds))}.",

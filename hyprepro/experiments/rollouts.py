@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.component import fingerprint
 from hyprepro.domains.base import Data, Use
-from hyprepro.domains.episodes import Episode, run_episodes
+from hyprepro.domains.episodes import Episode, Outcome, run_episodes
 from hyprepro.engine.stage import Report, Stage, device
 from hyprepro.experiments.controls import Control
 from hyprepro.experiments.known import KnownPolicies
@@ -161,9 +161,11 @@ class Rollouts(Deployment):
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Deploy, run all trials at once, write the records in the order of the protocol's trials."""
         controllers, domain = self.deployed(inputs), self.data.domain
-        trials = self._trials(controllers.n)
+        trials = self.trials(self.task, controllers.n)
         episodes = [Episode(trial.policy, trial.start) for trial in trials]
-        outcomes = run_episodes(domain, self.task, controllers, episodes, report.progress)
+        outcomes = run_episodes(domain, self.task, controllers, episodes, report.progress, whole=self.protocol.whole)
+        if self.protocol.whole:
+            outcomes = [Outcome(success=outcome.held) for outcome in outcomes]
         records = [
             Record(
                 self.method.name, "", self.seed, self.n_train, self.split, self.task, trial.protocol, trial.policy,
@@ -194,6 +196,7 @@ class Rollouts(Deployment):
         file = path / STEPPER
         return file.read_text(encoding="utf-8") if file.exists() else ""
 
-    def _trials(self, policies: int) -> list[Trial]:
+    def trials(self, task: str, policies: int) -> list[Trial]:
+        """The episodes that the protocol runs of the first so many policies of a task."""
         use: Use = "validation" if self.split == "validation" else "test"
-        return self.protocol.trials(self.data.domain, self.task, policies, use)
+        return self.protocol.trials(self.data.domain, task, policies, use)

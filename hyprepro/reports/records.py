@@ -36,10 +36,10 @@ class Record(NamedTuple):
         n_train: Number of training tasks, where a recipe varies it and the method depends on it; else None.
         split: "seen" or "unseen" in training, "test", or "validation" for tasks that settings are chosen by.
         task: The task.
-        protocol: "paper", "strict" or "validation".
+        protocol: "paper", "strict", "held" or "validation".
         policy: Index of the policy, which is that of its prompt where it was made from one.
         start: The start's label, such as "paper-720" or "fresh-4000017".
-        success: Whether the success flag was true at any step; None where the domain has none.
+        success: Whether the success flag was true at any step (under "held": at the last); None where there is none.
         steps: Steps until success, or those after which the episode was given up; None where every episode is whole.
         total: The undiscounted return; None where success is the score.
         zoo: Where a recipe compares several, of which the policies are, and from which kind of runs the prompts:

@@ -68,7 +68,7 @@ def test_withheld_velocities_are_tested_and_not_trained_on(recipe: Make) -> None
     assert {each.task for each in found} == {"velocity-0.450", "velocity-1.500"}
     assert {each.split for each in found} == {"validation"}
     assert {each.n_train for each in found} == {33, None}
-    starts = {trial.start for each in found for trial in each._trials(1)}
+    starts = {trial.start for each in found for trial in each.trials(each.task, 1)}
     assert len(starts) == 6
     assert all(start.seed in STARTS["validation"] for start in starts)
 

@@ -9,7 +9,13 @@ import pytest
 from hyprepro.domains.metaworld.steppers import StepperName
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.errors import UserError
-from hyprepro.experiments.protocols import PaperProtocol, Protocol, StrictProtocol, ValidationProtocol
+from hyprepro.experiments.protocols import (
+    HeldProtocol,
+    PaperProtocol,
+    Protocol,
+    StrictProtocol,
+    ValidationProtocol,
+)
 from hyprepro.experiments.rollouts import Rollouts
 from hyprepro.experiments.run import stepper_used
 from hyprepro.methods.ceilings import Expert
@@ -90,3 +96,24 @@ def test_evaluations_of_one_task_share_a_worker_and_say_what_they_do(tiny_stores
         dataclasses.replace(stage, protocol=ValidationProtocol()).label == "rollouts expert reach on validation starts"
     )
     assert stage.cost == pytest.approx(0.08 * 2)
+
+
+@pytest.mark.sim
+def test_success_that_holds_is_counted_on_the_strict_starts(tiny_stores: TinyStores, tmp_path: Path) -> None:
+    cache = ArtifactCache(tmp_path)
+    strict, held = (expert_rollouts(tiny_stores, protocol=each) for each in (STRICT, HeldProtocol()))
+    ended, whole = (stage.load(cache.make(stage)) for stage in (strict, held))
+    assert [(each.policy, each.start) for each in ended] == [(each.policy, each.start) for each in whole]
+    assert {(each.protocol, each.steps) for each in whole} == {("held", None)}
+    assert all(
+        after.success is not None and after.success <= before.success
+        for before, after in zip(ended, whole, strict=True)
+    )
+
+
+def test_success_that_holds_is_asked_of_domains_that_have_success() -> None:
+    from hyprepro.experiments.choice import choose
+
+    recipe = choose("table4", "smoke", bindings=["Recipe.protocols=(@HeldProtocol(),)"]).recipe
+    with pytest.raises(UserError, match="HeldProtocol does not fit"):
+        recipe.targets(recipe.data())

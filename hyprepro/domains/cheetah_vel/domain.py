@@ -19,6 +19,7 @@ from hyprepro.domains.cheetah_vel.tasks import (
     velocity_reward,
 )
 from hyprepro.domains.parameter import ParameterDomain
+from hyprepro.domains.rendering import Physics
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import CHEETAH_LAYOUT, PolicyLayout
 
@@ -119,3 +120,7 @@ class Cheetahs:
         observations, speed = self._batch.step(actions)
         rewards: NDArray[np.float64] = velocity_reward(speed, actions.astype(np.float64), self._velocities)
         return Step(observations, rewards, None, None, speed)
+
+    def physics(self, slot: int) -> Physics:
+        """The cheetah's; all share one model."""
+        return self._batch.physics(slot)

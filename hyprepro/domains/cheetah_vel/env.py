@@ -22,6 +22,7 @@ from gymnasium.utils.seeding import np_random
 from numpy.typing import NDArray
 
 from hyprepro.domains.cheetah_vel.tasks import HORIZON, check_velocity, velocity_reward
+from hyprepro.domains.rendering import Physics
 
 FRAME_SKIP = 5
 """Simulator steps of 0.01 s a step, as in HalfCheetah-v5."""
@@ -122,6 +123,10 @@ class CheetahBatch:
             data.ctrl[:] = action
             mujoco.mj_step(self._model, data, nstep=FRAME_SKIP)
         return self._observations(), (self._positions() - before) / self._duration
+
+    def physics(self, slot: int) -> Physics:
+        """What a cheetah shows."""
+        return Physics(self._model, self._datas[slot])
 
     def _positions(self) -> NDArray[np.float64]:
         return np.array([data.qpos[0] for data in self._datas[: self.count]])

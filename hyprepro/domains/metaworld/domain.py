@@ -11,6 +11,7 @@ from hyprepro.component import component, setting
 from hyprepro.domains.base import SUCCESS, Condition, Data, Domain, Metric, Query, Step, Use
 from hyprepro.domains.metaworld.steppers import StepperName, stepper_in_use
 from hyprepro.domains.metaworld.tasks import HORIZON, SLOTS, STRICT, TASKS, VALIDATION, Goal, fresh_goal
+from hyprepro.domains.rendering import Physics
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import METAWORLD_LAYOUT, PolicyLayout
 
@@ -37,6 +38,7 @@ class MetaWorld(Domain):
     condition: ClassVar[Condition] = "prompt"
     kinds: ClassVar[frozenset[str]] = frozenset({"fresh", "paper"})
     episodes_at_once: ClassVar[int] = SLOTS
+    camera: ClassVar[str] = "corner3"
     episode_seconds: ClassVar[float] = 0.08  # of a good policy 0.05, a failed one 0.25
     symmetries: ClassVar[frozenset[Symmetry]] = frozenset({"shift", "turn", "mirror"})
 
@@ -73,9 +75,16 @@ class MetaWorld(Domain):
         return MetaWorldScene()
 
     def simulator(self, task: str, slots: int) -> Environments:
+        return self._environments(task, slots, rewarded=False)
+
+    def rewarded(self, task: str, slots: int) -> Environments:
+        """With metaworld's dense rewards."""
+        return self._environments(task, slots, rewarded=True)
+
+    def _environments(self, task: str, slots: int, *, rewarded: bool) -> Environments:
         from hyprepro.domains.metaworld.pool import process_pool  # lazily: it loads the simulator
 
-        return Environments(process_pool(self.stepper).take(task, slots))
+        return Environments(process_pool(self.stepper).take(task, slots), rewarded)
 
     def stepped_by(self, task: str) -> StepperName:
         return stepper_in_use(self.stepper, (task,))
@@ -99,13 +108,19 @@ class MetaWorld(Domain):
 
 
 class Environments:
-    """Environments of one task, one a slot, whose rewards nobody asks for."""
+    """Environments of one task, one a slot.
 
-    def __init__(self, environments: Sequence[Environment]) -> None:
+    Args:
+        environments: The environments.
+        rewarded: Whether somebody asks for their rewards, which cost much.
+    """
+
+    def __init__(self, environments: Sequence[Environment], rewarded: bool = False) -> None:
         self._environments = environments
         self._observations: NDArray[np.float64] = np.zeros((len(environments), 0))
         self._rows = list(self._observations)
         self._success = np.zeros(len(environments), dtype=bool)
+        self._rewards = np.zeros(len(environments)) if rewarded else None
 
     @property
     def slots(self) -> int:
@@ -122,6 +137,15 @@ class Environments:
 
     def step(self, actions: NDArray[np.float32], active: Sequence[int]) -> Step:
         """One step of the active slots."""
+        if self._rewards is None:
+            for slot in active:
+                self._rows[slot][...], self._success[slot] = self._environments[slot].advance(actions[slot])
+            return Step(self._observations, None, self._success)
         for slot in active:
-            self._rows[slot][...], self._success[slot] = self._environments[slot].advance(actions[slot])
-        return Step(self._observations, None, self._success)
+            stepped = self._environments[slot].step(actions[slot])
+            self._rows[slot][...], self._rewards[slot], self._success[slot] = stepped
+        return Step(self._observations, self._rewards, self._success)
+
+    def physics(self, slot: int) -> Physics:
+        """The environment's."""
+        return self._environments[slot].physics()

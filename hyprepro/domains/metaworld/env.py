@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from hyprepro.domains.metaworld.steppers import StepperName, make_stepper
 from hyprepro.domains.metaworld.tasks import Goal, check_task
+from hyprepro.domains.rendering import Physics
 
 _MODEL_FIELDS = ("body_pos", "site_pos")
 """What metaworld's resets write into the model: where fixtures stand and where goals are drawn."""
@@ -147,6 +148,10 @@ class MetaWorldEnv:
     def advance(self, action: NDArray[Any]) -> tuple[NDArray[np.float64], bool]:
         """The same step without its reward, which costs much; returns observation `[39]` and success flag."""
         return self._stepper.advance(action)
+
+    def physics(self) -> Physics:
+        """What it shows."""
+        return Physics(self._env.model, self._env.data)
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = take_start(self._env, np.empty(0)) if self._was_reset else None

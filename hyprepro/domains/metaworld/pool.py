@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hyprepro.domains.metaworld.env import MetaWorldEnv, Start
 from hyprepro.domains.metaworld.steppers import StepperName
 from hyprepro.domains.metaworld.tasks import SLOTS, Goal
+from hyprepro.domains.rendering import Physics
 from hyprepro.engine import kept
 
 
@@ -33,6 +34,9 @@ class Environment(Protocol):
 
     def advance(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float64], bool]:
         """The same step without its reward; returns the observation `[obs]` and the success flag."""
+
+    def physics(self) -> Physics:
+        """What it shows."""
 
 
 Builder = Callable[[str, dict[Goal, Start]], Environment]

@@ -1,0 +1,1 @@
+"""Films: pictures side by side with their captions, and the files that they are written to."""
