@@ -147,7 +147,9 @@ def _field(text: str) -> tuple[str, Any]:
         )
     theirs, kind = FIELDS[name]
     if kind is int and not (value.isascii() and value.isdigit() and int(value) > 0):
-        raise UserError(f"{name} is a whole number, at least 1, not {value!r}.", where=f"--job {text}")
+        raise UserError(
+            f"{name} is a whole number, at least 1, not {value!r}.", where=f"--job {text}", fix=f"Say: --job {name}=4"
+        )
     return theirs, kind(value)
 
 

@@ -99,11 +99,11 @@ def test_a_full_disk_is_named(executor: Executor, cache: ArtifactCache) -> None:
 
 @pytest.mark.parametrize("executor", CONCURRENT, indirect=True)
 def test_a_failure_ends_what_runs_beside_it(executor: Executor, cache: ArtifactCache) -> None:
-    slow = Chain(name="slow", steps=400, pause=0.05)
+    slow = Chain(name="slow", steps=4000, pause=0.05)
     with pytest.raises(UserError, match="too short"):
         execute([slow, Faulty(way="user")], cache, executor)
     held = True
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while held and time.monotonic() < deadline:  # the lock is free once the process is gone
         waited: list[bool] = []
         thread = Thread(target=_take, args=(cache, slow, waited), daemon=True)

@@ -20,6 +20,7 @@ from hyprepro.gen_hyprl.hyplatent import HypLatent
 from hyprepro.gen_hyprl.hyplatent_net import HypLatentJob, LatentGenerator
 from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import PolicyLayout
+from hyprepro.stores.training_data import TaskStates
 
 SIZE, PROMPTS, LATENTS = 4, 64, 8
 SETTINGS = HypLatent(
@@ -144,7 +145,8 @@ def action_error(scale: float, weight: float) -> float:
         validation_share=0.0,
     )  # fmt: skip
     with seeded(0):
-        job = AutoencoderJob(settings, LAYOUT, params, states)
+        own = TaskStates((states,), torch.zeros(len(params), dtype=torch.long))
+        job = AutoencoderJob(settings, LAYOUT, params, states, states=own)
         job.start()
         train(job, settings.steps)
     model = frozen(job.kept)
