@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import logging
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import current_thread, main_thread
 from types import ModuleType
 from typing import Any
 from uuid import uuid4
@@ -196,7 +198,7 @@ class _Crew:
         self._attempts[stage.key] = self._attempts.get(stage.key, 0) + 1
         order = Order.of(stage, self._token, self._cache.root, "slurm")
         try:
-            with variables(WORKER_ENVIRONMENT):  # a job inherits them
+            with variables(WORKER_ENVIRONMENT), _interruptible():  # a job inherits both
                 job = self._queue.submit(_Job(order))
         except (self._errors.FailedJobError, self._errors.FailedSubmissionError) as error:
             raise _refused(str(error), self._queue.parameters) from error
@@ -227,6 +229,22 @@ class _Crew:
                 return None
             raise gave_up(stage, _last_line(job.stderr() or str(error))) from error
         return outcome
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """What is started in here can be interrupted, which is how submitit cancels a job on this machine.
+
+    A shell without job control lets what it starts by `&` ignore interrupts, and that is inherited.
+    """
+    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN and current_thread() is main_thread()
+    if ignored:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _refused(said: str, parameters: Mapping[str, Any]) -> UserError:

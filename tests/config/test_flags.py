@@ -40,7 +40,8 @@ def test_a_scale_that_was_asked_for_replaces_it_and_says_so(tmp_path: Path) -> N
     found = resolved(tmp_path, scale="smoke", default_scale="desktop")
     assert (found.recipe.seeds, found.recipe.scale) == (1, "smoke")
     lines = "\n".join(found.replaced)
-    assert f"Recipe.seeds = 5 ({tmp_path / 'mine.gin'}:3) is 1 by" in lines
+    assert "Recipe.seeds = 5 (" in lines
+    assert "mine.gin:3) is 1 by" in lines
     assert "gin/scales/smoke.gin" in lines
     assert "StrictProtocol.goals_per_policy = 4" in lines
 

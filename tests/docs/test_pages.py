@@ -23,9 +23,13 @@ from tests.docs.pages import PAGES, ROOT, blocks, commands, typed
 
 DRY = ("run", "sweep", "check")
 """Commands that take a dry run, and get one; at smoke scale if the page names none."""
-READ = ("collect", "generate", "store import-maa", "store merge", "store subset", "store verify")
-"""Commands of which the line is read, and no more: each takes long even when dry, or needs what another one makes in
-minutes, and has tests of its own. So is a line with an executor, whose cluster is not here."""
+READ = (
+    *("collect", "curves", "film", "generate", "pull", "push"),
+    *("store fetch", "store import-maa", "store merge", "store subset", "store verify"),
+)
+"""Commands of which the line is read, and no more: each takes long even when dry, asks a server, or needs what another
+one makes in minutes, and has tests of its own. So is a line with an executor, whose cluster is not here, or a tracker,
+whose package may not be."""
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -48,7 +52,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "stores").mkdir()
     for path in (ROOT / "stores").iterdir():
         (tmp_path / "stores" / path.name).symlink_to(path)
-    shutil.copytree(ROOT / "results" / "table1" / "desktop", tmp_path / "runs" / "table1" / "smoke")
+    for name in ("runs/table1/smoke", "theirs"):
+        shutil.copytree(ROOT / "results" / "table1" / "desktop", tmp_path / name)
     for name in ("zoo", "stores/metaworld-scratch"):  # what a page collects, and no test does
         for kind in ("policies", "trajectories"):
             (tmp_path / f"{name}.{kind}.h5").symlink_to(ROOT / "stores" / f"metaworld-independent.{kind}.h5")
@@ -60,7 +65,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def _hyprepro(words: list[str]) -> None:
     name = next((each for each in READ if words[: len(each.split())] == each.split()), words[0])
-    if name in READ or "--executor" in words:
+    if name in READ or "--executor" in words or "--track" in words:
         _read(words)
         return
     dry = ["--dry-run"] if name in DRY and "--dry-run" not in words else []
