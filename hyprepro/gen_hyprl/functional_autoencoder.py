@@ -1,9 +1,9 @@
 """An autoencoder of what policies do: E reads actions, D writes weights that act so.
 
 Paper says: nothing of the kind; its E maps weights to latents, ours does by default (`LinearAutoencoder`).
-Why: policies of different training runs have nothing in common in their weights, be they ordered or not. No map of
-    weights carries over to a run that it was not trained on, and the mean of two runs' latents is no policy, so that a
-    generator trained by a squared error averages what cannot be averaged (`hyprepro run zoos`).
+Why: policies of different training runs start from different random weights. The linear autoencoder keeps none of the
+    success of experts of a run that it was not trained on, and the mean of a task's policies has none
+    (`hyprepro run zoos`), so that a generator trained by a squared error averages what cannot be averaged.
 We chose: E asks a policy for its actions in probe states (Herrmann et al., "Learning useful representations of
     recurrent neural network weight matrices", 2024, call this probing), so that policies that act alike have one
     latent, whatever run they come from; D is trained on actions alone and writes every policy as a deviation from one
