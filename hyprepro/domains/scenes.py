@@ -17,13 +17,22 @@ Symmetry = Literal["shift", "turn", "mirror"]
 class Scene(Protocol):
     """Observations are `[..., obs]`, actions `[..., act]`, with the same leading axes; nothing given is changed.
 
+    An observation begins with a frame, and the previous frame follows. A frame begins with the place of the robot's
+    hand (3) and its gripper (1); an action with where the hand is to move (3), the gripper follows.
+
     Attributes:
         change_size: Length of what `change` gives.
         input_size: Length of what `inputs` gives.
+        frame_size: Length of a frame.
+        objects: Where in a frame the places (3) of objects begin.
+        goal: Where in an observation the place (3) of the goal begins.
     """
 
     change_size: int
     input_size: int
+    frame_size: int
+    objects: tuple[int, ...]
+    goal: int
 
     def changed(
         self, symmetry: Symmetry, amount: float, observations: Tensor, actions: Tensor, draws: torch.Generator

@@ -123,7 +123,7 @@ def held_out_errors(settings: HeldOutError, case: Case) -> Tensor:
 def disagreements(settings: Agreement, case: Case) -> Tensor:
     """Mean squared difference `[n, K]` of a candidate's actions to the mean of the others', in many states."""
     states = [case.pairs.observations]
-    known = _told(case.ends)
+    known = are_told(case.ends)
     states.append(torch.where(known[:, None, None], case.ends, case.pairs.observations[:, -SUCCESS_STATES:]))
     every = torch.cat(states, dim=1)
     if settings.moved:
@@ -144,7 +144,7 @@ def imagined_distances(settings: WorldModel, case: Case) -> Tensor:
             where="ChosenAdaptation.judge",
             fix="train the method by a recipe that binds this judge",
         )
-    told = _told(case.ends)
+    told = are_told(case.ends)
     case.say("WorldModel", ~told, "the post-success states of a prompt are missing")
     strange = _errors(model, case) > settings.tolerance
     case.say(
@@ -197,7 +197,7 @@ def _errors(model: DynamicsEnsemble, case: Case) -> Tensor:
 
 def by_shown_end(settings: ShownEnd, case: Case) -> Tensor:
     """The other judge's ranks `[n, K]`, those of the kind that a prompt does not ask for behind all others."""
-    told, scores = _told(case.ends), settings.judge.scores(case)
+    told, scores = are_told(case.ends), settings.judge.scores(case)
     case.say("ShownEnd", ~told, "the post-success states of a prompt are missing")
     seen, ends = case.scene.places(case.pairs.observations), case.scene.places(case.ends)
     apart = (seen[:, :, None] - ends[:, None]).abs().amax(dim=3).flatten(1).amin(dim=1)
@@ -229,7 +229,7 @@ def _standardised(scores: Tensor) -> Tensor:
     return (scores - scores.mean(dim=1, keepdim=True)) / spread.clamp_min(1e-12)
 
 
-def _told(ends: Tensor) -> Tensor:
+def are_told(ends: Tensor) -> Tensor:
     """Of which prompts the post-success states are known `[n]`: they are neither empty nor zero nor NaN."""
     return ends.isfinite().all(dim=(1, 2)) & (ends != 0).any(dim=(1, 2))
 

@@ -33,29 +33,42 @@ class Steps(NamedTuple):
 
 
 def steps_of(stores: StoreFiles, scene: Scene) -> Steps:
-    """All steps of the training episodes of the training tasks.
+    """All steps of the training episodes of the training tasks (`UserError` if there is none)."""
+    parts = []
+    for seen, acted in episodes_of(stores, "a model of the world"):
+        now, then = seen[:-1], seen[1:]
+        parts.append(Steps(scene.inputs(now, acted), scene.change(now, then), scene.places(now)))
+    return Steps(*(torch.cat(each) for each in zip(*parts, strict=True)))
+
+
+def episodes_of(stores: StoreFiles, what: str, longer_than: int = 0) -> list[tuple[Tensor, Tensor]]:
+    """Observations `[T + 1, obs]` and actions `[T, act]` of each training episode of the training tasks.
+
+    Args:
+        stores: The stores.
+        what: What is learnt from them, for messages.
+        longer_than: Episodes of no more steps are left out.
 
     Raises:
         UserError: There is none.
     """
     from hyprepro.stores.prompts import refuse_prompts_only
 
-    parts = []
     with stores.open_policies() as policies, stores.open_trajectories() as store:
         refuse_prompts_only(store)
-        for task in training_tasks(policies):
-            for episode in store.episodes(task, "train"):
-                seen = torch.from_numpy(episode.observations)
-                acted = torch.from_numpy(episode.actions).clamp(-1.0, 1.0)
-                now, then = seen[:-1], seen[1:]
-                parts.append(Steps(scene.inputs(now, acted), scene.change(now, then), scene.places(now)))
-        if not parts:
+        found = [
+            (torch.from_numpy(episode.observations), torch.from_numpy(episode.actions).clamp(-1.0, 1.0))
+            for task in training_tasks(policies)
+            for episode in store.episodes(task, "train")
+            if len(episode.actions) > longer_than
+        ]
+        if not found:
             raise UserError(
-                "The store has no training episode to learn a model of the world from.",
+                f"The store has no training episode to learn {what} from.",
                 where=store.where,
                 fix=f"hyprepro store info {store.path}",
             )
-    return Steps(*(torch.cat(each) for each in zip(*parts, strict=True)))
+    return found
 
 
 class DynamicsEnsemble(nn.Module):

@@ -14,7 +14,8 @@ from torch import Tensor
 from hyprepro.domains.scenes import Symmetry
 from hyprepro.stores.prompts import FRAME
 
-HAND, GRIPPER, OBJECTS = 0, 3, (4, 11)
+HAND, GRIPPER = 0, 3
+OBJECTS: tuple[int, ...] = (4, 11)
 POSITIONS = (HAND, *OBJECTS)
 ORIENTATIONS = (*range(7, 11), *range(14, 18))
 PARTS = [3, 1, 3, 4, 3, 4]
@@ -31,7 +32,9 @@ class MetaWorldScene:
     the turn, which no real scene tells.
     """
 
-    change_size = FRAME
+    frame_size = change_size = FRAME
+    objects = OBJECTS
+    goal = GOAL
     input_size = 8 + 7 * len(OBJECTS) + len(ORIENTATIONS) + 4
 
     def changed(
