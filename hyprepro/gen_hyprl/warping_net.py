@@ -119,7 +119,8 @@ class Demonstration:
 
     @staticmethod
     def _share(of: Tensor, steps: Tensor) -> Tensor:
-        return torch.gather(of, 1, steps)[..., None]
+        shares: Tensor = torch.gather(of, 1, steps)
+        return shares[..., None]
 
 
 def fitted_to_warped(settings: WarpedAdaptation, start: Start, prompts: Prompts, draws: torch.Generator) -> Tensor:
@@ -206,7 +207,9 @@ def _at_work(scene: Scene, shown: Tensor, end: Tensor) -> Tensor:
     used = (_places(scene, end) - places[:, 0])[:, 1:].norm(dim=2) > USED
     reach = (places[:, :, 1:] - places[:, :, :1]).norm(dim=3)
     reach = torch.where(used[:, None], reach, torch.inf).amin(dim=2)
-    return (reach <= reach.amin(dim=1, keepdim=True) + CLOSE) | ~used.any(dim=1)[:, None]
+    is_close: Tensor = reach <= reach.amin(dim=1, keepdim=True) + CLOSE
+    uses_none: Tensor = ~used.any(dim=1)
+    return is_close | uses_none[:, None]
 
 
 def _curve(shown: Tensor, end: Tensor, way: _Way, time: Tensor) -> Tensor:
@@ -217,7 +220,8 @@ def _curve(shown: Tensor, end: Tensor, way: _Way, time: Tensor) -> Tensor:
     velocity[:, 3] = 0  # a gripper that closes stops where its fingers meet
     control = (last + velocity * way.added[:, None] / 2)[:, None]
     share = ((time[None] - way.last[:, None]) / way.added.clamp_min(1)[:, None]).clamp(0, 1)[..., None]
-    return (1 - share) ** 2 * last[:, None] + 2 * share * (1 - share) * control + share**2 * end[:, None]
+    frames: Tensor = (1 - share) ** 2 * last[:, None] + 2 * share * (1 - share) * control + share**2 * end[:, None]
+    return frames
 
 
 def _shares(scene: Scene, frames: Tensor, last: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

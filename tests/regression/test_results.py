@@ -11,15 +11,13 @@ from __future__ import annotations
 import copy
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pytest_regressions.num_regression import NumericRegressionFixture
 
 from hyprepro.config.registry import resolve
-from hyprepro.domains.base import Domain
-from hyprepro.domains.cheetah_vel.domain import CheetahVel
-from hyprepro.domains.metaworld.domain import MetaWorld
+from hyprepro.experiments.recipe import Experiment
 from hyprepro.experiments.results import digest
 from hyprepro.reports.check import check, refuse_unlike, tolerance
 from hyprepro.reports.reading import read_result, stores_of
@@ -29,7 +27,7 @@ from hyprepro.reports.summaries import read_summary
 ROOT = Path(__file__).resolve().parents[2]
 REQUIRED = (
     *("table1", "table2", "table3", "table4", "baselines4", "velocities", "figure4", "figure5", "tokens"),
-    *("ablation", "withheld_a", "withheld_b", "withheld_c", "zoos"),
+    *("ablation", "withheld_a", "withheld_b", "withheld_c", "zoos", "independence"),
 )
 """Recipes that have a committed result at the desktop scale. A new one is added here with its result."""
 PATHS = sorted((ROOT / "results").glob("*/*/result.json"))
@@ -91,9 +89,8 @@ def test_the_table_follows_from_the_result(path: Path) -> None:
 @each_result
 def test_the_result_is_of_the_bundled_stores(path: Path) -> None:
     result = read_result(path)
-    bundled: Domain = CheetahVel() if result["rows"][0]["metric"] == "return" else MetaWorld()
-    zoos = getattr(resolve(result["recipe"], result["scale"]).recipe, "zoos", ())
-    domains = {zoo.name: zoo.domain for zoo in zoos} or {"": bundled}
+    recipe = cast(Experiment, resolve(result["recipe"], result["scale"]).recipe)
+    domains = {zoo.name: zoo.domain for zoo in getattr(recipe, "zoos", ())} or {"": recipe.domain}
     for zoo, stores in stores_of(result["provenance"]).items():
         found = {name: stores[name] for name in ("policies", "trajectories")}
         assert found == domains[zoo.partition("/")[0]].digests
