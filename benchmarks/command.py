@@ -311,6 +311,27 @@ def film(
 
 
 @bench.command()
+def adaptation(
+    task: Annotated[
+        str, typer.Option("--task", help="A Meta-World task.", autocompletion=completion.metaworld_tasks)
+    ] = "reach-wall",
+    prompts: Annotated[int, typer.Option("--prompts", min=1, help="Prompts, all adapted at once.")] = 20,
+    rounds: RoundsOption = 3,
+    json: JsonOption = False,
+) -> None:
+    """Fits to prompts: seconds of a processor and memory a prompt, each adaptation in turn."""
+    from benchmarks.adaptation import PEER, measure_adaptation
+    from hyprepro.domains.metaworld.domain import MetaWorld
+
+    found = measure_adaptation(MetaWorld(), task, prompts, rounds)
+    if json:
+        console.print_json({"name": "adaptation", "unit": "s/prompt", "peer": PEER, "prompts": prompts, **found})
+        return
+    for name, each in found.items():
+        console.line(f"{name:22} {each['seconds']:7.3f} s {each['megabytes']:7.2f} MB a prompt   {each['times']} times")
+
+
+@bench.command()
 def startup(
     against: Annotated[
         Path, typer.Option("--against", metavar="FOLDER", help="The other checkout, such as a worktree of a commit.")

@@ -36,6 +36,21 @@ def test_the_training_bench_prints_one_consistent_object(hyprepro):
         assert found[f"{name}_ratio"] == pytest.approx(found[name] / found["peer"], rel=0.01)
 
 
+def test_the_adaptation_bench_tells_seconds_and_memory_of_each(hyprepro):
+    done = hyprepro("bench", "adaptation", "--json", "--prompts", 1, "--rounds", 1)
+    assert done.code == 0, done.stderr
+    found = done.json
+    for name in ("the prompt alone", "three starts", "warped demonstrations"):
+        each = found[name]
+        assert each["seconds"] > 0
+        assert each["megabytes"] >= 0
+        assert each["times"] == pytest.approx(each["seconds"] / found[found["peer"]]["seconds"], rel=0.05)
+
+
+def test_the_adaptation_bench_knows_its_tasks(hyprepro):
+    assert "reach-wall" in hyprepro("bench", "adaptation", "--task", "reach-wal").assert_one_panel().words
+
+
 @pytest.mark.parametrize("option", [("--variant", "64-wide"), ("--batch", 16)])
 def test_the_training_bench_has_sizes_of_its_own(hyprepro, option):
     hyprepro("bench", "collector", "--training", *option).assert_one_panel()
