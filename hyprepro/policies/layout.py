@@ -1,9 +1,9 @@
 """The flat parameter layout of a policy network: which numbers of a parameter vector are which weights.
 
 Make-An-Agent's Meta-World policy is an MLP 39 -> 128 -> 128 with a mean and a log-std head of 4 each: 22,664 numbers
-in the order linear1, linear2, mean, log_std, weight before bias (`display/` of its repository). Others may have fewer
-or more hidden layers, of any widths. The layout belongs to a store and not to the code: activations, how the mean becomes an
-action, and what an environment takes for an action of -1 and of 1.
+in the order linear1, linear2, mean, log_std, weight before bias (`display/` of its repository). Others may have one
+hidden layer or several, of any widths. The layout belongs to a store and not to the code: activations, how the mean
+becomes an action, and what an environment takes for an action of -1 and of 1.
 """
 
 from __future__ import annotations
