@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from hyprepro.domains.base import Data, Domain, Query
     from hyprepro.gen_hyprl.adaptation import Start
     from hyprepro.methods.hypernetwork_net import Hypernetwork, HypernetworkJob, TrainedHypernetwork
+    from hyprepro.policies.layout import Activation
 
 Episodes = Literal["expert", "offline", "both"]
 Sizes = tuple[int, ...]
@@ -114,8 +115,9 @@ class WritingMethod(WeightMethod, Trained):
         """The layout of the policies that are written, where those of the store have this one."""
         if not self.hidden:
             return stored
+        relu: Activation = "relu"
         sizes = stored.observation_size, self.hidden, stored.action_size
-        return PolicyLayout.mlp(*sizes, ("relu",) * len(self.hidden), "tanh", stored.bounds)
+        return PolicyLayout.mlp(*sizes, (relu,) * len(self.hidden), "tanh", stored.bounds)
 
     def training(self, data: Data, seed: int) -> TrainHypernetwork:
         """The stage that trains the network."""

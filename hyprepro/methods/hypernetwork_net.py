@@ -162,7 +162,7 @@ class Hypernetwork(nn.Module):
     def value(self, critic: Layers, observations: Tensor, actions: Tensor) -> Tensor:
         """What written critics say of actions `[C, b]`."""
         x = torch.cat([observations, actions], dim=-1)
-        return through(critic, x, ("relu",) * (len(critic) - 1))[..., 0]
+        return through(critic, x, [_RELU] * (len(critic) - 1))[..., 0]
 
     @torch.no_grad()
     def flat(self, conditions: Tensor) -> Tensor:
@@ -177,6 +177,7 @@ class Hypernetwork(nn.Module):
 
 
 _KINDS = ("weight", "bias")
+_RELU: Activation = "relu"
 
 
 def through(layers: Layers, x: Tensor, functions: Sequence[Activation | Squash]) -> Tensor:

@@ -45,13 +45,14 @@ class Heads(nn.Module):
     def __init__(self, code: int, sizes: Sizes, spread: float, last_spread: float) -> None:
         super().__init__()
         self._shapes = [(outputs, inputs) for inputs, outputs in pairwise(sizes)]
-        self.weights = nn.ModuleList(nn.Linear(code, outputs * inputs) for outputs, inputs in self._shapes)
-        self.biases = nn.ModuleList(nn.Linear(code, outputs) for outputs, _ in self._shapes)
-        for parts in (self.weights, self.biases):
-            for number, head in enumerate(parts):
-                bound = last_spread if number == len(parts) - 1 else spread
+        weights = [nn.Linear(code, outputs * inputs) for outputs, inputs in self._shapes]
+        biases = [nn.Linear(code, outputs) for outputs, _ in self._shapes]
+        for heads in (weights, biases):
+            for head in heads:
+                bound = last_spread if head is heads[-1] else spread
                 nn.init.uniform_(head.weight, -bound, bound)
                 nn.init.zeros_(head.bias)
+        self.weights, self.biases = nn.ModuleList(weights), nn.ModuleList(biases)
 
     def forward(self, z: Tensor) -> Layers:
         """The layers of each condition's MLP."""

@@ -40,25 +40,25 @@ class OptimisedLayers(nn.Module):
 
     def __init__(self, settings: HyPoGen, sizes: Sizes) -> None:
         super().__init__()
-        layers = [nn.Linear(inputs, outputs) for inputs, outputs in pairwise(sizes)]
-        counts = [layer.weight.numel() + layer.bias.numel() for layer in layers]
+        self._layers = [nn.Linear(inputs, outputs) for inputs, outputs in pairwise(sizes)]
+        self._norms = [_LayerUpdate(layer) for layer in self._layers]
+        counts = [layer.weight.numel() + layer.bias.numel() for layer in self._layers]
         code, hidden = settings.layer_code, settings.codec_hidden
-        self.first = nn.ModuleList(layers)
+        self.first, self.norms = nn.ModuleList(self._layers), nn.ModuleList(self._norms)
         self.encoders = nn.ModuleList(mlp((count, hidden, code), "relu") for count in counts)
         self.decoders = nn.ModuleList(mlp((code, hidden, count), "relu") for count in counts)
-        self.norms = nn.ModuleList(_LayerUpdate(layer) for layer in layers)
         self.blocks = nn.ModuleList(OptimisationBlock(settings, sizes) for _ in range(settings.blocks))
         self.steps = nn.Parameter(torch.full((settings.blocks,), settings.first_step))
 
     def forward(self, z: Tensor) -> Layers:
         """The layers of each condition's MLP."""
-        flat = [torch.cat([layer.weight.flatten(), layer.bias])[None] for layer in self.first]
+        flat = [torch.cat([layer.weight.flatten(), layer.bias])[None] for layer in self._layers]
         for block, step in zip(self.blocks, self.steps, strict=True):
             codes = [encoder(part).expand(len(z), -1) for encoder, part in zip(self.encoders, flat, strict=True)]
-            updates = zip(block(z, codes), self.decoders, self.norms, strict=True)
+            updates = zip(block(z, codes), self.decoders, self._norms, strict=True)
             changes = [norm(decoder(update)) for update, decoder, norm in updates]
             flat = [part + step * change for part, change in zip(flat, changes, strict=True)]
-        return [norm.layer(part) for norm, part in zip(self.norms, flat, strict=True)]
+        return [norm.layer(part) for norm, part in zip(self._norms, flat, strict=True)]
 
 
 class _LayerUpdate(nn.Module):
@@ -98,16 +98,17 @@ class OptimisationBlock(nn.Module):
         widths = (sizes[0], *[settings.pseudo_width] * (len(sizes) - 2), sizes[-1])
         self.start = mlp((settings.code, hidden, widths[0]), "relu")
         self.slope = mlp((settings.code, hidden, widths[-1]), "relu")
-        self.layers = nn.ModuleList(PseudoLayer(settings, *pair) for pair in pairwise(widths))
+        self._layers = [PseudoLayer(settings, *pair) for pair in pairwise(widths)]
+        self.layers = nn.ModuleList(self._layers)
 
     def forward(self, z: Tensor, codes: list[Tensor]) -> list[Tensor]:
         """A change `[C, layer_code]` of each of the codes `[C, layer_code]`."""
         inputs = [self.start(z)]
-        for layer, code in zip(self.layers[:-1], codes, strict=False):
+        for layer, code in zip(self._layers[:-1], codes, strict=False):
             inputs.append(layer(inputs[-1], code))
         slope, changes = self.slope(z), []
         for number in reversed(range(len(codes))):
-            slope, change = self.layers[number].back(inputs[number], codes[number], slope)
+            slope, change = self._layers[number].back(inputs[number], codes[number], slope)
             changes.append(change)
         return changes[::-1]
 
