@@ -19,6 +19,7 @@ from hyprepro.component import Width, setting
 from hyprepro.domains.base import RETURN
 from hyprepro.engine.stage import Report
 from hyprepro.engine.trained import Schedule, Trained, TrainedStage
+from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding, TrainBehaviorEmbedding
 from hyprepro.gen_hyprl.neighbours import Parameter, Ranges, ranges_of
 from hyprepro.methods.base import WeightMethod
@@ -91,6 +92,13 @@ class WritingMethod(WeightMethod, Trained):
     batch_size: int = setting(
         512, "samples a step, about: equally many of each condition", ge=2, source="released code"
     )
+    looks: int = setting(
+        0, "networks that are kept of the training, evenly spaced, the last one among them", ge=0, le=100
+    )
+    deployed: Literal["last", "looks"] = setting(
+        "last",
+        "the network after the last step; or, of a task told by numbers, each of the looks in turn, for BestLook",
+    )
     schedule: Schedule = setting(
         "constant", "learning rate over time: constant, cosine (to zero) or warm_restarts", source="released code"
     )
@@ -101,7 +109,28 @@ class WritingMethod(WeightMethod, Trained):
         if domain.condition == "parameter":
             kind = "expert and offline" if self.episodes == "both" else self.episodes
             told = told.replace("stored", f"stored {kind}")
-        return told.replace("states and actions", "states, actions and rewards") if self.is_valued(domain) else told
+        told = told.replace("states and actions", "states, actions and rewards") if self.is_valued(domain) else told
+        return told if self.deployed == "last" else f"{told}; the mean over {self.looks} networks of its training"
+
+    def check(self) -> None:
+        """Looks that are deployed are kept, and steps are enough for them (`UserError` if not)."""
+        name = type(self).__name__
+        if self.deployed == "looks" and not 0 < self.looks <= self.steps:
+            raise UserError(
+                f"{name} deploys the looks of its training, and {self.looks} are kept of {self.steps} steps.",
+                where=f"{name}.deployed, {name}.looks, {name}.steps",
+                fix=f"-b {name}.looks=10, or -b \"{name}.deployed='last'\"",
+            )
+
+    def require(self, data: Data) -> None:
+        """Looks are of tasks told by numbers: prompts have a policy each already."""
+        super().require(data)
+        if self.deployed == "looks" and data.domain.condition == "prompt":
+            raise UserError(
+                f"{self.name} deploys the looks of its training, and {data.domain.title} tells its tasks by prompts.",
+                where=f"{type(self).__name__}.deployed",
+                fix=f"-b \"{type(self).__name__}.deployed='last'\"",
+            )
 
     def is_valued(self, domain: Domain) -> bool:
         """Whether a critic is written as well."""
@@ -121,7 +150,7 @@ class WritingMethod(WeightMethod, Trained):
 
     def training(self, data: Data, seed: int) -> TrainHypernetwork:
         """The stage that trains the network."""
-        settings = self.model_copy(update={"row": "", "adaptation": None})
+        settings = self.model_copy(update={"row": "", "adaptation": None, "deployed": "last"})
         valued = self.is_valued(data.domain)
         if data.domain.condition == "prompt":
             embedding = TrainBehaviorEmbedding(self.embedding, data.files)
@@ -130,10 +159,12 @@ class WritingMethod(WeightMethod, Trained):
         return TrainHypernetwork(settings, data.files, None, parameters, ranges_of(data), valued, seed=seed)
 
     def generate(self, trained: TrainedHypernetwork, data: Data, query: Query, seed: int) -> Start:
-        """The policy that is written for each condition."""
+        """The policy that is written for each condition; or that of each look."""
         from hyprepro.gen_hyprl.adaptation import Start
 
-        return Start(trained.network.layout, trained.policies(query._replace(n=max(query.n, 1))))
+        asked = query._replace(n=max(query.n, 1))
+        params = trained.policies(asked) if self.deployed == "last" else trained.looks(asked)
+        return Start(trained.network.layout, params)
 
 
 @dataclass(frozen=True)
@@ -179,8 +210,9 @@ class TrainHypernetwork(TrainedStage[Any]):
         return partial(HypernetworkJob, self.model, layout, steps, conditions, self.valued)
 
     def build(self, shape: dict[str, Any]) -> Hypernetwork:
-        """The untrained network of a layout and a size of conditions."""
-        return self.model.network(PolicyLayout.from_json(shape["layout"]), shape["condition"], shape["valued"])
+        """The untrained network of a layout and a size of conditions, with its looks."""
+        layout = PolicyLayout.from_json(shape["layout"])
+        return self.model.network(layout, shape["condition"], shape["valued"]).with_looks(self.model.looks)
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Train and write the network, with the embedding beside it."""

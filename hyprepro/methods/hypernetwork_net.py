@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -149,6 +150,22 @@ class Hypernetwork(nn.Module):
         super().__init__()
         self.layout = layout
         self.encoder, self.policies, self.critics = encoder, policies, critics
+        self.kept_looks: list[Hypernetwork] = []
+        self.looks = nn.ModuleList()
+
+    def with_looks(self, count: int) -> Hypernetwork:
+        """Itself, with so many copies of what writes policies, which `look` overwrites; they are not trained."""
+        self.kept_looks = [
+            Hypernetwork(self.layout, deepcopy(self.encoder), deepcopy(self.policies), None) for _ in range(count)
+        ]
+        self.looks = nn.ModuleList(self.kept_looks).requires_grad_(False)
+        return self
+
+    def look(self, number: int) -> None:
+        """Keep what writes policies now as the look of this number."""
+        kept = self.kept_looks[number]
+        for part, source in ((kept.encoder, self.encoder), (kept.policies, self.policies)):
+            part.load_state_dict(source.state_dict())
 
     def write(self, conditions: Tensor) -> tuple[Layers, Layers | None]:
         """The policy and the critic of each condition `[C, k]`."""
@@ -219,6 +236,11 @@ class TrainedHypernetwork:
             return self.network.flat(torch.tensor([query.parameter])).expand(query.n, -1)
         return self.network.flat(torch.cat(self.conditions.of(query), dim=1))
 
+    def looks(self, query: Query) -> Tensor:
+        """The policy of a task's numbers by each look, from the first `[looks, P]`."""
+        each = (replace(self, network=look) for look in self.network.kept_looks)
+        return torch.cat([look.policies(query._replace(n=1)) for look in each])
+
 
 class HypernetworkJob(Descent["WritingMethod", Hypernetwork]):
     """Steps on the errors of actions, of values, and of values across a step.
@@ -235,10 +257,19 @@ class HypernetworkJob(Descent["WritingMethod", Hypernetwork]):
         self, settings: WritingMethod, layout: PolicyLayout, steps: Steps, conditions: Tensor, valued: bool
     ) -> None:
         shape = {"layout": layout.to_json(), "condition": conditions.shape[1], "valued": valued}
-        super().__init__(settings, settings.network(layout, conditions.shape[1], valued), shape)
+        network = settings.network(layout, conditions.shape[1], valued).with_looks(settings.looks)
+        super().__init__(settings, network, shape)
         held_out = torch.arange(len(steps.rows)) % HELD_OUT == HELD_OUT - 1
         self._steps, self._held_out = (_Grouped.of(steps.some(some), len(conditions)) for some in (~held_out, held_out))
         self._conditions = conditions.to(device())
+
+    def step(self, step: int) -> Mapping[str, Tensor]:
+        """Descend, and keep a look where one is due."""
+        losses = super().step(step)
+        for number in range(self.settings.looks):
+            if step + 1 == round((number + 1) * self.settings.steps / self.settings.looks):
+                self.network.look(number)
+        return losses
 
     def losses(self) -> Mapping[str, Tensor]:
         """The errors on a batch: equally many samples of each of some conditions, drawn with repetition."""

@@ -220,7 +220,34 @@ def test_a_killed_training_goes_on_to_the_same_network(
 
 
 def test_how_it_is_deployed_is_no_part_of_the_training(cheetah_stores: CheetahStores) -> None:
-    assert stage_of(ZERO, cheetah_stores) == stage_of(ZERO.model_copy(update={"row": "mine"}), cheetah_stores)
+    zero = ZERO.model_copy(update={"looks": 2})
+    other = zero.model_copy(update={"row": "mine", "deployed": "looks"})
+    assert stage_of(zero, cheetah_stores).model.described() == stage_of(other, cheetah_stores).model.described()
+
+
+@BOTH
+def test_looks_are_networks_of_the_training_and_the_last_is_the_last(
+    method: WritingMethod, cheetah_stores: CheetahStores, tmp_path: Path
+) -> None:
+    looked = method.model_copy(update={"steps": 6, "looks": 3, "deployed": "looks"})
+    stage, cache, data = stage_of(looked, cheetah_stores), ArtifactCache(tmp_path), cheetah_stores.domain.data()
+    trained = stage.load(make(stage, cache))
+    found = params_of(looked.deploy(trained, data, asked(1.2), 0))
+    last = params_of(looked.model_copy(update={"deployed": "last"}).deploy(trained, data, asked(1.2), 0))
+    assert len(np.unique(found, axis=0)) == 3
+    assert np.array_equal(found[2:], last)
+    blind = stage_of(method.model_copy(update={"steps": 6}), cheetah_stores)
+    without = params_of(method.deploy(blind.load(make(blind, cache)), data, asked(1.2), 0))
+    assert np.array_equal(last, without), "to look changes nothing"
+
+
+def test_looks_that_are_not_kept_or_of_prompts_are_refused(tiny_stores: TinyStores) -> None:
+    for settings in ({"looks": 0}, {"looks": 7, "steps": 6}):
+        with pytest.raises(UserError, match="deploys the looks of its training") as caught:
+            HyperZero(deployed="looks", **settings).check()
+        assert "HyperZero.looks" in caught.value.where
+    with pytest.raises(UserError, match="by prompts"):
+        HyperZero(deployed="looks", looks=2).require(tiny_stores.domain.data())
 
 
 def test_a_velocity_without_episodes(cheetah_stores: CheetahStores, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +274,8 @@ def test_the_recipe_has_both_beside_ours_with_their_released_settings() -> None:
         assert isinstance(zero, HyperZero)
         assert isinstance(gen, HyPoGen)
         for method in (zero, gen):
-            assert {**method.described(), "steps": 0} == {**type(method)().described(), "steps": 0}
+            kept = {"steps": 0, "looks": 0}
+            assert {**method.described(), **kept} == {**type(method)().described(), **kept}
         assert {"gen-hyprl", "gen-hyprl-wo-hypformer", "nearest-velocity", "velocity-cloning", "expert"} < set(rows)
     assert gen.steps == 109_000
 
@@ -255,15 +283,20 @@ def test_the_recipe_has_both_beside_ours_with_their_released_settings() -> None:
 @pytest.mark.sim
 def test_both_are_run_from_the_command_line(cheetah_stores: CheetahStores, tmp_path: Path) -> None:
     line = ["run", "hyperzero", "--scale", "smoke", "--workers", "0", "--cache", str(tmp_path / "cache")]
-    methods = "Recipe.methods=(@HyperZero(), @HyPoGen(), @Expert())"
+    methods = "Recipe.methods=(@HyperZero(), @looks/HyperZero(), @HyPoGen(), @Expert())"
     small = ["Recipe.withheld=(1.5,)", "Recipe.train=(10,)", "Recipe.reference='hyperzero'", methods]
     flags = [word for text in small for word in ("-b", text)]
     outcome = CliRunner().invoke(app, [*line, *flags, *cheetah_stores.bindings, "--out", str(tmp_path / "out")])
     assert outcome.exit_code == 0, outcome.output
     result = json.loads((tmp_path / "out/result.json").read_text())
     averages = {r["method"]: r["value"] for r in result["rows"] if r["task"] is None and r["statistic"] == "mean"}
-    assert set(averages) == {"hyperzero", "hypogen", "expert"}
-    assert len(set(averages.values())) == 3
+    assert set(averages) == {"hyperzero", "hyperzero-looks", "hyperzero-best-look", "hypogen", "expert"}
+    assert len({averages[name] for name in ("hyperzero", "hypogen", "expert")}) == 3
+    assert averages["hyperzero-best-look"] >= max(averages["hyperzero"], averages["hyperzero-looks"])
+    assert result["provenance"]["stages"] == 4 + 2, (
+        "rows of looks share the training, and the best of them runs nothing"
+    )
+    assert "at the very tasks of the table" in result["methods"]["hyperzero-best-look"]["knows"]
     for name in ("hyperzero", "hypogen"):
         assert "actions and rewards" in result["methods"][name]["knows"]
         assert result["methods"][name]["training_seconds_by_n_train"]["10"] > 0
