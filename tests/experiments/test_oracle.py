@@ -63,7 +63,7 @@ def test_rows_with_and_without_seeds_are_refused() -> None:
 
 
 def look(number: int, task: str, total: float, split: str = "test", seed: int = 0) -> Record:
-    return Record("looks", "ours", seed, 35, split, task, "paper", number, "fresh-0", False, 200, total)
+    return Record("looks", "ours", seed, 35, split, task, "paper", number, "fresh-0", None, None, total)
 
 
 def test_one_look_of_a_training_is_best_for_all_its_tasks_together() -> None:
@@ -78,8 +78,8 @@ def test_one_look_of_a_training_is_best_for_all_its_tasks_together() -> None:
 
 
 def test_a_row_that_has_no_looks_is_refused() -> None:
-    rows = [HyperZero(), HyperZero(row="zero-looks", deployed="looks", looks=3)]
-    BestLook(of="zero-looks").check_rows(rows, [])
+    rows = [HyperZero(), HyperZero(row="hyperzero-looks", deployed="looks", looks=3)]
+    BestLook(of="hyperzero-looks").check_rows(rows, [])
     with pytest.raises(UserError, match="no such row of looks") as caught:
         BestLook(of="hyperzero").check_rows(rows, [])
-    assert caught.value.closest == "zero-looks"
+    assert caught.value.closest == "hyperzero-looks"

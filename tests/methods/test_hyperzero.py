@@ -274,7 +274,7 @@ def test_the_recipe_has_both_beside_ours_with_their_released_settings() -> None:
         assert isinstance(zero, HyperZero)
         assert isinstance(gen, HyPoGen)
         for method in (zero, gen):
-            kept = {"steps": 0, "looks": 0}
+            kept = {"steps": 0, "looks": 0, "embedding": None}
             assert {**method.described(), **kept} == {**type(method)().described(), **kept}
         assert {"gen-hyprl", "gen-hyprl-wo-hypformer", "nearest-velocity", "velocity-cloning", "expert"} < set(rows)
     assert gen.steps == 109_000
