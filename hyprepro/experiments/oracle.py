@@ -130,7 +130,8 @@ class BestLook(Choice):
             looks: dict[int, list[Record]] = {}
             for record in group:
                 looks.setdefault(record.policy, []).append(record)
-            best += max(looks.values(), key=_tested_total)
+            chosen: list[Record] = max(looks.values(), key=_tested_total)
+            best += chosen
         return [record._replace(method=self.name, policy=0) for record in best]
 
 

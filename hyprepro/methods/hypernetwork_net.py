@@ -294,7 +294,7 @@ class HypernetworkJob(Descent["WritingMethod", Hypernetwork]):
     def validate(self) -> dict[str, float]:
         """The error of actions on held-out steps."""
         errors = []
-        for tasks in self._held_out.present.split(self.settings.tasks_at_once):
+        for tasks in torch.split(self._held_out.present, self.settings.tasks_at_once):
             steps = self._held_out.drawn(tasks, torch.linspace(0, 1, VALIDATED + 1)[:-1].expand(len(tasks), -1))
             policy, _ = self.network.write(self._conditions[tasks.to(self._conditions.device)])
             errors.append((self.network.act(policy, steps.observations) - steps.actions).square().mean((1, 2)))
@@ -306,21 +306,21 @@ class _Grouped(NamedTuple):
 
     steps: Steps
     first: Tensor
-    count: Tensor
+    counts: Tensor
 
     @classmethod
     def of(cls, steps: Steps, conditions: int) -> _Grouped:
-        count = torch.bincount(steps.rows, minlength=conditions)
-        return cls(steps.to(device()), count.cumsum(0) - count, count)
+        counts = torch.bincount(steps.rows, minlength=conditions)
+        return cls(steps.to(device()), counts.cumsum(0) - counts, counts)
 
     @property
     def present(self) -> Tensor:
         """The conditions that have steps."""
-        return self.count.nonzero()[:, 0]
+        return self.counts.nonzero()[:, 0]
 
     def drawn(self, tasks: Tensor, share: Tensor) -> Steps:
         """Of each of some conditions `[C]` the steps so far on, `share` in [0, 1) of all of its own `[C, b]`."""
-        index = self.first[tasks, None] + (share * self.count[tasks, None]).long()
+        index = self.first[tasks, None] + (share * self.counts[tasks, None]).long()
         return self.steps.some(index.to(self.steps.rows.device))
 
 
