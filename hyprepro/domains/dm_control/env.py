@@ -17,7 +17,10 @@ try:
     from dm_control.rl import control
     from dm_control.suite import cheetah, common
 except ImportError:
-    raise UserError("dm_control is not installed.", fix="pip install 'hyprepro[control]' -c constraints.txt") from None
+    raise UserError(
+        "dm_control is not installed.",
+        fix="pip install 'hyprepro[control]' -c constraints.txt, with Python 3.11 or 3.12",
+    ) from None
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
