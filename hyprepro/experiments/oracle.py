@@ -7,6 +7,7 @@ policy's other goals, and scores it at the one that is left; that much is a prop
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import ClassVar, Literal
@@ -18,11 +19,27 @@ from hyprepro.methods.base import Method
 from hyprepro.reports.records import Record
 
 
-@component
-class Oracle(Component):
-    """A row that runs nothing: of each policy it takes the records of that row which scored best, or does on others."""
+class Choice(Component, ABC):
+    """A row that runs nothing: it takes some of other rows' records, by what they scored."""
 
     slot: ClassVar[str] = "oracle"
+    knows: ClassVar[str] = ""
+    """What it is given, for the reader of the table; empty where the report says so itself."""
+
+    name: str
+
+    @abstractmethod
+    def check_rows(self, methods: Sequence[Method], protocols: Sequence[Protocol]) -> None:
+        """The recipe has the rows that it chooses from, and starts to choose by (`UserError` if not)."""
+
+    @abstractmethod
+    def records(self, records: Iterable[Record]) -> list[Record]:
+        """The chosen ones among all records, under this row's name."""
+
+
+@component
+class Oracle(Choice):
+    """A row that runs nothing: of each policy it takes the records of that row which scored best, or does on others."""
 
     name: str = setting("the best of these, had one known", "the row's name", min_length=1)
     among: tuple[str, ...] = setting(..., "the rows that it chooses from", min_length=2)
@@ -78,6 +95,54 @@ class Oracle(Component):
             others = [_total(row) - row[start].score for row in rows]
             best.append(rows[others.index(max(others))][start])
         return best
+
+
+@component
+class BestLook(Choice):
+    """The network of a training that did best on the very tasks that are scored, as HyPoGen's release evaluates.
+
+    Released code does: every 20 passes over the data the network is tried on the test contexts, the best of up to 100
+    such looks is kept, and that one is evaluated. `of` names a row whose policies are the looks of a training
+    (`HyperZero.deployed`). The row of the last network is the strict one; the difference is the price of looking.
+    """
+
+    knows: ClassVar[str] = "the looks of a training, and what each of them scored at the very tasks of the table"
+
+    name: str = setting("best-look", "the row's name", min_length=1)
+    of: str = setting("hyperzero-looks", "the row whose policies are looks")
+
+    def check_rows(self, methods: Sequence[Method], protocols: Sequence[Protocol]) -> None:
+        """The recipe has a row of looks of this name (`UserError` if not)."""
+        known = [method.name for method in methods if getattr(method, "deployed", None) == "looks"]
+        if self.of not in known:
+            raise UserError(
+                f"BestLook.of names {self.of!r}, and the recipe has no such row of looks.",
+                where="BestLook.of",
+                closest=closest_match(self.of, known),
+                fix="bind looks/HyperZero.deployed='looks' and its row, and name it among Recipe.methods",
+            )
+
+    def records(self, records: Iterable[Record]) -> list[Record]:
+        """Of each training the records of the look with the best mean over the tasks that nothing was trained on."""
+        known = sorted((record for record in records if record.method == self.of), key=_training)
+        best: list[Record] = []
+        for _, group in groupby(known, key=_training):
+            looks: dict[int, list[Record]] = {}
+            for record in group:
+                looks.setdefault(record.policy, []).append(record)
+            chosen: list[Record] = max(looks.values(), key=_tested_total)
+            best += chosen
+        return [record._replace(method=self.name, policy=0) for record in best]
+
+
+def _tested_total(records: Sequence[Record]) -> float:
+    return _total([record for record in records if record.split != "seen"])
+
+
+def _training(record: Record) -> tuple[object, ...]:
+    """What tells a training, and how it is scored."""
+    size = -1 if record.n_train is None else record.n_train
+    return record.zoo, record.variant, record.seed, size, record.protocol
 
 
 def _total(records: Sequence[Record]) -> float:

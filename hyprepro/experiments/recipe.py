@@ -14,7 +14,7 @@ from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import Stage
 from hyprepro.errors import UserError, closest_match
 from hyprepro.experiments.costs import deployment_notes, learning_curve, training_costs
-from hyprepro.experiments.oracle import Oracle
+from hyprepro.experiments.oracle import Choice
 from hyprepro.experiments.protocols import Protocol, ValidationProtocol
 from hyprepro.experiments.results import Outcome
 from hyprepro.experiments.rollouts import Rollouts
@@ -196,7 +196,9 @@ class Recipe(Experiment):
     )
     reference: str = setting("gen-hyprl", "The row that all others are compared with.")
     pairs: tuple[tuple[str, str], ...] = setting((), "Further pairs of rows: the first minus the second.")
-    oracles: tuple[Oracle, ...] = setting((), "Further rows: the best of some of these for each prompt.")
+    oracles: tuple[Choice, ...] = setting(
+        (), "Further rows that run nothing: of others the best for each prompt, or the best of a training's looks."
+    )
     report: Report = setting(TaskTable(), "What is written from the numbers: a kind of table or figure.")
     prompt_split: Literal["test", "validation"] = setting(
         "test", "Which prompts: test, or validation to choose settings by."
@@ -297,6 +299,7 @@ class Recipe(Experiment):
             }
             for method in self.methods
         }
+        methods |= {choice.name: {"knows": choice.knows} for choice in self.oracles if choice.knows}
         return Outcome(records, write_records, summary.rows, summary.comparisons, methods, summary.profiles)
 
     def _check(self, data: Data) -> None:

@@ -166,6 +166,11 @@ def task_pairs(
     Raises:
         UserError: A training task has no such episode.
     """
+    return Pairs.of(task_episodes(data, episodes)), condition(torch.tensor(parameters), ranges)[0]
+
+
+def task_episodes(data: StoreFiles, episodes: str) -> list[tuple[int, Episode]]:
+    """The same episodes, each with the number of its training task; arguments and errors as for `task_pairs`."""
     splits = {"expert": ["validation"], "offline": ["train"]}.get(episodes, ["validation", "train"])
     found: list[tuple[int, Episode]] = []
     with data.open_policies() as policies, data.open_trajectories() as store:
@@ -178,11 +183,17 @@ def task_pairs(
                     fix=f"hyprepro store info {store.where}",
                 )
             found += [(row, episode) for episode in own]
-    return Pairs.of(found), condition(torch.tensor(parameters), ranges)[0]
+    return found
 
 
 def prompt_pairs(data: StoreFiles, embedding: PromptEmbedding) -> tuple[Pairs, Tensor]:
     """All pairs in the episodes that the training prompts are cut from, and the prompts' embeddings `[M, 2E]`."""
+    found, conditions = prompt_episodes(data, embedding)
+    return Pairs.of(found), conditions
+
+
+def prompt_episodes(data: StoreFiles, embedding: PromptEmbedding) -> tuple[list[tuple[int, Episode]], Tensor]:
+    """The same episodes, each with the number of its prompt, and the prompts' embeddings `[M, 2E]`."""
     from hyprepro.methods.retrieval import training_prompts
 
     found: list[tuple[int, Episode]] = []
@@ -193,4 +204,4 @@ def prompt_pairs(data: StoreFiles, embedding: PromptEmbedding) -> tuple[Pairs, T
             found += [(first + n, each) for n, each in enumerate(store.some(prompts.task, prompts.episode_ids))]
             embedded = embedding.embed(torch.from_numpy(prompts.tau), torch.from_numpy(prompts.tau_hat))
             conditions.append(torch.cat(embedded, dim=1))
-    return Pairs.of(found), torch.cat(conditions)
+    return found, torch.cat(conditions)

@@ -104,6 +104,33 @@ def _nearest(queries: NDArray[np.float64], candidates: NDArray[np.float64]) -> N
 
 
 @component
+class Greatest(WeightMethod):
+    """The policy of the training task with the greatest numbers, whatever task is asked for.
+
+    Where the numbers are target speeds it is the fastest expert. It is told nothing, so what it reaches says how much
+    of a table a method can owe to what it is told.
+    """
+
+    label: ClassVar[str] = "greatest"
+    knows: ClassVar[str] = "nothing of the task; every stored training {told}, and the policies of the greatest"
+    conditions: ClassVar[frozenset[Told]] = frozenset({"parameter"})
+    needs: ClassVar[str] = "it compares the numbers that tell tasks"
+
+    checkpoints: Checkpoints = setting("last", "the last stored checkpoint of that task, or all of them in turn")
+
+    def generate(self, trained: Any, data: Data, query: Query, seed: int) -> Start:
+        """Its policies; of tasks with equal first numbers that with the greatest second one."""
+        import torch
+
+        from hyprepro.gen_hyprl.adaptation import Start
+
+        known = data.trained()
+        with data.open_policies() as store:
+            policies = policies_of(store, max(known, key=known.__getitem__), self.checkpoints)
+            return Start(store.layout, torch.from_numpy(policies))
+
+
+@component
 class AgreementRetrieval(WeightMethod):
     """Of all training policies of all tasks, the one that acts most like the prompt in the prompt's own 20 states.
 

@@ -1,9 +1,9 @@
 """The flat parameter layout of a policy network: which numbers of a parameter vector are which weights.
 
 Make-An-Agent's Meta-World policy is an MLP 39 -> 128 -> 128 with a mean and a log-std head of 4 each: 22,664 numbers
-in the order linear1, linear2, mean, log_std, weight before bias (`display/` of its repository). Others may have more
-hidden layers, of any widths. The layout belongs to a store and not to the code: activations, how the mean becomes an
-action, and what an environment takes for an action of -1 and of 1.
+in the order linear1, linear2, mean, log_std, weight before bias (`display/` of its repository). Others may have one
+hidden layer or several, of any widths. The layout belongs to a store and not to the code: activations, how the mean
+becomes an action, and what an environment takes for an action of -1 and of 1.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class LayerSpec:
 
 @dataclass(frozen=True)
 class PolicyLayout:
-    """A Gaussian policy with two hidden layers or more as one flat vector.
+    """A Gaussian policy with one hidden layer or more as one flat vector.
 
     Attributes:
-        layers: linear1, linear2, ..., then mean and log_std, each `.weight` then `.bias`.
+        layers: linear1, ..., then mean and log_std, each `.weight` then `.bias`.
         activations: After each hidden layer.
         squash: How the mean becomes an action in [-1, 1].
         bounds: What the environment takes for -1 and for 1, a pair for each number of an action; empty: the same.
@@ -84,7 +84,7 @@ class PolicyLayout:
             bounds: What the environment takes for -1 and for 1.
         """
         widths = (hidden,) * len(activations) if isinstance(hidden, int) else tuple(hidden)
-        if len(widths) != len(activations) or len(widths) < 2:
+        if len(widths) != len(activations) or not widths:
             raise ValueError(f"{len(widths)} hidden layers with {len(activations)} activations")
         sizes = (observation_size, *widths)
         layers, offset = [], 0
@@ -203,7 +203,7 @@ class PolicyLayout:
             for name in given:
                 if name not in known:
                     raise UserError(f"Unknown {kind} {name!r} in a policy layout.", fix=f"one of {', '.join(known)}")
-        is_sane = 2 <= len(widths) == len(names) <= MOST_LAYERS and all(0 < n <= WIDEST for n in (*widths, *sizes))
+        is_sane = 1 <= len(widths) == len(names) <= MOST_LAYERS and all(0 < n <= WIDEST for n in (*widths, *sizes))
         is_bounded = not bounds or (len(bounds) == sizes[1] and all(-math.inf < a < b < math.inf for a, b in bounds))
         layout = cls(layers, cast("tuple[Activation, ...]", names), cast(Squash, squash), bounds)
         if not (is_sane and is_bounded) or layout != cls.mlp(

@@ -75,7 +75,8 @@ def _negated(gain: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
 def _changes(result: Mapping[str, Any]) -> Iterator[str]:
     """For each row the settings in which it differs from the default row, out of the result's own configuration."""
     for oracle in result["provenance"].get("config", {}).get("oracles", ()):
-        yield f"`{oracle['name']}`: no row to be had, but their ceiling; of {', '.join(oracle['among'])}."
+        among = oracle.get("among") or [oracle["of"]]
+        yield f"`{oracle['name']}`: no row to be had, but their ceiling; of {', '.join(among)}."
     names = dict.fromkeys(row["method"] for row in result["rows"])
     methods = dict(zip(names, result["provenance"].get("config", {}).get("methods", []), strict=False))
     reference = _reference(result)

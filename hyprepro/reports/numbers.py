@@ -22,6 +22,8 @@ SHORT = {
     "conditioned-cloning": "told cl.",
     "mean-policy": "mean",
     "mse-regressor": "mse",
+    "hyperzero": "HZero",
+    "hypogen": "HyPoGen",
     "care": "CARE",
     "decision-transformer": "DT",
     MAA: "MAA",

@@ -23,7 +23,7 @@ COMPONENT_FILES = sorted((files.gin_root() / "components").glob("*/*.gin"))
 TABLE2_SLOTS = ("care_network", "care_training", "descriptions", "text_encoder", "transformer")
 EXAMPLE = str(Path(__file__).resolve().parents[2] / "examples" / "hopper-gravity" / "recipe.gin")
 RECIPES_OF = {
-    "method": ("table1", "table2", "table4", "baselines4", EXAMPLE),
+    "method": ("table1", "table2", "table4", "baselines4", "dm_cheetah", EXAMPLE),
     "protocol": ("table1", "table4"),
     "control": ("audit",),
     **dict.fromkeys(TABLE2_SLOTS, ("table2",)),

@@ -15,7 +15,7 @@ import pytest
 import hyprepro
 
 PACKAGE = Path(hyprepro.__file__).resolve().parent
-FOLDERS = ("domains/metaworld", "domains/cheetah_vel", "collect/metaworld")
+FOLDERS = ("domains/metaworld", "domains/cheetah_vel", "domains/dm_control", "collect/metaworld")
 """The domains themselves, and the collector that makes the stores of one."""
 
 KNOWN = {
@@ -35,7 +35,7 @@ KNOWN = {
 """Why a module knows a domain."""
 
 NAMES = re.compile(
-    r"domains\.(metaworld|cheetah_vel)|METAWORLD_LAYOUT|CHEETAH_LAYOUT|velocity-(\d|$)|CheetahVel|MetaWorld"
+    r"domains\.(metaworld|cheetah_vel|dm_control)|METAWORLD_LAYOUT|CHEETAH_LAYOUT|velocity-(\d|$)|CheetahVel|MetaWorld"
 )
 SIZES = {39, 17, 117, 1020, 22_664, 6_092}
 """Numbers of an observation, a prompt and a policy that stand for one domain alone."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from hyprepro.errors import UserError
-from hyprepro.experiments.oracle import Oracle
+from hyprepro.experiments.oracle import BestLook, Oracle
 from hyprepro.experiments.protocols import StrictProtocol
 from hyprepro.methods.ceilings import Expert
 from hyprepro.methods.gen_hyprl import GenHypRL
+from hyprepro.methods.hyperzero import HyperZero
 from hyprepro.methods.retrieval import MeanPolicy
 from hyprepro.reports.records import Record
 
@@ -59,3 +60,26 @@ def test_rows_that_are_not_there_are_refused() -> None:
 def test_rows_with_and_without_seeds_are_refused() -> None:
     with pytest.raises(UserError, match="with generator seeds and rows without"):
         ORACLE.check_rows([GenHypRL(row="a"), Expert(row="b")], [])
+
+
+def look(number: int, task: str, total: float, split: str = "test", seed: int = 0) -> Record:
+    return Record("looks", "ours", seed, 35, split, task, "paper", number, "fresh-0", None, None, total)
+
+
+def test_one_look_of_a_training_is_best_for_all_its_tasks_together() -> None:
+    records = [look(0, "a", -5.0), look(0, "b", -1.0), look(1, "a", -2.0), look(1, "b", -3.0)]
+    records += [look(0, "c", 0.0, "seen"), look(1, "c", -100.0, "seen")]
+    records += [look(0, "a", -1.0, seed=1), look(1, "a", -9.0, seed=1)]
+    best = BestLook(name="best", of="looks").records(records)
+    assert [(each.seed, each.task, each.total) for each in best] == [
+        (0, "a", -2.0), (0, "b", -3.0), (0, "c", -100.0), (1, "a", -1.0)
+    ]  # fmt: skip
+    assert {(each.method, each.policy) for each in best} == {("best", 0)}
+
+
+def test_a_row_that_has_no_looks_is_refused() -> None:
+    rows = [HyperZero(), HyperZero(row="hyperzero-looks", deployed="looks", looks=3)]
+    BestLook(of="hyperzero-looks").check_rows(rows, [])
+    with pytest.raises(UserError, match="no such row of looks") as caught:
+        BestLook(of="hyperzero").check_rows(rows, [])
+    assert caught.value.closest == "hyperzero-looks"

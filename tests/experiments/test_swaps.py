@@ -20,13 +20,14 @@ from tests.config.test_gin_tree import TABLE2_SLOTS
 pytestmark = [pytest.mark.sim, pytest.mark.long]
 
 NUMBERS = {"interpolation", "parent", "macaw", "macaw_online", "prompt_dt", "domain_randomisation", "common_starts"}
+NUMBERS |= {"hyperzero", "hypogen", "greatest"}
 COMPONENT_FILES = [
     path
     for path in sorted((files.gin_root() / "components").glob("*/*.gin"))
     if path.stem not in NUMBERS and path.parent.name != "control"
 ]
-"""Those of numbers alone are run in tests/experiments/test_recipe_parameters.py and tests/examples/, controls in
-test_audit.py."""
+"""Those of numbers alone are run in tests/experiments/test_recipe_parameters.py, tests/methods/test_hyperzero.py and
+tests/examples/, controls in test_audit.py."""
 COMPETITOR_FILES = [
     path
     for path in COMPONENT_FILES

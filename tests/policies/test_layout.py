@@ -69,6 +69,18 @@ def test_a_deep_layout_with_bounds_round_trips():
     assert set(METAWORLD_LAYOUT.to_json()) == {"layers", "activations"}, "older stores keep their digests"
 
 
+def test_one_hidden_layer_is_enough_and_none_is_not():
+    shallow = PolicyLayout.mlp(3, 5, 2, ("relu",))
+    assert (shallow.widths, shallow.linears, shallow.size) == ((5,), ("linear1", "mean"), 5 * 4 + 2 * 2 * 6)
+    assert PolicyLayout.from_json(shallow.to_json()) == shallow
+    with pytest.raises(ValueError, match="0 hidden layers"):
+        PolicyLayout.mlp(3, (), 2, ())
+    described = shallow.to_json()
+    described["layers"], described["activations"] = described["layers"][2:], []
+    with pytest.raises(UserError):
+        PolicyLayout.from_json(described)
+
+
 def test_actions_are_scaled_to_their_bounds():
     actions = np.array([[-1, -1], [1, 1], [0, 0.5]], dtype=np.float32)
     np.testing.assert_allclose(DEEP.to_environment(actions), [[-2, 0], [2, 1], [0, 0.75]])

@@ -1,0 +1,157 @@
+"""The suite's cheetah as a domain: contexts and splits as published, steps as dm_control's own, and a collection."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from hyprepro.cli import app
+from hyprepro.domains.base import Start
+from hyprepro.domains.dm_control.domain import CheetahLength, CheetahSpeed, CheetahSpeedLength, ControlCheetah
+from hyprepro.domains.dm_control.tasks import SPLITS, run_reward
+from hyprepro.domains.parameter import ParameterDomain
+from hyprepro.errors import UserError
+from hyprepro.methods.retrieval import Greatest
+from hyprepro.stores.policy_store import PolicyStore
+from hyprepro.stores.trajectory_store import TrajectoryStore
+
+DOMAINS: tuple[ControlCheetah, ...] = (CheetahSpeed(), CheetahLength(), CheetahSpeedLength())
+EACH = pytest.mark.parametrize("domain", DOMAINS, ids=lambda each: each.label)
+
+
+@pytest.fixture
+def suite() -> Any:
+    return pytest.importorskip("dm_control.suite", reason="takes pip install 'hyprepro[control]'")
+
+
+@EACH
+def test_a_fifth_of_the_contexts_is_trained_on_in_each_of_five_splits(domain: ControlCheetah) -> None:
+    domain.check()
+    count = len(domain.sweep)
+    splits = [domain.model_copy(update={"split": split}) for split in SPLITS]
+    assert {len(each.tested) for each in splits} == {int(0.8 * count)}
+    assert len({each.training for each in splits}) == len(SPLITS)
+    for each in splits:
+        assert set(each.training) == set(each.sweep) - set(each.tested)
+        assert each.training_subset(2)[0] in each.training
+
+
+def test_an_episode_is_the_suites_ten_seconds() -> None:
+    assert {domain.horizon for domain in DOMAINS} == {1000}
+    assert not any(domain.ends for domain in DOMAINS), "which is a truncation"
+
+
+def test_how_many_contexts_there_are_and_what_they_are_called() -> None:
+    assert [(len(domain.sweep), len(domain.training)) for domain in DOMAINS] == [(20, 4), (21, 5), (45, 9)]
+    assert [domain.sweep[-1] for domain in DOMAINS] == ["speed-10.000", "length-0.700", "context-5.000-0.700"]
+    assert [domain.context(domain.sweep[0]) for domain in DOMAINS] == [(0.5, 0.5), (1.0, 0.3), (1.0, 0.3)]
+    assert [domain.relabels for domain in DOMAINS] == [True, False, False], "a torso is no matter of reward"
+
+
+def test_a_half_is_trained_on_where_that_is_asked_for() -> None:
+    assert len(CheetahSpeed(test_share=0.5).training) == 10
+
+
+@pytest.mark.parametrize("share", [0.99, 0.01])
+def test_a_split_without_one_of_its_sides_is_refused(share: float) -> None:
+    with pytest.raises(UserError, match="would be for testing") as caught:
+        CheetahSpeed(test_share=share).check()
+    assert "CheetahSpeed.test_share" in caught.value.where
+
+
+@pytest.mark.parametrize(
+    ("domain", "task", "text"),
+    [
+        (CheetahSpeed(), "speed-11.000", "outside 0.5 to 10"),
+        (CheetahSpeedLength(), "context-2.000-0.900", "outside 0.3 to 0.7"),
+        (CheetahSpeedLength(), "context-2.000", "2 numbers, not 1"),
+        (CheetahLength(), "speed-1.000", "names no length"),
+    ],
+)
+def test_a_context_out_of_range_is_refused(domain: ParameterDomain, task: str, text: str) -> None:
+    with pytest.raises(UserError, match=text):
+        domain.parameter(task)
+
+
+def test_the_target_is_one_sided() -> None:
+    eight = np.full(20, 8.0)
+    earned = run_reward(eight, np.array([speed for (speed,) in CheetahSpeed().grid]))
+    assert (earned[:16] == 1.0).all(), "8 m/s earns everything at every target up to 8"
+    assert earned[[17, 19]].tolist() == pytest.approx([0.9, 0.82])
+    assert run_reward(np.array([0.0, -1.0]), 2.0).tolist() == pytest.approx([0.1, 0.0])
+    rewards = CheetahSpeed().rewards(torch.tensor([3.0, 1.0]), None, torch.tensor([[3.0], [2.0]]))
+    assert rewards.tolist() == pytest.approx([1.0, 0.55])
+
+
+def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "dm_control"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "dm_control", None)
+    monkeypatch.delitem(sys.modules, "hyprepro.domains.dm_control.env", raising=False)
+    with pytest.raises(UserError, match="dm_control is not installed") as caught:
+        CheetahSpeed().simulator("speed-1.000", 1)
+    assert "hyprepro[control]" in caught.value.fix
+
+
+@pytest.mark.sim
+def test_the_usual_cheetah_is_the_suites_own(suite: Any) -> None:
+    from dm_control.utils import rewards
+
+    theirs = suite.load("cheetah", "run", task_kwargs={"random": 7})
+    ours = CheetahSpeed().simulator("speed-2.000", 1)
+    first = theirs.reset()
+    np.testing.assert_array_equal(
+        ours.reset(0, Start("fresh", 7)), np.concatenate([first.observation["position"], first.observation["velocity"]])
+    )
+    for action in np.random.default_rng(0).uniform(-1.5, 1.5, (30, 6)).astype(np.float32):
+        known, found = theirs.step(action), ours.step(action[None], [0])
+        np.testing.assert_array_equal(found.observations[0], np.concatenate(list(known.observation.values())))
+        assert found.signals is not None
+        assert found.rewards is not None
+        wanted = rewards.tolerance(found.signals[0], (2.0, np.inf), margin=2.0, value_at_margin=0.1, sigmoid="linear")
+        assert found.rewards[0] == pytest.approx(wanted)
+
+
+@pytest.mark.sim
+def test_an_episode_follows_from_its_start_alone_and_a_torso_changes_it(suite: Any) -> None:
+    simulator = CheetahLength().simulators(["length-0.300", "length-0.700", "length-0.300"])
+    firsts = [simulator.reset(slot, Start("fresh", 5)) for slot in range(3)]
+    np.testing.assert_array_equal(firsts[0], firsts[2])
+    assert not np.array_equal(firsts[0], firsts[1])
+    models = [simulator.physics(slot).model for slot in (0, 1)]
+    assert [model.body_mass.sum() for model in models] == pytest.approx([14, 14])
+    assert models[0].body_mass[1] < models[1].body_mass[1], "a longer torso takes mass from the legs"
+    action = np.full((3, 6), 0.5, dtype=np.float32)
+    simulator.step(action, [0])
+    simulator.step(action, [0, 1])
+    again = simulator.reset(0, Start("fresh", 5))
+    np.testing.assert_array_equal(again, firsts[0])
+
+
+@pytest.mark.sim
+def test_the_collector_trains_experts_and_records_whole_episodes(
+    suite: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ControlCheetah, "horizon", 50)  # half a second in the place of ten
+    line = ["collect", "dm-cheetah-smoke", "--out", str(tmp_path), "--cache", str(tmp_path / "cache"), "--workers", "0"]
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 0, done.output
+    names = {name: str(tmp_path / f"dm-cheetah-smoke.{name}.h5") for name in ("policies", "trajectories")}
+    with PolicyStore.open(names["policies"]) as store, TrajectoryStore.open(names["trajectories"]) as episodes:
+        assert store.tasks == ("speed-1.000", "speed-2.000", "speed-4.000")
+        assert Counter(store.meta(task)["split"][0] for task in store.tasks) == {"train": 2, "test": 1}
+        lengths = {len(each.actions) for task in episodes.tasks for each in episodes.episodes(task)}
+        assert lengths == {50}, "to the end, whatever happens"
+        assert not any(each.terminated for task in episodes.tasks for each in episodes.episodes(task))
+        fastest = store.read("speed-4.000", store.rows("speed-4.000", "train")[-1:])
+    data = CheetahSpeed(**names).data()
+    query = data.domain.query(data, "speed-2.000", 1, "test")
+    found = Greatest().generate(None, data, query, 0)
+    np.testing.assert_array_equal(found.params.numpy(), fastest)
