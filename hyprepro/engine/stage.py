@@ -325,21 +325,36 @@ def folder_in_use(folder: Path) -> Iterator[None]:
 
 
 _FAILURES = frozenset(
-    (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENAMETOOLONG)
-)
+    (
+        errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENAMETOOLONG,
+        errno.ELOOP,
+    )
+)  # fmt: skip
 """What disks and network file systems answer when they are broken, away, or lack a feature."""
+_NO_MEMORY = ("can't allocate memory", "std::bad_alloc", "CUDA out of memory")
+"""What torch says in a RuntimeError where Python would raise a MemoryError."""
 
 
 def explain_os_error(error: BaseException, folder: Path) -> UserError | None:
-    """The user's side of a failed write: a full disk, a read-only folder, a failing file system; else None.
+    """The user's side of what the system refused: a full disk, a read-only folder, memory; None for all else.
 
     Libraries (HDF5, safetensors, torch) wrap the system's error in classes of their own, so the text counts too.
     """
     code, text = getattr(error, "errno", None), str(error)
     if code in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in text or "os error 28" in text:
         what, fix = "The disk is full.", "free some space and run the same command again; finished stages are kept"
+    elif code == errno.ENOMEM or isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY):
+        what = "Memory ran out."
+        fix = "run the same command again with fewer --workers or more memory; finished stages are kept"
+    elif isinstance(error, OSError) and code == errno.EFBIG:
+        what = "A file may not become so large here."
+        fix = "raise the limit (ulimit -f), or choose another folder, and run the same command again"
+    elif isinstance(error, OSError) and code in (errno.EMFILE, errno.ENFILE):
+        what, fix = "Too many files are open.", "raise the limit (ulimit -n) and run the same command again"
     elif isinstance(error, OSError) and code in (errno.EACCES, errno.EPERM, errno.EROFS):
         what, fix = "This folder cannot be written to.", "choose another folder, or change its permissions"
+    elif isinstance(error, IsADirectoryError):
+        what, fix = "A folder stands where a file is needed.", "name a file"
     elif isinstance(error, FileExistsError | NotADirectoryError):
         what, fix = "A file stands where a folder is needed.", "move the file away, or choose another folder"
     elif isinstance(error, OSError) and code in _FAILURES:
