@@ -403,7 +403,8 @@ _TEXTS = (
     "", "x", "table1", "door-open", "reach", "nowhere", "stores/metaworld.policies.h5",
     "stores/cheetah-vel.policies.h5",
     "/dev/zero", "pipe", "/", ".", "..", "mine.gin", "x" * 300, "x" * 100_000, "\\x00", "\\ud800", "\\x1b[2J",
-    "\u202e", "\\N{BULLET}", "\\x", "\\", "'", '"', "%X", "@Recipe()", "{}", "%s", "é", "\U0001f600", "a\\nb", "a b", "../../x",
+    "\u202e", "\\N{BULLET}", "\\x", "\\", "'", '"', "%X", "@Recipe()", "{}", "%s", "é", "\U0001f600", "a\\nb", "a b",
+    "../../x",
 )  # fmt: skip
 _EXPRESSIONS = (
     "1 + 1", "2 ** 2", "'a' * 3", "'a' 'b'", "'a' +", "lambda: 0", "__import__('os').getcwd()", "open('x', 'w')",
@@ -418,7 +419,8 @@ _ODD_LINES = (
     "a..b = 1", "a//b.c = 1", "/a.b = 1", "a/.b = 1", "a/b/ = 1", "Recipe.seeds = 1 Recipe.seeds = 2", "Recipe:",
     "Recipe: seeds = 1", "Recipe:\nseeds = 1", "Recipe:\n  seeds =\n    1", "Recipe:\n  seeds: 1",
     "Recipe:\n\tseeds = 1", "Recipe.seeds = 1;", "Recipe.seeds := 1", "   Recipe.seeds = 1", "#", "# x", "\ufeff",
-    "\ufeffRecipe.seeds = 1",     "\x00", "Recipe.seeds = 1\x00", "\x0c", "\x1b[2J", "def f(): pass", "@property", "x = yield", "class X: pass",
+    "\ufeffRecipe.seeds = 1",     "\x00", "Recipe.seeds = 1\x00", "\x0c", "\x1b[2J", "def f(): pass", "@property",
+    "x = yield", "class X: pass",
     "Recipe.seeds = (\n\n1", "Recipe.name = '''\nx", "Recipe.seeds = 1 \\", "wide/Recipe:\n  seeds = 1", "import",
     "from x import", "from . import x", "import os, sys", "import a.b.c as d", "Recipe.seeds = %Recipe.seeds",
     "Recipe.seeds = @Recipe", "Recipe = 1", "gin.REQUIRED = 1", "Recipe.seeds = %gin.REQUIRED", "x" * 100_000,
