@@ -17,17 +17,21 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import fcntl
+import glob
 import importlib.metadata
 import json
 import math
 import os
+import shutil
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import IO, Any, ClassVar, NamedTuple
 
 from hyprepro.component import Component, fingerprint
 from hyprepro.engine.source import source_digest
@@ -284,13 +288,68 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a killed run, sees the old content or the new, never a part."""
+    """Write a file so that a reader, or a killed run, sees the old content or the new, never a part.
+
+    What a killed process left of an earlier attempt goes.
+    """
+    sweep(path.parent, f".{glob.escape(path.name)}.*.partial")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
+        with _opened(partial) as file:
+            file.write(content)
+            file.flush()
+            os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _opened(partial: Path) -> IO[bytes]:
+    """A new file, locked, so that `sweep` leaves it alone as long as this process lives."""
+    while True:
+        file = partial.open("wb")
+        with suppress(OSError):  # where there are no locks, nobody sweeps either
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if partial.exists():
+            return file
+        file.close()  # swept before it was locked
+
+
+@contextmanager
+def staging_folder(folder: Path) -> Iterator[Path]:
+    """A new folder `.writing-*.partial` within a folder, removed after the block; of a killed process, by `sweep`."""
+    while True:
+        staging = Path(tempfile.mkdtemp(prefix=".writing-", suffix=".partial", dir=folder))
+        descriptor = os.open(staging, os.O_RDONLY)
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if staging.exists():
+            break
+        os.close(descriptor)  # swept before it was locked
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        os.close(descriptor)
+
+
+def sweep(folder: Path, pattern: str = ".*.partial") -> None:
+    """Remove what killed processes left in a folder: files and folders in the making, on which their makers hold locks.
+
+    The kernel releases a lock when its holder dies. What another process is making is left alone, and everything where
+    there are no locks.
+    """
+    for left in folder.glob(pattern):
+        try:
+            descriptor = os.open(left, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+        except OSError:
+            pass
+        finally:
+            os.close(descriptor)
 
 
 def make_folder(folder: Path) -> None:

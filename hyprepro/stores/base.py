@@ -69,6 +69,12 @@ class StoreReader(ABC):
             self._part: StoreFile | None = None
             self._kept: dict[str, tuple[int, ...]] = {}
             self._validate()
+        except UserError:
+            self.file.close()
+            raise
+        except Exception as error:  # h5py raises many kinds on what HDF5 cannot make sense of
+            self.file.close()
+            raise hdf5.damaged(self.where, error) from error
         except BaseException:
             self.file.close()
             raise

@@ -17,7 +17,6 @@ import math
 import os
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -281,7 +280,9 @@ def _npz(path: Path) -> Demonstration:
             for name in NAMES:
                 with archive.open(members[name]) as file:
                     arrays.append(_npy(file, members[name].file_size, f"{where}:{name}"))
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # zipfile and the decompressors below it raise many kinds
         raise UserError(
             "The file is damaged, or neither an .npz file of numpy.savez nor HDF5.",
             where=f"{where}: {error}",

@@ -27,6 +27,10 @@ SPLITS = ("train", "validation", "test")
 MAX_TEXT = 60_000
 MAX_ROWS = 100_000_000
 MAX_CHUNK_BYTES = 64 * 2**20
+MOST_EXPANDED = 1032
+"""What deflate makes of a byte at most; more is claimed only by rows that nobody wrote."""
+SMALL = 2**20
+"""Bytes that nobody needs to hold: rows of zeros."""
 BLOCK_BYTES = 8 * 2**20
 _TASK_NAME = re.compile(r"(?=.{1,64}$)[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)*")
 _SAFE_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
@@ -98,9 +102,12 @@ def open_store(path: Path, kind: str, schema: int) -> h5py.File:
     file = open_unlocked(path, f"{kind} store")
     try:
         _check_header(file, path, kind, schema)
-    except BaseException:
+    except UserError:
         file.close()
         raise
+    except Exception as error:  # h5py raises many kinds on what HDF5 cannot make sense of
+        file.close()
+        raise damaged(str(path), error) from error
     return file
 
 
@@ -134,6 +141,11 @@ def _why_closed(error: OSError, path: Path) -> tuple[str, str]:
         return "cannot be read", "change its permissions, or copy it to a place of yours"
     problem = "is truncated" if "truncated" in text else "cannot be opened as an HDF5 file"
     return problem, f"fetch it again (git checkout, or copy it anew), then: hyprepro store verify {path}"
+
+
+def damaged(where: str, error: Exception) -> UserError:
+    """What to say of a file in which HDF5 or h5py found something that it cannot read."""
+    return UserError("The store is damaged.", where=f"{where}: {type(error).__name__}: {error}"[:500], fix=DAMAGED)
 
 
 def _check_header(file: h5py.File, path: Path, kind: str, schema: int) -> None:
@@ -231,6 +243,11 @@ def _unfit(data: h5py.Dataset, dtypes: tuple[str, ...], tail: tuple[int, ...]) -
         return "The dataset is stored outside the file or with an unknown filter."
     if layout == h5py.h5d.CHUNKED and math.prod(made.get_chunk()) * dtype.itemsize > MAX_CHUNK_BYTES:
         return "The dataset has chunks of more than 64 MiB."
+    if made.get_nfilters() > len(filters):
+        return "The dataset goes through one filter several times."
+    claimed, held = math.prod(shape) * dtype.itemsize, data.id.get_storage_size()
+    if claimed > held * MOST_EXPANDED + SMALL:
+        return f"The dataset claims {claimed} bytes, of which the file holds {held}."
     return ""
 
 
@@ -238,7 +255,7 @@ def read_rows(data: h5py.Dataset, low: int, high: int, where: str) -> NDArray[An
     """Rows `low` to `high`, in native byte order (`UserError` if the file is damaged there)."""
     try:
         block = data[low:high]
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
         raise UserError(
             "The store is damaged.", where=f"{where}:{data.name}, rows {low} to {high}: {error}", fix=DAMAGED
         ) from None

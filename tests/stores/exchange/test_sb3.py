@@ -43,7 +43,7 @@ def test_sac_load_acts_as_the_stored_policy(tiny_stores: TinyStores, exported: P
     actions, _ = stable_baselines3.SAC.load(exported, device="cpu").predict(observations, deterministic=True)
     with PolicyStore.open(tiny_stores.policies) as store:
         ours = StackedPolicies(store.layout, store.read("reach", [3])).means(torch.from_numpy(observations))[0]
-    np.testing.assert_allclose(actions, ours, atol=1e-6)
+    np.testing.assert_allclose(actions, ours, rtol=0, atol=2e-6)  # as the README says
 
 
 def test_there_and_back_is_the_same_policy(tiny_stores: TinyStores, exported: Path, tmp_path: Path) -> None:
