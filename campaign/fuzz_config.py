@@ -33,12 +33,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="where the figures are written as JSON")
     parser.add_argument("--show", action="store_true", help="print each case and how it ends")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="processor time that a case may take")
+    parser.add_argument("--cold", action="store_true", help="do not read stores and import libraries before")
     asked = parser.parse_args()
     out = asked.out.resolve() if asked.out else None
-    return fuzzed(asked.seed, range(asked.first, asked.first + asked.count), asked.show).finish(out)
+    numbers, warm = range(asked.first, asked.first + asked.count), () if asked.cold else WARM
+    return fuzzed(asked.seed, numbers, asked.show, warm, asked.seconds).finish(out)
 
 
-def fuzzed(seed: int, numbers: range, show: bool = False, warm: tuple[tuple[str, str], ...] = WARM) -> Report:
+def fuzzed(
+    seed: int,
+    numbers: range,
+    show: bool = False,
+    warm: tuple[tuple[str, str], ...] = WARM,
+    seconds: float = SECONDS,
+) -> Report:
     """Run some cases, each in the same folder, made anew where a case left something in it."""
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         os.symlink(STORES, "stores")
@@ -46,11 +55,11 @@ def fuzzed(seed: int, numbers: range, show: bool = False, warm: tuple[tuple[str,
             ending(["run", recipe, "--scale", scale, "--dry-run"])
         report = Report("fuzz_config", seed, numbers.start)
         for number in numbers:
-            _judge(configs.case(seed, number), f"case {number}", report, show)
+            _judge(configs.case(seed, number), f"case {number}", report, show, seconds)
     return report
 
 
-def _judge(case: configs.Case, name: str, report: Report, show: bool) -> None:
+def _judge(case: configs.Case, name: str, report: Report, show: bool, seconds: float) -> None:
     place = Path.cwd()
     os.mkfifo("pipe")
     for file, content in case.files.items():
@@ -65,8 +74,8 @@ def _judge(case: configs.Case, name: str, report: Report, show: bool) -> None:
         kind = f"stopped after {HUNG:g} s"
     except BaseException as error:
         kind = f"{type(error).__name__} got through"
-    if not kind and spent.seconds > SECONDS:
-        kind = f"more than {SECONDS:g} s"
+    if not kind and spent.seconds > seconds:
+        kind = f"more than {seconds:g} s"
     if not kind and spent.megabytes > MEMORY_MB:
         kind = f"more than {MEMORY_MB} MB"
     if not kind and _listed(place) != before:

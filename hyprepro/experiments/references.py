@@ -12,8 +12,6 @@ folder of references, by which every run, from whatever working folder, leaves t
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
