@@ -110,7 +110,7 @@ def minimums(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def newest(session: nox.Session) -> None:
-    """Run the tests with the newest of everything that pyproject.toml allows (perhaps another torch, 200 MB or more)."""
+    """Run the tests with the newest of everything that pyproject.toml allows (perhaps another torch: 200 MB)."""
     session.install("--upgrade", "--upgrade-strategy", "eager", "-e", ".[dev]")
     session.run("pytest", *IN_PARALLEL, *session.posargs, env=ONE_THREAD)
 
@@ -131,7 +131,7 @@ def fuzz_files(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def chaos(session: nox.Session) -> None:
-    """Kill a run 100 times and a collection 20 times, fill disks, take locks and memory away; then run it to its end."""
+    """Kill a run 100 times and a collection 20 times, fill disks, take locks and memory away; then run to the end."""
     session.install("-e", ".[dev]", *CONSTRAINTS)
     if session.posargs:
         session.run("python", "-m", "campaign.chaos", *session.posargs, env=ONE_THREAD)

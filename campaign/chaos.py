@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from campaign import programs
@@ -173,13 +174,13 @@ class Chaos:
 
 
 def listed(folder: Path) -> dict[str, int]:
-    """What a command left: files by name with their sizes; of what holds times, costs and locks the name alone."""
+    """What a command left: files by name with their sizes; of what holds times and costs the name; no locks."""
     vague = ("manifest.json", "result.json", "table.md", "calibration.json")
     found = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            name = str(path.relative_to(folder))
-            found[name] = -1 if path.name in vague or path.suffix == ".md" or "locks/" in name else path.stat().st_size
+        if path.is_file() and path.parent.name != "locks":
+            is_vague = path.name in vague or path.suffix == ".md"
+            found[str(path.relative_to(folder))] = -1 if is_vague else path.stat().st_size
     return found
 
 
@@ -212,15 +213,15 @@ def let_loose(program: Program, kills: int, seed: int, root: Path, show: bool = 
     if others:
         sizes = [max(8, used * share // 100) for share in (1, 5, 20, 40, 60, 80, 95, 105)]
         for size in sizes if can_mount(root) else ():
-            chaos.judged(lambda folder, size=size: chaos.full(folder, size), "a full disk")  # type: ignore[misc]
+            chaos.judged(partial(chaos.full, kilobytes=size), "a full disk")
         for size in (4, 64, 512):
-            chaos.judged(lambda folder, size=size: chaos.small_files(folder, size), "small files")  # type: ignore[misc]
+            chaos.judged(partial(chaos.small_files, kilobytes=size), "small files")
         chaos.judged(chaos.no_locks, "no locks")
         chaos.judged(chaos.clock_set_back, "the clock set back")
         chaos.judged(chaos.together, "together")
         for _ in range(5):
             chaos.judged(chaos.no_memory, "no memory")
-    report.endings[f"{program.name}: kills"] = chaos.kills
+    report.counts["kills"] = chaos.kills
     return report
 
 

@@ -511,6 +511,7 @@ def _rows(path: Path, outside: Path, rng: random.Random) -> str:
             ("", "nan", "inf", "-1", "1e400", "9" * 5000, "x", '"', "\x00", "x" * 200_000, "1.5", "é", "\ud7ff")
         )
         lines[place] = ",".join(cells[: rng.choice((len(cells), len(cells), 2))])
-    rng.random() < 0.3 and lines.insert(rng.randrange(len(lines)), rng.choice(lines))
+    if rng.random() < 0.3:
+        lines.insert(rng.randrange(len(lines)), rng.choice(lines))
     path.write_bytes(gzip.compress("\n".join(lines).encode("utf-8", "replace") + b"\n"))
     return "records: values"

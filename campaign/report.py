@@ -23,6 +23,7 @@ class Report:
     seed: int
     first: int = 0
     endings: Counter[str] = field(default_factory=Counter)
+    counts: dict[str, int] = field(default_factory=dict)
     faults: dict[str, list[str]] = field(default_factory=dict)
     slowest: tuple[float, str] = (0.0, "")
     largest: tuple[int, str] = (0, "")
@@ -46,6 +47,7 @@ class Report:
             "seed": self.seed,
             "first": self.first,
             "cases": sum(self.endings.values()),
+            **self.counts,
             "endings": dict(sorted(self.endings.items())),
             "seconds": round(time.perf_counter() - self.started, 1),
             "processor_seconds": round(time.process_time() - self.busy, 1),

@@ -23,6 +23,7 @@ import importlib.metadata
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -345,7 +346,10 @@ def sweep(folder: Path, pattern: str = ".*.partial") -> None:
             continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
         except OSError:
             pass
         finally:
@@ -399,13 +403,15 @@ def explain_os_error(error: BaseException, folder: Path) -> UserError | None:
 
     Libraries (HDF5, safetensors, torch) wrap the system's error in classes of their own, so the text counts too.
     """
-    code, text = getattr(error, "errno", None), str(error)
-    if code in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in text or "os error 28" in text:
+    text = str(error)
+    told = re.search(r"\(os error (\d+)\)", text)  # so do libraries that are written in Rust
+    code = int(told[1]) if told else getattr(error, "errno", None)
+    if code in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in text:
         what, fix = "The disk is full.", "free some space and run the same command again; finished stages are kept"
     elif code == errno.ENOMEM or isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY):
         what = "Memory ran out."
         fix = "run the same command again with fewer --workers or more memory; finished stages are kept"
-    elif isinstance(error, OSError) and code == errno.EFBIG:
+    elif code == errno.EFBIG:
         what = "A file may not become so large here."
         fix = "raise the limit (ulimit -f), or choose another folder, and run the same command again"
     elif isinstance(error, OSError) and code in (errno.EMFILE, errno.ENFILE):

@@ -80,7 +80,8 @@ def test_where_there_are_no_locks_nothing_is_swept(tmp_path: Path, monkeypatch: 
     assert names(tmp_path) == [".x.1.partial", "y"]
 
 
-def test_the_memory_beside_bytecode_forgets_halves(tmp_path: Path) -> None:
+def test_the_memory_beside_bytecode_forgets_halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     old, new = (tmp_path / f"x.cpython-311.{number}-1.partial" for number in (1, 2))
     for path in (old, new):
         path.write_text("half")
@@ -113,6 +114,8 @@ def test_a_stage_without_memory_is_told_so(tmp_path: Path) -> None:
     [
         (OSError(errno.ENOSPC, "No space left on device", "x"), "The disk is full."),
         (OSError(errno.EFBIG, "File too large", "x"), "A file may not become so large here."),
+        (RuntimeError("I/O error: File too large (os error 27)"), "A file may not become so large here."),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "The disk is full."),
         (OSError(errno.EMFILE, "Too many open files", "x"), "Too many files are open."),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "Memory ran out."),
         (MemoryError(), "Memory ran out."),
