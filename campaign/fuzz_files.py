@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from campaign import samples
 from campaign.bounds import measured
@@ -232,7 +233,12 @@ def _content(file: Path) -> dict[str, Any] | None:
     with open_any(file) as store:
         if store.verify():
             return None
-        return {name: hashlib.sha256(data[()].tobytes()).hexdigest() for name, data in store.columns()}
+        return {name: hashlib.sha256(_little(data[()])).hexdigest() for name, data in store.columns()}
+
+
+def _little(values: NDArray[Any]) -> bytes:
+    """Their bytes in one order, whichever the file has."""
+    return values.astype(values.dtype.newbyteorder("<")).tobytes()
 
 
 def _import_readers(kinds: Sequence[samples.Kind]) -> None:

@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +59,19 @@ def write_json(holder: Any, name: str, data: Any) -> None:
 
 def read_text(holder: Any, name: str, where: str) -> str:
     """Read a text attribute, refusing missing ones, other types and oversized values (`UserError`)."""
-    if name not in holder.attrs:
-        raise UserError(f"The store lacks the attribute {name!r}.", where=where, fix=FOREIGN)
-    stored = holder.attrs.get_id(name)
-    if stored.dtype.kind != "S" or stored.dtype.itemsize > MAX_TEXT or stored.shape != ():
-        raise UserError(f"The attribute {name!r} is not text of at most {MAX_TEXT} bytes.", where=where, fix=FOREIGN)
-    try:
-        value = holder.attrs[name]
-        return str(value.decode() if isinstance(value, bytes) else value)
-    except (UnicodeDecodeError, OSError) as error:
-        raise UserError(f"The attribute {name!r} cannot be read.", where=f"{where}: {error}", fix=DAMAGED) from None
+    with reading(where):
+        if name not in holder.attrs:
+            raise UserError(f"The store lacks the attribute {name!r}.", where=where, fix=FOREIGN)
+        stored = holder.attrs.get_id(name)
+        if stored.dtype.kind != "S" or stored.dtype.itemsize > MAX_TEXT or stored.shape != ():
+            raise UserError(
+                f"The attribute {name!r} is not text of at most {MAX_TEXT} bytes.", where=where, fix=FOREIGN
+            )
+        try:
+            value = holder.attrs[name]
+            return str(value.decode() if isinstance(value, bytes) else value)
+        except (UnicodeDecodeError, OSError) as error:
+            raise UserError(f"The attribute {name!r} cannot be read.", where=f"{where}: {error}", fix=DAMAGED) from None
 
 
 def read_json(holder: Any, name: str, where: str) -> dict[str, Any]:
@@ -148,6 +152,26 @@ def damaged(where: str, error: Exception) -> UserError:
     return UserError("The store is damaged.", where=f"{where}: {type(error).__name__}: {error}"[:500], fix=DAMAGED)
 
 
+@contextmanager
+def reading(where: str) -> Iterator[None]:
+    """Turn what h5py raises on what HDF5 cannot read into a `UserError`.
+
+    HDF5 reads an object when it is first used, which may be long after the file was opened.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, SystemError) as error:
+        raise damaged(where, error) from None
+
+
+def stored(group: h5py.Group, name: str, where: str) -> h5py.Dataset:
+    """A dataset that was checked when its file was opened (`UserError` if it cannot be read any more)."""
+    with reading(where):
+        return group[name]
+
+
 def _check_header(file: h5py.File, path: Path, kind: str, schema: int) -> None:
     found = read_text(file, "kind", str(path))
     if found != kind:
@@ -222,7 +246,8 @@ def dataset(group: h5py.Group, name: str, dtypes: tuple[str, ...], tail: tuple[i
         UserError: Another dtype or shape, too many rows, external or virtual storage, an unknown filter, huge chunks.
     """
     data = hard_member(group, name, h5py.Dataset, where)
-    problem = _unfit(data, dtypes, tail)
+    with reading(where):
+        problem = _unfit(data, dtypes, tail)
     if problem:
         raise UserError(problem, where=_place(group, name, where), fix=FOREIGN)
     return data
