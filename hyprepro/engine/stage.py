@@ -333,8 +333,10 @@ def staging_folder(folder: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def sweep(folder: Path, pattern: str = ".*.partial") -> None:
+def sweep(folder: Path, pattern: str = ".writing-*.partial") -> None:
     """Remove what killed processes left in a folder: files and folders in the making, on which their makers hold locks.
+
+    A pattern is only to match what is made by `staging_folder` or `write_atomically`: others hold no locks.
 
     The kernel releases a lock when its holder dies. What another process is making is left alone, and everything where
     there are no locks.

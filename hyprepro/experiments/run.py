@@ -186,7 +186,7 @@ def run_recipes(
             for order in orders:
                 held.enter_context(folder_in_use(order.out_dir))
                 sweep(order.out_dir)
-                probe = order.out_dir / f".{id(order.recipe)}.partial"
+                probe = order.out_dir / f".writing-{id(order.recipe)}.partial"
                 probe.write_bytes(b"")  # fails before the work rather than after it
                 probe.unlink(missing_ok=True)  # another run that begins now sweeps this folder
             with PeakMemory() as memory:

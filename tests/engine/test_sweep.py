@@ -40,14 +40,17 @@ def test_what_a_living_process_makes_stays_and_what_a_killed_one_left_goes(tmp_p
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        sweep(tmp_path)
+        sweep(tmp_path, ".*.partial")
         assert len(names(tmp_path)) == 2
         process.kill()
         process.wait()
     assert len(names(tmp_path)) == 2
     (tmp_path / "table.md").write_text("whole")
+    (tmp_path / ".mine.partial").mkdir()  # of somebody who holds no lock
     sweep(tmp_path)
-    assert names(tmp_path) == ["table.md"]
+    assert names(tmp_path) == [".mine.partial", ".result.json.1.partial", "table.md"]
+    write_atomically(tmp_path / "result.json", b"whole")
+    assert names(tmp_path) == [".mine.partial", "result.json", "table.md"]
 
 
 def test_writing_a_file_removes_what_was_left_of_it_alone(tmp_path: Path) -> None:
@@ -75,7 +78,7 @@ def test_where_there_are_no_locks_nothing_is_swept(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr("fcntl.flock", none)
     (tmp_path / ".x.1.partial").write_text("perhaps another machine's")
-    sweep(tmp_path)
+    sweep(tmp_path, ".*.partial")
     write_atomically(tmp_path / "y", b"whole")
     assert names(tmp_path) == [".x.1.partial", "y"]
 

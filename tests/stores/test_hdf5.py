@@ -132,7 +132,7 @@ def test_rows_that_the_file_does_not_hold_are_refused_before_they_are_read(tmp_p
         file.create_dataset("zeros", data=np.zeros((10**6, 5), np.float32), chunks=(10_000, 5), compression="gzip")
         file.create_dataset("few", (1000,), "f4")
         made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        made.set_chunk((1024,))
+        made.set_chunk((8,))
         made.set_deflate(9)
         made.set_deflate(9)
         space = h5py.h5s.create_simple((8,))
