@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyprepro.component import Component, setting
@@ -212,6 +212,7 @@ def test_a_loss_that_is_not_a_number_is_reported_as_valid_json(tmp_path: Path) -
     assert json.loads((tmp_path / "m").read_text()) == {"step": 1, "total": 1, "loss": "nan", "other": "inf"}
 
 
+@settings(deadline=None)  # files are written: no race against a clock
 @given(steps=st.integers(1, 60), lines=st.integers(1, 80), cut=st.integers(1, 60), every=st.integers(1, 20))
 def test_metrics_of_a_continued_run_are_those_of_an_uninterrupted_one(
     tmp_path_factory: pytest.TempPathFactory, steps: int, lines: int, cut: int, every: int
