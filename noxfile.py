@@ -109,6 +109,45 @@ def minimums(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def newest(session: nox.Session) -> None:
+    """Run the tests with the newest of everything that pyproject.toml allows (perhaps another torch: 200 MB)."""
+    session.install("--upgrade", "--upgrade-strategy", "eager", "-e", ".[dev]")
+    session.run("pytest", *IN_PARALLEL, *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(default=False)
+def fuzz_config(session: nox.Session) -> None:
+    """Resolve or refuse 10,000 generated bindings and gin files: nox -s fuzz_config -- --first 5000 --count 100."""
+    session.install("-e", ".[dev]", *CONSTRAINTS)
+    session.run("python", "-m", "campaign.fuzz_config", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(default=False)
+def fuzz_files(session: nox.Session) -> None:
+    """Read 1,000 damaged stores, results, zips and sets, or refuse them: nox -s fuzz_files -- --kind 'SB3 zip'."""
+    session.install("-e", ".[dev]", *CONSTRAINTS)
+    session.run("python", "-m", "campaign.fuzz_files", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(default=False)
+def chaos(session: nox.Session) -> None:
+    """Kill a run 100 times and a collection 20 times, fill disks, take locks and memory away; then run to the end."""
+    session.install("-e", ".[dev]", *CONSTRAINTS)
+    if session.posargs:
+        session.run("python", "-m", "campaign.chaos", *session.posargs, env=ONE_THREAD)
+        return
+    session.run("python", "-m", "campaign.chaos", "--kills", "100", env=ONE_THREAD)
+    session.run("python", "-m", "campaign.chaos", "--kills", "20", "--collection", "cheetah-vel-smoke", env=ONE_THREAD)
+
+
+@nox.session(default=False)
+def determinism(session: nox.Session) -> None:
+    """Digests of every recipe at smoke scale under other kernels, threads and workers, as a table."""
+    session.install("-e", ".[dev]", *CONSTRAINTS)
+    session.run("python", "-m", "campaign.determinism", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(default=False)
 def build(session: nox.Session) -> None:
     """Build the wheel and use it without the repository: the smoke table, its stores fetched from a local server."""
     session.install("hatchling", "hatch-fancy-pypi-readme", *CONSTRAINTS)

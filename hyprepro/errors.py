@@ -9,6 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST = 200
+"""A longer name is near none; comparing it would take as long as it is."""
+
 
 class UserError(Exception):
     """A mistake in a binding, a file or a flag.
@@ -51,6 +54,8 @@ def _rebuild(what: str, where: str, closest: str, fix: str) -> UserError:
 
 def closest_match(name: str, options: Iterable[str]) -> str:
     """The option most like `name`, or an empty string when none is near."""
+    if len(name) > _LONGEST:
+        return ""
     by_lower = {option.lower(): option for option in options}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     return by_lower[found[0]] if found else ""

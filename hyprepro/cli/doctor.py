@@ -9,13 +9,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from hyprepro.cli import console
 from hyprepro.cli.arguments import JsonOption
 from hyprepro.errors import UserError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 Status = Literal["ok", "warning", "failure"]
 _MARKS: dict[Status, tuple[str, str]] = {
@@ -93,6 +96,20 @@ def check_packages() -> Iterator[Finding]:
         yield Finding("packages", "warning", listed, fix)
     if not absent and not wrong:
         yield Finding("packages", "ok", f"all of {len(tested)} tested versions")
+
+
+def check_comparability() -> Iterator[Finding]:
+    """The simulators' versions, which are part of what a number means, against those that this version asks for."""
+    from hyprepro.engine.provenance import IDENTITY
+
+    asked = {each.name: next(iter(each.specifier)).version for each in _required() if each.name in IDENTITY}
+    wrong = {name: have for name in asked if (have := _version(name)) not in (None, asked[name])}
+    if wrong:
+        detail = ", ".join(f"{name} {have}, not {asked[name]}" for name, have in sorted(wrong.items()))
+        fix = "pip install " + " ".join(f"{name}=={asked[name]}" for name in sorted(wrong))
+        yield Finding("comparability", "failure", f"{detail}: results are not comparable with any made on these", fix)
+    else:
+        yield Finding("comparability", "ok", ", ".join(f"{name} {version}" for name, version in sorted(asked.items())))
 
 
 def check_stores() -> Iterator[Finding]:
@@ -174,6 +191,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_python,
     check_gin,
     check_packages,
+    check_comparability,
     check_simulator,
     check_stores,
     check_drawing,
@@ -194,10 +212,14 @@ def tested_versions() -> dict[str, str]:
 
 def _requirements() -> list[str]:
     """The packages that hyprepro cannot do without."""
+    return [each.name for each in _required() if not each.marker or each.marker.evaluate({"extra": ""})]
+
+
+def _required() -> list[Requirement]:
+    """What hyprepro's metadata ask for."""
     from packaging.requirements import Requirement
 
-    found = [Requirement(text) for text in metadata.requires("hyprepro") or []]
-    return [each.name for each in found if not each.marker or each.marker.evaluate({"extra": ""})]
+    return [Requirement(text) for text in metadata.requires("hyprepro") or []]
 
 
 def _version(package: str) -> str | None:

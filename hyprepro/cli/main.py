@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -64,6 +65,8 @@ class PanelGroup(TyperGroup):
         except typer.Abort:
             code = INTERRUPTED
         except Exception as error:
+            if (explained := _by_the_system(error)) is not None:
+                return _refused(explained, wants_json)
             said = console.show_unexpected(error)
             if wants_json:
                 console.print_json({"error": said.described()})
@@ -84,6 +87,15 @@ class PanelGroup(TyperGroup):
             closest=closest_match(typed, known) if typed else "",
             fix=f"See: {command} --help",
         )
+
+
+def _by_the_system(error: Exception) -> UserError | None:
+    """What the system refused, however deep in a command a path that was typed was used; None for all else."""
+    if isinstance(error, OSError) and error.filename is None:
+        return None
+    from hyprepro.engine.stage import explain_os_error
+
+    return explain_os_error(error, Path())
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:

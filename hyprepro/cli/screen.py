@@ -14,6 +14,8 @@ from rich.text import Text
 from hyprepro.cli import streams
 
 PLAIN_WIDTH = 120
+LONGEST = 4_000
+"""So much of a text stands in a panel; what was typed may be as long as a file."""
 UNBOUNDED = 10_000
 
 
@@ -61,6 +63,14 @@ class Screen(Console):
         grid.add_column(overflow="fold")
         for label, text in rows:
             if text:
-                grid.add_row(label, Text(text))
+                grid.add_row(label, Text(_shortened(text)))
+        what = _shortened(what)
         body = Group(Text(what, style="bold"), grid) if grid.row_count else Text(what, style="bold")
         self.print(Panel(body, title=title, title_align="left", border_style=style, box=box.ROUNDED))
+
+
+def _shortened(text: str) -> str:
+    """A text, without its middle if it is longer than anybody reads."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST // 2]} ... ({len(text)} characters) ... {text[-LONGEST // 2 :]}"

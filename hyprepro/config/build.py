@@ -18,6 +18,8 @@ from hyprepro.config.lint import MacroUse, Place, Reference, Statement, takes, v
 from hyprepro.errors import UserError
 
 _DEEPEST = 40
+MOST = 10_000
+"""Components of a recipe; a few lines may name each other so that there are as many as there is memory for."""
 
 Key = tuple[str, str, str]
 """Scope, component (or macro) name and field of a statement."""
@@ -81,6 +83,12 @@ class Build:
                 it.
         """
         cls = COMPONENTS[name]
+        if len(self.nodes) >= MOST:
+            where = str(self._place_of(name))
+            fix = (
+                "Refer to fewer, or to the same ones: a component that refers to two, and these to two each, are many."
+            )
+            raise self._fail(UserError(f"The recipe has more than {MOST} components.", where=where, fix=fix))
         origins = self._origins(name, scope, values)
         self._consume(origins.values())
         given = {**self._fallbacks.pop(name, {}), **values}

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from hyprepro.errors import UserError, closest_match
 
 SUFFIX = ".gin"
+MOST_BYTES = 4 * 2**20
 KINDS = ("recipes", "scales", "variants", "collections")
 
 _MARKS = re.compile("^\ufeff+", re.MULTILINE)
@@ -113,6 +114,12 @@ def read(path: Path) -> str:
         UserError: if it cannot be read as text.
     """
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise UserError(
+                "A gin file is too large.",
+                where=f"{display(path)}: {path.stat().st_size} bytes; at most {MOST_BYTES} are read",
+                fix="Name a text file of bindings.",
+            )
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UserError(
@@ -132,7 +139,7 @@ def read(path: Path) -> str:
 def _first_file(name: str, roots: Iterable[Path], problem: str, where: str) -> Path:
     roots = list(dict.fromkeys(root.resolve() for root in roots))
     for root in roots:
-        if (root / name).is_file():
+        if _is(Path.is_file, root / name):
             return (root / name).resolve()
     searched = "searched in: " + ", ".join(str(root) for root in roots)
     raise UserError(
@@ -151,11 +158,19 @@ def _closest_file(name: str, roots: list[Path]) -> str:
         for folder in folders:
             # A user's folder may be large: only the shipped tree is searched in depth.
             pattern = f"**/*{SUFFIX}" if folder == gin_root() else f"*{SUFFIX}"
-            for path in sorted(folder.glob(pattern)) if folder.is_dir() else []:
+            for path in sorted(folder.glob(pattern)) if _is(Path.is_dir, folder) else []:
                 options.setdefault(path.name, str(path.relative_to(root)) if path.is_relative_to(root) else str(path))
     whole = closest_match(name, options.values())
     last = closest_match(Path(name).name, options)
     return options[last] if last else whole
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    """Whether a path is a file, or a folder; one that the system does not take is neither."""
+    try:
+        return kind(path)
+    except OSError:  # too long, or in a folder that may not be read
+        return False
 
 
 def purpose(path: Path) -> str:

@@ -22,6 +22,14 @@ from hyprepro.config.describe import describe_limits, describe_type, fitting, gi
 from hyprepro.errors import UserError, closest_match
 
 REQUIRED = "gin.REQUIRED"
+DEEPEST = 50
+"""Values within values, scopes within scopes and files that include files may be so deep."""
+MOST_VALUES = 100_000
+"""A binding may hold so many, those of its macros included: each macro may hold another one several times."""
+LARGEST = 2**63
+"""Whole numbers are below this: what counts with them may turn them into other kinds of numbers."""
+_SHOWN = 300
+"""So much of a line is shown."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +47,10 @@ class Place:
         return f"{self.source}:{self.line}" if self.line else self.source
 
     def __str__(self) -> str:
-        """The place with the line that stands there."""
-        return f"{self.short}: {self.text.strip()}" if self.text.strip() else self.short
+        """The place with the line that stands there, or its beginning."""
+        text = self.text.strip()
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]} ... ({len(text)} characters)"
+        return f"{self.short}: {shown}" if shown else self.short
 
 
 @dataclass(frozen=True)
@@ -118,6 +128,8 @@ def lint(statements: Sequence[Statement]) -> None:
         UserError: for the first mistake found, in reading order.
     """
     macros = {statement.target for statement in statements if statement.is_macro}
+    for statement in statements:
+        _check_depth(statement)
     scopes = _used_scopes(statements)
     for statement in statements:
         if not statement.is_macro:
@@ -135,7 +147,7 @@ def lint(statements: Sequence[Statement]) -> None:
                     f"%{closest}" if closest else "",
                 )
     _check_repeats(statements)
-    _check_macro_cycles(statements)
+    _check_sizes(statements, _macro_order(statements))
 
 
 def _refused(statement: Statement, what: str, fix: str, closest: str = "") -> UserError:
@@ -266,13 +278,67 @@ def _check_repeats(statements: Iterable[Statement]) -> None:
             )
 
 
-def _check_macro_cycles(statements: Iterable[Statement]) -> None:
+def _check_depth(statement: Statement) -> None:
+    """Scopes are not deeper than anybody writes them, and whole numbers not larger."""
+    scopes = (statement.scope, *(used.scope for used in walk(statement.value) if isinstance(used, Reference)))
+    if any(scope.count("/") >= DEEPEST for scope in scopes):
+        raise _refused(statement, f"Scopes are nested more than {DEEPEST} deep.", "Use one scope, or a few.")
+    if any(isinstance(value, int) and abs(value) >= LARGEST for value in _plain_values(statement.value)):
+        raise _refused(statement, "A whole number does not fit into 64 bits.", "Give a smaller one.")
+
+
+def _plain_values(value: Any) -> Iterator[Any]:
+    """The values inside a value, however deep."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _plain_values(item)
+    else:
+        yield value
+
+
+def _check_sizes(statements: Iterable[Statement], macros: Iterable[Statement]) -> None:
+    """With their macros replaced by what they hold, values are neither huge nor deep; macros come before their uses."""
+    sizes: dict[str, tuple[int, int]] = {}
+
+    def measured(value: Any) -> tuple[int, int]:
+        """How many values there are inside a value, and how deep."""
+        if isinstance(value, MacroUse):
+            return sizes.get(value.name, (1, 0))
+        if isinstance(value, dict):
+            value = [*value, *value.values()]
+        if not isinstance(value, list | tuple):
+            return 1, 0
+        inside = [measured(item) for item in value]
+        return 1 + sum(size for size, _ in inside), 1 + max((depth for _, depth in inside), default=0)
+
+    def checked(statement: Statement) -> tuple[int, int]:
+        size, depth = measured(statement.value)
+        if depth > DEEPEST or size > MOST_VALUES:
+            what = f"{statement.target} holds more than {MOST_VALUES} values, or more than {DEEPEST} deep."
+            raise _refused(statement, what, "Look at the macros that it uses.")
+        return size, depth
+
+    for macro in macros:
+        size, depth = checked(macro)
+        sizes[macro.target] = size, depth + 1  # a chain of macros is as deep as it is long
+    for statement in statements:
+        checked(statement)
+
+
+def _macro_order(statements: Iterable[Statement]) -> list[Statement]:
+    """The macros in force, each after those that it uses.
+
+    Raises:
+        UserError: One refers to itself.
+    """
     values = {statement.target: statement for statement in statements if statement.is_macro}
     uses = {
         name: {used.name for used in walk(each.value) if isinstance(used, MacroUse)} for name, each in values.items()
     }
     try:
-        TopologicalSorter(uses).prepare()
+        return [values[name] for name in TopologicalSorter(uses).static_order() if name in values]
     except CycleError as error:
         name = min(error.args[1])
         raise _refused(values[name], f"The macro %{name} refers to itself.", "Give it a value of its own.") from None

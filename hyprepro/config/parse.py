@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib.util  # noqa: F401 - gin 0.5.0 uses it without importing it, which fails on Python 3.12 and later
 import io
@@ -16,7 +17,16 @@ from hyprepro.component import COMPONENTS
 from hyprepro.config import files
 from hyprepro.config.catalogue import component_modules, load, load_components
 from hyprepro.config.describe import takes_text
-from hyprepro.config.lint import MacroUse, Place, Reference, Statement, field_of, named, unknown_component
+from hyprepro.config.lint import (
+    DEEPEST,
+    MacroUse,
+    Place,
+    Reference,
+    Statement,
+    field_of,
+    named,
+    unknown_component,
+)
 from hyprepro.config.user_module import user_module
 from hyprepro.errors import UserError
 
@@ -29,7 +39,18 @@ gin: Any = _gin  # it has no types, and type checkers take the folder gin/ besid
 config_parser: Any = gin.config_parser
 IMPORTED: list[str] = []
 """Modules that the files of the resolution in progress import."""
+INCLUDED: list[Path] = []
+"""Files that they include, each as often as it is included."""
+MOST_STATEMENTS = 20_000
+"""Of all files of a resolution; the largest shipped recipe has some hundred."""
+MOST_INCLUDES = 1_000
 _UNDER = re.compile(r"(?P<file>.+\.gin) under (?P<scope>\w+)")
+
+
+def begin() -> None:
+    """Forget what earlier resolutions imported and included."""
+    IMPORTED.clear()
+    INCLUDED.clear()
 
 
 class _Delegate(config_parser.ParserDelegate):  # type: ignore[misc]
@@ -43,11 +64,59 @@ class _Delegate(config_parser.ParserDelegate):  # type: ignore[misc]
         return MacroUse(macro_name)
 
 
+class _Parser(config_parser.ConfigParser):  # type: ignore[misc]
+    """gin's parser, which calls itself for a value in a value, as deep as we let it."""
+
+    _depth = 0
+
+    def __next__(self) -> Any:
+        try:
+            return super().__next__()
+        except TypeError:  # {[]: 1}, and 'a' b'b'
+            self._raise_syntax_error("a key of a dictionary is no plain value, or text and bytes are joined")
+
+    def parse_value(self) -> Any:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            self._raise_syntax_error(f"values are nested more than {DEEPEST} deep")
+        value = super().parse_value()
+        self._depth -= 1
+        return value
+
+    def _maybe_parse_basic_type(self) -> tuple[bool, Any]:
+        """Texts in a row are one text; gin's own way takes a time that grows with the square of their number."""
+        if self._current_token.type != tokenize.STRING:
+            found: tuple[bool, Any] = super()._maybe_parse_basic_type()
+            return found
+        parts: list[Any] = []
+        while self._current_token.type == tokenize.STRING:
+            text = self._current_token.string
+            try:
+                parts.append(ast.literal_eval(text))
+            except Exception as error:
+                self._raise_syntax_error(f"{error}\n    Failed to parse token '{text}'")
+            self._advance()
+        return True, type(parts[0])().join(parts)
+
+
 def file_statements(path: Path, including: tuple[Path, ...] = ()) -> list[Statement]:
-    """The statements of a file, with those of the files it includes in their places."""
+    """The statements of a file, with those of the files it includes in their places.
+
+    Raises:
+        UserError: for every mistake in them, and for more of them than anybody writes.
+    """
     if path in including:
         chain = " -> ".join(files.display(file) for file in (*including, path))
         raise UserError("A gin file includes itself.", where=chain, fix="Remove one of these include lines.")
+    INCLUDED.append(path)
+    if len(including) >= DEEPEST or len(INCLUDED) > MOST_INCLUDES:
+        raise UserError(
+            f"Gin files include each other more than {DEEPEST} deep."
+            if len(including) >= DEEPEST
+            else f"More than {MOST_INCLUDES} gin files are included.",
+            where=" -> ".join(map(files.display, (*including[-2:], path))),
+            fix="Put their lines into fewer files, and include each once.",
+        )
     return _parse(files.read(path), files.display(path), path, (*including, path))
 
 
@@ -88,8 +157,12 @@ def _parse(text: str, source: str, path: Path | None, including: tuple[Path, ...
 
     found: list[Statement] = []
     try:
-        for parsed in config_parser.ConfigParser(io.StringIO(text), _Delegate()):
+        for parsed in _Parser(io.StringIO(text), _Delegate()):
             where = place(parsed.location)
+            if len(found) > MOST_STATEMENTS:
+                raise UserError(
+                    f"There are more than {MOST_STATEMENTS} bindings.", where=str(where), fix="Bind what is needed."
+                )
             if isinstance(parsed, config_parser.BindingStatement):
                 found.append(Statement(parsed.scope, parsed.selector, parsed.arg_name, parsed.value, where))
             elif isinstance(parsed, config_parser.IncludeStatement):
@@ -105,7 +178,8 @@ def _parse(text: str, source: str, path: Path | None, including: tuple[Path, ...
         bracket = _open_bracket_line(text)
         line = bracket or int(error.args[1][0])
         message = "a bracket is never closed" if bracket else str(error.args[0])
-        raise _syntax_error(message, Place(source, line if path else 0, text.splitlines()[line - 1])) from error
+        content = "".join(text.split("\n")[line - 1 : line])  # what a last backslash continues lies below the text
+        raise _syntax_error(message, Place(source, line if path else 0, content)) from error
     load(name for statement in found for name in named(statement))
     return found
 

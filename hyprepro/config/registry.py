@@ -41,7 +41,7 @@ from hyprepro.config.lint import (
     nothing_consumes,
 )
 from hyprepro.config.operative import operative_config, origins
-from hyprepro.config.parse import IMPORTED, binding_statements, file_statements, gin
+from hyprepro.config.parse import IMPORTED, begin, binding_statements, file_statements, gin
 from hyprepro.errors import UserError, closest_match
 
 _LOCK = threading.RLock()  # gin's state is one for the whole process
@@ -111,6 +111,7 @@ def bindings_of(path: Path) -> dict[str, str]:
     """Each line of a gin file that binds something, as gin writes it, and its place; includes in their places."""
     with _LOCK:
         load_components()
+        begin()
         found = file_statements(path)
     return {f"{each.target} = {gin_text(each.value)}": each.place.short for each in found}
 
@@ -120,7 +121,7 @@ def _resolve(
     seeds: int | None, root: str | None, slot: str, default_scale: str | None,
 ) -> Resolved:  # fmt: skip
     """See `resolve`; only what the statements name is imported."""
-    IMPORTED.clear()
+    begin()
     statements = file_statements(files.named_file("recipes", recipe))
     root = root or _root_of(statements, slot)
     asked = _flagged(_flagged(statements, root, "variant", variant), root, "scale", scale)

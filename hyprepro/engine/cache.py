@@ -121,8 +121,12 @@ class ArtifactCache:
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             files: Mapping[str, str] = manifest["files"]
-            return manifest["key"] == stage.key and all(self._sha256(folder / n) == s for n, s in files.items())
-        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+            return manifest["key"] == stage.key and all(
+                _lies_in(folder, name) and self._sha256(folder / name) == digest for name, digest in files.items()
+            )
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return False
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):  # a manifest of somebody else's
             return False
 
     def _sha256(self, path: Path) -> str:
@@ -132,6 +136,12 @@ class ArtifactCache:
         if state not in self._verified:
             self._verified[state] = file_digest(path)
         return self._verified[state]
+
+
+def _lies_in(folder: Path, name: str) -> bool:
+    """Whether a name of a manifest is that of a plain file in its folder: a cache may be somebody else's."""
+    path = folder / name
+    return path.is_file() and path.resolve().is_relative_to(folder.resolve())
 
 
 def _is_result(path: Path, work: Path) -> bool:

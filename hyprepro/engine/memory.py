@@ -12,12 +12,15 @@ import json
 import os
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 ENTRIES = 1000
 """At most; the oldest go first."""
+SETTLED = 60.0
+"""Seconds after which what is still in the making was left by a killed process: writing takes milliseconds."""
 
 
 class Memory:
@@ -72,6 +75,9 @@ class Memory:
         text = json.dumps([self._maker, self._found])
         partial = self._file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.partial")
         with suppress(OSError):
+            for left in partial.parent.glob(f"{self._file.stem}.*.partial"):
+                if time.time() - left.stat().st_mtime > SETTLED:
+                    left.unlink(missing_ok=True)
             try:
                 partial.parent.mkdir(exist_ok=True)
                 partial.write_text(f"{sha256(text.encode())}\n{text}", encoding="utf-8")

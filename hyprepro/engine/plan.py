@@ -81,7 +81,7 @@ def _pace(path: Path) -> tuple[str, float | None]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         return str(manifest["kind"]), float(manifest["processor_seconds"]) / float(manifest["cost"])
-    except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         return "", None
 
 

@@ -17,17 +17,22 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import fcntl
+import glob
 import importlib.metadata
 import json
 import math
 import os
+import re
+import shutil
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import IO, Any, ClassVar, NamedTuple
 
 from hyprepro.component import Component, fingerprint
 from hyprepro.engine.source import source_digest
@@ -284,13 +289,73 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a killed run, sees the old content or the new, never a part."""
+    """Write a file so that a reader, or a killed run, sees the old content or the new, never a part.
+
+    What a killed process left of an earlier attempt goes.
+    """
+    sweep(path.parent, f".{glob.escape(path.name)}.*.partial")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
+        with _opened(partial) as file:
+            file.write(content)
+            file.flush()
+            os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _opened(partial: Path) -> IO[bytes]:
+    """A new file, locked, so that `sweep` leaves it alone as long as this process lives."""
+    while True:
+        file = partial.open("wb")
+        with suppress(OSError):  # where there are no locks, nobody sweeps either
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if partial.exists():
+            return file
+        file.close()  # swept before it was locked
+
+
+@contextmanager
+def staging_folder(folder: Path) -> Iterator[Path]:
+    """A new folder `.writing-*.partial` within a folder, removed after the block; of a killed process, by `sweep`."""
+    while True:
+        staging = Path(tempfile.mkdtemp(prefix=".writing-", suffix=".partial", dir=folder))
+        descriptor = os.open(staging, os.O_RDONLY)
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if staging.exists():
+            break
+        os.close(descriptor)  # swept before it was locked
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        os.close(descriptor)
+
+
+def sweep(folder: Path, pattern: str = ".writing-*.partial") -> None:
+    """Remove what killed processes left in a folder: files and folders in the making, on which their makers hold locks.
+
+    A pattern is only to match what is made by `staging_folder` or `write_atomically`: others hold no locks.
+
+    The kernel releases a lock when its holder dies. What another process is making is left alone, and everything where
+    there are no locks.
+    """
+    for left in folder.glob(pattern):
+        try:
+            descriptor = os.open(left, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+        except OSError:
+            pass
+        finally:
+            os.close(descriptor)
 
 
 def make_folder(folder: Path) -> None:
@@ -325,21 +390,38 @@ def folder_in_use(folder: Path) -> Iterator[None]:
 
 
 _FAILURES = frozenset(
-    (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENAMETOOLONG)
-)
+    (
+        errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENAMETOOLONG,
+        errno.ELOOP,
+    )
+)  # fmt: skip
 """What disks and network file systems answer when they are broken, away, or lack a feature."""
+_NO_MEMORY = ("can't allocate memory", "std::bad_alloc", "CUDA out of memory")
+"""What torch says in a RuntimeError where Python would raise a MemoryError."""
 
 
 def explain_os_error(error: BaseException, folder: Path) -> UserError | None:
-    """The user's side of a failed write: a full disk, a read-only folder, a failing file system; else None.
+    """The user's side of what the system refused: a full disk, a read-only folder, memory; None for all else.
 
     Libraries (HDF5, safetensors, torch) wrap the system's error in classes of their own, so the text counts too.
     """
-    code, text = getattr(error, "errno", None), str(error)
-    if code in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in text or "os error 28" in text:
+    text = str(error)
+    told = re.search(r"\(os error (\d+)\)", text)  # so do libraries that are written in Rust
+    code = int(told[1]) if told else getattr(error, "errno", None)
+    if code in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in text:
         what, fix = "The disk is full.", "free some space and run the same command again; finished stages are kept"
+    elif code == errno.ENOMEM or isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY):
+        what = "Memory ran out."
+        fix = "run the same command again with fewer --workers or more memory; finished stages are kept"
+    elif code == errno.EFBIG:
+        what = "A file may not become so large here."
+        fix = "raise the limit (ulimit -f), or choose another folder, and run the same command again"
+    elif isinstance(error, OSError) and code in (errno.EMFILE, errno.ENFILE):
+        what, fix = "Too many files are open.", "raise the limit (ulimit -n) and run the same command again"
     elif isinstance(error, OSError) and code in (errno.EACCES, errno.EPERM, errno.EROFS):
         what, fix = "This folder cannot be written to.", "choose another folder, or change its permissions"
+    elif isinstance(error, IsADirectoryError):
+        what, fix = "A folder stands where a file is needed.", "name a file"
     elif isinstance(error, FileExistsError | NotADirectoryError):
         what, fix = "A file stands where a folder is needed.", "move the file away, or choose another folder"
     elif isinstance(error, OSError) and code in _FAILURES:

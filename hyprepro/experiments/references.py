@@ -12,14 +12,12 @@ folder of references, by which every run, from whatever working folder, leaves t
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyprepro.engine.stage import explain_os_error, make_folder, write_atomically
+from hyprepro.engine.stage import explain_os_error, make_folder, staging_folder, sweep, write_atomically
 from hyprepro.errors import UserError
 from hyprepro.experiments.results import digest, result_text
 from hyprepro.reports.reading import RESULT, read_result
@@ -94,16 +92,14 @@ def adopt(source: Path, root: Path) -> Adopted:
             if path.is_file() and not path.name.startswith(".")
         }
         files |= files_of(report, result, source / RESULT)
-        staging = Path(tempfile.mkdtemp(prefix=".writing-", suffix=".partial", dir=folder))
-        try:
+        sweep(folder)
+        with staging_folder(folder) as staging:
             for name, content in files.items():
                 (staging / name).write_bytes(content)
             renew_records(staging)
             (staging / RESULT).write_text(result_text(result), encoding="utf-8")
             for name in sorted(files, key=lambda name: name == RESULT):  # result.json last
                 (staging / name).replace(folder / name)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
         beside = root.parent / SIDE_BY_SIDE / f"{before['recipe']}.md"
         if beside.is_file():
             write_atomically(beside, report.side_by_side(result).encode())

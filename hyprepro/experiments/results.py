@@ -14,8 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +23,7 @@ from typing import Any
 from hyprepro.component import fingerprint
 from hyprepro.domains.base import Data
 from hyprepro.engine.provenance import hardware, versions
+from hyprepro.engine.stage import staging_folder
 from hyprepro.reports.changes import Departure
 from hyprepro.reports.reading import RESULT, SCHEMA
 
@@ -129,8 +128,7 @@ def write_result(
         The content of result.json as it is now in the folder.
     """
     result = run.result()
-    staging = Path(tempfile.mkdtemp(prefix=".writing-", suffix=".partial", dir=folder))
-    try:
+    with staging_folder(folder) as staging:
         run.outcome.write(staging / run.outcome.file, run.outcome.records)
         if not is_new and _equal(staging, folder, run.outcome.file):
             earlier = (read_result(folder) or {}).get("provenance", {})
@@ -145,8 +143,6 @@ def write_result(
         for name in (run.outcome.file, *report, "operative_config.gin", "config.json", RESULT):
             if not _equal(staging, folder, name):
                 os.replace(staging / name, folder / name)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return result
 
 

@@ -30,7 +30,7 @@ from hyprepro.engine.plan import (
 )
 from hyprepro.engine.provenance import PeakMemory
 from hyprepro.engine.schedule import Event, OnEvent, execute
-from hyprepro.engine.stage import Stage, device, explain_os_error, folder_in_use
+from hyprepro.engine.stage import Stage, device, explain_os_error, folder_in_use, sweep
 from hyprepro.experiments.recipe import Experiment
 from hyprepro.experiments.results import Run, stores_provenance, write_result
 from hyprepro.experiments.rollouts import Rollouts
@@ -185,9 +185,10 @@ def run_recipes(
         with ExitStack() as held:
             for order in orders:
                 held.enter_context(folder_in_use(order.out_dir))
-                probe = order.out_dir / f".{id(order.recipe)}.partial"
+                sweep(order.out_dir)
+                probe = order.out_dir / f".writing-{id(order.recipe)}.partial"
                 probe.write_bytes(b"")  # fails before the work rather than after it
-                probe.unlink()
+                probe.unlink(missing_ok=True)  # another run that begins now sweeps this folder
             with PeakMemory() as memory:
                 plans = [plan(order.recipe, cache) for order in orders]
                 execute([stage for planned in plans for stage in planned.targets], cache, workers, progress)

@@ -20,6 +20,8 @@ SCHEMA = 1
 KEY = ("method", "minus", "variant", "split", "task", "protocol", "metric", "statistic", "n_train", "zoo")
 """What tells one number of a result from another."""
 Key = tuple[str, ...]
+MOST_BYTES = 100_000_000
+"""Of a result.json; the largest committed one has three million."""
 DEEPEST = 60
 """Levels of nesting; a recipe has about ten."""
 MAKE = "Name the folder of a finished run, such as runs/table1/desktop, which is made by: hyprepro run table1"
@@ -51,6 +53,8 @@ def read_json(path: Path, missing: str = "There is no result here.", fix: str = 
         UserError: It is missing, unreadable, no JSON object, nested without end, or holds NaN or an infinity.
     """
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(f"it has {path.stat().st_size} bytes, and at most {MOST_BYTES} are read")
         data = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_refused, parse_float=_finite)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(missing, where=str(path), fix=fix) from None

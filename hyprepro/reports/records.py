@@ -20,6 +20,8 @@ from hyprepro.errors import UserError
 T = TypeVar("T")
 
 RECORDS = "records.csv.gz"
+MOST_BYTES = 200_000_000
+"""Of unpacked records that are read; the largest committed ones have eleven million."""
 """The file beside a result.json."""
 SUCCESS, RETURN = "success_rate", "return"
 """What rollouts are scored by, as rows name it."""
@@ -194,10 +196,12 @@ def read_csv(path: Path, what: str) -> tuple[tuple[str, ...], list[tuple[str, li
         UserError: It is missing or damaged.
     """
     try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-        header, *rows = list(csv.reader(io.StringIO(text))) or [[]]
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"it holds more than {MOST_BYTES} bytes")
+        header, *rows = list(csv.reader(io.StringIO(data.decode()))) or [[]]
+    except (OSError, EOFError, zlib.error, ValueError, csv.Error) as error:
         raise UserError(f"The {what} cannot be read.", where=f"{path}: {error}", fix=DAMAGED) from None
     return tuple(header), [(f"{path}:{number}", row) for number, row in enumerate(rows, start=2)]
 

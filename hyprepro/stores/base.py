@@ -69,6 +69,12 @@ class StoreReader(ABC):
             self._part: StoreFile | None = None
             self._kept: dict[str, tuple[int, ...]] = {}
             self._validate()
+        except UserError:
+            self.file.close()
+            raise
+        except Exception as error:  # h5py raises many kinds on what HDF5 cannot make sense of
+            self.file.close()
+            raise hdf5.damaged(self.where, error) from error
         except BaseException:
             self.file.close()
             raise
@@ -129,7 +135,11 @@ class StoreReader(ABC):
     def columns(self) -> Iterator[tuple[str, h5py.Dataset]]:
         """Every dataset with its path below the root, such as `door-open/params`."""
         for task, name in product(self.tasks, self.names()):
-            yield f"{task}/{name}", self.group(task)[name]
+            yield f"{task}/{name}", self.column(task, name)
+
+    def column(self, task: str, name: str) -> h5py.Dataset:
+        """A dataset of a task by its path in the task's group."""
+        return hdf5.stored(self.group(task), name, self.where)
 
     def _damaged(self, what: str, task: str) -> UserError:
         return UserError(what, where=f"{self.where}:/{self.root}/{task}", fix=hdf5.DAMAGED)
@@ -163,7 +173,9 @@ class StoreReader(ABC):
         group = self.group(task)
         if kept is not None and np.isin(self.owners(task)[self.split_mask(task, self.counted, split)], kept).all():
             kept = None
-        if PARTS in group.attrs and kept is None:
+        with hdf5.reading(self.where):
+            is_recorded = PARTS in group.attrs
+        if is_recorded and kept is None:
             return str(hdf5.read_json(group, PARTS, self.where).get(split, ""))
         name = f"{task}/{split}" + (f"/{','.join(map(str, kept))}" if kept is not None else "")
         return once.once_for_all(self.file, name, lambda: self.computed_part(task, split, kept))
@@ -172,7 +184,7 @@ class StoreReader(ABC):
         """The same of what the file really holds."""
         digest, found = hdf5.ContentDigest(), False
         for column in self.names():
-            full, data, mask = f"{task}/{column}", self.group(task)[column], self.split_mask(task, column, split, kept)
+            full, data, mask = f"{task}/{column}", self.column(task, column), self.split_mask(task, column, split, kept)
             found = found or bool(mask.any())
             digest.update(full, np.zeros((0, *data.shape[1:]), data.dtype.newbyteorder("=")))
             for low, rows in hdf5.blocks(data, self.where, mask):

@@ -17,7 +17,6 @@ import math
 import os
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -281,7 +280,9 @@ def _npz(path: Path) -> Demonstration:
             for name in NAMES:
                 with archive.open(members[name]) as file:
                     arrays.append(_npy(file, members[name].file_size, f"{where}:{name}"))
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # zipfile and the decompressors below it raise many kinds
         raise UserError(
             "The file is damaged, or neither an .npz file of numpy.savez nor HDF5.",
             where=f"{where}: {error}",
@@ -337,7 +338,8 @@ def _minari_file(source: str, path: Path) -> Path:
 
 def _minari_episodes(path: Path, limit: int) -> Iterator[Demonstration]:
     with hdf5.open_unlocked(path, "Minari dataset") as file:
-        numbers = sorted(int(found[1]) for name in file if (found := re.fullmatch(r"episode_(\d{1,9})", name)))
+        with hdf5.reading(str(path)):
+            numbers = sorted(int(found[1]) for name in file if (found := re.fullmatch(r"episode_(\d{1,9})", name)))
         for number in numbers[:limit]:
             where = f"{path}, episode {number}"
             try:
@@ -366,11 +368,13 @@ def _minari_array(group: h5py.Group, name: str, tail: tuple[int, ...], where: st
 
 def _minari_success(group: h5py.Group, where: str) -> ArrayLike:
     option = "options/success_step"
-    if option in group.attrs:
-        stored = group.attrs.get_id(option)
-        if stored.dtype.kind in "iu" and stored.shape == ():
-            return int(group.attrs[option])
-    if "infos" not in group:
+    with hdf5.reading(where):
+        if option in group.attrs:
+            stored = group.attrs.get_id(option)
+            if stored.dtype.kind in "iu" and stored.shape == ():
+                return int(group.attrs[option])
+        has_infos = "infos" in group
+    if not has_infos:
         raise UserError(
             "The episode does not say where it succeeds.",
             where=f"{where}:{group.name}",

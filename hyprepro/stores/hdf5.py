@@ -12,6 +12,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ SPLITS = ("train", "validation", "test")
 MAX_TEXT = 60_000
 MAX_ROWS = 100_000_000
 MAX_CHUNK_BYTES = 64 * 2**20
+MOST_EXPANDED = 1032
+"""What deflate makes of a byte at most; more is claimed only by rows that nobody wrote."""
+SMALL = 2**20
+"""Bytes that nobody needs to hold: rows of zeros."""
 BLOCK_BYTES = 8 * 2**20
 _TASK_NAME = re.compile(r"(?=.{1,64}$)[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)*")
 _SAFE_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
@@ -54,16 +59,19 @@ def write_json(holder: Any, name: str, data: Any) -> None:
 
 def read_text(holder: Any, name: str, where: str) -> str:
     """Read a text attribute, refusing missing ones, other types and oversized values (`UserError`)."""
-    if name not in holder.attrs:
-        raise UserError(f"The store lacks the attribute {name!r}.", where=where, fix=FOREIGN)
-    stored = holder.attrs.get_id(name)
-    if stored.dtype.kind != "S" or stored.dtype.itemsize > MAX_TEXT or stored.shape != ():
-        raise UserError(f"The attribute {name!r} is not text of at most {MAX_TEXT} bytes.", where=where, fix=FOREIGN)
-    try:
-        value = holder.attrs[name]
-        return str(value.decode() if isinstance(value, bytes) else value)
-    except (UnicodeDecodeError, OSError) as error:
-        raise UserError(f"The attribute {name!r} cannot be read.", where=f"{where}: {error}", fix=DAMAGED) from None
+    with reading(where):
+        if name not in holder.attrs:
+            raise UserError(f"The store lacks the attribute {name!r}.", where=where, fix=FOREIGN)
+        stored = holder.attrs.get_id(name)
+        if stored.dtype.kind != "S" or stored.dtype.itemsize > MAX_TEXT or stored.shape != ():
+            raise UserError(
+                f"The attribute {name!r} is not text of at most {MAX_TEXT} bytes.", where=where, fix=FOREIGN
+            )
+        try:
+            value = holder.attrs[name]
+            return str(value.decode() if isinstance(value, bytes) else value)
+        except (UnicodeDecodeError, OSError) as error:
+            raise UserError(f"The attribute {name!r} cannot be read.", where=f"{where}: {error}", fix=DAMAGED) from None
 
 
 def read_json(holder: Any, name: str, where: str) -> dict[str, Any]:
@@ -98,9 +106,12 @@ def open_store(path: Path, kind: str, schema: int) -> h5py.File:
     file = open_unlocked(path, f"{kind} store")
     try:
         _check_header(file, path, kind, schema)
-    except BaseException:
+    except UserError:
         file.close()
         raise
+    except Exception as error:  # h5py raises many kinds on what HDF5 cannot make sense of
+        file.close()
+        raise damaged(str(path), error) from error
     return file
 
 
@@ -134,6 +145,31 @@ def _why_closed(error: OSError, path: Path) -> tuple[str, str]:
         return "cannot be read", "change its permissions, or copy it to a place of yours"
     problem = "is truncated" if "truncated" in text else "cannot be opened as an HDF5 file"
     return problem, f"fetch it again (git checkout, or copy it anew), then: hyprepro store verify {path}"
+
+
+def damaged(where: str, error: Exception) -> UserError:
+    """What to say of a file in which HDF5 or h5py found something that it cannot read."""
+    return UserError("The store is damaged.", where=f"{where}: {type(error).__name__}: {error}"[:500], fix=DAMAGED)
+
+
+@contextmanager
+def reading(where: str) -> Iterator[None]:
+    """Turn what h5py raises on what HDF5 cannot read into a `UserError`.
+
+    HDF5 reads an object when it is first used, which may be long after the file was opened.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, SystemError) as error:
+        raise damaged(where, error) from None
+
+
+def stored(group: h5py.Group, name: str, where: str) -> h5py.Dataset:
+    """A dataset that was checked when its file was opened (`UserError` if it cannot be read any more)."""
+    with reading(where):
+        return group[name]
 
 
 def _check_header(file: h5py.File, path: Path, kind: str, schema: int) -> None:
@@ -210,7 +246,8 @@ def dataset(group: h5py.Group, name: str, dtypes: tuple[str, ...], tail: tuple[i
         UserError: Another dtype or shape, too many rows, external or virtual storage, an unknown filter, huge chunks.
     """
     data = hard_member(group, name, h5py.Dataset, where)
-    problem = _unfit(data, dtypes, tail)
+    with reading(where):
+        problem = _unfit(data, dtypes, tail)
     if problem:
         raise UserError(problem, where=_place(group, name, where), fix=FOREIGN)
     return data
@@ -231,6 +268,11 @@ def _unfit(data: h5py.Dataset, dtypes: tuple[str, ...], tail: tuple[int, ...]) -
         return "The dataset is stored outside the file or with an unknown filter."
     if layout == h5py.h5d.CHUNKED and math.prod(made.get_chunk()) * dtype.itemsize > MAX_CHUNK_BYTES:
         return "The dataset has chunks of more than 64 MiB."
+    if made.get_nfilters() > len(filters):
+        return "The dataset goes through one filter several times."
+    claimed, held = math.prod(shape) * dtype.itemsize, data.id.get_storage_size()
+    if claimed > held * MOST_EXPANDED + SMALL:
+        return f"The dataset claims {claimed} bytes, of which the file holds {held}."
     return ""
 
 
@@ -238,7 +280,7 @@ def read_rows(data: h5py.Dataset, low: int, high: int, where: str) -> NDArray[An
     """Rows `low` to `high`, in native byte order (`UserError` if the file is damaged there)."""
     try:
         block = data[low:high]
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
         raise UserError(
             "The store is damaged.", where=f"{where}:{data.name}, rows {low} to {high}: {error}", fix=DAMAGED
         ) from None

@@ -98,7 +98,7 @@ class PolicyStore(StoreReader):
     @property
     def weights(self) -> Precision:
         """The widest type that weights are kept in."""
-        return "float32" if any(self.group(task)["params"].dtype == np.float32 for task in self.tasks) else "float16"
+        return "float32" if any(self.column(task, "params").dtype == np.float32 for task in self.tasks) else "float16"
 
     def count(self, task: str, split: str | None = None) -> int:
         """Number of policies of a task, in one split or in all."""
@@ -128,8 +128,7 @@ class PolicyStore(StoreReader):
     def meta(self, task: str) -> dict[str, NDArray[Any]]:
         """What is known about each policy: seed, step, success, episodes, return `[N]`, and split as words `[N]`."""
         if task not in self._meta:
-            group = self.group(task)
-            columns = {name: group[name] for name in META}
+            columns = {name: self.column(task, name) for name in META}
             table = {name: hdf5.read_rows(data, 0, data.shape[0], self.where) for name, data in columns.items()}
             table["split"] = self._split(task)
             if not _are_rates(table["success"]):
@@ -143,7 +142,7 @@ class PolicyStore(StoreReader):
         Raises:
             UserError: A row that does not exist, a damaged chunk, a value that is not finite.
         """
-        data, wanted = self.group(task)["params"], np.asarray(rows, dtype=np.int64).reshape(-1)
+        data, wanted = self.column(task, "params"), np.asarray(rows, dtype=np.int64).reshape(-1)
         place = f"{self.where}:/policies/{task}/params"
         if wanted.size and not (wanted.min() >= 0 and wanted.max() < data.shape[0]):
             raise UserError(
@@ -170,10 +169,10 @@ class PolicyStore(StoreReader):
         return out
 
     def owners(self, task: str) -> NDArray[np.int64]:
-        return np.arange(self.group(task)["split"].shape[0])
+        return np.arange(self.column(task, "split").shape[0])
 
     def split_mask(self, task: str, column: str, split: str, kept: Rows = None) -> NDArray[np.bool_]:
-        codes = self.group(task)["split"]
+        codes = self.column(task, "split")
         mask: NDArray[np.bool_] = hdf5.read_rows(codes, 0, codes.shape[0], self.where) == SPLIT_CODES[split]
         return mask if kept is None else mask & np.isin(self.owners(task), kept)
 
@@ -183,7 +182,7 @@ class PolicyStore(StoreReader):
     def _split(self, task: str) -> NDArray[np.str_]:
         """The split of each policy in words `[N]`."""
         if task not in self._splits:
-            self._splits[task] = self._split_column(self.group(task)["split"])
+            self._splits[task] = self._split_column(self.column(task, "split"))
         return self._splits[task]
 
     def _check(self) -> bool:

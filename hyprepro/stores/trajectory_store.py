@@ -166,10 +166,10 @@ class TrajectoryStore(StoreReader):
         table, first, last = self.table(task), int(ids[0]), int(ids[-1])
         begin, end = int(table["start"][first]), int(table["start"][last]) + int(table["total_steps"][last])
         rows = {
-            name: hdf5.read_rows(self.group(task)[name], begin, end, self.where)
+            name: hdf5.read_rows(self.column(task, name), begin, end, self.where)
             for name in ("actions", "rewards", "terminations")
         }
-        frames = hdf5.read_rows(self.group(task)["observations"], begin + first, end + last + 1, self.where)
+        frames = hdf5.read_rows(self.column(task, "observations"), begin + first, end + last + 1, self.where)
         for index in range(first, last + 1):
             steps, start = int(table["total_steps"][index]), int(table["start"][index])
             at = start - begin

@@ -90,3 +90,13 @@ def test_the_report_and_its_exit_code(hyprepro, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.sim
 def test_the_simulator_starts() -> None:
     assert only(doctor.check_simulator).status == "ok"
+
+
+def test_on_another_simulator_results_are_not_comparable(installed: dict[str, str | None]) -> None:
+    assert only(doctor.check_comparability).status == "ok"
+    installed["mujoco"] = "3.5.0"
+    found = only(doctor.check_comparability)
+    assert found.status == "failure"
+    assert found.detail == "mujoco 3.5.0, not 3.3.0: results are not comparable with any made on these"
+    assert found.fix == "pip install mujoco==3.3.0"
+    assert doctor.check_comparability in doctor.CHECKS

@@ -143,3 +143,19 @@ def test_a_mistake_of_ours_is_json_too_where_it_is_asked_for(hyprepro, monkeypat
 def test_without_the_flag_standard_output_stays_empty(hyprepro) -> None:
     hyprepro("run", "tabel1").assert_one_panel()
     hyprepro("explain", "--", "--json").assert_one_panel()
+
+
+def test_a_path_that_the_system_does_not_take_is_a_panel(hyprepro) -> None:
+    name = "x" * 300
+    for arguments in (
+        ("run", "tokens", "--scale", "smoke", "--dry-run", "--cache", name),
+        ("store", "info", name),
+        ("report", name),
+    ):
+        assert name[:50] in hyprepro(*arguments).assert_one_panel().words
+
+
+def test_a_panel_shows_the_ends_of_what_is_longer_than_anybody_reads(hyprepro) -> None:
+    outcome = hyprepro("explain", "tokens", "-b", f"Recipe.title = {'x' * 100_000}").assert_one_panel()
+    assert len(outcome.stderr) < 20_000
+    assert "characters" in outcome.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyprepro.component import Component, setting
@@ -212,6 +212,7 @@ def test_a_loss_that_is_not_a_number_is_reported_as_valid_json(tmp_path: Path) -
     assert json.loads((tmp_path / "m").read_text()) == {"step": 1, "total": 1, "loss": "nan", "other": "inf"}
 
 
+@settings(deadline=None)  # files are written: no race against a clock
 @given(steps=st.integers(1, 60), lines=st.integers(1, 80), cut=st.integers(1, 60), every=st.integers(1, 20))
 def test_metrics_of_a_continued_run_are_those_of_an_uninterrupted_one(
     tmp_path_factory: pytest.TempPathFactory, steps: int, lines: int, cut: int, every: int
@@ -259,3 +260,31 @@ def test_the_key_depends_on_the_code_of_the_stage_and_of_its_components(monkeypa
     assert "hyprepro.experiments.protocols" not in seen[0]
     _ = Configured(sizes=(PaperProtocol(),)).key  # type: ignore[arg-type]
     assert seen[-1] == {__name__, "hyprepro.experiments.protocols"}
+
+
+@pytest.mark.parametrize("name", ["../secret", "/dev/zero", "link", "pipe", "folder"])
+def test_a_manifest_that_names_files_elsewhere_is_of_no_artifact(
+    cache: ArtifactCache, tmp_path: Path, name: str
+) -> None:
+    """A cache may have been fetched from somebody: nothing outside it is read, and nothing without an end."""
+    stage = Toy()
+    folder = cache.make(stage)
+    (tmp_path / "cache" / "secret").write_text("a")
+    (folder / "link").symlink_to(tmp_path / "cache" / "secret")
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "pipe")
+    digest = artifacts.fingerprint("anything")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name] = digest
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert not cache.is_finished(stage)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"key": 1, "files": []}', "[" * 100_000, '{"files": {"x": 1}}', "\x00"])
+def test_a_manifest_of_another_form_is_of_no_artifact(cache: ArtifactCache, text: str) -> None:
+    stage = Toy()
+    folder = cache.make(stage)
+    (folder / "manifest.json").write_text(text.replace('"key": 1', f'"key": "{stage.key}"'))
+    assert not cache.is_finished(stage)
+    assert cache.is_finished(stage) or cache.make(stage) == folder
+    assert cache.is_finished(stage)

@@ -136,6 +136,14 @@ def test_a_folder_and_a_file_of_other_letters_are_refused(tmp_path: Path) -> Non
             read_result(path)
 
 
+def test_a_file_larger_than_any_result_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "result.json").open("wb") as file:
+        file.truncate(10**10)  # a hole: nothing is on the disk
+    with pytest.raises(UserError, match="cannot be read") as caught:
+        read_result(tmp_path / "result.json")
+    assert "10000000000 bytes" in caught.value.where
+
+
 def test_a_result_is_read_back(tmp_path: Path) -> None:
     result = make_result()
     (tmp_path / "result.json").write_text(json.dumps(result))

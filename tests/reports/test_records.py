@@ -118,6 +118,14 @@ def test_a_missing_or_damaged_file_is_refused(tmp_path: Path, content: bytes | N
         read_records(path)
 
 
+def test_records_that_expand_without_end_are_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hyprepro.reports.records.MOST_BYTES", 10_000)
+    (tmp_path / "records.csv.gz").write_bytes(gzip.compress(bytes(1_000_000)))
+    with pytest.raises(UserError, match="cannot be read") as caught:
+        read_records(tmp_path / "records.csv.gz")
+    assert "more than 10000 bytes" in caught.value.where
+
+
 def test_zoos_have_a_column_only_where_one_is_named(tmp_path: Path) -> None:
     records = [SUCCESS._replace(zoo="parent"), SUCCESS._replace(zoo=zoo_label("independent", "unseen"))]
     path = tmp_path / "records.csv"

@@ -123,3 +123,41 @@ def small_store(path: Path) -> Path:
     with PolicyStoreWriter(path, PolicyLayout.mlp(3, 4, 2, ("relu", "relu")), {"route": "test"}):
         pass
     return path
+
+
+def test_rows_that_the_file_does_not_hold_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("chunks", (10**7, 5), "f4", chunks=(1024, 5), compression="gzip")
+        file.create_dataset("contiguous", (10**7,), "f4")
+        file.create_dataset("zeros", data=np.zeros((10**6, 5), np.float32), chunks=(10_000, 5), compression="gzip")
+        file.create_dataset("few", (1000,), "f4")
+        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        made.set_chunk((8,))
+        made.set_deflate(9)
+        made.set_deflate(9)
+        space = h5py.h5s.create_simple((8,))
+        h5py.h5d.create(file.id, b"twice", h5py.h5t.IEEE_F32LE, space, made)
+        for name, tail, reason in (
+            ("chunks", (5,), "claims 200000000 bytes, of which the file holds 0"),
+            ("contiguous", (), "claims 40000000 bytes"),
+            ("twice", (), "one filter several times"),
+        ):
+            with pytest.raises(UserError, match=reason):
+                hdf5.dataset(file, name, ("float32",), tail, "x.h5")
+        assert hdf5.dataset(file, "zeros", ("float32",), (5,), "x.h5").shape == (10**6, 5)
+        assert hdf5.dataset(file, "few", ("float32",), (), "x.h5").shape == (1000,)
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), TypeError("x"), SystemError("x"), ValueError("x"), OSError("x")])
+def test_whatever_h5py_raises_on_a_file_is_a_damaged_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    path = small_store(tmp_path / "x.h5")
+    for place in ("_check_header", "task_groups"):
+        with monkeypatch.context() as patched:
+            patched.setattr(hdf5, place, fails)
+            with pytest.raises(UserError, match="damaged"):
+                open_any(path)

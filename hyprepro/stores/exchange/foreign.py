@@ -63,7 +63,7 @@ def check_archive(source: Path | IO[bytes], where: str, fix: str = "") -> None:
     try:
         with zipfile.ZipFile(source) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except Exception as error:  # zipfile raises many kinds on what is no zip, or one of a later version
         raise _not_an_archive(source, where, error, fix) from None
     pickles = [member for member in members if member.filename.endswith("/data.pkl")]
     stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
@@ -72,6 +72,23 @@ def check_archive(source: Path | IO[bytes], where: str, fix: str = "") -> None:
             "This is a zip file, but not one that torch.save wrote.",
             where=where,
             fix=fix or "name a file of torch.save; an archive of several is unpacked first",
+        )
+    _refuse_changed(source, where, fix)
+
+
+def _refuse_changed(source: Path | IO[bytes], where: str, fix: str) -> None:
+    """Hold each member against the sum that the archive keeps of it: torch does not, and reads changed numbers."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            changed = archive.testzip()
+    except Exception as error:
+        raise _not_an_archive(source, where, error, fix) from None
+    if changed is not None:
+        raise UserError(
+            "The file is damaged: a member is not what the archive says of it.",
+            where=f"{where}: {changed[:80]}",
+            fix=fix
+            or "fetch it again; of a file that was saved without sums (set_crc32_options), save it anew with them",
         )
 
 

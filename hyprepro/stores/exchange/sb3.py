@@ -286,7 +286,9 @@ def _member(path: Path, name: str) -> bytes:
     except KeyError:
         what = f"This zip is not one that stable-baselines3 saved: it has no {name!r}."
         raise UserError(what, where=where, fix=_FIX_AGAIN) from None
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # zipfile and the decompressors below it raise many kinds
         cut = path.stat().st_size >= MAX_MEMBER or path.read_bytes()[:2] == b"PK"
         what = "The file is truncated or damaged." if cut else "This is not a file that stable-baselines3 saved."
         raise UserError(what, where=f"{where}: {error}", fix=_FIX_AGAIN) from None

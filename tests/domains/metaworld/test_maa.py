@@ -49,6 +49,15 @@ def test_policies_and_prompts_come_back_bit_by_bit(tmp_path: Path, monkeypatch: 
             np.testing.assert_array_equal(prompts.policy_rows, rows)
 
 
+def test_a_flipped_bit_is_not_taken_for_a_weight(tmp_path: Path) -> None:
+    write(tmp_path / "reach.pt")
+    data = bytearray((tmp_path / "reach.pt").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "reach.pt").write_bytes(data)
+    with pytest.raises(UserError, match="not what the archive says of it"):
+        maa.plan([tmp_path / "reach.pt"], [], None)
+
+
 def test_the_parameters_are_in_their_order(tmp_path: Path) -> None:
     """A torch module built as Make-An-Agent's, flattened in its order, acts as the imported policy does."""
     names = [torch.nn.Linear(39, 128), torch.nn.Linear(128, 128), torch.nn.Linear(128, 4), torch.nn.Linear(128, 4)]

@@ -1,0 +1,65 @@
+"""A small share of the campaign: kills and a file system without locks, on a program of toy stages."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from campaign.chaos import Chaos, differences, listed
+from campaign.processes import Started
+from campaign.programs import Program
+from campaign.report import Report
+
+TOY = Program(
+    "toy",
+    lambda folder: [sys.executable, "-m", "tests.campaign.toy_program", str(folder)],
+    lambda folder: (folder / "result.txt").read_text(),
+)
+
+
+@pytest.mark.timeout(600)
+def test_a_toy_survives_kills_and_is_refused_without_locks(tmp_path: Path) -> None:
+    report = Report("chaos", 0)
+    chaos = Chaos(TOY, tmp_path, random.Random(0), report)
+    chaos.judged(lambda folder: chaos.killed(folder, 2), "killed")
+    chaos.judged(chaos.no_locks, "no locks")
+    assert report.faults == {}
+    assert report.endings["toy, no locks: 2"] == 1
+    assert chaos.kills >= 1
+
+
+@pytest.mark.timeout(600)
+def test_what_a_program_does_wrong_is_told(tmp_path: Path) -> None:
+    script = "import pathlib, random, sys; folder = pathlib.Path(sys.argv[1]); folder.mkdir(exist_ok=True); "
+    script += "(folder / f'left-{random.random()}').touch(); (folder / 'x').write_text(str(random.random()))"
+    sloppy = Program(
+        "sloppy",
+        lambda folder: [sys.executable, "-c", script, str(folder)],
+        lambda folder: (folder / "x").read_text(),
+    )
+    report = Report("chaos", 0)
+    chaos = Chaos(sloppy, tmp_path, random.Random(0), report)
+    chaos.judged(lambda folder: None, "nothing")
+    assert "sloppy, nothing: another digest" in report.faults
+    assert report.finish(None) == 1
+
+
+def test_orphans_are_found_by_their_mark(tmp_path: Path) -> None:
+    script = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    command = Started([sys.executable, "-c", script], tmp_path)
+    assert command.end(60) == 0
+    (left,) = command.all()
+    assert subprocess.run(["kill", "-9", str(left)], check=True).returncode == 0
+
+
+def test_what_is_left_is_compared_by_name_and_size(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("12")
+    (tmp_path / "manifest.json").write_text("1")
+    found = listed(tmp_path)
+    assert list(differences(found, found)) == []
+    assert list(differences(found, {**found, "a": 3})) == ["a: 2 undisturbed, 3 here"]
+    assert list(differences(found, {"a": 2})) == ["manifest.json: -1 undisturbed, nothing here"]
