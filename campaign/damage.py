@@ -225,7 +225,7 @@ def _link(path: Path, outside: Path, rng: random.Random) -> str:
         named = [item for item in _objects(file) if item.name != "/"]
         old = rng.choice(named) if kind not in ("external data", "virtual") else _some_dataset(file, rng)
         name = old.name
-        shape, dtype = getattr(old, "shape", ()), getattr(old, "dtype", None)
+        shape, dtype = getattr(old, "shape", ()), np.dtype(getattr(old, "dtype", np.uint8))
         if kind == "soft link":
             file.move(name, "/elsewhere")
             file[name] = h5py.SoftLink("/elsewhere")
@@ -391,7 +391,7 @@ def _pickle(path: Path, outside: Path, rng: random.Random) -> str:
     name = next((each for each in inner if each.endswith("data.pkl")), "")
     if not name:
         return _member(path, outside, rng)
-    made = {
+    made: dict[str, Callable[[], bytes]] = {
         "code": lambda: pickle.dumps(_Makes(str(outside / "made"))),
         "deep": lambda: b"\x80\x02" + b"(" * 200_000 + b"t" * 200_000 + b".",
         "nested lists": lambda: b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b".",
@@ -468,7 +468,7 @@ def _changed(data: Any, rng: random.Random) -> Any:
     return data
 
 
-_VALUES = (
+_VALUES: tuple[object, ...] = (
     None, True, False, 0, -1, 1.5, 10**30, 1e300, -1e300, "", "x", "x" * 100_000, "\x1b[2J\u202e", "\ud800", [], {},
     [[]], [1, 2], {"a": {}}, "../../x", "/dev/zero", "<script>alert(1)</script>", "nan", float("nan"), float("inf"),
     [None] * 3, {"": None}, 2**63, 5e-324,

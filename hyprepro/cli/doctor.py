@@ -20,6 +20,8 @@ from hyprepro.errors import UserError
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
+    from hyprepro.domains.base import Domain
+
 Status = Literal["ok", "warning", "failure"]
 _MARKS: dict[Status, tuple[str, str]] = {
     "ok": ("ok", "green"),
@@ -118,6 +120,9 @@ def check_stores() -> Iterator[Finding]:
 
     for domain in domains():
         name = f"stores of {domain.title}"
+        if not _has_stores(domain):
+            yield Finding(name, "ok", "none: they are not bundled, hyprepro collect makes them")
+            continue
         try:
             digests = domain.digests
         except UserError as error:
@@ -126,12 +131,25 @@ def check_stores() -> Iterator[Finding]:
             yield Finding(name, "ok", ", ".join(f"{kind} {digest[:12]}" for kind, digest in digests.items()))
 
 
+def _has_stores(domain: Domain) -> bool:
+    """Whether a domain's stores are here, or ought to be."""
+    from hyprepro.stores.bundled import bundled
+
+    ours = {name for files in bundled().stores.values() for name in files}
+    if Path(domain.policies).name in ours:
+        return True
+    try:
+        return domain.policies_path.is_file()
+    except UserError:
+        return False
+
+
 def check_simulator() -> Iterator[Finding]:
     """Whether the simulators load and a first episode of each domain starts."""
     try:
         from hyprepro.domains.catalogue import domains
 
-        for domain in domains():
+        for domain in filter(_has_stores, domains()):
             with domain.open_policies() as store:
                 task = store.tasks[0]
             domain.simulator(task, 1).reset(0, domain.start("test", 0, task, 0))

@@ -124,7 +124,7 @@ def test_a_dry_run_names_what_differs_and_a_shipped_recipe_differs_in_nothing(hy
     assert (changed["scale"], changed["prompts_per_task"]) == ("tiny", 2)
 
 
-RECIPES = sorted(files.shipped("recipes"))
+RECIPES = sorted(name for name in files.shipped("recipes") if name != "dm_cheetah")  # no stores of it are bundled
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -76,12 +75,13 @@ def test_a_killed_training_ends_with_the_same_weights_and_metrics(tmp_path: Path
 
 
 @pytest.mark.usefixtures("checkpoint_always")
-def test_a_full_disk_is_told_as_one_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_told_as_one_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = train(ToyJob, STEPS, tmp_path, Report(), seed=1)
-    (tmp_path / f".checkpoint.pt.{os.getpid()}.partial").symlink_to("/dev/full")
     before = (tmp_path / "checkpoint.pt").read_bytes()
-    with pytest.raises(OSError, match="No space left"):
-        train(ToyJob, STEPS + 10, tmp_path, Report(), seed=1)
+    with monkeypatch.context() as full:
+        full.setattr("hyprepro.engine.stage._opened", lambda _: Path("/dev/full").open("wb"))  # noqa: SIM115  # written to by the caller
+        with pytest.raises(OSError, match="No space left"):
+            train(ToyJob, STEPS + 10, tmp_path, Report(), seed=1)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
     assert all(
         torch.equal(a, b)

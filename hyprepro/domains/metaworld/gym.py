@@ -14,7 +14,7 @@ from hyprepro.domains.metaworld.tasks import Goal
 
 
 class MetaWorldGym(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
-    """A task whose goal changes at every reset, and is the first one again at a reset with a seed.
+    """A task whose goal changes at every reset; a reset with a seed begins at the goal of that number.
 
     Args:
         task: The task.
@@ -38,13 +38,13 @@ class MetaWorldGym(gymnasium.Env[NDArray[np.float32], NDArray[np.float32]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin the next episode on the next goal; with a seed, whichever, on the first one.
+        """Begin the next episode on the next goal; with a seed on the goal of that number, from which others follow.
 
         Nothing here is drawn: goals follow from `goal` alone. The action space is seeded by itself.
         """
         super().reset(seed=seed)
         if seed is not None:
-            self._episode = 0
+            self._episode = seed
         observation = self._env.reset(self._goal(self._episode))
         self._episode += 1
         self._step = 0

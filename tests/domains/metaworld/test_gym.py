@@ -22,9 +22,10 @@ def test_gymnasium_finds_nothing_wrong() -> None:
         check_env(environment(), skip_render_check=True)
 
 
-def test_a_seed_begins_with_the_first_goal_again_and_no_seed_with_the_next_one() -> None:
+def test_a_seed_begins_at_the_goal_of_its_number_and_no_seed_at_the_next_one() -> None:
     env = environment()
     first, second = env.reset()[0], env.reset()[0]
     assert not np.array_equal(first, second)
-    np.testing.assert_array_equal(env.reset(seed=7)[0], first)
+    np.testing.assert_array_equal(env.reset(seed=0)[0], first)
     np.testing.assert_array_equal(env.reset()[0], second)
+    np.testing.assert_array_equal(env.reset(seed=1)[0], second)

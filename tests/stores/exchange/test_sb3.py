@@ -161,7 +161,7 @@ def compressed_and_damaged(source: bytes, _: Path) -> bytes:
 def of_a_later_version(source: bytes, _: Path) -> bytes:
     """A zip that says that only version 25.5 of the format can read it."""
     data = bytearray(source)
-    place = data.index(b"PK\x01\x02")
+    place = data.rindex(b"PK\x01\x02")  # policy.pth is a zip of its own, before the list of members
     data[place + 6 : place + 8] = b"\xff\x00"
     return bytes(data)
 
