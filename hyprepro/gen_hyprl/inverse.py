@@ -39,8 +39,7 @@ class InverseModel(Trained):
 class TurnedInverse(InverseModel):
     """An MLP on the hand's last step and its way to go, trained on steps turned about the vertical and mirrored.
 
-    Without the turns it learns which way each training task goes: on tasks withheld from training its squared error
-    along the table is several times as large, although that on the training tasks is smaller.
+    Without the turns it can learn which way each training task goes, and nothing of other ways.
     """
 
     hidden: tuple[Width, ...] = setting((128, 128), "hidden widths", min_length=1)
