@@ -76,6 +76,11 @@ class Adaptation(Component, ABC):
     slot: ClassVar[str] = "adaptation"
 
     @property
+    def told(self) -> str:
+        """What becomes of the policies, and by what, in a few words for the tables."""
+        return "fitted to the prompt's own actions"
+
+    @property
     def needs_candidates(self) -> bool:
         """Whether `Start.candidates` is looked at."""
         return False
@@ -151,6 +156,11 @@ class AgreementChoice(Adaptation):
     temperature: float = setting(0.0, "Of the average over candidates; 0 picks the best one.", ge=0)
 
     @property
+    def told(self) -> str:
+        """See `Adaptation`."""
+        return "chosen among candidates, or averaged, by the prompt's own actions"
+
+    @property
     def needs_candidates(self) -> bool:
         """Yes."""
         return True
@@ -195,6 +205,11 @@ class GatedAdaptation(Adaptation):
     tolerance: float = setting(
         0.06, "Mean squared difference to the prompt's actions up to which a policy stays as it was generated.", ge=0
     )
+
+    @property
+    def told(self) -> str:
+        """What is gated says."""
+        return self.adaptation.told
 
     @property
     def needs_candidates(self) -> bool:

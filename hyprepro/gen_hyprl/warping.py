@@ -61,6 +61,17 @@ class WarpedAdaptation(Adaptation):
     shift: float = setting(0.1, "how far the whole scene is shifted at most along each axis (m)", ge=0)
 
     @property
+    def told(self) -> str:
+        """See `Adaptation`."""
+        parts = [
+            "completed to its post-success states" if self.completed else "",
+            "moved with its objects and goal" if self.moved else "",
+        ]
+        warped = " and ".join(part for part in parts if part)
+        demonstration = f"the prompt's demonstration{', ' + warped if warped else ''}"
+        return f"fitted to {demonstration}, by an inverse model of the hand from the training tasks' episodes"
+
+    @property
     def needs_library(self) -> bool:
         """Where the fit starts from it."""
         return self.start in ("agreeing", "mean")

@@ -109,11 +109,11 @@ class WeightMethod(Method):
     adaptation: Adaptation | None = setting(None, "what fits the generated policy to the prompt; None: nothing")
 
     def information(self, domain: Domain) -> str:
-        """`knows`, and whether policies are fitted to the prompt."""
+        """`knows`, and what the adaptation makes of the policies."""
         told = super().information(domain)
         if self.adaptation is None or domain.condition != "prompt":
             return told
-        return f"{told}; its policies are then fitted to the prompt's own actions ({type(self.adaptation).__name__})"
+        return f"{told}; its policies are then {self.adaptation.told} ({type(self.adaptation).__name__})"
 
     def require(self, data: Data) -> None:
         """The domain must have what the adaptation needs as well."""

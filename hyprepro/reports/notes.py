@@ -53,7 +53,7 @@ PRESENT = (
 )
 ADAPTED = (
     "Adaptation: the paper deploys policies as they are decoded. Here those of {names} that disagree with their "
-    "prompt are first fitted to its actions, without any step in an environment; `hyprepro run ablation` has the rows "
+    "prompt are first fitted to it, without any step in an environment; `hyprepro run ablation` has the rows "
     "without it."
 )
 UNLIKE = "Ours averages other tasks than the paper ({splits}), so its averages are left out."

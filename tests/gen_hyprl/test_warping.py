@@ -19,12 +19,13 @@ from hyprepro.domains.metaworld.scene import GOAL, MetaWorldScene
 from hyprepro.domains.scenes import Scene
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.errors import UserError
-from hyprepro.gen_hyprl.adaptation import GatedAdaptation, PromptAdaptation, Start
+from hyprepro.gen_hyprl.adaptation import Adaptation, GatedAdaptation, PromptAdaptation, Start
 from hyprepro.gen_hyprl.adaptation_net import Pairs
 from hyprepro.gen_hyprl.candidates_net import random_weights
 from hyprepro.gen_hyprl.inverse import TurnedInverse
 from hyprepro.gen_hyprl.warping import WarpedAdaptation
 from hyprepro.gen_hyprl.warping_net import Demonstration, completed
+from hyprepro.methods.gen_hyprl import GenHypRL
 from hyprepro.methods.retrieval import MeanPolicy
 from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import METAWORLD_LAYOUT
@@ -217,3 +218,14 @@ def test_a_method_trains_and_deploys_it(tiny_stores: TinyStores, tmp_path: Path)
     plain = params_of(MeanPolicy().deploy(None, data, query, 0))
     assert found.shape == plain.shape
     assert not np.array_equal(found, plain)
+
+
+def test_a_table_says_what_the_policies_are_fitted_to() -> None:
+    def told(adaptation: Adaptation) -> str:
+        return GenHypRL(adaptation=GatedAdaptation(adaptation=adaptation)).information(MetaWorld())
+
+    assert "completed to its post-success states and moved with its objects and goal" in told(WarpedAdaptation())
+    assert "an inverse model" in told(WarpedAdaptation())
+    still = told(WarpedAdaptation(completed=False, moved=0.0))
+    assert "completed" not in still and "moved" not in still
+    assert "the prompt's own actions (GatedAdaptation)" in told(PromptAdaptation())

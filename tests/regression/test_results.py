@@ -107,6 +107,16 @@ def test_a_run_of_the_recipe_as_it_is_now_could_be_held_against_it(path: Path) -
 
 
 @each_result
+def test_a_row_says_what_its_policies_are_fitted_to(path: Path) -> None:
+    result, ends = read_result(path), "; its policies are then "
+    recipe = resolve(result["recipe"], result["scale"]).recipe
+    for method in getattr(recipe, "methods", ()):
+        recorded = result["methods"].get(method.name, {}).get("knows", "")
+        if ends in recorded:
+            assert recorded.partition(ends)[2] == method.information(recipe.domain).partition(ends)[2]
+
+
+@each_result
 def test_every_number_is_reproduced(path: Path) -> None:
     committed = read_result(path)
     assert check(committed, fresh_result(committed)) == []
