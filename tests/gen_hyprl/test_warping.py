@@ -227,5 +227,6 @@ def test_a_table_says_what_the_policies_are_fitted_to() -> None:
     assert "completed to its post-success states and moved with its objects and goal" in told(WarpedAdaptation())
     assert "an inverse model" in told(WarpedAdaptation())
     still = told(WarpedAdaptation(completed=False, moved=0.0))
-    assert "completed" not in still and "moved" not in still
+    assert "completed" not in still
+    assert "moved" not in still
     assert "the prompt's own actions (GatedAdaptation)" in told(PromptAdaptation())
