@@ -56,7 +56,7 @@ class Oracle(Choice):
                     f"Oracle.among names {name!r}, and the recipe has no such row.",
                     where="Oracle.among",
                     closest=closest_match(name, by_name),
-                    fix=f"its rows are {', '.join(by_name)}",
+                    fix=f"its rows are {'; '.join(by_name)}",
                 )
         seeded = {by_name[name].seeded for name in self.among}
         if len(seeded) > 1:

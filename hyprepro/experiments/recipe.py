@@ -314,7 +314,7 @@ class Recipe(Experiment):
                     f"Recipe.pairs compares {name!r}, and the recipe has no such row.",
                     where="Recipe.pairs",
                     closest=closest_match(name, names),
-                    fix=f"its rows are {', '.join(names)}",
+                    fix=f"its rows are {'; '.join(names)}",
                 )
         check_unique("Recipe.protocols", [protocol.label for protocol in self.protocols])
         check_unique("Recipe.seen, Recipe.below and Recipe.unseen", self.named_tasks)
