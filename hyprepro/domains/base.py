@@ -241,7 +241,6 @@ class Domain(Stores):
         camera: Name of the camera that episodes are shown from; empty: the first of the scene.
         idles: Whether an action that is not finite counts as zero; if not, it fails the episode there and then.
         symmetries: What of a scene may be changed (see `scene`); empty where the domain does not say.
-        splits: Whether its test tasks are a choice of several, which one collection of all tasks serves.
     """
 
     slot: ClassVar[str] = "domain"
@@ -260,7 +259,6 @@ class Domain(Stores):
     camera: ClassVar[str] = ""
     idles: ClassVar[bool] = False
     symmetries: ClassVar[frozenset[Symmetry]] = frozenset()
-    splits: ClassVar[bool] = False
 
     def task_name(self, parameter: tuple[float, ...]) -> str:
         """The name of the task with a parameter.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -181,15 +181,6 @@ class ParameterDomain(Domain):
     def required_layout(self) -> PolicyLayout | None:
         """None: policies of any widths act here, as imported ones do."""
         return None
-
-    def data(self, withheld: Collection[str] = ()) -> Data:
-        """All stores; of a task that is for testing nothing is trained on, although the stores could.
-
-        So one collection of all tasks serves every split of them.
-        """
-        with self.open_policies() as store:
-            known = [task for task in self.tested if task in store.tasks and store.count(task, "train")]
-        return super().data((*withheld, *known))
 
     def query(self, data: Data, task: str, count: int, split: str) -> Query:
         """The parameter; a method deploys as many controllers as its own settings say."""

@@ -10,7 +10,7 @@ from hyprepro.methods.base import Method
 from hyprepro.methods.retrieval import Checkpoints, policies_of, source_rows
 
 if TYPE_CHECKING:
-    from hyprepro.domains.base import Data, Domain, Query
+    from hyprepro.domains.base import Data, Query
     from hyprepro.gen_hyprl.autoencoder_net import PolicyAutoencoder
     from hyprepro.policies.controllers import Controllers
 
@@ -100,8 +100,3 @@ class DomainRandomisation(Parent):
     label: ClassVar[str] = "domain-randomisation"
     knows: ClassVar[str] = "nothing of the task; trained in the environment on all training tasks"
     store: ClassVar[Literal["parents", "randomised"]] = "randomised"
-
-    def information(self, domain: Domain) -> str:
-        """With the tasks that are tested, where one training serves several splits of the tasks."""
-        told = super().information(domain)
-        return told.replace("all training tasks", f"all {domain.many}, those tested too") if domain.splits else told

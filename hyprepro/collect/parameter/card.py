@@ -85,8 +85,8 @@ def _test_lines(collection: ParameterCollection) -> str:
     many, tested = collection.of.many, ", ".join(_number(task) for task in collection.test_tasks)
     if not tested:
         return (
-            f"- **Test {many}**: none. No expert knows of another's steps, so that a recipe may test any of the {many} and "
-            "train on the\n  others; what was trained on all of them together has seen those that are tested."
+            f"- **Test {many}**: none. No expert knows of another's steps, so a recipe may test any of them and train\n"
+            "  on the others; what was trained on all of them together has practised those that are tested."
         )
     return (
         f"- **Test {many}** ({tested}): the parent never stepped nor was relabelled with\n"

@@ -43,8 +43,8 @@ class ParameterCollection(Collection):
     )
     test: tuple[str | float, ...] | None = setting(
         None,
-        "tasks whose experts are ceilings only, by name or number; None: those that the domain tests; (): none, so that "
-        "the stores serve every split of the tasks, and a recipe trains on those alone that its own does not test",
+        "tasks whose experts are ceilings only, by name or number; None: those that the domain tests; (): none, where "
+        "stores are to serve every split of the tasks",
     )
     route: Route = setting("parent", "how an expert's SAC starts")
     seed: int = setting(0, "seed of all randomness", ge=0)
