@@ -35,7 +35,7 @@ PROMPTS, UNSEEN = 7, "reach-wall"  # a task that the stores do not have
 
 
 def evaluations(stores: TinyStores, method: Method, task: str = UNSEEN) -> list[Stage]:
-    data = stores.domain.data((UNSEEN,) if UNSEEN in stores.domain.data().trained() else ())
+    data = stores.domain.data()
     protocols = (PaperProtocol(), StrictProtocol())
     return [Rollouts.of(method, data, task=task, split="unseen", protocol=each, prompts=PROMPTS) for each in protocols]
 
