@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -98,7 +99,7 @@ def test_tasks_that_are_told_by_numbers_have_nothing_to_fit_to(cheetah_stores: C
     assert fitting_seconds([stage]) == {}
 
 
-def test_a_plan_has_them(tiny_stores: TinyStores, tmp_path) -> None:
+def test_a_plan_has_them(tiny_stores: TinyStores, tmp_path: Path) -> None:
     stages = evaluations(tiny_stores, Retrieval(adaptation=PromptAdaptation(steps=10_000)))[:1]
     plain = evaluations(tiny_stores, Retrieval())[:1]
     cache = ArtifactCache(tmp_path)

@@ -38,9 +38,9 @@ def suite() -> Any:
     return pytest.importorskip("dm_control.suite", reason="takes pip install 'hyprepro[control]'")
 
 
-def stores_of(folder: Path, kept: tuple[str, ...] = ()) -> dict[str, str]:
+def stores_of(folder: Path, kept: tuple[str, ...] = ()) -> dict[str, Any]:
     """Paths of stores of all speeds: a policy and an episode of each, some kept for testing, and the policy for all."""
-    paths = {name: str(folder / f"{name}.h5") for name in ("policies", "trajectories", "randomised")}
+    paths: dict[str, Any] = {name: str(folder / f"{name}.h5") for name in ("policies", "trajectories", "randomised")}
     layout, tasks = CheetahSpeed.layout, CheetahSpeed().sweep
     for name in ("randomised", "policies"):
         with PolicyStoreWriter(Path(paths[name]), layout, {"route": "synthetic"}, "float32") as writer:
@@ -55,11 +55,11 @@ def stores_of(folder: Path, kept: tuple[str, ...] = ()) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return stores_of(tmp_path_factory.mktemp("whole"))
 
 
-def test_one_collection_of_all_contexts_serves_every_split(whole: dict[str, str]) -> None:
+def test_one_collection_of_all_contexts_serves_every_split(whole: dict[str, Any]) -> None:
     trained = set()
     for share, split in product((0.8, 0.5, 0.95), SPLITS):
         domain = CheetahSpeed(**whole, test_share=share, split=split)
@@ -73,7 +73,7 @@ def test_one_collection_of_all_contexts_serves_every_split(whole: dict[str, str]
     assert len(trained) == 15
 
 
-def test_a_context_of_the_split_may_be_withheld_besides(whole: dict[str, str]) -> None:
+def test_a_context_of_the_split_may_be_withheld_besides(whole: dict[str, Any]) -> None:
     domain = CheetahSpeed(**whole)
     data = domain.data([domain.training[0]])
     assert set(data.trained()) == set(domain.training[1:])
@@ -94,7 +94,7 @@ def test_the_shipped_collections_are_of_all_contexts() -> None:
         assert (collection.train_tasks, collection.test_tasks) == (domain.sweep, ())
 
 
-def test_one_policy_for_all_says_that_it_has_practised_the_tested_ones(whole: dict[str, str]) -> None:
+def test_one_policy_for_all_says_that_it_has_practised_the_tested_ones(whole: dict[str, Any]) -> None:
     domain = CheetahSpeed(**whole)
     data, (tested, *_) = domain.data(), domain.tested
     found = params_of(OneForAll().deploy(None, data, domain.query(data, tested, 1, "test"), 0))
@@ -218,7 +218,8 @@ def test_the_collector_trains_experts_and_records_whole_episodes(
     line = ["collect", "dm-cheetah-smoke", "--out", str(tmp_path), "--cache", str(tmp_path / "cache"), "--workers", "0"]
     done = CliRunner().invoke(app, line)
     assert done.exit_code == 0, done.output
-    names = {name: str(tmp_path / f"dm-cheetah-smoke.{name}.h5") for name in ("policies", "trajectories")}
+    kinds = ("policies", "trajectories")
+    names: dict[str, Any] = {name: str(tmp_path / f"dm-cheetah-smoke.{name}.h5") for name in kinds}
     with PolicyStore.open(names["policies"]) as store, TrajectoryStore.open(names["trajectories"]) as episodes:
         assert store.tasks == ("speed-1.000", "speed-2.000", "speed-4.000")
         assert Counter(store.meta(task)["split"][0] for task in store.tasks) == {"train": 2, "test": 1}
