@@ -100,6 +100,13 @@ def ray(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def trackers(session: nox.Session) -> None:
+    """Follow a run by Weights & Biases and by trackio, offline (about 150 MB to install)."""
+    session.install("-e", ".[dev,wandb,trackio]", *CONSTRAINTS)
+    session.run("pytest", "tests/cli/test_curves.py", *session.posargs, env=ONE_THREAD)
+
+
+@nox.session(default=False)
 def minimums(session: nox.Session) -> None:
     """Run the tests with the lowest version of every dependency that pyproject.toml allows."""
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]

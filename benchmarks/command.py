@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from hyprepro.experiments.recipe import Recipe
     from hyprepro.methods.gen_hyprl import GenHypRL
+    from hyprepro.methods.hypernetwork import WritingMethod
     from hyprepro.methods.make_an_agent import MakeAnAgent
 
 bench = typer.Typer(help="Measure speed against a peer, both in turn in the same run.", no_args_is_help=True)
@@ -267,7 +268,8 @@ def generation(
 ) -> None:
     """Gen-HypRL's whole forward pass against Make-An-Agent's: policies a second, same prompts, same decoder.
 
-    The first scale is the headline; `released` is Gen-HypRL with the released code's networks at that scale.
+    HyperZero and HyPoGen, which decode nothing, write policies of the same layout beside them. The first scale is the
+    headline; `released` is Gen-HypRL with the released code's networks at that scale.
     """
     from benchmarks.generation import measure_generation
 
@@ -285,6 +287,8 @@ def generation(
         console.line(f"  gen-hyprl, L = {each['candidates']:<6}{each['ours']:8.1f} policies/s   ratio {each['ratio']}")
         console.line(f"  its products alone {each['bound']:8.1f} policies/s   share {each['bound_share']}")
         console.line(f"  make-an-agent      {each['peer']:8.1f} policies/s")
+        for method, speed in each["further"].items():
+            console.line(f"  {method:18} {speed:8.1f} policies/s")
 
 
 @bench.command()
@@ -350,16 +354,20 @@ def startup(
         console.line(f"{name:20} {each['ours']:7.3f} s   there {each['peer']:7.3f} s   ratio {each['ratio']:.3f}")
 
 
-def _generators(scale: str, variant: str | None = None) -> tuple[GenHypRL, MakeAnAgent]:
-    """Both methods as the shipped files describe them at a scale."""
+def _generators(scale: str, variant: str | None = None) -> tuple[GenHypRL, MakeAnAgent, Sequence[WritingMethod]]:
+    """The methods as the shipped files describe them at a scale, all writing policies of the stored layout."""
     from hyprepro.config.registry import resolve
 
     resolved = resolve(
         "table1",
         scale,
         variant,
-        ["Recipe.methods=(@GenHypRL(), @MakeAnAgent())"],
-        ["components/method/make_an_agent.gin"],
+        [
+            "Recipe.methods=(@GenHypRL(), @MakeAnAgent(), @HyperZero(), @HyPoGen())",
+            "HyperZero.hidden=()",
+            "HyPoGen.hidden=()",
+        ],
+        [f"components/method/{name}.gin" for name in ("make_an_agent", "hyperzero", "hypogen")],
     )
-    ours, peer = cast("Recipe", resolved.recipe).methods
-    return cast("GenHypRL", ours), cast("MakeAnAgent", peer)
+    ours, peer, *further = cast("Recipe", resolved.recipe).methods
+    return cast("GenHypRL", ours), cast("MakeAnAgent", peer), cast("Sequence[WritingMethod]", further)

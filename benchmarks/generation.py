@@ -1,10 +1,10 @@
-"""How fast Gen-HypRL writes policies, against Make-An-Agent's diffusion: time does not depend on what was learned."""
+"""How fast Gen-HypRL writes policies, against others that write them: time does not depend on what was learned."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,33 +15,40 @@ from hyprepro.domains.base import Query
 from hyprepro.engine.training import frozen
 from hyprepro.gen_hyprl.assembled import Aggregated, PolicyGenerator
 from hyprepro.gen_hyprl.conditions import Conditions, LatentSource
+from hyprepro.methods.hypernetwork_net import TrainedHypernetwork
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 from hyprepro.stores.prompts import Prompts
 
 if TYPE_CHECKING:
     from hyprepro.methods.gen_hyprl import GenHypRL, LatentMethod
+    from hyprepro.methods.hypernetwork import WritingMethod
     from hyprepro.methods.make_an_agent import MakeAnAgent
 
 PROMPT_SIZES = (1020, 117)
 _PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "convolution", "_transformer_encoder_layer_fwd"}
 
 
-def measure_generation(ours: GenHypRL, peer: MakeAnAgent, prompts: int, rounds: int) -> dict[str, Any]:
-    """Policies a second of two untrained methods, from prompts to parameters, embedding and decoding included.
+def measure_generation(
+    ours: GenHypRL, peer: MakeAnAgent, further: Sequence[WritingMethod], prompts: int, rounds: int
+) -> dict[str, Any]:
+    """Policies a second of untrained methods, from prompts to parameters, embedding and decoding included.
 
     Each turn writes one policy for each of the same prompts: ours with L draws of G and HypFormer, the peer by its DDIM
-    steps. They take turns on one thread, after one turn that does not count, and the medians are compared. Seconds are
-    those of this process, so that other load on the machine counts as little as possible.
+    steps, further methods by one pass of a network. They take turns on one thread, after one turn that does not count,
+    and the medians are compared. Seconds are those of this process, so that other load on the machine counts as little
+    as possible.
 
     Args:
         ours: Gen-HypRL.
         peer: Make-An-Agent.
+        further: Networks that write weights from the same embedding of a prompt, without a latent.
         prompts: Policies a turn.
         rounds: Turns of each.
 
     Returns:
-        `ours` and `peer` in policies a second, `ratio` (ours over the peer's), and `bound_share`: our speed over
-        `bound`, that of its matrix products, convolutions and transformer layer alone, on the same tensors in turn.
+        `ours` and `peer` in policies a second, `ratio` (ours over the peer's), `further` by name, and `bound_share`:
+        our speed over `bound`, that of its matrix products, convolutions and transformer layer alone, on the same
+        tensors in turn.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -56,12 +63,14 @@ def measure_generation(ours: GenHypRL, peer: MakeAnAgent, prompts: int, rounds: 
             whole = _generation(ours, Aggregated(generator, frozen(former), ours.hypformer.candidates), query)
             diffused = _generation(peer, frozen(peer.diffusion.build(*_sizes(peer))), query)
             contestants = {"ours": whole, "peer": diffused, "bound": _products_of(whole)}
+            contestants |= {method.name: _writing(method, query) for method in further}
             speeds = _speeds(contestants, prompts, rounds)
     finally:
         torch.set_num_threads(threads)
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     return {
-        **{name: round(value, 1) for name, value in medians.items()},
+        **{name: round(medians[name], 1) for name in ("ours", "peer", "bound")},
+        "further": {method.name: round(medians[method.name], 1) for method in further},
         "ratio": round(medians["ours"] / medians["peer"], 3),
         "bound_share": round(medians["ours"] / medians["bound"], 3),
         "latent_size": ours.autoencoder.latent_size,
@@ -84,6 +93,19 @@ def _generation(method: LatentMethod, source: LatentSource, query: Query) -> Cal
 
     def generate() -> None:
         assembled.policies(query, draws)
+
+    return generate
+
+
+def _writing(method: WritingMethod, query: Query) -> Callable[[], None]:
+    """The whole forward pass of an untrained network that writes weights."""
+    embedding = frozen(method.embedding.build(*PROMPT_SIZES))
+    layout = method.layout_of(METAWORLD_LAYOUT)
+    network = frozen(method.network(layout, 2 * method.embedding.embedding_size, valued=False))
+    written = TrainedHypernetwork(network, Conditions(embedding), standardised=False)
+
+    def generate() -> None:
+        written.policies(query)
 
     return generate
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from hyprepro.engine.plan import (
 from hyprepro.engine.provenance import PeakMemory
 from hyprepro.engine.schedule import Event, OnEvent, execute
 from hyprepro.engine.stage import Stage, device, explain_os_error, folder_in_use, sweep
+from hyprepro.experiments.fits import fitting_seconds
 from hyprepro.experiments.recipe import Experiment
 from hyprepro.experiments.results import Run, stores_provenance, write_result
 from hyprepro.experiments.rollouts import Rollouts
@@ -93,10 +94,13 @@ def plan(recipe: Experiment, cache: ArtifactCache) -> Plan:
 
 def planned_stages(targets: Sequence[Stage], cache: ArtifactCache) -> tuple[PlannedStage, ...]:
     """The targets and all that they are made from, once each, as they stand in a cache."""
-    todo = {stage.key for stage in missing(targets, cache)}
+    lacking = missing(targets, cache)
+    todo = {stage.key for stage in lacking}
     calibration = Calibration.of(cache.root) if todo else None
-    stages = with_inputs(targets)
-    return tuple(planned_stage(each, cache, calibration if each.key in todo else None) for each in stages)
+    stages, fits = with_inputs(targets), fitting_seconds(lacking)
+    planned = (planned_stage(each, cache, calibration if each.key in todo else None) for each in stages)
+    speed = calibration.speed if calibration else 1.0
+    return tuple(replace(each, seconds=each.seconds + speed * fits.get(each.stage.key, 0.0)) for each in planned)
 
 
 def stepper_used(rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, str]:

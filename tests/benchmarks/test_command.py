@@ -109,7 +109,10 @@ def test_the_generation_bench_prints_one_consistent_object(hyprepro):
         assert each["ratio"] == pytest.approx(each["ours"] / each["peer"], rel=0.01)
         assert each["bound_share"] == pytest.approx(each["ours"] / each["bound"], rel=0.01)
         assert 0 < each["bound_share"] < 1.1
-        assert {name: len(values) for name, values in each["rounds"].items()} == {"ours": 2, "peer": 2, "bound": 2}
+        assert set(each["further"]) == {"hyperzero", "hypogen"}
+        assert min(each["further"].values()) > 0
+        names = ("ours", "peer", "bound", *each["further"])
+        assert {name: len(values) for name, values in each["rounds"].items()} == dict.fromkeys(names, 2)
 
 
 def test_an_unknown_scale_is_one_panel(hyprepro):

@@ -131,13 +131,17 @@ def test_weights_and_biases_keeps_the_page_here_when_offline(hyprepro, told, tmp
 
 def test_trackio_has_the_page_in_its_database(hyprepro, told, tmp_path: Path, monkeypatch) -> None:
     trackio = pytest.importorskip("trackio")
-    monkeypatch.setattr("trackio.utils.TRACKIO_DIR", tmp_path, raising=False)
-    monkeypatch.setattr("trackio.sqlite_storage.TRACKIO_DIR", tmp_path, raising=False)
+    folder = tmp_path / "trackio"
+    for module in ("utils", "sqlite_storage"):
+        monkeypatch.setattr(f"trackio.{module}.TRACKIO_DIR", folder, raising=False)
     done = hyprepro("run", "tiny.gin", *COMMON, "--out", tmp_path / "out", "--track", "trackio")
     assert done.code == 0, done.stderr
     assert done.stdout == (tmp_path / "out" / "table.md").read_text()
     run = trackio.Api().runs("hyprepro")[0]
     assert "hyprepro run tiny.gin" in json.dumps(run.config)
+    content = b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+    for word in ("regressor (MLPRegressor)", "Recipe.withheld", "mse-regressor"):
+        assert word.encode() in content, "curves, configuration and table"
 
 
 def test_an_unknown_tracker_and_a_missing_package_are_said_before_any_work(told, hyprepro, monkeypatch) -> None:

@@ -20,7 +20,7 @@ from tests.config.test_gin_tree import TABLE2_SLOTS
 pytestmark = [pytest.mark.sim, pytest.mark.long]
 
 NUMBERS = {"interpolation", "parent", "macaw", "macaw_online", "prompt_dt", "domain_randomisation", "common_starts"}
-NUMBERS |= {"hyperzero", "hypogen", "greatest"}
+NUMBERS |= {"hyperzero", "hypogen", "greatest", "one_for_all"}
 COMPONENT_FILES = [
     path
     for path in sorted((files.gin_root() / "components").glob("*/*.gin"))

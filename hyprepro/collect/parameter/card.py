@@ -42,7 +42,6 @@ def data_card(
     recipe += _parent_lines(collection) + _randomised_line(collection, for_all)
     of = " FILE.gin" if collection.name else f" {name}"
     means = _means(many, zoo["tasks"], folded)
-    tested = ", ".join(_number(task) for task in collection.test_tasks)
     shortest = min(
         (each["steps"][0] for each in episodes["tasks"].values() if each.get("steps")), default=domain.horizon
     )
@@ -69,8 +68,7 @@ Made by `hyprepro collect{of}`; written by that command, not by hand.
 - **Policies**: {zoo["route"]["summary"]}.
   MLPs {layout.shape} with mean and log-std heads, ReLU, {layout.size:,} parameters, {selection.weights}; the
   deterministic action is tanh(mean). Weights act on raw observations.
-{recipe}- **Test {many}** ({tested}): the parent never stepped nor was relabelled with
-  them; their experts are ceilings, trained in a stack of their own.
+{recipe}{_test_lines(collection)}
 - **Episodes** hold {domain.horizon} steps{ends}: first the offline ones with SAC's exploration noise,
   {selection.offline_episodes} of sources from early to late and {selection.expert_episodes} of stored experts (split
   train, of test {many} split test), then {selection.prompt_episodes} deterministic ones of stored experts (split
@@ -81,6 +79,19 @@ Made by `hyprepro collect{of}`; written by that command, not by hand.
 - **Digests**: policies `{zoo["digest"]}`, trajectories `{episodes["digest"]}`.
 - **Licence**: that of this repository. No data of others is contained.
 """
+
+
+def _test_lines(collection: ParameterCollection) -> str:
+    many, tested = collection.of.many, ", ".join(_number(task) for task in collection.test_tasks)
+    if not tested:
+        return (
+            f"- **Test {many}**: none. No expert knows of another's steps, so a recipe may test any of them and train\n"
+            "  on the others; what was trained on all of them together has practised those that are tested."
+        )
+    return (
+        f"- **Test {many}** ({tested}): the parent never stepped nor was relabelled with\n"
+        "  them; their experts are ceilings, trained in a stack of their own."
+    )
 
 
 def _selection_lines(domain: ParameterDomain, training: ExpertTraining, selection: ParameterSelection) -> str:

@@ -39,10 +39,12 @@ class ParameterCollection(Collection):
     domain: Domain = setting(..., "what the tasks are of")
     name: str = setting("", "stem of the files that are written; empty: the gin file's", pattern=r"^[A-Za-z0-9_-]*$")
     train: tuple[str | float, ...] = setting(
-        (), "the training tasks, by name or number; none: all of the domain's grid that are not for testing"
+        (), "the training tasks, by name or number; none: all of the domain's grid but those of `test`"
     )
     test: tuple[str | float, ...] | None = setting(
-        None, "tasks whose experts are ceilings only, by name or number; None: those that the domain tests"
+        None,
+        "tasks whose experts are ceilings only, by name or number; None: those that the domain tests; (): none, where "
+        "stores are to serve every split of the tasks",
     )
     route: Route = setting("parent", "how an expert's SAC starts")
     seed: int = setting(0, "seed of all randomness", ge=0)
@@ -94,6 +96,13 @@ class ParameterCollection(Collection):
                 where="ParameterCollection.route, ExpertTraining.sharing",
                 fix="bind ExpertTraining.sharing='experts' or 'none'",
             )
+        tested = [task for task in train if task in domain.tested]
+        if tested and (self.route == "parent" or experts.sharing != "none"):
+            raise UserError(
+                f"{tested[0]} is trained on and is for testing: other experts would know of its steps.",
+                where="ParameterCollection.test, ParameterCollection.route, ExpertTraining.sharing",
+                fix="-b \"ParameterCollection.route='scratch'\" -b \"ExpertTraining.sharing='none'\", or leave it out",
+            )
         relabelled = [each.relabelled for each in (self.parent, self.randomised) if each is not None]
         if not domain.relabels and (any(relabelled) or experts.sharing not in (None, "none")):
             raise UserError(
@@ -122,7 +131,7 @@ class ParameterCollection(Collection):
     @property
     def train_tasks(self) -> tuple[str, ...]:
         """Those that the parent is trained on, and whose experts are training data; in the order of their numbers."""
-        return self._sorted("train", self.train) or tuple(t for t in self.of.training if t not in self.test_tasks)
+        return self._sorted("train", self.train) or tuple(t for t in self.of.sweep if t not in self.test_tasks)
 
     @property
     def test_tasks(self) -> tuple[str, ...]:

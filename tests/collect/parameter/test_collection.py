@@ -262,6 +262,7 @@ def test_a_late_schedule_keeps_the_start_and_what_comes_after(cache: ArtifactCac
         ("ParameterCollection.train=(0.3, 0.31)", "none of the 40 velocities"),
         ("ParameterCollection.train=('reach',)", "names no velocity"),
         ("ParameterCollection.train=(0.3, 0.3)", "twice"),
+        ("ParameterCollection.train=()\nParameterCollection.test=()", "velocity-0.225 is trained on and is"),
         ("CheetahVel.first=-0.5", "outside 0 to 3"),
         ("CheetahVel.last=4.0", "outside 0 to 3"),
         ("CheetahVel.last=0.05", "must rise"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,20 @@ import torch
 from typer.testing import CliRunner
 
 from hyprepro.cli import app
+from hyprepro.collect.parameter.collection import ParameterCollection
+from hyprepro.config import files
+from hyprepro.config.registry import resolve
 from hyprepro.domains.base import Start
 from hyprepro.domains.dm_control.domain import CheetahLength, CheetahSpeed, CheetahSpeedLength, ControlCheetah
 from hyprepro.domains.dm_control.tasks import SPLITS, run_reward
 from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.errors import UserError
+from hyprepro.methods.ceilings import Expert
+from hyprepro.methods.one_for_all import OneForAll
 from hyprepro.methods.retrieval import Greatest
-from hyprepro.stores.policy_store import PolicyStore
-from hyprepro.stores.trajectory_store import TrajectoryStore
+from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
+from hyprepro.stores.trajectory_store import TrajectoryStore, TrajectoryStoreWriter
+from tests.methods.shared import params_of
 
 DOMAINS: tuple[ControlCheetah, ...] = (CheetahSpeed(), CheetahLength(), CheetahSpeedLength())
 EACH = pytest.mark.parametrize("domain", DOMAINS, ids=lambda each: each.label)
@@ -29,6 +36,70 @@ EACH = pytest.mark.parametrize("domain", DOMAINS, ids=lambda each: each.label)
 @pytest.fixture
 def suite() -> Any:
     return pytest.importorskip("dm_control.suite", reason="takes pip install 'hyprepro[control]'")
+
+
+def stores_of(folder: Path, kept: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Paths of stores of all speeds: a policy and an episode of each, some kept for testing, and the policy for all."""
+    paths: dict[str, Any] = {name: str(folder / f"{name}.h5") for name in ("policies", "trajectories", "randomised")}
+    layout, tasks = CheetahSpeed.layout, CheetahSpeed().sweep
+    for name in ("randomised", "policies"):
+        with PolicyStoreWriter(Path(paths[name]), layout, {"route": "synthetic"}, "float32") as writer:
+            for row, task in enumerate(tasks):
+                params = np.full((1, layout.size), 0.001 * row, dtype=np.float32)
+                writer.append(task, params, 0, 1, np.nan, 1, 0.0, "test" if task in kept else "train")
+            digest = writer.close()
+    with TrajectoryStoreWriter(Path(paths["trajectories"]), {"route": "synthetic"}, digest, 17, 6) as writer:
+        for task in tasks:
+            writer.append(task, np.zeros((3, 17)), np.zeros((2, 6)), np.zeros(2), -1, 2_000_000, 0, "validation")
+    return paths
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return stores_of(tmp_path_factory.mktemp("whole"))
+
+
+def test_one_collection_of_all_contexts_serves_every_split(whole: dict[str, Any]) -> None:
+    trained = set()
+    for share, split in product((0.8, 0.5, 0.95), SPLITS):
+        domain = CheetahSpeed(**whole, test_share=share, split=split)
+        data = domain.data()
+        assert set(data.trained()) == set(domain.training)
+        assert not set(data.for_training.policies.tasks) & set(domain.tested)
+        query = data.domain.query(data, domain.tested[0], 1, "test")
+        expert = params_of(Expert().deploy(None, data, query, 0))
+        assert expert[0, 0] == np.float32(0.001 * domain.sweep.index(domain.tested[0])), "which is there as a ceiling"
+        trained.add(domain.training)
+    assert len(trained) == 15
+
+
+def test_a_context_of_the_split_may_be_withheld_besides(whole: dict[str, Any]) -> None:
+    domain = CheetahSpeed(**whole)
+    data = domain.data([domain.training[0]])
+    assert set(data.trained()) == set(domain.training[1:])
+
+
+def test_stores_that_keep_another_split_for_testing_are_refused(tmp_path: Path) -> None:
+    stores = stores_of(tmp_path, CheetahSpeed(split=123).tested)
+    assert len(CheetahSpeed(**stores, split=123).data().trained()) == 4
+    with pytest.raises(UserError, match=r"trains on speed-5\.500, and the stores keep it for testing") as caught:
+        CheetahSpeed(**stores, split=233).data()
+    assert "hyprepro collect dm-cheetah-speed" in caught.value.fix
+
+
+def test_the_shipped_collections_are_of_all_contexts() -> None:
+    for domain in DOMAINS:
+        collection = resolve(files.named_file("collections", domain.label), slot="collection").recipe
+        assert isinstance(collection, ParameterCollection)
+        assert (collection.train_tasks, collection.test_tasks) == (domain.sweep, ())
+
+
+def test_one_policy_for_all_says_that_it_has_practised_the_tested_ones(whole: dict[str, Any]) -> None:
+    domain = CheetahSpeed(**whole)
+    data, (tested, *_) = domain.data(), domain.tested
+    found = params_of(OneForAll().deploy(None, data, domain.query(data, tested, 1, "test"), 0))
+    assert found.shape == (1, domain.layout.size)
+    assert "tested too" in OneForAll().information(domain)
 
 
 @EACH
@@ -59,10 +130,14 @@ def test_a_half_is_trained_on_where_that_is_asked_for() -> None:
     assert len(CheetahSpeed(test_share=0.5).training) == 10
 
 
-@pytest.mark.parametrize("share", [0.99, 0.01])
-def test_a_split_without_one_of_its_sides_is_refused(share: float) -> None:
+def test_a_twentieth_is_trained_on_where_that_is_asked_for() -> None:
+    assert [len(domain.model_copy(update={"test_share": 0.95}).training) for domain in DOMAINS] == [1, 2, 3]
+    CheetahSpeed(test_share=0.95).check()
+
+
+def test_a_split_without_test_contexts_is_refused() -> None:
     with pytest.raises(UserError, match="would be for testing") as caught:
-        CheetahSpeed(test_share=share).check()
+        CheetahSpeed(test_share=0.01).check()
     assert "CheetahSpeed.test_share" in caught.value.where
 
 
@@ -143,7 +218,8 @@ def test_the_collector_trains_experts_and_records_whole_episodes(
     line = ["collect", "dm-cheetah-smoke", "--out", str(tmp_path), "--cache", str(tmp_path / "cache"), "--workers", "0"]
     done = CliRunner().invoke(app, line)
     assert done.exit_code == 0, done.output
-    names = {name: str(tmp_path / f"dm-cheetah-smoke.{name}.h5") for name in ("policies", "trajectories")}
+    kinds = ("policies", "trajectories")
+    names: dict[str, Any] = {name: str(tmp_path / f"dm-cheetah-smoke.{name}.h5") for name in kinds}
     with PolicyStore.open(names["policies"]) as store, TrajectoryStore.open(names["trajectories"]) as episodes:
         assert store.tasks == ("speed-1.000", "speed-2.000", "speed-4.000")
         assert Counter(store.meta(task)["split"][0] for task in store.tasks) == {"train": 2, "test": 1}
@@ -151,7 +227,8 @@ def test_the_collector_trains_experts_and_records_whole_episodes(
         assert lengths == {50}, "to the end, whatever happens"
         assert not any(each.terminated for task in episodes.tasks for each in episodes.episodes(task))
         fastest = store.read("speed-4.000", store.rows("speed-4.000", "train")[-1:])
-    data = CheetahSpeed(**names).data()
+    data = CheetahSpeed(**names, split=789).data()
+    assert list(data.trained()) == ["speed-1.000", "speed-4.000"]
     query = data.domain.query(data, "speed-2.000", 1, "test")
     found = Greatest().generate(None, data, query, 0)
     np.testing.assert_array_equal(found.params.numpy(), fastest)
