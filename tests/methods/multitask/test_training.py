@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hyprepro.methods.care.training import CareSAC, TrainCare, scoring_goal, training_goal
 from pydantic import ValidationError
 
 from hyprepro.collect.metaworld.settings import Agent
@@ -25,8 +26,7 @@ from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.errors import UserError
 from hyprepro.methods.care.method import Care, CareNetwork, CareTraining
-from hyprepro.methods.care.text import TaskDescriptions
-from hyprepro.methods.care.training import CareSAC, TrainCare, scoring_goal, training_goal
+from hyprepro.methods.multitask.text import TaskDescriptions
 from tests.conftest import TinyStores
 from tests.methods.shared import prompted, prompts_of
 
