@@ -62,6 +62,15 @@ def learning_curve(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCac
     return {}
 
 
+def parameter_counts(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, Any]:
+    """`{"parameters": {part: how many}}` of a method whose training counted what it trains; empty for others."""
+    trained = next((stage.trained for stage in rollouts if stage.method.name == method), None)
+    counted = getattr(trained, "parameter_counts", None)
+    if trained is not None and counted is not None and cache.is_finished(trained):
+        return {"parameters": counted(cache.path_of(trained))}
+    return {}
+
+
 def deployment_notes(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, Any]:
     """`{"notes": texts}` of a method whose deployments had something to say, each text once; empty for others."""
     own = [stage for stage in rollouts if stage.method.name == method]

@@ -143,7 +143,7 @@ class TrainMultiTask(Stage):
         found: Curve = json.loads((path / CURVE).read_text(encoding="utf-8"))
         return found
 
-    def parameters(self, path: Path) -> dict[str, int]:
+    def parameter_counts(self, path: Path) -> dict[str, int]:
         """How many numbers are trained: of `actor` and of `critics`."""
         found: dict[str, int] = json.loads((path / PARAMETERS).read_text(encoding="utf-8"))
         return found
