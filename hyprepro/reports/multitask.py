@@ -14,8 +14,8 @@ from hyprepro.reports.report import Report
 SPLITS = ("seen", "unseen")
 PUBLISHED = (
     "Published, Meta-World+ (McLean et al. 2025), MT10 (other tasks, of which four are among these), 2e7 steps from "
-    "scratch, success in percent with V2 rewards: Soft-Modularization 84.9, MOORE 83.2, PaCo 73.6, multi-head SAC about "
-    "75. It predates a correction of its code, which had taken time limits for terminal states."
+    "scratch, success in percent with V2 rewards: Soft-Modularization 84.9, MOORE 83.2, PaCo 73.6, multi-head 75. "
+    "It predates a correction of its code, which had taken time limits for terminal states."
 )
 FEW = "An empty cell (-): the method has no such number; below it is said why."
 
@@ -46,8 +46,8 @@ def _setting(result: Mapping[str, Any], sides: Sequence[Numbers]) -> str:
     counts = " and ".join(f"{len(side.tasks)} {side.split}" for side in sides)
     seeds = max((row["n_seeds"] for row in result["rows"]), default=0)
     return (
-        f"Success rates in percent, averages of {counts} tasks. {parts.run_of(result)}; generator seeds: {seeds}. Every "
-        f"method of this table but the last ones acts in all tasks with one policy. `{sides[0].reference} minus it`: "
+        f"Success rates in percent, averages of {counts} tasks. {parts.run_of(result)}; generator seeds: {seeds}. "
+        f"Every method of this table but the last ones acts in all tasks with one policy. `{sides[0].reference} minus it`: "
         "paired."
     )
 
