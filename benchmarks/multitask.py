@@ -108,7 +108,9 @@ def _learner(learning: Learning, tasks: int) -> tuple[MultiTaskLearner, Callable
         return torch.randn(tasks, size, *shape)
 
     seen, actions = (layout.observation_size,), (layout.action_size,)
-    batch = Batch(drawn(*seen), drawn(*actions).tanh(), drawn(), drawn(*seen), drawn().abs() * 0, drawn(*actions).tanh())
+    batch = Batch(
+        drawn(*seen), drawn(*actions).tanh(), drawn(), drawn(*seen), drawn().abs() * 0, drawn(*actions).tanh()
+    )
     return sac, partial(sac.update, batch, drawn(*actions), drawn(*actions))
 
 

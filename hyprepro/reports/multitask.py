@@ -47,8 +47,8 @@ def _setting(result: Mapping[str, Any], sides: Sequence[Numbers]) -> str:
     seeds = max((row["n_seeds"] for row in result["rows"]), default=0)
     return (
         f"Success rates in percent, averages of {counts} tasks. {parts.run_of(result)}; generator seeds: {seeds}. "
-        f"Every method of this table but the last ones acts in all tasks with one policy. `{sides[0].reference} minus it`: "
-        "paired."
+        f"`{sides[0].reference} minus it`: paired. Those that are told a task by a label or a sentence act in all tasks "
+        "with one policy."
     )
 
 

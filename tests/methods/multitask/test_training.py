@@ -1,4 +1,4 @@
-"""CARE's training at toy size, in the real simulator: what is learnt, resumption after kill -9, routes, errors."""
+"""Multi-task training at toy size, in the real simulator: what is learnt, resumption, routes, temperatures, errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hyprepro.methods.care.training import CareSAC, TrainCare, scoring_goal, training_goal
 from pydantic import ValidationError
 
 from hyprepro.collect.metaworld.settings import Agent
@@ -26,7 +25,14 @@ from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.errors import UserError
 from hyprepro.methods.care.method import Care, CareNetwork, CareTraining
+from hyprepro.methods.multitask.architecture import Architecture, Sizes
+from hyprepro.methods.multitask.gradients import CAGrad, Gradient, PCGrad, SummedGradient
+from hyprepro.methods.multitask.learner import MultiTaskLearner
+from hyprepro.methods.multitask.method import MultiTask, MultiTaskSAC, MultiTaskTraining
+from hyprepro.methods.multitask.moore import MOORE
+from hyprepro.methods.multitask.plain import PlainNetwork
 from hyprepro.methods.multitask.text import TaskDescriptions
+from hyprepro.methods.multitask.training import TrainMultiTask, scoring_goal, training_goal
 from tests.conftest import TinyStores
 from tests.methods.shared import prompted, prompts_of
 
@@ -42,12 +48,18 @@ TRAINING = CareTraining(
     score_every=20,
     score_goals=1,
 )
-SCRATCH = TRAINING.model_copy(update={"route": "scratch", "sac": SAC.model_copy(update={"cloning_weight": 0.0})})
+PLAIN = MultiTaskTraining.model_validate({name: getattr(TRAINING, name) for name in MultiTaskTraining.model_fields})
+WITHOUT = {"route": "scratch", "sac": SAC.model_copy(update={"cloning_weight": 0.0})}
+SCRATCH = PLAIN.model_copy(update=WITHOUT)
+MIXED = MultiTaskSAC(architecture=PlainNetwork(hidden=(16,)), gradient=PCGrad(), schedule=PLAIN)
 
 
-def learner(tied: bool, **settings: float) -> CareSAC:
+def learner(tied: bool, **settings: float) -> MultiTaskLearner:
     torch.manual_seed(0)
-    return CareSAC(SAC.model_copy(update=settings), *NETWORK.build(4), torch.randn(2, 4), tied)
+    network = NETWORK.model_copy(update={"tied": tied})
+    networks: Any = network.build(Sizes(39, 4, 4))
+    sac = SAC.model_copy(update=settings)
+    return MultiTaskLearner(sac, network, networks, torch.randn(2, 4), SummedGradient(), action_size=4)
 
 
 def batch(rewards: float = 0.0) -> Batch:
@@ -72,7 +84,7 @@ def test_other_tasks_are_scored_on_goals_that_are_not_trained_on() -> None:
     assert not trained & {scoring_goal("hammer", index) for index in range(1_000)}
 
 
-def update(sac: CareSAC, data: Batch, times: int = 1) -> dict[str, torch.Tensor]:
+def update(sac: MultiTaskLearner, data: Batch, times: int = 1) -> dict[str, torch.Tensor]:
     for _ in range(times):
         losses = sac.update(data, torch.zeros(2, 8, 4), torch.zeros(2, 8, 4))
     return losses
@@ -107,39 +119,76 @@ def test_a_tied_actor_does_not_train_the_encoder_that_it_sees_through() -> None:
     assert any(name.startswith("encoder.") for name in free.actor)
     assert not any(name.startswith("encoder.") for name in tied.actor)
     update(tied, batch(1.0), 3)
-    actor = tied.trained_actor()
+    actor: Any = tied.trained_actor()
     for name, tensor in actor.encoder.named_parameters():
         assert torch.equal(tensor, tied.critic[f"encoder.{name}"])
 
 
-def stage_of(stores: TinyStores, training: CareTraining = TRAINING) -> TrainCare:
-    return Care(network=NETWORK, care=training).training(stores.domain.data(), seed=0)
+def stage_of(stores: TinyStores, method: MultiTask) -> TrainMultiTask:
+    return method.training(stores.domain.data(), seed=0)
 
 
-def make(stage: TrainCare, cache: ArtifactCache) -> Path:
+def make(stage: TrainMultiTask, cache: ArtifactCache) -> Path:
     torch.set_num_threads(1)
-    cache.make(stage.texts)
+    if stage.texts is not None:
+        cache.make(stage.texts)
     return cache.make(stage)
 
 
+def acting(method: MultiTask, stage: TrainMultiTask, path: Path, stores: TinyStores, task: str) -> bytes:
+    """What the trained policy of a task does."""
+    data = stores.domain.data()
+    query = prompted(dataclasses.replace(prompts_of(data, "reach"), task=task))
+    observations = np.random.default_rng(0).normal(size=(3, 39)).astype(np.float32)
+    session = method.deploy(stage.load(path), data, query, 0).session(3)
+    actions = session.act(observations)
+    others = observations.copy()
+    others[1:] = 0
+    assert np.array_equal(session.act(others)[0], actions[0]), "a slot's action is of its own observation alone"
+    assert np.abs(actions).max() <= 1
+    return actions.tobytes()
+
+
 @pytest.mark.sim
-@pytest.mark.parametrize("training", [TRAINING, SCRATCH], ids=lambda training: training.route)
-def test_it_trains_and_acts_on_described_tasks(tiny_stores: TinyStores, tmp_path: Path, training: CareTraining) -> None:
-    stage = stage_of(tiny_stores, training)
+def test_care_trains_and_acts_on_described_tasks(tiny_stores: TinyStores, tmp_path: Path) -> None:
+    method = Care(network=NETWORK, care=TRAINING)
+    stage = stage_of(tiny_stores, method)
+    assert stage.label == "CARE, seed 0"
     path = make(stage, ArtifactCache(tmp_path))
     curve = stage.curve(path)
     assert [point["updates"] for point in curve] == [20, 40, 60]
-    assert curve[-1]["steps_a_task"] == training.steps == 80
+    assert curve[-1]["steps_a_task"] == TRAINING.steps == 80
     assert set(curve[-1]["success"]) == {"door-open", "reach"}
-    policy = stage.load(path)
-    method, data = Care(), tiny_stores.domain.data()
-    observations = np.random.default_rng(0).normal(size=(1, 39)).astype(np.float32)
-    prompts = prompts_of(data, "reach")
-    acted = {}
-    for task in ("reach", "door-open", "window-close"):
-        controllers = method.deploy(policy, data, prompted(dataclasses.replace(prompts, task=task)), 0)
-        acted[task] = controllers.session(1).act(observations)
-    assert len({action.tobytes() for action in acted.values()}) == 3, "every description gives a policy of its own"
+    for point in curve:
+        assert all(len(shares) == 1 and 0 <= shares[0] <= 1 for shares in point["conflicts"].values())
+    acted = {acting(method, stage, path, tiny_stores, task) for task in ("reach", "door-open", "window-close")}
+    assert len(acted) == 3, "every description gives a policy of its own"
+    assert method.refusal(tiny_stores.domain.data(), "window-close") == ""
+
+
+@pytest.mark.sim
+def test_from_scratch_a_labelled_method_acts_on_the_tasks_that_it_was_trained_on(
+    tiny_stores: TinyStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends, add = [], Replay.add
+
+    def watched(self: Replay, **transition: Any) -> None:
+        ends.append(transition["dones"])
+        add(self, **transition)
+
+    monkeypatch.setattr(Replay, "add", watched)
+    method = MultiTaskSAC(architecture=MOORE(experts=2, hidden=(8, 8)), gradient=CAGrad(), schedule=SCRATCH)
+    stage, data = stage_of(tiny_stores, method), tiny_stores.domain.data()
+    path = make(stage, ArtifactCache(tmp_path))
+    assert stage.label == "moore-cagrad, seed 0"
+    assert not any(ends), "a time limit is no terminal state"
+    assert {*stage.parameter_counts(path)} == {"actor", "critics"}
+    assert len({acting(method, stage, path, tiny_stores, task) for task in ("reach", "door-open")}) == 2
+    assert method.refusal(data, "reach") == ""
+    assert "label" in method.refusal(data, "reach-wall")
+    with pytest.raises(UserError, match="'reach-wall' is none that it was trained on") as caught:
+        acting(method, stage, path, tiny_stores, "reach-wall")
+    assert caught.value.closest == "reach"
 
 
 @pytest.mark.sim
@@ -162,12 +211,12 @@ def _run(stores: TinyStores, folder: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     Replay.add = killed  # type: ignore[method-assign]
-    make(stage_of(stores), ArtifactCache(folder))
+    make(stage_of(stores, MIXED), ArtifactCache(folder))
 
 
 @pytest.mark.sim
 def test_killed_it_goes_on_to_the_same_bytes(tiny_stores: TinyStores, tmp_path: Path) -> None:
-    stage = stage_of(tiny_stores)
+    stage = stage_of(tiny_stores, MIXED)
     whole, killed = ArtifactCache(tmp_path / "whole"), ArtifactCache(tmp_path / "killed")
     make(stage, whole)
     process = multiprocessing.get_context("spawn").Process(target=_run, args=(tiny_stores, tmp_path / "killed"))
@@ -190,4 +239,37 @@ def test_it_says_what_it_was_given() -> None:
     assert "sentence" in text
     assert "80 environment steps" in text
     assert "demonstrations" in text
-    assert "demonstrations" not in Care(care=SCRATCH).information(MetaWorld())
+    assert "demonstrations" not in Care(care=TRAINING.model_copy(update=WITHOUT)).information(MetaWorld())
+    assert "label" in MIXED.information(MetaWorld())
+    assert MIXED.uses == "task label, 80 steps a task, demonstrations"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "gradient", "name"),
+    [
+        (PlainNetwork(), SummedGradient(), "mt-sac"),
+        (PlainNetwork(), PCGrad(), "pcgrad"),
+        (MOORE(), SummedGradient(), "moore"),
+        (MOORE(), PCGrad(), "moore-pcgrad"),
+        (NETWORK, SummedGradient(), "care"),
+    ],
+)
+def test_rows_are_called_what_the_field_calls_them(architecture: Architecture, gradient: Gradient, name: str) -> None:
+    assert MultiTaskSAC(architecture=architecture, gradient=gradient).name == name
+    assert MultiTaskSAC(architecture=architecture, gradient=gradient, row="mine").name == "mine"
+
+
+def test_the_gradients_of_a_single_task_cannot_be_mixed(tiny_stores: TinyStores) -> None:
+    data = tiny_stores.domain.data().trained_on(["reach"])
+    with pytest.raises(UserError, match="only one that is trained on is reach") as caught:
+        MIXED.training(data, 0)
+    assert "SummedGradient" in caught.value.fix
+    assert MultiTaskSAC().training(data, 0).label == "mt-sac, seed 0"
+
+
+def test_a_sentence_does_not_tell_parameters_of_a_task() -> None:
+    with pytest.raises(UserError, match="MOORE has parameters for every single training task"):
+        MultiTaskSAC(architecture=MOORE(), descriptions=TaskDescriptions()).check()
+    described = MultiTaskSAC(descriptions=TaskDescriptions())
+    described.check()
+    assert described.refusal(MetaWorld().data(), "reach-wall") == ""
