@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from statistics import fmean
 from typing import Any
 
@@ -168,10 +167,6 @@ CURVES_ARE = (
     "Deterministic episodes of the training's length on goals that are not trained on; the mean over all training "
     "tasks, of the first generator seed. CARE's published runs are of 2,000,000 environment steps a task."
 )
-CONFLICTS_ARE = (
-    "Opposed: in how many percent of pairs of tasks and batches the product of the two tasks' gradients of what they "
-    "share is negative; at random it is 50. Most often: {}."
-)
 
 
 def heading(result: Mapping[str, Any]) -> str:
@@ -263,36 +258,18 @@ def costs_beside_results(result: Mapping[str, Any], splits: Sequence[Numbers]) -
 
 
 def learning_curves(result: Mapping[str, Any]) -> list[str]:
-    """A table for each method that learns in the environment: its success on training tasks while it was trained.
-
-    Where tasks' gradients were compared, also how often those of two tasks were opposed, and in which pairs most.
-    """
+    """A table for each method that learns in the environment: its success on training tasks while it was trained."""
     found = []
     for name, method in result.get("methods", {}).items():
         points = method.get("curve") or []
-        parts = list(points[-1].get("conflicts", {})) if points else []
         rows = [
-            [
-                f"{point_['steps_a_task']:,}",
-                f"{point_['updates']:,}",
-                percent(fmean(point_["success"].values())),
-                *(percent(fmean(point_["conflicts"][part])) for part in parts),
-            ]
+            [f"{point_['steps_a_task']:,}", f"{point_['updates']:,}", percent(fmean(point_["success"].values()))]
             for point_ in points
         ]
         if rows:
-            heads = ["environment steps a task", "gradient steps", "success", *(f"opposed, {part}" for part in parts)]
+            heads = ["environment steps a task", "gradient steps", "success"]
             found += [f"## Learning curve of {name}", table(heads, rows), paragraph(CURVES_ARE)]
-            found += [paragraph(CONFLICTS_ARE.format(_most_opposed(points, parts)))] if parts else []
     return found
-
-
-def _most_opposed(points: Sequence[Mapping[str, Any]], parts: Sequence[str], count: int = 3) -> str:
-    """The pairs of tasks whose gradients are opposed most often, over all points and both kinds of networks."""
-    pairs = list(combinations(points[-1]["success"], 2))
-    shares = [fmean(point_["conflicts"][part][n] for point_ in points for part in parts) for n in range(len(pairs))]
-    most = sorted(range(len(pairs)), key=lambda n: -shares[n])[:count]
-    return ", ".join(f"{' and '.join(pairs[n])} ({percent(shares[n])})" for n in most)
 
 
 def _counted(parameters: Mapping[str, int]) -> str:

@@ -22,11 +22,13 @@ COLLECTIONS = sorted(files.shipped("collections"))
 COMPONENT_FILES = sorted((files.gin_root() / "components").glob("*/*.gin"))
 TABLE2_SLOTS = ("care_network", "care_training", "descriptions", "text_encoder", "transformer")
 EXAMPLE = str(Path(__file__).resolve().parents[2] / "examples" / "hopper-gravity" / "recipe.gin")
+MULTITASK_SLOTS = ("architecture", "gradient", "multitask_training")
 RECIPES_OF = {
-    "method": ("table1", "table2", "table4", "baselines4", "dm_cheetah", EXAMPLE),
+    "method": ("table1", "table2", "table4", "baselines4", "dm_cheetah", "multitask", EXAMPLE),
     "protocol": ("table1", "table4"),
     "control": ("audit",),
     **dict.fromkeys(TABLE2_SLOTS, ("table2",)),
+    **dict.fromkeys(MULTITASK_SLOTS, ("multitask",)),
 }
 """Which recipes have the parts of a slot, where it is not Table 1."""
 

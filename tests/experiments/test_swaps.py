@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from hyprepro.cli import app
 from hyprepro.config import files
-from tests.config.test_gin_tree import TABLE2_SLOTS
+from tests.config.test_gin_tree import MULTITASK_SLOTS, TABLE2_SLOTS
 
 pytestmark = [pytest.mark.sim, pytest.mark.long]
 
@@ -36,6 +36,11 @@ COMPETITOR_FILES = [
 """Of the paper's two multi-task competitors, which are rows of Table 2."""
 COMPETITORS = ["Recipe.methods=(@Care(), @MultiTaskDecisionTransformer())", "UNSEEN=('reach',)"]
 COMPETITORS += ["Recipe.reference='care'"]
+MULTITASK_FILES = [
+    path for path in COMPONENT_FILES if path.parent.name in MULTITASK_SLOTS or path.stem == "multi_task_sac"
+]
+"""Of the multi-task field, whose rows are those of a recipe of its own."""
+MULTITASK = ["Recipe.methods=(@MultiTaskSAC(),)", "MultiTaskSAC.row='mine'", "Recipe.reference='mine'"]
 VARIANTS = sorted(files.shipped("variants"))
 TINY = ["Recipe.below=()", "Recipe.prompts_per_task=1", "Recipe.protocols=(@StrictProtocol(),)"]
 
@@ -97,9 +102,18 @@ def test_every_file_of_the_multi_task_competitors(run: Run, path: Path) -> None:
     assert {row["split"] for row in averages} == {"seen", "unseen"}
 
 
+@pytest.mark.parametrize("path", MULTITASK_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_file_of_the_multi_task_field(run: Run, path: Path) -> None:
+    more = [*MULTITASK, "UNSEEN=('window-close',)"] if path.stem == "plain" else MULTITASK + ["UNSEEN=()"]
+    result = run("-g", path, *(part for binding in more for part in ("-b", binding)), recipe="multitask")
+    assert {(row["method"], row["split"]) for row in result["rows"]} == {("mine", "seen")}
+    assert set(result["methods"]["mine"]["parameters"]) == {"actor", "critics"}
+    assert result["methods"]["mine"].get("refused", {}).get("tasks", []) == ["window-close"] * (path.stem == "plain")
+
+
 @pytest.mark.parametrize(
     "path",
-    [path for path in COMPONENT_FILES if path not in COMPETITOR_FILES],
+    [path for path in COMPONENT_FILES if path not in COMPETITOR_FILES + MULTITASK_FILES],
     ids=lambda path: f"{path.parent.name}/{path.stem}",
 )
 def test_every_component_file(run: Run, base: dict[str, Any], path: Path) -> None:
