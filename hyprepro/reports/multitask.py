@@ -18,8 +18,8 @@ PAIRS = 3
 """How many pairs of tasks are named."""
 CONFLICTS_ARE = (
     "In how many percent of pairs of tasks and batches the product of the two tasks' gradients of what they share is "
-    "negative, on average over the points of the curve, of the first generator seed; and the pairs of tasks in which it "
-    "is most often."
+    "negative, on average over the points of the curve, of the first generator seed; and the pairs in which it is most "
+    "often."
 )
 PUBLISHED = (
     "Published, Meta-World+ (McLean et al. 2025), MT10 (other tasks, of which four are among these), 2e7 steps from "

@@ -40,7 +40,6 @@ MULTITASK_FILES = [
     path for path in COMPONENT_FILES if path.parent.name in MULTITASK_SLOTS or path.stem == "multi_task_sac"
 ]
 """Of the multi-task field, whose rows are those of a recipe of its own."""
-MULTITASK = ["Recipe.methods=(@MultiTaskSAC(),)", "MultiTaskSAC.row='mine'", "Recipe.reference='mine'"]
 VARIANTS = sorted(files.shipped("variants"))
 TINY = ["Recipe.below=()", "Recipe.prompts_per_task=1", "Recipe.protocols=(@StrictProtocol(),)"]
 
@@ -102,13 +101,26 @@ def test_every_file_of_the_multi_task_competitors(run: Run, path: Path) -> None:
     assert {row["split"] for row in averages} == {"seen", "unseen"}
 
 
-@pytest.mark.parametrize("path", MULTITASK_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_every_file_of_the_multi_task_field(run: Run, path: Path) -> None:
-    more = [*MULTITASK, "UNSEEN=('window-close',)"] if path.stem == "plain" else MULTITASK + ["UNSEEN=()"]
-    result = run("-g", path, *(part for binding in more for part in ("-b", binding)), recipe="multitask")
-    assert {(row["method"], row["split"]) for row in result["rows"]} == {("mine", "seen")}
-    assert set(result["methods"]["mine"]["parameters"]) == {"actor", "critics"}
-    assert result["methods"]["mine"].get("refused", {}).get("tasks", []) == ["window-close"] * (path.stem == "plain")
+def test_every_row_of_the_multi_task_field(run: Run) -> None:
+    """All architectures and gradients, by the scopes of the recipe, in one run; the files resolve in test_gin_tree."""
+    scopes = ("", "pcgrad/", "cagrad/", "multi_head/", "film/", "soft_modularization/", "paco/", "moore/")
+    methods = ", ".join(f"@{scope}MultiTaskSAC()" for scope in scopes)
+    result = run("-b", f"Recipe.methods=({methods})", "-b", "UNSEEN=()", recipe="multitask")
+    names = ["mt-sac", "pcgrad", "cagrad", "mh-sac", "film", "soft-modularization", "paco", "moore"]
+    assert list(dict.fromkeys(row["method"] for row in result["rows"])) == names
+    for name in names:
+        assert set(result["methods"][name]["parameters"]) == {"actor", "critics"}
+        assert "refused" not in result["methods"][name]
+
+
+def test_a_labelled_method_has_a_dash_where_it_has_no_label(run: Run) -> None:
+    """From scratch, on a task that is withheld beside the one that is trained on."""
+    scratch = files.gin_root() / "components" / "multitask_training" / "scratch.gin"
+    bindings = ["Recipe.methods=(@MultiTaskSAC(), @MeanPolicy())", "Recipe.withheld=('reach',)", "UNSEEN=('reach',)"]
+    result = run("-g", scratch, *(part for binding in bindings for part in ("-b", binding)), recipe="multitask")
+    rows = {(row["method"], row["split"]) for row in result["rows"]}
+    assert rows == {("mt-sac", "seen"), ("mean-policy", "seen"), ("mean-policy", "unseen")}
+    assert result["methods"]["mt-sac"]["refused"]["tasks"] == ["reach"]
 
 
 @pytest.mark.parametrize(
