@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal, runtime_checkable
+from typing import Any, ClassVar, Literal, runtime_checkable
 from typing import Protocol as StructuralType
 
 from hyprepro.component import Component, component, setting
@@ -13,7 +13,7 @@ from hyprepro.domains.base import SUCCESS, Data, Domain
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import Stage
 from hyprepro.errors import UserError, closest_match
-from hyprepro.experiments.costs import deployment_notes, learning_curve, parameter_counts, training_costs
+from hyprepro.experiments.costs import RECORDED, deployment_notes, recorded, training_costs
 from hyprepro.experiments.oracle import Choice
 from hyprepro.experiments.protocols import Protocol, ValidationProtocol
 from hyprepro.experiments.refusals import refusals, refuse_without_rows
@@ -294,15 +294,18 @@ class Recipe(Experiment):
             pairs=self.pairs,
             refused={name: each["tasks"] for name, each in refused.items()},
         )
+
+        def told(name: str) -> dict[str, Any]:
+            found = {key: recorded(what, name, rollouts, cache) for key, what in RECORDED.items()}
+            return {**found, "refused": refused.get(name)}
+
         methods = {
             method.name: {
                 "knows": method.information(self.domain),
                 **training_costs(method.name, rollouts, cache, by_size=bool(self.train or self.training)),
                 **({"uses": method.uses} if isinstance(method, _Terse) else {}),
-                **learning_curve(method.name, rollouts, cache),
                 **deployment_notes(method.name, rollouts, cache),
-                **parameter_counts(method.name, rollouts, cache),
-                **({"refused": refused[method.name]} if method.name in refused else {}),
+                **{name: value for name, value in told(method.name).items() if value is not None},
             }
             for method in self.methods
         }

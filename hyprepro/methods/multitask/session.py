@@ -14,7 +14,7 @@ from torch import nn
 from hyprepro.collect.sac.networks import Normaliser
 from hyprepro.errors import UserError, closest_match
 from hyprepro.methods.multitask.text import require
-from hyprepro.policies.controllers import Controllers, LayeredControllers, Layers
+from hyprepro.policies.controllers import AlikeControllers, Controllers, LayeredControllers, Layers
 
 Vectors = Mapping[str, NDArray[np.float32]]
 
@@ -60,8 +60,8 @@ class MultiTaskPolicy:
         return [(weight.astype(np.float32), bias.astype(np.float32)) for weight, bias in found]
 
 
-class ActorControllers:
-    """`n` controllers that all act alike: an actor that is told the task, where no plain layers say what it does.
+class ActorControllers(AlikeControllers):
+    """Controllers that act as an actor that is told the task, where no plain layers say what it does.
 
     Args:
         actor: The actor, frozen.
@@ -71,23 +71,8 @@ class ActorControllers:
     """
 
     def __init__(self, actor: nn.Module, normaliser: Normaliser, vector: torch.Tensor, n: int) -> None:
-        self._actor, self._normaliser, self._vector, self._n = actor, normaliser, vector[None], n
-
-    @property
-    def n(self) -> int:
-        """Number of prompts."""
-        return self._n
-
-    def representatives(self) -> NDArray[np.int64]:
-        """The first stands for all."""
-        return np.zeros(self._n, dtype=np.int64)
-
-    def session(self, slots: int) -> ActorControllers:
-        """Itself: there is nothing to remember."""
-        return self
-
-    def assign(self, slot: int, row: int) -> None:
-        """Nothing to do."""
+        super().__init__(n)
+        self._actor, self._normaliser, self._vector = actor, normaliser, vector[None]
 
     @torch.inference_mode()
     def act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -95,6 +80,3 @@ class ActorControllers:
         seen = torch.from_numpy(self._normaliser.apply(observations))[:, None, None]
         means = [self._actor(each, self._vector)[0][0, 0] for each in seen]
         return torch.tanh(torch.stack(means)).numpy()
-
-    def observe(self, rewards: NDArray[np.float64]) -> None:
-        """Nothing is remembered."""
