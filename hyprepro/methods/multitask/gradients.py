@@ -71,7 +71,8 @@ class PCGrad(Gradient):
         for others in _orders(count, rng):
             slopes = np.einsum("ik,ki->i", mixed, products[:, others])
             mixed[rows, others] -= np.minimum(slopes, 0.0) / lengths[others]
-        return mixed.mean(axis=0)
+        found: NDArray[np.float64] = mixed.mean(axis=0)
+        return found
 
 
 def _orders(count: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -98,11 +99,11 @@ class CAGrad(Gradient):
         """See `Gradient`."""
         count = len(products)
         mean = np.full(count, 1 / count)
-        size = float(np.sqrt(max(mean @ products @ mean, 0.0)))
+        size = max(float(mean @ products @ mean), 0.0) ** 0.5
         if not size or not self.radius:
             return mean
         dual = worst_case(products, self.radius * size)
-        length = float(np.sqrt(max(dual @ products @ dual, _SMALLEST * size**2)))
+        length = max(float(dual @ products @ dual), _SMALLEST * size**2) ** 0.5
         return mean + self.radius * size / length * dual
 
 
@@ -128,7 +129,7 @@ def worst_case(products: Matrix, reach: float) -> NDArray[np.float64]:
     linear, weights = inner @ mean, mean
     for _ in range(_ROUNDS):
         along = inner @ weights
-        length = np.sqrt(max(weights @ along, _SMALLEST))
+        length = max(float(weights @ along), _SMALLEST) ** 0.5
         slope = linear + reach / length * along
         if slope @ weights - slope.min() <= _GAP:
             break
