@@ -103,6 +103,7 @@ class TrainMultiTask(Stage):
     def cost(self) -> float:
         """Seconds on one slow core: simulation and gradient steps of ten tasks."""
         per_update = 1e-4 * self.training.sac.batch_size * self.architecture.units / 128
+        per_update *= 1.7 if self.gradient.mixes else 1.0
         return 10 + 6e-3 * self.training.steps + per_update * self.training.updates
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
