@@ -36,8 +36,9 @@ class FiLMTrunk(Trunk):
         """See `Trunk`."""
         context = torch.relu(self.context(told))
         scales, shifts = self.modulation(context)[:, :, None, None].chunk(2, dim=1)
+        scales = scales + 1
         x, last = inputs, len(self.layers) - 1
         for number, layer in enumerate(self.layers):
             x = layer(x) if number == last else torch.relu(layer(x))
-            x = torch.addcmul(x + shifts[:, number], x, scales[:, number])
+            x = torch.addcmul(shifts[:, number], x, scales[:, number])
         return cast(Tensor, self.head(beside(x, context)))

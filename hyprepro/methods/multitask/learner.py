@@ -8,9 +8,10 @@ sees their products alone.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -58,12 +59,12 @@ class MultiTaskLearner(SACUpdate, Agents):
         log_alpha.grad = torch.zeros_like(log_alpha)
         super().__init__(settings, action_size, log_alpha)
         self.agents, self.device = len(told), torch.device("cpu")
-        self._actor_network, self._critic_network = networks
+        actor, critic = networks
+        self._networks = {"actor": actor, "critic": critic, "target": copy.deepcopy(critic).requires_grad_(False)}
         self._told, self._tied, self._own = told, architecture.tied_part, frozenset(architecture.own)
         self._gradient, self._balanced, self._seed = gradient, balanced, seed
-        self.actor = _parameters(self._actor_network, without=self._tied)
-        self.critic = _parameters(self._critic_network)
-        self.target = {name: tensor.detach().clone() for name, tensor in self.critic.items()}
+        self.actor = _parameters(actor, without=self._tied)
+        self.critic, self.target = _parameters(critic), _parameters(self._networks["target"])
         self._of_actor = Adam([*self.actor.values(), log_alpha], settings.learning_rate)
         self._of_critic = Adam(list(self.critic.values()), settings.learning_rate)
         self._apart: dict[str, Parameters] | None = {} if gradient.mixes else None
@@ -87,17 +88,16 @@ class MultiTaskLearner(SACUpdate, Agents):
 
     def policy(self, observations: Tensor) -> Tensor:
         """See `SACUpdate`."""
-        found = self._called("actor", self._actor_network, self.actor, (observations,), self._tied_parameters())
-        return torch.cat(found, -1).mT
+        return torch.cat(self._called("actor", (observations,), self.actor, self._tied_parameters()), -1).mT
 
     def values(self, observations: Tensor | None, actions: Tensor, which: Critics = "critic") -> Tensor:
         """See `SACUpdate`."""
         if observations is not None:
             self._seen = observations
-        critic = self.target if which == "target" else self.critic
-        if which == "frozen":
-            critic = {name: tensor.detach() for name, tensor in critic.items()}
-        return cast(Tensor, self._called(which, self._critic_network, critic, (self._seen, actions)))
+        if which == "critic":
+            return cast(Tensor, self._called("critic", (self._seen, actions), self.critic))
+        network = self._networks["target" if which == "target" else "critic"]  # no slope of a frozen one is asked for
+        return cast(Tensor, network(self._seen, actions, self._told))
 
     def descend_critic(self, loss: Tensor, error: Tensor) -> None:
         """See `SACUpdate`."""
@@ -139,9 +139,9 @@ class MultiTaskLearner(SACUpdate, Agents):
         """The actor with what it uses of the critics."""
         with torch.no_grad():
             values = {**self.actor, **self._tied_parameters()}
-            for name, tensor in self._actor_network.named_parameters():
+            for name, tensor in self._networks["actor"].named_parameters():
                 tensor.copy_(values[name])
-        return self._actor_network
+        return self._networks["actor"]
 
     def _tied_parameters(self) -> Parameters:
         return {
@@ -149,26 +149,29 @@ class MultiTaskLearner(SACUpdate, Agents):
         }
 
     def _called(
-        self,
-        which: str,
-        network: nn.Module,
-        parameters: Parameters,
-        inputs: Sequence[Tensor],
-        fixed: Mapping[str, Tensor] | None = None,
-    ) -> Tensor | tuple[Tensor, ...]:
-        """A network with these parameters, and others that are the same for all tasks."""
-        fixed = fixed or {}
-        is_asked = which in ("actor", "critic") and torch.is_grad_enabled()
-        if self._apart is None or not is_asked:
-            return cast(Tensor, functional_call(network, {**parameters, **fixed}, (*inputs, self._told)))
+        self, which: str, inputs: Sequence[Tensor], parameters: Parameters, fixed: Mapping[str, Tensor] | None = None
+    ) -> Any:
+        """A network's outputs, where each task's gradient is asked for with parameters of its own.
+
+        Args:
+            which: "actor" or "critic".
+            inputs: What the network sees beside what tells the tasks.
+            parameters: Those that are trained.
+            fixed: Others, which are the same for all tasks; the network has its own where there are none.
+        """
+        network, fixed = self._networks[which], fixed or {}
+        if self._apart is None or not torch.is_grad_enabled():
+            if not fixed:
+                return network(*inputs, self._told)
+            return functional_call(network, {**parameters, **fixed}, (*inputs, self._told))
         own = {name: tensor.detach().expand(self.agents, *tensor.shape) for name, tensor in parameters.items()}
         self._apart[which] = {name: tensor.requires_grad_() for name, tensor in own.items()}
 
-        def one(mine: Parameters, told: Tensor, *seen: Tensor) -> Tensor | tuple[Tensor, ...]:
+        def one(mine: Parameters, told: Tensor, *seen: Tensor) -> Any:
             found = functional_call(network, {**mine, **fixed}, (*(each[None] for each in seen), told[None]))
-            return tuple(each[0] for each in found) if isinstance(found, tuple) else cast(Tensor, found[0])
+            return tuple(each[0] for each in found) if isinstance(found, tuple) else found[0]
 
-        return cast(Tensor, torch.func.vmap(one)(self._apart[which], self._told, *inputs))
+        return torch.func.vmap(one)(self._apart[which], self._told, *inputs)
 
     def _slopes(self, part: str, loss: Tensor, parameters: Parameters) -> Sequence[Tensor]:
         """What the optimiser of a part goes along."""
