@@ -22,7 +22,7 @@ from hyprepro.methods.multitask.learner import MultiTaskLearner
 from hyprepro.methods.multitask.method import Learning, MultiTask
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
-_PRODUCTS = {
+_PRODUCTS: dict[Any, Callable[..., Any]] = {
     torch.ops.aten.mm.default: torch.mm,
     torch.ops.aten.addmm.default: torch.addmm,
     torch.ops.aten.bmm.default: torch.bmm,
@@ -137,11 +137,11 @@ def _like(tensor: Tensor) -> Tensor:
     return torch.randn(length).as_strided(tensor.shape, tensor.stride())
 
 
-class _Products(TorchDispatchMode):
+class _Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Takes down the matrix products of what runs in it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._calls: list[Callable[[], Any]] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hyprepro.collect.sac.networks import LOG_STD_RANGE
 from hyprepro.gen_hyprl.blocks import mlp
-from hyprepro.methods.multitask.layers import StackedLinear, beside, copies
+from hyprepro.methods.multitask.layers import Actor, Critic, StackedLinear, beside, copies
 
 
 class Experts(nn.Module):
@@ -65,7 +65,7 @@ class Encoder(nn.Module):
         return beside(mixed, context)
 
 
-class CareActor(nn.Module):
+class CareActor(Actor):
     """Observations and descriptions -> mean and clamped log deviation before the tanh, each `[A, B, action]`.
 
     Args:
@@ -106,7 +106,7 @@ class CareActor(nn.Module):
         return [(weight.detach(), bias.detach()) for weight, bias in found]
 
 
-class CareCritic(nn.Module):
+class CareCritic(Critic):
     """Twin critics on one encoder: observations, actions and descriptions -> values `[A, 2, B]`."""
 
     def __init__(self, encoder: Encoder, gate: Sequence[int], head: Sequence[int]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,18 +12,20 @@ from torch import Tensor, nn
 from hyprepro.collect.sac.networks import LOG_STD_RANGE
 
 
-class Actor(Protocol):
+class Actor(nn.Module):
     """Observations `[A, B, obs]` and what tells the tasks `[A, E]` -> mean and clamped log deviation, before tanh."""
 
-    def __call__(self, observations: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, observations: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
         """Each `[A, B, action]`."""
+        raise NotImplementedError
 
 
-class Critic(Protocol):
+class Critic(nn.Module):
     """Twin critics."""
 
-    def __call__(self, observations: Tensor, actions: Tensor, told: Tensor) -> Tensor:
+    def forward(self, observations: Tensor, actions: Tensor, told: Tensor) -> Tensor:
         """Values `[A, 2, B]` for observations and actions `[A, B, ...]` and what tells the tasks `[A, E]`."""
+        raise NotImplementedError
 
 
 class Trunk(nn.Module):
@@ -34,7 +36,7 @@ class Trunk(nn.Module):
         raise NotImplementedError
 
 
-class TrunkActor(nn.Module):
+class TrunkActor(Actor):
     """An `Actor` whose outputs are a trunk's."""
 
     def __init__(self, trunk: Trunk) -> None:
@@ -47,7 +49,7 @@ class TrunkActor(nn.Module):
         return mean, log_std.clamp(*LOG_STD_RANGE)
 
 
-class TrunkCritic(nn.Module):
+class TrunkCritic(Critic):
     """A `Critic` of two trunks that share nothing."""
 
     def __init__(self, trunks: Sequence[Trunk]) -> None:

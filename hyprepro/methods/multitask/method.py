@@ -24,7 +24,8 @@ from hyprepro.methods.multitask.text import EmbedDescriptions, TaskDescriptions
 
 if TYPE_CHECKING:
     from hyprepro.domains.base import Condition, Data, Domain, Query
-    from hyprepro.methods.multitask.training import MultiTaskPolicy, TrainMultiTask
+    from hyprepro.methods.multitask.session import MultiTaskPolicy
+    from hyprepro.methods.multitask.training import TrainMultiTask
     from hyprepro.policies.controllers import Controllers
 
 

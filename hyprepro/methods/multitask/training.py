@@ -26,6 +26,7 @@ from hyprepro.engine import training
 from hyprepro.engine.stage import Report, Stage
 from hyprepro.methods.multitask.architecture import Architecture, Sizes
 from hyprepro.methods.multitask.gradients import Gradient, negative
+from hyprepro.methods.multitask.layers import Actor, Critic
 from hyprepro.methods.multitask.learner import MultiTaskLearner
 from hyprepro.methods.multitask.method import MultiTaskTraining
 from hyprepro.methods.multitask.session import MultiTaskPolicy
@@ -129,11 +130,10 @@ class TrainMultiTask(Stage):
         normaliser = Normaliser(holder.mean.numpy(), holder.scale.numpy())
         return MultiTaskPolicy(holder.actor, normaliser, told, self.texts is None)
 
-    def build(self, told: int) -> tuple[nn.Module, nn.Module]:
-        """Untrained actor and critics for tasks that so many numbers tell."""
+    def build(self, told: int) -> tuple[Actor, Critic]:
+        """Untrained networks for tasks that so many numbers tell."""
         layout = METAWORLD_LAYOUT
-        actor, critic = self.architecture.build(Sizes(layout.observation_size, layout.action_size, told))
-        return actor, critic
+        return self.architecture.build(Sizes(layout.observation_size, layout.action_size, told))
 
     def curve(self, path: Path) -> Curve:
         """The learning curve: a row a point with updates, environment steps a task, success by task, and conflicts.
