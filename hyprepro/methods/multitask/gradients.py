@@ -104,7 +104,8 @@ class CAGrad(Gradient):
             return mean
         dual = worst_case(products, self.radius * size)
         length = max(float(dual @ products @ dual), _SMALLEST * size**2) ** 0.5
-        return mean + self.radius * size / length * dual
+        found: NDArray[np.float64] = mean + self.radius * size / length * dual
+        return found
 
 
 def worst_case(products: Matrix, reach: float) -> NDArray[np.float64]:
