@@ -39,6 +39,6 @@ class FiLMTrunk(Trunk):
         scales = scales + 1
         x, last = inputs, len(self.layers) - 1
         for number, layer in enumerate(self.layers):
-            x = layer(x) if number == last else torch.relu(layer(x))
+            x = layer(x) if number == last else layer(x).relu_()
             x = torch.addcmul(shifts[:, number], x, scales[:, number])
         return cast(Tensor, self.head(beside(x, context)))

@@ -40,5 +40,5 @@ class PaCoTrunk(Trunk):
         weights, x = self.weights(told), inputs
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, StackedLinear)
-            x = layer.mixed(weights, x if number == 0 else torch.relu(x))
+            x = layer.mixed(weights, x if number == 0 else x.relu_())
         return x

@@ -13,7 +13,7 @@ from hyprepro.errors import UserError
 from hyprepro.methods.multitask.architecture import Architecture, Sizes
 from hyprepro.methods.multitask.film import FiLM
 from hyprepro.methods.multitask.moore import MOORE
-from hyprepro.methods.multitask.moore_net import orthonormal
+from hyprepro.methods.multitask.moore_net import mixed_orthonormal
 from hyprepro.methods.multitask.multi_head import MultiHead
 from hyprepro.methods.multitask.paco import PaCo
 from hyprepro.methods.multitask.plain import PlainNetwork
@@ -93,15 +93,27 @@ def test_parameters_of_one_task_get_no_gradient_from_another(architecture: Archi
         assert not by_task[1:].any()
 
 
-def test_moores_features_are_orthonormal_and_span_the_experts() -> None:
-    experts = torch.randn(3, TASKS, BATCH, 8, dtype=torch.float64).unbind()
-    bases = torch.stack(orthonormal(experts))
-    products = torch.einsum("kabd,jabd->abkj", bases, bases)
-    assert torch.allclose(products, torch.eye(3, dtype=torch.float64).expand_as(products), atol=1e-6)
-    for count in (1, 2, 3):  # each expert lies in the span of the bases up to its own
-        expert = experts[count - 1]
-        within = torch.einsum("kab,kabd->abd", torch.einsum("kabd,abd->kab", bases[:count], expert), bases[:count])
-        assert torch.allclose(within, expert, atol=1e-5)
+def gram_schmidt(vectors: Tensor) -> Tensor:
+    """Orthonormal rows `[k, d]`, one after the other."""
+    found: list[Tensor] = []
+    for vector in vectors:
+        rest = vector - sum((vector @ base) * base for base in found)
+        found.append(rest / rest.norm())
+    return torch.stack(found)
+
+
+def test_moore_mixes_what_gram_schmidt_makes_of_the_experts_features() -> None:
+    features, weights = torch.randn(5, 3, 8, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+    wanted = torch.stack([w @ gram_schmidt(x) for x, w in zip(features, weights, strict=True)])
+    assert torch.allclose(mixed_orthonormal(features, weights), wanted, atol=1e-8)
+    bases = torch.stack([mixed_orthonormal(features, w.expand(5, -1)) for w in torch.eye(3, dtype=torch.float64)], 1)
+    assert torch.allclose(bases @ bases.mT, torch.eye(3, dtype=torch.float64).expand(5, -1, -1), atol=1e-8)
+    assert torch.autograd.gradcheck(mixed_orthonormal, (features[:1].requires_grad_(), weights[:1].requires_grad_()))
+
+
+def test_experts_that_say_the_same_give_finite_features() -> None:
+    features = torch.randn(2, 1, 8).expand(-1, 3, -1)
+    assert mixed_orthonormal(features, torch.ones(2, 3)).isfinite().all()
 
 
 def test_more_experts_than_features_are_refused() -> None:
