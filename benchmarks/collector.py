@@ -83,7 +83,7 @@ def measure_collector(variant: Variant, agents: int, rounds: int, seconds: float
         speeds: dict[str, list[float]] = {name: [] for name in contestants}
         for _ in range(rounds):
             for name, (update, count) in contestants.items():
-                speeds[name].append(count * _rate(update, seconds if name in _WHOLE else seconds / 4))
+                speeds[name].append(count * rate(update, seconds if name in _WHOLE else seconds / 4))
     finally:
         torch.set_num_threads(threads)
     medians = {name: statistics.median(values) for name, values in speeds.items()}
@@ -207,7 +207,7 @@ def _parts(speeds: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 1) for name, value in {**known, "elementwise": rest, "simulator": simulator}.items()}
 
 
-def _rate(update: Callable[[], Any], seconds: float) -> float:
+def rate(update: Callable[[], Any], seconds: float) -> float:
     """Calls a second of this thread's processor time over at least `seconds`, after one call that does not count."""
     update()
     calls, start = 0, time.thread_time()

@@ -69,7 +69,7 @@ def collector(
         console.line(f"  in bfloat16       {whole['bfloat16']:8.1f}   ratio {whole['bfloat16_ratio']}")
         console.line(f"  stable-baselines3 {whole['peer']:8.1f}")
         return
-    names = [_variant(name, VARIANTS) for name in variant or VARIANTS]
+    names = [_known(name, VARIANTS) for name in variant or VARIANTS]
     found: dict[str, Any] = {}
     for name in names:
         chosen = VARIANTS[name] if batch is None else replace(VARIANTS[name], batch_size=batch)
@@ -86,11 +86,11 @@ def collector(
         console.line(f"  microseconds an agent-update: {parts}")
 
 
-def _variant(name: str, known: Collection[str]) -> str:
-    """A variant's name (`UserError` with the closest if there is none such)."""
+def _known(name: str, known: Collection[str], kind: str = "variant") -> str:
+    """A name that is known (`UserError` with the closest if there is none such)."""
     if name not in known:
         raise UserError(
-            f"There is no variant {name!r}.", closest=closest_match(name, known), fix=f"one of {', '.join(known)}"
+            f"There is no {kind} {name!r}.", closest=closest_match(name, known), fix=f"one of {', '.join(known)}"
         )
     return name
 
@@ -333,6 +333,37 @@ def adaptation(
         return
     for name, each in found.items():
         console.line(f"{name:22} {each['seconds']:7.3f} s {each['megabytes']:7.2f} MB a prompt   {each['times']} times")
+
+
+@bench.command()
+def multitask(
+    method: Annotated[
+        list[str] | None, typer.Option("--method", help="A row of the recipe; may be repeated.", show_default="all")
+    ] = None,
+    tasks: Annotated[int, typer.Option("--tasks", min=2, help="Tasks of one policy.")] = 10,
+    scale: Annotated[str, typer.Option("--scale", help="Sizes of the networks and the batch.")] = "desktop",
+    rounds: RoundsOption = 3,
+    seconds: SecondsOption = 1.0,
+    json: JsonOption = False,
+) -> None:
+    """Multi-task SAC: updates a second of every row of `run multitask`, and of the matrix products of its update alone.
+
+    One thread, in its processor time. The first row is the headline; all are under `methods`, with the memory of a
+    training: networks with moments, what an update keeps for its way back, transitions.
+    """
+    from benchmarks.multitask import learnings, measure_multitask
+
+    rows = learnings(scale)
+    chosen = {name: rows[_known(name, rows, "method")] for name in method} if method else rows
+    found = measure_multitask(chosen, tasks, rounds, seconds)
+    if json:
+        first = next(iter(found.values()))
+        console.print_json({"name": "multitask", "unit": "updates/s", "tasks": tasks, **first, "methods": found})
+        return
+    console.line(f"{tasks} tasks, {scale}: updates a second, of products alone, times; MB of state, saved, replay")
+    for name, each in found.items():
+        speeds = f"{each['ours']:7.1f} {each['bound']:7.1f} {each['times']:5.2f}"
+        console.line(f"{name:20} {speeds} {each['state_mb']:7.1f} {each['saved_mb']:7.1f} {each['replay_mb']:7.1f}")
 
 
 @bench.command()

@@ -10,6 +10,9 @@ from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.plan import with_inputs
 from hyprepro.experiments.rollouts import Rollouts
 
+RECORDED = {"curve": "curve", "parameters": "parameter_counts"}
+"""What a result keeps of a training's own records, and what the stage that has it calls it."""
+
 
 def training_costs(
     method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache, by_size: bool = False
@@ -53,13 +56,13 @@ def training_seconds(method: str, rollouts: Sequence[Rollouts], cache: ArtifactC
     return round(median(found), 1) if found else None
 
 
-def learning_curve(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, Any]:
-    """`{"curve": points}` of a method whose training recorded one, of its first seed; empty for others."""
+def recorded(what: str, method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> Any:
+    """What a method's training recorded of its first seed (`curve`, `parameter_counts`); None where it did not."""
     trained = next((stage.trained for stage in rollouts if stage.method.name == method), None)
-    curve = getattr(trained, "curve", None)
-    if trained is not None and curve is not None and cache.is_finished(trained):
-        return {"curve": curve(cache.path_of(trained))}
-    return {}
+    read = getattr(trained, what, None)
+    if trained is None or read is None or not cache.is_finished(trained):
+        return None
+    return read(cache.path_of(trained))
 
 
 def deployment_notes(method: str, rollouts: Sequence[Rollouts], cache: ArtifactCache) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal, runtime_checkable
+from typing import Any, ClassVar, Literal, runtime_checkable
 from typing import Protocol as StructuralType
 
 from hyprepro.component import Component, component, setting
@@ -13,9 +13,10 @@ from hyprepro.domains.base import SUCCESS, Data, Domain
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import Stage
 from hyprepro.errors import UserError, closest_match
-from hyprepro.experiments.costs import deployment_notes, learning_curve, training_costs
+from hyprepro.experiments.costs import RECORDED, deployment_notes, recorded, training_costs
 from hyprepro.experiments.oracle import Choice
 from hyprepro.experiments.protocols import Protocol, ValidationProtocol
+from hyprepro.experiments.refusals import refusals, refuse_without_rows
 from hyprepro.experiments.results import Outcome
 from hyprepro.experiments.rollouts import Rollouts
 from hyprepro.experiments.training_sets import TrainingSet, training_sets
@@ -269,11 +270,13 @@ class Recipe(Experiment):
         sets = {each: data if each is None else data.trained_on(each) for each in chosen}
         for method in self.methods:
             method.require(data)
-        return tuple(
-            stage
-            for method in self.methods
-            for stage in _rollouts(self, method, sets if method.learns else {None: data})
-        )
+        found = []
+        for method in self.methods:
+            rollouts = [*_rollouts(self, method, sets if method.learns else {None: data})]
+            if not rollouts:
+                refuse_without_rows(method, data, self.tasks_of(data))
+            found += rollouts
+        return tuple(found)
 
     def outcome(self, targets: Sequence[Stage], cache: ArtifactCache) -> Outcome:
         """All rollouts and what is computed from them."""
@@ -281,6 +284,7 @@ class Recipe(Experiment):
         loaded = ((stage.data.zoo, stage.load(cache.path_of(stage))) for stage in rollouts)
         records = with_variant((each._replace(zoo=zoo) for zoo, found in loaded for each in found), self.variant)
         records += [record for oracle in self.oracles for record in oracle.records(records)]
+        refused = refusals(self.tasks_of, rollouts)
         summary = summarise(
             records,
             recipe=self.name,
@@ -288,14 +292,20 @@ class Recipe(Experiment):
             below=self.below,
             reference=self.reference,
             pairs=self.pairs,
+            refused={name: each["tasks"] for name, each in refused.items()},
         )
+
+        def told(name: str) -> dict[str, Any]:
+            found = {key: recorded(what, name, rollouts, cache) for key, what in RECORDED.items()}
+            return {**found, "refused": refused.get(name)}
+
         methods = {
             method.name: {
                 "knows": method.information(self.domain),
                 **training_costs(method.name, rollouts, cache, by_size=bool(self.train or self.training)),
                 **({"uses": method.uses} if isinstance(method, _Terse) else {}),
-                **learning_curve(method.name, rollouts, cache),
                 **deployment_notes(method.name, rollouts, cache),
+                **{name: value for name, value in told(method.name).items() if value is not None},
             }
             for method in self.methods
         }
@@ -373,6 +383,8 @@ def _rollouts(recipe: Recipe, method: Method, sets: Mapping[TrainingSet, Data]) 
                 n_train=len(trained) if trained else None,
             )
             for task in recipe.tasks_of(known):
+                if method.refusal(known, task):
+                    continue
                 split = recipe.split_of(task, trained)
                 for protocol in protocols:
                     yield replace(first, task=task, split=split, protocol=protocol)

@@ -71,6 +71,15 @@ class Method(Component, ABC):
                 fix="leave it out of the recipe's methods",
             )
 
+    def refusal(self, data: Data, task: str) -> str:
+        """Why the method has no row on a task, in words that follow its name; empty: it has one.
+
+        Args:
+            data: The stores, with the tasks that are trained on.
+            task: The task that is asked about.
+        """
+        return ""
+
     def training(self, data: Data, seed: int) -> Stage | None:
         """The last training stage (its inputs hang on it), or None when there is nothing to train.
 

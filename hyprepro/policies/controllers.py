@@ -6,6 +6,7 @@ agent with memory (a Decision Transformer) is another, whose session keeps one m
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -151,16 +152,14 @@ Layers = Sequence[tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]]
 """Weights `[in, out]` and biases `[out]`, a ReLU after each layer but the last, whose outputs go through tanh."""
 
 
-class LayeredControllers:
+class AlikeControllers(ABC):
     """`n` controllers that all act alike: what a method deploys that is told the task otherwise than by prompts.
 
     Args:
-        layers: The policy, on raw observations.
         n: How many prompts it stands for.
     """
 
-    def __init__(self, layers: Layers, n: int) -> None:
-        self._layers = [(np.ascontiguousarray(w, np.float32), np.asarray(b, np.float32)) for w, b in layers]
+    def __init__(self, n: int) -> None:
         self._n = n
 
     @property
@@ -172,12 +171,32 @@ class LayeredControllers:
         """The first stands for all."""
         return np.zeros(self._n, dtype=np.int64)
 
-    def session(self, slots: int) -> LayeredControllers:
+    def session(self, slots: int) -> Session:
         """Itself: there is nothing to remember."""
         return self
 
-    def assign(self, slot: int, row: int) -> None:
+    def assign(self, slot: int, row: int) -> None:  # noqa: B027 (there is nothing to do)
         """Nothing to do."""
+
+    @abstractmethod
+    def act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Session`."""
+
+    def observe(self, rewards: NDArray[np.float64]) -> None:  # noqa: B027 (nor here)
+        """Nothing is remembered."""
+
+
+class LayeredControllers(AlikeControllers):
+    """Controllers that act as plain layers.
+
+    Args:
+        layers: The policy, on raw observations.
+        n: How many prompts it stands for.
+    """
+
+    def __init__(self, layers: Layers, n: int) -> None:
+        super().__init__(n)
+        self._layers = [(np.ascontiguousarray(w, np.float32), np.asarray(b, np.float32)) for w, b in layers]
 
     def act(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
         """Actions `[slots, act]`; each slot's products are computed for themselves."""
@@ -187,6 +206,3 @@ class LayeredControllers:
             x += bias
         found: NDArray[np.float32] = np.tanh(x)[:, 0]
         return found
-
-    def observe(self, rewards: NDArray[np.float64]) -> None:
-        """Nothing is remembered."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -57,7 +57,13 @@ class Measured:
     lines: Mapping[Line, Mapping[str, Cells]]
 
 
-def measured(records: Iterable[Record], recipe: str, tasks: Sequence[str] = (), of: str = "") -> Measured:
+def measured(
+    records: Iterable[Record],
+    recipe: str,
+    tasks: Sequence[str] = (),
+    of: str = "",
+    refused: Mapping[str, Sequence[str]] | None = None,
+) -> Measured:
     """The arrays behind the numbers of a run.
 
     Args:
@@ -66,6 +72,7 @@ def measured(records: Iterable[Record], recipe: str, tasks: Sequence[str] = (), 
         tasks: The tasks that every line must have, and their order; those of the records if not given. On a zoo only
             those of them that some line has there: a zoo may go without a task.
         of: Tells the policies of one run from another's where both are compared.
+        refused: By method the tasks that it cannot be told, of which it has no rows.
 
     Raises:
         UserError: There are no records, they are of several variants, metrics or splits, or those of a method are
@@ -84,7 +91,7 @@ def measured(records: Iterable[Record], recipe: str, tasks: Sequence[str] = (), 
             continue
         cells: dict[str, Cells] = {}
         for task in tasks or dict.fromkeys(record.task for record in records):
-            if line.zoo and (line.zoo, task) not in there:
+            if (line.zoo and (line.zoo, task) not in there) or task in (refused or {}).get(line.method, ()):
                 continue
             if task not in episodes:
                 raise UserError(
@@ -97,6 +104,12 @@ def measured(records: Iterable[Record], recipe: str, tasks: Sequence[str] = (), 
     if not lines:
         raise UserError(f"The records of {recipe} are empty.", fix=AGAIN)
     return Measured(variant, metric, lines)
+
+
+def refused_in(result: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    """By method the tasks that it cannot be told, as a result states them."""
+    methods = result.get("methods", {})
+    return {name: method["refused"]["tasks"] for name, method in methods.items() if method.get("refused")}
 
 
 def groups(cells: Mapping[str, C], below: Sequence[str] = ()) -> dict[str | None, dict[str, C]]:

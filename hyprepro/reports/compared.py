@@ -15,7 +15,7 @@ from math import hypot
 from pathlib import Path
 from typing import Any
 
-from hyprepro.reports.cells import Cells, Line, groups, measured
+from hyprepro.reports.cells import Cells, Line, groups, measured, refused_in
 from hyprepro.reports.reading import KEY, Key, key_of, stores_of
 from hyprepro.reports.records import RECORDS, SUCCESS, Record, read_records
 from hyprepro.reports.statistics import IQM, MEAN, Bootstrap, Statistic, difference, estimate, same_design, top
@@ -133,7 +133,7 @@ def paired(
         return {}
     records = [read_records(path) for path in paths]
     one, other = (
-        measured(side, str(result.get("recipe", "")), of=of)
+        measured(side, str(result.get("recipe", "")), of=of, refused=refused_in(result))
         for side, result, of in zip(records, (a, b), ("", " of the other"), strict=True)
     )
     if one.metric != other.metric:

@@ -81,7 +81,16 @@ def deployments(result: Mapping[str, Any]) -> list[str]:
     for name, method in result.get("methods", {}).items():
         for text in method.get("notes", ()):
             rows.setdefault(text, []).append(f"`{name}`")
-    return [f"{', '.join(names)}: {text}." for text, names in rows.items()]
+    return [f"{', '.join(names)}: {text}." for text, names in rows.items()] + _refusals(result)
+
+
+def _refusals(result: Mapping[str, Any]) -> list[str]:
+    """Which methods have no rows of which tasks, and why."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for name, method in result.get("methods", {}).items():
+        if refused := method.get("refused"):
+            rows.setdefault((refused["why"], *refused["tasks"]), []).append(f"`{name}`")
+    return [f"{', '.join(names)}: no number on {', '.join(tasks)}: {why}." for (why, *tasks), names in rows.items()]
 
 
 def _of_averages(splits: Sequence[Numbers]) -> list[str]:
@@ -134,6 +143,7 @@ def averages(split: str) -> list[str]:
 
 COSTS = "## What each costs"
 BY_SIZE = "training_seconds_by_n_train"
+COUNTED = "parameters, actor + critics"
 COSTS_ARE = (
     "Seconds of the training stages behind one seed of a method, those that it shares with others included; the median "
     "over seeds. They were taken on a noisy machine, beside other work, and a stage that was resumed counts from its "
@@ -231,18 +241,20 @@ def costs(result: Mapping[str, Any], are: str = COSTS_ARE) -> list[str]:
 def costs_beside_results(result: Mapping[str, Any], splits: Sequence[Numbers]) -> list[str]:
     """The same with what each method may use, its generator seeds, and its averages under the last protocol."""
     protocols = max((numbers.protocols for numbers in splits), key=len)
-    rows = []
+    rows, is_counted = [], any(method.get("parameters") for method in result.get("methods", {}).values())
     for name, method in result.get("methods", {}).items():
         if _is_timed(method):
             averages = [numbers.row(name, protocol, None) for numbers in splits for protocol in protocols[-1:]]
             seeds = max((row["n_seeds"] for row in averages if row), default=0)
             uses = method.get("uses") or MAY_USE.get(name, NONE)
             numbers_ = [uses, str(seeds), seconds(method["training_seconds"])]
+            numbers_ += [_counted(method.get("parameters", {}))] if is_counted else []
             rows.append([name, *numbers_, *(point(row) for row in averages)])
     if not rows:
         return []
     heads = [numbers.split for numbers in splits for _ in protocols[-1:]]
-    return [COSTS, table(["method", "may use", "seeds", "training, s", *heads], rows), paragraph(COSTS_ARE)]
+    heads = ["method", "may use", "seeds", "training, s", *([COUNTED] if is_counted else []), *heads]
+    return [COSTS, table(heads, rows), paragraph(COSTS_ARE)]
 
 
 def learning_curves(result: Mapping[str, Any]) -> list[str]:
@@ -258,6 +270,11 @@ def learning_curves(result: Mapping[str, Any]) -> list[str]:
             heads = ["environment steps a task", "gradient steps", "success"]
             found += [f"## Learning curve of {name}", table(heads, rows), paragraph(CURVES_ARE)]
     return found
+
+
+def _counted(parameters: Mapping[str, int]) -> str:
+    """Numbers of parameters, part by part, in thousands."""
+    return " + ".join(f"{count / 1e3:,.0f}k" for count in parameters.values()) or NONE
 
 
 def _is_timed(method: Mapping[str, Any]) -> bool:

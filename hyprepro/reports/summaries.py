@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hyprepro.reports.audit import AUDIT, read_audit, summarise_audit
+from hyprepro.reports.cells import refused_in
 from hyprepro.reports.latents import LATENTS, read_latents, summarise_latents
 from hyprepro.reports.records import RECORDS, read_records, write_records
 from hyprepro.reports.summary import Summary, summarise
@@ -53,6 +54,7 @@ def read_summary(folder: Path, result: Mapping[str, Any]) -> tuple[Sequence[tupl
         below=config.get("below", ()),
         reference=str(config.get("reference")),
         pairs=config.get("pairs", ()),
+        refused=refused_in(result),
     )
     return records, summary
 

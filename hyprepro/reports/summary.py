@@ -9,7 +9,7 @@ episodes behind it. What follows from the metric:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -70,6 +70,7 @@ def summarise(
     below: Sequence[str] = (),
     reference: str = MAIN,
     pairs: Sequence[Sequence[str]] = (),
+    refused: Mapping[str, Sequence[str]] | None = None,
     resamples: int = RESAMPLES,
 ) -> Summary:
     """Every number of a table from its records.
@@ -81,6 +82,7 @@ def summarise(
         below: Those of them that have rows of their own and do not enter an average.
         reference: The method that all others are compared with.
         pairs: Further methods to be compared, two by two: the first minus the second.
+        refused: By method the tasks that it cannot be told; it has no rows of them, nor an average that lacks them.
         resamples: Bootstrap resamples.
 
     Returns:
@@ -90,7 +92,8 @@ def summarise(
     Raises:
         UserError: The records are no whole: see `measured`.
     """
-    table = _Table(measured(records, recipe, tasks), below, reference, pairs, Bootstrap(resamples))
+    found = measured(records, recipe, tasks, refused=refused)
+    table = _Table(found, below, reference, pairs, refused or {}, Bootstrap(resamples))
     return Summary(table.rows(), table.comparisons(), table.profiles())
 
 
@@ -107,6 +110,7 @@ class _Table:
     below: Sequence[str]
     reference: str
     pairs: Sequence[Sequence[str]]
+    refused: Mapping[str, Sequence[str]]
     bootstrap: Bootstrap
 
     @property
@@ -118,9 +122,17 @@ class _Table:
             row
             for line, splits in self.found.lines.items()
             for split, cells in splits.items()
-            for task, chosen in groups(cells, self.below).items()
+            for task, chosen in self._groups(line, split).items()
             for row in self._rows(line, split, task, chosen, [name for name in cells if name not in self.below])
         ]
+
+    def _groups(self, line: Line, split: str) -> dict[str | None, Cells]:
+        """What has rows; an average only of a method that could be told all tasks that it is of."""
+        found = groups(self.found.lines[line].get(split, {}), self.below)
+        others = {task for each in self.found.lines.values() for task in each.get(split, {}) if task not in self.below}
+        if not others.isdisjoint(self.refused.get(line.method, ())):
+            found.pop(None, None)
+        return found
 
     def _rows(self, line: Line, split: str, task: str | None, chosen: Cells, averaged: Sequence[str]) -> Rows:
         shapes = [cell.shape for cell in chosen.values()]
@@ -175,7 +187,7 @@ class _Table:
 
     def _comparisons(self, mine: Line, other: Line, split: str) -> Rows:
         """On average, and of success with some methods task by task as well."""
-        ours, theirs = (groups(self.found.lines[line].get(split, {}), self.below) for line in (mine, other))
+        ours, theirs = (self._groups(line, split) for line in (mine, other))
         found: Rows = []
         for task, cells in ours.items():
             pair = cells, theirs.get(task, {})
@@ -197,8 +209,8 @@ class _Table:
         last = {line.trained: line for line in self.found.lines if self.is_success}  # the last protocol of every method
         found = []
         for line in last.values():
-            for split, cells in self.found.lines[line].items():
-                average = groups(cells, self.below).get(None)
+            for split in self.found.lines[line]:
+                average = self._groups(line, split).get(None)
                 if average:
                     profile = asdict(performance_profile(average, self.bootstrap))
                     lists = {name: list(values) for name, values in profile.items()}

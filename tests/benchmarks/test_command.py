@@ -26,6 +26,20 @@ def test_the_collector_bench_prints_one_consistent_object(hyprepro):
         assert inside == pytest.approx(1e6 / each["ours"], rel=0.01)
 
 
+def test_the_multitask_bench_prints_one_consistent_object(hyprepro):
+    options = ("--scale", "smoke", "--tasks", 3, "--rounds", 1, "--seconds", 0.02)
+    done = hyprepro("bench", "multitask", "--json", "--method", "moore", "--method", "cagrad", *options)
+    assert done.code == 0, done.stderr
+    found = done.json
+    assert {*found["methods"]} == {"moore", "cagrad"}
+    assert found["ours"] == found["methods"]["moore"]["ours"]
+    for each in found["methods"].values():
+        assert each["times"] == pytest.approx(each["bound"] / each["ours"], rel=0.05)
+        assert each["times"] > 1
+        assert min(each["state_mb"], each["saved_mb"], each["parameters"]) > 0
+    assert "moore" in hyprepro("bench", "multitask", "--method", "more").assert_one_panel().words
+
+
 @pytest.mark.sim
 def test_the_training_bench_prints_one_consistent_object(hyprepro):
     done = hyprepro("bench", "collector", "--training", "--agents", 2, "--rounds", 1, "--json")

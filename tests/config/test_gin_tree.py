@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from hyprepro.collect.collection import Collection
+from hyprepro.collect.metaworld.collection import MetaWorldCollection
 from hyprepro.config import files
 from hyprepro.config.catalogue import load_components
 from hyprepro.config.lint import RENAMED
 from hyprepro.config.registry import resolve
 from hyprepro.errors import UserError
-from hyprepro.experiments.recipe import Experiment
+from hyprepro.experiments.recipe import Experiment, Recipe
 
 RECIPES = sorted(files.shipped("recipes"))
 SCALES = sorted(files.shipped("scales"))
@@ -22,11 +23,13 @@ COLLECTIONS = sorted(files.shipped("collections"))
 COMPONENT_FILES = sorted((files.gin_root() / "components").glob("*/*.gin"))
 TABLE2_SLOTS = ("care_network", "care_training", "descriptions", "text_encoder", "transformer")
 EXAMPLE = str(Path(__file__).resolve().parents[2] / "examples" / "hopper-gravity" / "recipe.gin")
+MULTITASK_SLOTS = ("architecture", "gradient", "multitask_training")
 RECIPES_OF = {
-    "method": ("table1", "table2", "table4", "baselines4", "dm_cheetah", EXAMPLE),
+    "method": ("table1", "table2", "table4", "baselines4", "dm_cheetah", "multitask", EXAMPLE),
     "protocol": ("table1", "table4"),
     "control": ("audit",),
     **dict.fromkeys(TABLE2_SLOTS, ("table2",)),
+    **dict.fromkeys(MULTITASK_SLOTS, ("multitask",)),
 }
 """Which recipes have the parts of a slot, where it is not Table 1."""
 
@@ -97,6 +100,18 @@ def test_every_component_of_a_shipped_slot_has_a_file(slot: str) -> None:
     for name, cls in load_components().items():
         if cls.slot == slot and cls.__module__.startswith("hyprepro."):
             assert re.search(rf"@(\w+/)?{name}\(\)", text), f"gin/components/{slot}/ has no file for {name}"
+
+
+def test_mt10_is_a_second_set_of_tasks() -> None:
+    mt10 = [files.gin_root() / "domains" / "metaworld_mt10.gin"]
+    found, collection = (
+        resolve("multitask", files_=mt10).recipe,
+        resolve(files.named_file("collections", "metaworld-mt10"), slot="collection").recipe,
+    )
+    assert isinstance(found, Recipe)
+    assert isinstance(collection, MetaWorldCollection)
+    assert found.seen == collection.seen_tasks
+    assert not found.below + found.unseen + collection.unseen_tasks
 
 
 @pytest.mark.parametrize("collection", COLLECTIONS)

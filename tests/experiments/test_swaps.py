@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from hyprepro.cli import app
 from hyprepro.config import files
-from tests.config.test_gin_tree import TABLE2_SLOTS
+from tests.config.test_gin_tree import MULTITASK_SLOTS, TABLE2_SLOTS
 
 pytestmark = [pytest.mark.sim, pytest.mark.long]
 
@@ -36,6 +36,10 @@ COMPETITOR_FILES = [
 """Of the paper's two multi-task competitors, which are rows of Table 2."""
 COMPETITORS = ["Recipe.methods=(@Care(), @MultiTaskDecisionTransformer())", "UNSEEN=('reach',)"]
 COMPETITORS += ["Recipe.reference='care'"]
+MULTITASK_FILES = [
+    path for path in COMPONENT_FILES if path.parent.name in MULTITASK_SLOTS or path.stem == "multi_task_sac"
+]
+"""Of the multi-task field, whose rows are those of a recipe of its own."""
 VARIANTS = sorted(files.shipped("variants"))
 TINY = ["Recipe.below=()", "Recipe.prompts_per_task=1", "Recipe.protocols=(@StrictProtocol(),)"]
 
@@ -97,9 +101,31 @@ def test_every_file_of_the_multi_task_competitors(run: Run, path: Path) -> None:
     assert {row["split"] for row in averages} == {"seen", "unseen"}
 
 
+def test_every_row_of_the_multi_task_field(run: Run) -> None:
+    """All architectures and gradients, by the scopes of the recipe, in one run; the files resolve in test_gin_tree."""
+    scopes = ("", "pcgrad/", "cagrad/", "multi_head/", "film/", "soft_modularization/", "paco/", "moore/")
+    methods = ", ".join(f"@{scope}MultiTaskSAC()" for scope in scopes)
+    result = run("-b", f"Recipe.methods=({methods})", "-b", "UNSEEN=()", recipe="multitask")
+    names = ["mt-sac", "pcgrad", "cagrad", "mh-sac", "film", "soft-modularization", "paco", "moore"]
+    assert list(dict.fromkeys(row["method"] for row in result["rows"])) == names
+    for name in names:
+        assert set(result["methods"][name]["parameters"]) == {"actor", "critics"}
+        assert "refused" not in result["methods"][name]
+
+
+def test_a_labelled_method_has_a_dash_where_it_has_no_label(run: Run) -> None:
+    """From scratch, on a task that is withheld beside the one that is trained on."""
+    scratch = files.gin_root() / "components" / "multitask_training" / "scratch.gin"
+    bindings = ["Recipe.methods=(@MultiTaskSAC(), @MeanPolicy())", "Recipe.withheld=('reach',)", "UNSEEN=('reach',)"]
+    result = run("-g", scratch, *(part for binding in bindings for part in ("-b", binding)), recipe="multitask")
+    rows = {(row["method"], row["split"]) for row in result["rows"]}
+    assert rows == {("mt-sac", "seen"), ("mean-policy", "seen"), ("mean-policy", "unseen")}
+    assert result["methods"]["mt-sac"]["refused"]["tasks"] == ["reach"]
+
+
 @pytest.mark.parametrize(
     "path",
-    [path for path in COMPONENT_FILES if path not in COMPETITOR_FILES],
+    [path for path in COMPONENT_FILES if path not in COMPETITOR_FILES + MULTITASK_FILES],
     ids=lambda path: f"{path.parent.name}/{path.stem}",
 )
 def test_every_component_file(run: Run, base: dict[str, Any], path: Path) -> None:

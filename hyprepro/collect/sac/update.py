@@ -183,7 +183,7 @@ class SACUpdate(ABC):
         surplus = (sample.log_prob.detach() + self._target_entropy).mean(1)
         temperature_loss = -self.log_alpha * surplus
         error = self.values(batch.observations, batch.actions) - wanted[:, None]
-        critic_loss = 0.5 * error.square().mean(2).sum(1)
+        critic_loss = self.critic_loss(error)
         self.descend_critic(critic_loss, error)
         found = self._actor_loss(sample, alpha, batch.expert_actions)
         if train_actor:
@@ -192,6 +192,10 @@ class SACUpdate(ABC):
             self.descend_actor(found, sample)
         self.follow()
         return Losses(found.loss.detach(), critic_loss.detach(), temperature_loss, alpha)
+
+    def critic_loss(self, error: Tensor) -> Tensor:
+        """The critics' loss `[A]` where their values differ by `error` `[A, 2, B]` from what is wanted."""
+        return 0.5 * error.square().mean(2).sum(1)
 
     @torch.no_grad()
     def _wanted(self, batch: Batch, noise: Tensor, alpha: Tensor) -> Tensor:

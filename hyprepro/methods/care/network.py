@@ -7,17 +7,15 @@ context.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from hyprepro.collect.sac.networks import LOG_STD_RANGE
 from hyprepro.gen_hyprl.blocks import mlp
-
-LOG_STD_RANGE = (-20.0, 2.0)
-"""As in CARE's code and in our collector."""
+from hyprepro.methods.multitask.layers import Actor, Critic, StackedLinear, beside, copies
 
 
 class Experts(nn.Module):
@@ -25,19 +23,13 @@ class Experts(nn.Module):
 
     def __init__(self, experts: int, inputs: int, hidden: int, features: int) -> None:
         super().__init__()
-
-        def uniform(fan_in: int, *shape: int) -> nn.Parameter:
-            return nn.Parameter((2 * torch.rand(experts, *shape) - 1) / math.sqrt(fan_in))
-
-        self.weight1, self.bias1 = uniform(inputs, inputs, hidden), uniform(inputs, 1, hidden)
-        self.weight2, self.bias2 = uniform(hidden, hidden, features), uniform(hidden, 1, features)
+        self.first, self.second = StackedLinear(experts, inputs, hidden), StackedLinear(experts, hidden, features)
 
     def forward(self, observations: Tensor) -> Tensor:
         """Features of every encoder."""
-        tasks, count, size = observations.shape
-        flat = observations.reshape(1, tasks * count, size).expand(len(self.weight1), -1, -1)
-        hidden = torch.relu(torch.baddbmm(self.bias1, flat, self.weight1))
-        return torch.baddbmm(self.bias2, hidden, self.weight2).view(len(self.weight1), tasks, count, -1)
+        count = len(self.first.weight)
+        found: Tensor = self.second(torch.relu(self.first(copies(observations, count))))
+        return found.view(count, *observations.shape[:2], -1)
 
 
 class Encoder(nn.Module):
@@ -70,10 +62,10 @@ class Encoder(nn.Module):
         context = self.context(embeddings)
         weights = torch.softmax(attention(context.detach()), dim=-1)
         mixed = torch.einsum("kabf,ak->abf", self.experts(observations), weights)
-        return torch.cat([mixed, context[:, None].expand(-1, observations.shape[1], -1)], dim=-1)
+        return beside(mixed, context)
 
 
-class CareActor(nn.Module):
+class CareActor(Actor):
     """Observations and descriptions -> mean and clamped log deviation before the tanh, each `[A, B, action]`.
 
     Args:
@@ -102,11 +94,11 @@ class CareActor(nn.Module):
         """
         experts, context = self.encoder.experts, self.encoder.context(embedding)
         weights = torch.softmax(self.attention(context), dim=-1)
-        second = (weights[:, None, None] * experts.weight2).flatten(0, 1)
-        shift = torch.cat([(weights[:, None] * experts.bias2[:, 0]).sum(0), context])
+        second = (weights[:, None, None] * experts.second.weight).flatten(0, 1)
+        shift = torch.cat([(weights[:, None] * experts.second.bias[:, 0]).sum(0), context])
         linear = [module for module in self.head if isinstance(module, nn.Linear)]
         first = linear[0].weight.T
-        found = [(experts.weight1.transpose(0, 1).flatten(1), experts.bias1.flatten())]
+        found = [(experts.first.weight.transpose(0, 1).flatten(1), experts.first.bias.flatten())]
         found += [(second @ first[: second.shape[1]], shift @ first + linear[0].bias)]
         found += [(module.weight.T, module.bias) for module in linear[1:]]
         actions = found[-1][1].shape[0] // 2
@@ -114,7 +106,7 @@ class CareActor(nn.Module):
         return [(weight.detach(), bias.detach()) for weight, bias in found]
 
 
-class CareCritic(nn.Module):
+class CareCritic(Critic):
     """Twin critics on one encoder: observations, actions and descriptions -> values `[A, 2, B]`."""
 
     def __init__(self, encoder: Encoder, gate: Sequence[int], head: Sequence[int]) -> None:

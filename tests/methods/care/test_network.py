@@ -8,6 +8,7 @@ import torch
 
 from hyprepro.methods.care.method import CareNetwork
 from hyprepro.methods.care.network import CareActor, CareCritic
+from hyprepro.methods.multitask.architecture import Sizes
 from hyprepro.policies.controllers import LayeredControllers
 
 TASKS, BATCH, WORDS = 3, 5, 8
@@ -17,7 +18,7 @@ NETWORK = CareNetwork(experts=4, expert_hidden=6, features=7, context_hidden=(9,
 @pytest.fixture(scope="module")
 def networks() -> tuple[CareActor, CareCritic]:
     torch.manual_seed(0)
-    return NETWORK.build(WORDS)
+    return NETWORK.build(Sizes(39, 4, WORDS))
 
 
 def test_shapes(networks: tuple[CareActor, CareCritic]) -> None:

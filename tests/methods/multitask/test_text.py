@@ -11,7 +11,7 @@ import pytest
 
 from hyprepro.domains.metaworld.tasks import SEEN_TASKS, UNSEEN_TASKS
 from hyprepro.errors import UserError
-from hyprepro.methods.care.text import TaskDescriptions, WordLlamaEncoder, embedded, kept_vectors, require
+from hyprepro.methods.multitask.text import TaskDescriptions, WordLlamaEncoder, embedded, kept_vectors, require
 
 BUNDLED = TaskDescriptions()
 

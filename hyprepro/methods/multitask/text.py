@@ -2,7 +2,7 @@
 
 Vectors are kept beside the descriptions for whoever has no encoder installed.
 
-`python -m hyprepro.methods.care.text` computes the kept vectors of the bundled descriptions anew.
+`python -m hyprepro.methods.multitask.text` computes the kept vectors of the bundled descriptions anew.
 """
 
 from __future__ import annotations
