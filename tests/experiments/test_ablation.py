@@ -16,7 +16,6 @@ from hyprepro.methods.base import Method
 from hyprepro.reports.ablation import differences
 
 REFERENCE, OURS = "three stages", "gen-hyprl"
-ONE_START = "adapted from one start"
 SCALES = sorted(files.shipped("scales"))
 DIFFERENCES = {
     "no adversarial loss": {"hyplatent.adversarial_weight": 0.0},
@@ -35,12 +34,17 @@ DIFFERENCES = {
     "L weighted by agreement": {"adaptation": "AgreementChoice"},
     "gradient steps on latents": {"adaptation": "LatentAdaptation"},
     OURS: {"adaptation": "GatedAdaptation"},
-    ONE_START: {"adaptation": "GatedAdaptation"},
-    "no gate": {"adaptation": "RestartedAdaptation"},
+    "shown steps alone": {"adaptation": "GatedAdaptation"},
+    "objects and goal at rest": {"adaptation": "GatedAdaptation"},
+    "the prompt alone, three starts": {"adaptation": "GatedAdaptation"},
+    "the prompt alone, one start": {"adaptation": "GatedAdaptation"},
+    "no gate": {"adaptation": "WarpedAdaptation"},
 }
 COMPETITORS = {"mse-regressor", "make-an-agent", "retrieval", "agreement-retrieval", "mean-policy", "prompt-cloning"}
 ADAPTED = {"mse-regressor", "make-an-agent", "agreement-retrieval", "mean-policy", "as the paper prints it"}
-OTHERS = COMPETITORS | {f"{name}, adapted" for name in ADAPTED} | {"one draw", "gen-hyprl-wo-hypformer"}
+OTHERS = (
+    COMPETITORS | {f"{name}, adapted" for name in (*ADAPTED, "random weights")} | {"one draw", "gen-hyprl-wo-hypformer"}
+)
 VARIANTS = {"as the paper prints it": "paper", "as the code is released": "released"}
 BARE_VARIANTS = {"as printed, w/o HypFormer": "paper", "as released, w/o HypFormer": "released"}
 
@@ -97,12 +101,20 @@ def test_the_default_row_is_our_variant() -> None:
     assert rows("desktop")[OURS] == resolve("table1", "desktop").recipe.methods[0]  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("name", "field", "value"), [("shown steps alone", "completed", False), ("objects and goal at rest", "moved", 0.0)]
+)
+def test_a_row_switches_off_a_part_of_the_fit(name: str, field: str, value: object) -> None:
+    found = rows("desktop")
+    assert changed(found[OURS].described(), found[name].described()) == {f"adaptation.adaptation.{field}": value}
+
+
 @pytest.mark.parametrize("name", sorted(ADAPTED))
 def test_an_adapted_row_is_the_bare_one_adapted(name: str) -> None:
     found = rows("desktop")
     bare, adapted = (found[each].described() | {"row": ""} for each in (name, f"{name}, adapted"))
     assert bare.pop("adaptation") is None
-    assert adapted.pop("adaptation") == found[ONE_START].described()["adaptation"]
+    assert adapted.pop("adaptation") == found[OURS].described()["adaptation"]
     assert adapted == bare
 
 
@@ -139,8 +151,8 @@ def test_differences_are_told_as_bindings() -> None:
     told = {name: list(differences(found[REFERENCE].described(), method.described())) for name, method in found.items()}
     assert told[REFERENCE] == []
     gate = "`GenHypRL.adaptation=@GatedAdaptation()` (None)"
-    assert told[OURS][:2] == [gate, "`GatedAdaptation.adaptation=@RestartedAdaptation()`"]
-    assert told["adapted from one start"][:2] == [gate, "`GatedAdaptation.adaptation=@PromptAdaptation()`"]
+    assert told[OURS][:2] == [gate, "`GatedAdaptation.adaptation=@WarpedAdaptation()`"]
+    assert told["the prompt alone, one start"][:2] == [gate, "`GatedAdaptation.adaptation=@PromptAdaptation()`"]
     assert told["no Q"] == ["`HypLatent.lambda_reg=0.0` (0.1)"]
     assert told["MLP U-Net"] == ["`HypLatent.generator=@MLPUNetGenerator()` (@UNet1DGenerator())"]
     assert told["retrieval"] == ["the method `Retrieval` in place of `GenHypRL`"]
