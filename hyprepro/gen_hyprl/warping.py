@@ -78,7 +78,8 @@ class WarpedAdaptation(Adaptation):
 
     def require(self, domain: Domain) -> None:
         """The domain must say where things are."""
-        domain.scene()
+        if "shift" not in domain.symmetries:  # a plan asks, and a scene takes torch
+            domain.scene()
 
     def training(self, data: Data) -> TrainInverse:
         """The inverse model."""
