@@ -179,10 +179,9 @@ class Data(StoreFiles):
 
     @cached_property
     def _trained(self) -> dict[str, tuple[float, ...]]:
-        from hyprepro.stores.training_data import training_tasks
 
         with self.open_policies() as store:
-            return {task: self.domain.parameter(task) for task in training_tasks(store)}
+            return {task: self.domain.parameter(task) for task in store.training_tasks()}
 
 
 class Step(NamedTuple):

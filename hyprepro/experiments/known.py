@@ -66,13 +66,13 @@ class KnownPolicies(Stage):
         from safetensors.torch import save_file
 
         from hyprepro.gen_hyprl.parameter_space import ParameterSpace
-        from hyprepro.stores.training_data import run_numbers, training_observations, training_tasks
+        from hyprepro.stores.training_data import run_numbers, training_observations
 
         parts: list[Tensor] = []
         tasks: list[int] = []
         runs: list[int] = []
         with self.stores.open_policies() as store:
-            for number, task in enumerate(training_tasks(store)):
+            for number, task in enumerate(store.training_tasks()):
                 rows = store.rows(task, "train")
                 rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), self.limit)).round().astype(int))]
                 parts.append(torch.from_numpy(store.read(task, rows)))

@@ -82,10 +82,9 @@ class LatentRecipe(Experiment):
     def _splits(self, data: Data) -> tuple[str, ...]:
         """Whether each task is seen (has training policies) or unseen; its prompts' policies must be stored."""
         from hyprepro.stores.runs import prompt_ids
-        from hyprepro.stores.training_data import training_tasks
 
         with data.open_policies() as policies, data.open_trajectories() as trajectories:
-            seen = training_tasks(policies)
+            seen = policies.training_tasks()
             for task in self.tasks:
                 ids = prompt_ids(policies, trajectories, task, self.prompt_split, self.prompt_runs)
                 rows = trajectories.table(task)["policy_row"][ids[: self.prompts_per_task]]

@@ -174,12 +174,11 @@ def _latents(encoder: PolicyAutoencoder, prompts: PromptSet, file: StoreFile) ->
     import torch
 
     from hyprepro.stores.policy_store import PolicyStore
-    from hyprepro.stores.training_data import training_tasks
 
     pairs, index = torch.stack([prompts.task, prompts.policy_row], dim=1).unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
     parts = []
     with PolicyStore.of(file) as store:
-        for number, task in enumerate(training_tasks(store)):
+        for number, task in enumerate(store.training_tasks()):
             rows = pairs[pairs[:, 0] == number, 1].numpy()
             for start in range(0, len(rows), ROWS_AT_ONCE):
                 parts.append(encoder.encode_stored(store, task, rows[start : start + ROWS_AT_ONCE]))
@@ -191,11 +190,11 @@ def _runs(prompts: PromptSet, file: StoreFile) -> Tensor:
     import torch
 
     from hyprepro.stores.policy_store import PolicyStore
-    from hyprepro.stores.training_data import run_numbers, training_tasks
+    from hyprepro.stores.training_data import run_numbers
 
     numbers = torch.zeros(len(prompts), dtype=torch.long)
     with PolicyStore.of(file) as store:
-        for number, task in enumerate(training_tasks(store)):
+        for number, task in enumerate(store.training_tasks()):
             own = prompts.task == number
             numbers[own] = torch.from_numpy(run_numbers(store, task))[prompts.policy_row[own]]
     return numbers
@@ -245,12 +244,12 @@ class EncodeParameters(EncodedConditions):
         import torch
 
         from hyprepro.stores.policy_store import PolicyStore
-        from hyprepro.stores.training_data import held_out_rows, run_numbers, training_tasks
+        from hyprepro.stores.training_data import held_out_rows, run_numbers
 
         latents: list[Tensor] = []
         runs: list[Tensor] = []
         with PolicyStore.of(self.autoencoder.stores.policies) as store:
-            for task in training_tasks(store):
+            for task in store.training_tasks():
                 rows = store.rows(task, "train")
                 rows = rows[store.meta(task)["step"][rows].argsort(kind="stable")][-self.checkpoints :]
                 latents.append(encoder.encode_stored(store, task, rows))

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from hyprepro.engine.training import Descent, device
 from hyprepro.errors import UserError
-from hyprepro.stores.training_data import training_tasks
 
 if TYPE_CHECKING:
     from hyprepro.domains.scenes import Scene
@@ -58,7 +57,7 @@ def episodes_of(stores: StoreFiles, what: str, longer_than: int = 0) -> list[tup
         refuse_prompts_only(store)
         found = [
             (torch.from_numpy(episode.observations), torch.from_numpy(episode.actions).clamp(-1.0, 1.0))
-            for task in training_tasks(policies)
+            for task in policies.training_tasks()
             for episode in store.episodes(task, "train")
             if len(episode.actions) > longer_than
         ]

@@ -15,7 +15,6 @@ from hyprepro.engine.training import Descent, device
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.conditions import Conditions, condition
 from hyprepro.policies.forward import FUNCTIONS, Weights, unstandardised
-from hyprepro.stores.training_data import training_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,7 +173,7 @@ def task_episodes(data: StoreFiles, episodes: str) -> list[tuple[int, Episode]]:
     splits = {"expert": ["validation"], "offline": ["train"]}.get(episodes, ["validation", "train"])
     found: list[tuple[int, Episode]] = []
     with data.open_policies() as policies, data.open_trajectories() as store:
-        for row, task in enumerate(training_tasks(policies)):
+        for row, task in enumerate(policies.training_tasks()):
             own = [episode for split in splits for episode in store.episodes(task, split)]
             if not own:
                 raise UserError(

@@ -88,7 +88,7 @@ class LatentMethod(WeightMethod):
         return EncodeParameters(autoencoder, parameters, ranges_of(data), self.newest, self.between, run_code=code)
 
     def _check_runs(self, data: Data) -> None:
-        from hyprepro.stores.training_data import run_numbers, training_tasks
+        from hyprepro.stores.training_data import run_numbers
 
         name, is_prompt = type(self).__name__, data.domain.condition == "prompt"
         if not is_prompt and (self.run_code == "embedding" or self.between):
@@ -99,7 +99,7 @@ class LatentMethod(WeightMethod):
                 fix=f"-b {name}.between=0" if self.between else f"-b \"{name}.run_code='one_hot'\"",
             )
         with data.open_policies() as store:
-            most = max(int(run_numbers(store, task).max()) + 1 for task in training_tasks(store))
+            most = max(int(run_numbers(store, task).max()) + 1 for task in store.training_tasks())
         self.run_choice.check_known(most)
 
     @abstractmethod

@@ -150,13 +150,12 @@ class AgreementRetrieval(WeightMethod):
         import torch
 
         from hyprepro.gen_hyprl.adaptation import Start
-        from hyprepro.stores.training_data import training_tasks
 
         prompts = query.shown
         with data.open_policies() as store:
             best = np.full(len(prompts), np.inf)
             params = np.zeros((len(prompts), store.layout.size), dtype=np.float32)
-            for block in training_blocks(store, training_tasks(store), self.block):
+            for block in training_blocks(store, store.training_tasks(), self.block):
                 errors = disagreement(store.layout, block, prompts)
                 nearest = errors.argmin(axis=0)
                 lowest = errors[nearest, np.arange(len(prompts))]
@@ -195,10 +194,9 @@ class MeanPolicy(WeightMethod):
         import torch
 
         from hyprepro.gen_hyprl.adaptation import Start
-        from hyprepro.stores.training_data import training_tasks
 
         with data.open_policies() as store:
-            known = training_tasks(store)
+            known = store.training_tasks()
             tasks = [query.task] if query.task in known else known
             total, count = np.zeros(store.layout.size), 0
             for block in training_blocks(store, tasks, self.block):
@@ -283,11 +281,10 @@ def source_rows(store: PolicyStore, query: Query, checkpoints: Checkpoints) -> t
 def training_prompts(data: StoreFiles, store: PolicyStore) -> list[Prompts]:
     """The training prompts of training policies, task by task in the store's order."""
     from hyprepro.stores.prompts import read_prompts
-    from hyprepro.stores.training_data import training_tasks
 
     found = []
     with data.open_trajectories() as trajectories:
-        for task in training_tasks(store):
+        for task in store.training_tasks():
             prompts = read_prompts(trajectories, task, "train")
             known = np.isin(prompts.policy_rows, store.rows(task, "train"))
             found.append(prompts.subset(np.flatnonzero(known)))

@@ -104,6 +104,19 @@ class PolicyStore(StoreReader):
         """Number of policies of a task, in one split or in all."""
         return len(self.rows(task, split))
 
+    def training_tasks(self) -> list[str]:
+        """The tasks with training policies, in the store's order.
+
+        Raises:
+            UserError: There is none.
+        """
+        tasks = [task for task in self.tasks if self.count(task, "train")]
+        if not tasks:
+            raise UserError(
+                "The policy store has no training policies.", where=self.where, fix=f"hyprepro store info {self.path}"
+            )
+        return tasks
+
     def rows(self, task: str, split: str | None = None) -> NDArray[np.int64]:
         """Row numbers of a task's policies, ascending `[k]`."""
         if split is not None:

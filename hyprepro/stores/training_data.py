@@ -34,7 +34,7 @@ class PromptSet:
     Attributes:
         tau: `[N, 1020]`.
         tau_hat: `[N, 117]`.
-        task: Number of each prompt's task in `training_tasks` `[N]`.
+        task: Number of each prompt's task in `PolicyStore.training_tasks` `[N]`.
         policy_row: Row of each prompt's source policy among its task's policies `[N]`.
     """
 
@@ -72,24 +72,10 @@ class TaskStates(NamedTuple):
         return torch.stack([states[torch.randint(len(states), (count,))] for states in self.some(rows.cpu()).own])
 
 
-def training_tasks(store: PolicyStore) -> list[str]:
-    """The tasks with training policies, in the store's order.
-
-    Raises:
-        UserError: There is none.
-    """
-    tasks = [task for task in store.tasks if store.count(task, "train")]
-    if not tasks:
-        raise UserError(
-            "The policy store has no training policies.", where=store.where, fix=f"hyprepro store info {store.path}"
-        )
-    return tasks
-
-
 def training_policies(file: StoreFile) -> tuple[Tensor, PolicyLayout]:
     """All training policies `[N, P]` float32, task by task, and their layout."""
     with PolicyStore.of(file) as store:
-        parts = [store.read(task, store.rows(task, "train")) for task in training_tasks(store)]
+        parts = [store.read(task, store.rows(task, "train")) for task in store.training_tasks()]
         return torch.from_numpy(np.concatenate(parts)), store.layout
 
 
@@ -98,7 +84,7 @@ def training_runs(file: StoreFile) -> tuple[Tensor, Tensor]:
     representatives: list[np.ndarray] = []
     of: list[np.ndarray] = []
     with PolicyStore.of(file) as store:
-        for task in training_tasks(store):
+        for task in store.training_tasks():
             standing, index = np.unique(run_ends(store, task, store.rows(task, "train")), return_inverse=True)
             of.append(index + sum(map(len, representatives)))
             representatives.append(store.read(task, standing))
@@ -150,9 +136,9 @@ def training_observations(data: StoreFiles, recording: Recording) -> Tensor:
     """
     with data.open_policies() as policies, data.open_trajectories() as store:
         if recording == "prompts":
-            states = [read_prompts(store, task, "train").states for task in training_tasks(policies)]
+            states = [read_prompts(store, task, "train").states for task in policies.training_tasks()]
         else:
-            states = [_episode_states(store, task) for task in training_tasks(policies)]
+            states = [_episode_states(store, task) for task in policies.training_tasks()]
     flat = [part.reshape(-1, part.shape[-1]) for part in states]
     return torch.from_numpy(np.concatenate(flat))
 
@@ -169,7 +155,7 @@ def training_states(data: StoreFiles, recording: Recording) -> TaskStates:
         UserError: A training task has no such episodes.
     """
     with data.open_policies() as policies, data.open_trajectories() as store:
-        tasks = training_tasks(policies)
+        tasks = policies.training_tasks()
         counts = torch.tensor([policies.count(task, "train") for task in tasks])
         states = [_visited(store, task) if recording == "prompts" else _episode_states(store, task) for task in tasks]
     visited = tuple(torch.from_numpy(part).float() for part in states)
@@ -209,7 +195,7 @@ def training_prompts(data: StoreFiles, share: float) -> tuple[PromptSet, PromptS
     training: list[Prompts] = []
     validation: list[Prompts] = []
     with data.open_policies() as policies, data.open_trajectories() as store:
-        for task in training_tasks(policies):
+        for task in policies.training_tasks():
             rows = policies.rows(task, "train")
             prompts = _of_policies(read_prompts(store, task, "train"), rows)
             if store.count(task, "validation"):

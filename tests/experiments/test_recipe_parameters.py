@@ -21,7 +21,6 @@ from hyprepro.methods.ceilings import Expert, Parent
 from hyprepro.methods.retrieval import Retrieval
 from hyprepro.reports.returns import ReturnTable
 from hyprepro.stores.policy_store import PolicyStore
-from hyprepro.stores.training_data import training_tasks
 from tests.cheetah_stores import CheetahStores, velocity_task
 
 pytestmark = pytest.mark.sim
@@ -60,7 +59,7 @@ def test_the_evaluations(recipe: Make) -> None:
 def test_only_the_training_velocities_are_shown_to_a_method(recipe: Make) -> None:
     (stage, *_) = targets(recipe(train=(10,)))
     with PolicyStore.of(stage.data.policies) as store:
-        assert len(training_tasks(store)) == 10
+        assert len(store.training_tasks()) == 10
 
 
 def test_withheld_velocities_are_tested_and_not_trained_on(recipe: Make) -> None:

@@ -20,7 +20,6 @@ from hyprepro.experiments.protocols import PaperProtocol, StrictProtocol, Valida
 from hyprepro.experiments.recipe import Recipe
 from hyprepro.experiments.run import plain_line, plan, results_folder, run_recipe
 from hyprepro.reports.records import read_records
-from hyprepro.stores.training_data import training_tasks
 from tests.conftest import TinyStores
 from tests.engine.toy_stages import Chain
 from tests.experiments.toy_methods import Shifted, Sources
@@ -316,7 +315,7 @@ def test_unseen_tasks_have_rows_of_their_own_split(recipe: Recipe, cache: Artifa
 def test_withheld_tasks_count_as_unseen_and_in_the_keys(recipe: Recipe, cache: ArtifactCache) -> None:
     without = recipe.model_copy(update={"withheld": ("reach",)})
     with without.data().open_policies() as store:
-        assert training_tasks(store) == ["door-open"]
+        assert store.training_tasks() == ["door-open"]
         assert len(store.rows("reach")) > 0, "its policies are still there, as ceilings"
     withheld = plan(without, cache).rollouts
     assert not {stage.key for stage in withheld} & {stage.key for stage in plan(recipe, cache).rollouts}

@@ -15,7 +15,6 @@ from hyprepro.gen_hyprl.adaptation import AgreementChoice, PromptAdaptation, Res
 from hyprepro.methods.base import WeightMethod
 from hyprepro.methods.retrieval import AgreementRetrieval, MeanPolicy, disagreement
 from hyprepro.policies.layout import METAWORLD_LAYOUT
-from hyprepro.stores.training_data import training_tasks
 from tests.conftest import TinyStores
 from tests.gen_hyprl.test_stages import WHOLE, make
 from tests.methods.shared import params_of, prompted, prompts_of
@@ -63,7 +62,7 @@ def test_gen_hyprl_offers_what_it_generates_for_training_prompts(tiny_stores: Ti
     start = WHOLE.model_copy(update={"adaptation": fit, "library": 2}).generate(trained, data, prompted(prompts), 0)
     assert start.library is not None
     with data.open_policies() as store:
-        assert start.library.shape == (2 * len(training_tasks(store)), METAWORLD_LAYOUT.size)
+        assert start.library.shape == (2 * len(store.training_tasks()), METAWORLD_LAYOUT.size)
     again = WHOLE.model_copy(update={"adaptation": fit, "library": 2}).generate(
         trained, data, prompted(prompts.subset([0])), 0
     )

@@ -56,11 +56,10 @@ class DisturbedEpisodes(Stage):
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Write episodes.npz; each finished task is a checkpoint."""
         from hyprepro.domains.metaworld.env import MetaWorldEnv
-        from hyprepro.stores.training_data import training_tasks
 
         found: dict[str, NDArray[np.generic]] = {}
         with PolicyStore.of(self.policies) as store:
-            tasks = training_tasks(store)
+            tasks = store.training_tasks()
             for number, task in enumerate(tasks):
                 kept = work / f"checkpoint-{task}.npz"
                 if not kept.exists():

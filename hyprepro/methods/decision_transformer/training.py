@@ -18,7 +18,6 @@ from hyprepro.methods.decision_transformer.method import PromptedTransformer
 from hyprepro.methods.decision_transformer.network import PromptedNetwork, Window, prompt_windows
 from hyprepro.stores.files import StoreFiles
 from hyprepro.stores.prompts import Prompts, prompt_from_episode
-from hyprepro.stores.training_data import training_tasks
 from hyprepro.stores.trajectory_store import Episode
 
 Recorded = Mapping[str, Mapping[str, NDArray[Any]]]
@@ -109,7 +108,7 @@ def trajectory_data(data: StoreFiles, context: int, prompt_steps: int, recorded:
     """
     found: dict[str, list[list[Episode]]] = {"train": [], "validation": []}
     with data.open_policies() as policies, data.open_trajectories() as store:
-        tasks = training_tasks(policies)
+        tasks = policies.training_tasks()
         for task in tasks:
             known = set(policies.rows(task, "train").tolist())
             for split, parts in found.items():

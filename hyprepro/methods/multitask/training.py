@@ -33,7 +33,7 @@ from hyprepro.methods.multitask.session import MultiTaskPolicy
 from hyprepro.methods.multitask.text import EmbedDescriptions, require
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 from hyprepro.stores.files import StoreFiles
-from hyprepro.stores.training_data import training_observations, training_tasks
+from hyprepro.stores.training_data import training_observations
 
 CURVE, PARAMETERS, TOLD = "learning_curve.json", "parameters.json", "texts.json"
 GOAL_SEEDS = 4
@@ -110,7 +110,7 @@ class TrainMultiTask(Stage):
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Write the actor with its normaliser, what tells the tasks, the learning curve, numbers of parameters."""
         with self.stores.open_policies() as store:
-            tasks = training_tasks(store)
+            tasks = store.training_tasks()
         told = self._told(tasks, inputs)
         rows = torch.from_numpy(np.stack([require(told, task) for task in tasks]))
         normaliser = Normaliser.fit(training_observations(self.stores, "prompts").numpy(), self.training.smallest_scale)

@@ -13,14 +13,13 @@ from hyprepro.domains.parameter import STARTS
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
-from hyprepro.stores.training_data import training_tasks
 from tests.cheetah_stores import CheetahStores, velocity_task
 
 
 def test_what_is_not_trained_on_is_withheld(cheetah_stores: CheetahStores) -> None:
     files = cheetah_stores.domain.data().trained_on(["velocity-0.375", "velocity-1.500"])
     with PolicyStore.of(files.policies) as store:
-        assert training_tasks(store) == [velocity_task(0.375), velocity_task(1.5)]
+        assert store.training_tasks() == [velocity_task(0.375), velocity_task(1.5)]
         assert store.count(velocity_task(1.2), "test"), "ceilings are still there"
     assert files.policies != cheetah_stores.domain.data().policies, "part of every key"
 
