@@ -165,7 +165,7 @@ MAY_USE = {
 """What a method is given, in a word or two, where the run does not say so itself (`uses`)."""
 CURVES_ARE = (
     "Deterministic episodes of the training's length on goals that are not trained on; the mean over all training "
-    "tasks, of the first generator seed. CARE's published runs are of 2,000,000 environment steps a task."
+    "tasks, of the first generator seed. Published runs are of 2,000,000 environment steps a task."
 )
 
 
