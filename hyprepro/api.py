@@ -91,7 +91,7 @@ def evaluations(choice: Choice, method: str, seed: int, tasks: Sequence[str] = (
     """The evaluations of a recipe's row, task by task: of one seed, some tasks (none: all), the first training set.
 
     Raises:
-        UserError: No recipe of tables, or no such row, task or seed.
+        UserError: No recipe of tables, no such row, task or seed, or a row that can act in none of the tasks.
     """
     recipe = recipe_of_rows(choice)
     one_of("method", method, [each.name for each in recipe.methods])
@@ -105,9 +105,16 @@ def evaluations(choice: Choice, method: str, seed: int, tasks: Sequence[str] = (
             where=f"seed {seed}",
             fix="Seeds count from 0; a method that is not trained by seed has only seed 0.",
         )
-    return [
-        stage for stage in found if stage.protocol in recipe.protocols and stage.task in (tasks or recipe.all_tasks)
-    ]
+    scored = [stage for stage in found if stage.protocol in recipe.protocols]
+    wanted = [stage for stage in scored if stage.task in (tasks or recipe.all_tasks)]
+    if not wanted:
+        why = found[0].method.refusal(found[0].data, tasks[0])
+        raise UserError(
+            f"{method} cannot act in {', '.join(tasks)}" + (f": {why}." if why else "."),
+            where=f"task {tasks[0]}",
+            fix=f"Name a task that it has: {', '.join(dict.fromkeys(stage.task for stage in scored))}",
+        )
+    return wanted
 
 
 def recipe_of_rows(choice: Choice) -> Recipe:

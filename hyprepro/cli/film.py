@@ -96,8 +96,9 @@ def film(
 ) -> None:
     """Film rollouts: a method's policy beside the expert and the nearest stored one, task by task.
 
-    Each runs the first episode that the last of the recipe's protocols gives it, from the same start. Without --method
-    nothing is trained. Drawn without a screen, by EGL or OSMesa; hyprepro doctor says what is missing.
+    Each runs the first episode that the last of the recipe's protocols gives it, from the same start. A task that
+    one of the rows cannot be told is left out. Without --method nothing is trained. Drawn without a screen, by EGL or
+    OSMesa; hyprepro doctor says what is missing.
     """
     from hyprepro.domains.camera import require_renderer
     from hyprepro.engine.schedule import execute
@@ -126,10 +127,10 @@ def film(
 def _asked(
     choice: Choice, methods: list[str], alone: bool, tasks: list[str], parameters: list[float], seed: int
 ) -> list[Asked]:
-    """What is filmed, row by row: tasks down, methods across.
+    """What is filmed, row by row: tasks that every row can act in down, methods across.
 
     Raises:
-        UserError: No such method, task or number, or too many of them.
+        UserError: No such method, task or number, too many of them, or no task that every row can act in.
     """
     from hyprepro.api import asked, evaluations, one_of, recipe_of_rows
     from hyprepro.experiments.film import LARGEST_GRID, cast
@@ -148,7 +149,15 @@ def _asked(
         queries = [asked(next(iter(lasts[0].values())), number) for number in dict.fromkeys(parameters)]
         whom = [Asked(next(iter(each.values())), query) for query in queries for each in lasts]
     else:
-        whom = [Asked(each[name], None) for name in lasts[0] for each in lasts]
+        common = [name for name in lasts[0] if all(name in each for each in lasts)]
+        if not common:
+            acts = "; ".join(f"{row.name}: {', '.join(each)}" for row, each in zip(rows, lasts, strict=True))
+            raise UserError(
+                "There is no task that all of these rows can act in.",
+                where=acts,
+                fix="Name other rows with --method, or film each with --alone.",
+            )
+        whom = [Asked(each[name], None) for name in common for each in lasts]
     if len(whom) > LARGEST_GRID:
         raise UserError(
             f"{len(whom)} episodes are asked for; a film shows {LARGEST_GRID}.",

@@ -21,16 +21,17 @@ def refuse_without_rows(method: Method, data: Data, tasks: Sequence[str]) -> Non
 
 
 def refusals(tasks_of: Callable[[Data], Sequence[str]], rollouts: Sequence[Rollouts]) -> dict[str, dict[str, Any]]:
-    """By method the `tasks` that it has no rows of and `why`; none for a method that has all.
+    """By method the `tasks` that it has no rows of on some data and `why`; none for a method that has all.
 
     Args:
         tasks_of: A recipe's tasks on some data.
         rollouts: Its evaluations.
     """
     found: dict[str, dict[str, Any]] = {}
-    for stage in {stage.method.name: stage for stage in rollouts}.values():
-        reasons = {task: stage.method.refusal(stage.data, task) for task in tasks_of(stage.data)}
-        refused = [task for task, why in reasons.items() if why]
-        if refused:
-            found[stage.method.name] = {"tasks": refused, "why": reasons[refused[0]]}
+    # The evaluations of one zoo and one training set share their data.
+    for stage in {(stage.method.name, id(stage.data)): stage for stage in rollouts}.values():
+        for task in tasks_of(stage.data):
+            if why := stage.method.refusal(stage.data, task):
+                refused = found.setdefault(stage.method.name, {"tasks": [], "why": why})
+                refused["tasks"] += [] if task in refused["tasks"] else [task]
     return found

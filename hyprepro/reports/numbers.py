@@ -71,7 +71,7 @@ class Numbers:
             if row["split"] == self.split and row.get("n_train") in (n_train, None) and row.get("zoo", "") == zoo
         ]
         self._gains = {(r["method"], r["minus"], r["protocol"], r["task"], r["statistic"]): r for r in gains}
-        self.reference = str(self.provenance.get("config", {}).get("reference", MAIN))
+        self.reference = str(self._settings.get("reference", MAIN))
 
     def row(self, method: str, protocol: str, task: str | None, statistic: str = "mean") -> Row | None:
         """One row, None if the run did not have it."""
@@ -98,15 +98,40 @@ class Numbers:
 
     @cached_property
     def tasks(self) -> list[str]:
-        """Tasks of the average: those before the average's row."""
-        order = list(dict.fromkeys(row["task"] for row in self._all))
-        return order[: order.index(None)] if None in order else order
+        """Tasks of the average: those before the average's row, of a method that has one.
+
+        Where none has, since every one was refused a task, those that are not listed below by the run's own settings.
+        """
+        for order in self._orders:
+            if None in order:
+                return [task for task in order[: order.index(None)] if task is not None]
+        return [task for task in self._present if task not in (self._settings.get("below") or ())]
 
     @cached_property
     def below(self) -> list[str]:
         """Tasks listed below the average."""
-        found = dict.fromkeys(row["task"] for row in self._all)
-        return [task for task in found if task is not None and task not in self.tasks]
+        return [task for task in self._present if task not in self.tasks]
+
+    @cached_property
+    def _orders(self) -> list[list[str | None]]:
+        """The tasks of every method and protocol, None where the average stands."""
+        found: dict[tuple[Any, ...], dict[str | None, None]] = {}
+        for row in self._all:
+            found.setdefault((row["method"], row["protocol"], row["n_train"]), {})[row["task"]] = None
+        return [list(order) for order in found.values()]
+
+    @cached_property
+    def _present(self) -> list[str]:
+        """All tasks: in the order of the run's settings, else of the first method that has most of them."""
+        settings = [task for name in ("seen", "unseen", "below") for task in self._settings.get(name) or ()]
+        longest = max(self._orders, key=len, default=[])
+        found = dict.fromkeys(task for order in (longest, *self._orders) for task in order if task is not None)
+        return [task for task in dict.fromkeys([*settings, *found]) if task in found]
+
+    @property
+    def _settings(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.provenance.get("config", {})
+        return found
 
     def paper(self, method: str, task: str | None, statistic: str) -> float | None:
         """The paper's number, None where it has none."""

@@ -128,9 +128,10 @@ class _Table:
 
     def _groups(self, line: Line, split: str) -> dict[str | None, Cells]:
         """What has rows; an average only of a method that could be told all tasks that it is of."""
-        found = groups(self.found.lines[line].get(split, {}), self.below)
-        others = {task for each in self.found.lines.values() for task in each.get(split, {}) if task not in self.below}
-        if not others.isdisjoint(self.refused.get(line.method, ())):
+        own, sides = self.found.lines[line].get(split, {}), self.found.lines.items()
+        found = groups(own, self.below)
+        others = {task for other, cells in sides if other.zoo == line.zoo for task in cells.get(split, {})}
+        if not (others - {*own, *self.below}).isdisjoint(self.refused.get(line.method, ())):
             found.pop(None, None)
         return found
 

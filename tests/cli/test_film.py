@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hyprepro.cli.film import Asked
 from hyprepro.domains import camera
 from hyprepro.domains.episodes import Episode, run_episodes
+from hyprepro.errors import UserError
 from hyprepro.policies.controllers import PolicyControllers
 from hyprepro.stores.policy_store import PolicyStore
 
@@ -125,4 +127,37 @@ def test_without_a_renderer_it_says_what_to_install(film, tmp_path: Path, monkey
     monkeypatch.setattr(camera, "found_renderer", lambda: "")
     words = film("--method", "mse-regressor", "--out", tmp_path / "a.gif").assert_one_panel().words
     assert "apt-get install libosmesa6" in words
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_task_that_a_row_cannot_act_in_is_left_out_or_refused(
+    hyprepro, tiny_stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[tuple[str, str]]] = []
+
+    def stop(shots: list[Asked], camera: str) -> None:
+        asked.append([(each.stage.task, each.stage.method.name) for each in shots])
+        raise UserError("So far.")
+
+    monkeypatch.setattr("hyprepro.cli.film._check", stop)
+    bindings = [
+        f"MetaWorld.policies='{tiny_stores.policies}'",
+        f"MetaWorld.trajectories='{tiny_stores.trajectories}'",
+        "Recipe.methods=(@MultiTaskSAC(), @Expert())",
+        "SEEN=('door-open',)",
+        "SEEN_BELOW=()",
+        "UNSEEN=('reach',)",
+        "Recipe.withheld=('reach',)",
+        "Recipe.prompts_per_task=2",
+    ]
+    options = [part for binding in bindings for part in ("-b", binding)]
+    common = ("multitask", "--scale", "smoke", *options, "--method", "mt-sac")
+    film = ("film", *common, "--out", tmp_path / "a.gif")
+    assert "So far" in hyprepro(*film).assert_one_panel().words
+    assert asked == [[("door-open", "expert"), ("door-open", "mt-sac")]]
+    refused = [(*film, "--task", "reach"), (*film, "--alone", "--task", "reach")]
+    for words in (*refused, ("generate", *common, "--out", tmp_path / "a.h5", "--task", "reach")):
+        said = hyprepro(*words).assert_one_panel().words
+        assert "mt-sac cannot act in reach: it is told a task by its label" in said
+        assert "Name a task that it has: door-open" in said
     assert not list(tmp_path.iterdir())

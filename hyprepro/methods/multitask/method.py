@@ -20,7 +20,7 @@ from hyprepro.methods.base import Method
 from hyprepro.methods.multitask.architecture import Architecture
 from hyprepro.methods.multitask.gradients import Gradient, SummedGradient
 from hyprepro.methods.multitask.plain import PlainNetwork
-from hyprepro.methods.multitask.text import EmbedDescriptions, TaskDescriptions
+from hyprepro.methods.multitask.text import EmbedDescriptions, TaskDescriptions, require
 
 if TYPE_CHECKING:
     from hyprepro.domains.base import Condition, Data, Domain, Query
@@ -60,7 +60,7 @@ class MultiTaskTraining(Component):
     replay: int = setting(20_000, "transitions remembered a task", ge=1)
     smallest_scale: float = setting(0.05, "floor of the deviation that observations are divided by, in metres", gt=0)
     score_every: int = setting(500, "gradient steps between points of the learning curve", ge=1)
-    score_goals: int = setting(5, "episodes a task and point of the learning curve", ge=0)
+    score_goals: int = setting(5, "episodes a task and point of the learning curve", ge=1)
 
     @model_validator(mode="after")
     def _routes_exclude(self) -> MultiTaskTraining:
@@ -73,6 +73,11 @@ class MultiTaskTraining(Component):
         """Environment steps a task in whole episodes, first ones included, scoring not."""
         wanted = self.first_steps + math.ceil(self.updates / self.updates_per_step)
         return self.episode_steps * math.ceil(wanted / self.episode_steps)
+
+    @property
+    def scored_steps(self) -> int:
+        """Environment steps a task that the points of the learning curve take."""
+        return math.ceil(self.updates / self.score_every) * self.score_goals * self.episode_steps
 
 
 class Learning(NamedTuple):
@@ -143,8 +148,12 @@ class MultiTask(Method):
         return f"{told}, {training.steps:,} steps a task{taught}"
 
     def refusal(self, data: Data, task: str) -> str:
-        """A label tells the training tasks alone."""
-        if self.learning.descriptions is not None or task in data.for_training.trained():
+        """A label tells the training tasks alone, a sentence those that are described."""
+        described = self.learning.descriptions
+        if described is not None:
+            is_told = task in dict(described.sentences())
+            return "" if is_told else "it is told a task by a sentence, and its descriptions have none of these"
+        if task in data.for_training.trained():
             return ""
         return "it is told a task by its label among those that it was trained on, and these have none"
 
@@ -152,7 +161,8 @@ class MultiTask(Method):
         """Multi-task SAC on the training tasks.
 
         Raises:
-            UserError: The descriptions cannot be read, or gradients of a single task are to be mixed.
+            UserError: The descriptions cannot be read or lack a training task, or gradients of a single task are to be
+                mixed.
         """
         from hyprepro.methods.multitask.training import TrainMultiTask
 
@@ -167,6 +177,8 @@ class MultiTask(Method):
         described, texts = learning.descriptions, None
         if described is not None:
             texts = EmbedDescriptions(described.sentences(), described.encoder)
+            for task in tasks:
+                require(dict(texts.sentences), task)
         return TrainMultiTask(
             learning.architecture, learning.gradient, learning.balanced, learning.training, texts, data.files, seed
         )

@@ -11,10 +11,11 @@ import hashlib
 import importlib.metadata
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import yaml
@@ -23,6 +24,8 @@ from numpy.typing import NDArray
 from hyprepro.component import Component, component, setting
 from hyprepro.engine.stage import Report, Stage
 from hyprepro.errors import UserError, closest_match
+
+T = TypeVar("T")
 
 
 class TextEncoder(Component, ABC):
@@ -117,7 +120,7 @@ class TaskDescriptions(Component):
         """
         path = Path(self.file) if self.file else BUNDLED
         try:
-            found = yaml.safe_load(path.read_text(encoding="utf-8"))
+            found = _parsed(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UserError(
                 "The task descriptions cannot be read.",
@@ -134,6 +137,12 @@ class TaskDescriptions(Component):
                 fix="door-open: Pull a door open by its handle.",
             )
         return tuple(sorted((task, " ".join(text.split())) for task, text in found.items()))
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> Any:
+    """A plan asks for the sentences once a task and seed."""
+    return yaml.safe_load(text)
 
 
 def embedded(sentences: Sequence[tuple[str, str]], encoder: TextEncoder) -> dict[str, NDArray[np.float32]]:
@@ -174,19 +183,19 @@ def _head(encoder: TextEncoder) -> dict[str, Any]:
     return {"encoder": encoder.described(), "provenance": encoder.provenance()}
 
 
-def require(vectors: dict[str, NDArray[np.float32]], task: str) -> NDArray[np.float32]:
-    """The vector of a task.
+def require(told: Mapping[str, T], task: str) -> T:
+    """The vector of a task, or its sentence.
 
     Raises:
         UserError: The task has no description.
     """
-    if task not in vectors:
+    if task not in told:
         raise UserError(
             f"The task {task!r} has no description.",
-            closest=closest_match(task, list(vectors)),
+            closest=closest_match(task, list(told)),
             fix="add a sentence about it to a YAML file and bind TaskDescriptions.file to its path",
         )
-    return vectors[task]
+    return told[task]
 
 
 VECTORS = "vectors.json"

@@ -102,10 +102,10 @@ class TrainMultiTask(Stage):
 
     @property
     def cost(self) -> float:
-        """Seconds on one slow core: simulation and gradient steps of ten tasks."""
+        """Seconds on one slow core: simulation, of the learning curve too, and gradient steps of ten tasks."""
         per_update = 1e-4 * self.training.sac.batch_size * self.architecture.units / 128
         per_update *= 1.7 if self.gradient.mixes else 1.0
-        return 10 + 6e-3 * self.training.steps + per_update * self.training.updates
+        return 10 + 6e-3 * (self.training.steps + self.training.scored_steps) + per_update * self.training.updates
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Write the actor with its normaliser, what tells the tasks, the learning curve, numbers of parameters."""
@@ -243,7 +243,7 @@ class _Run(TaskLoop):
                 raw, done = self.envs.advance(actions)
                 success |= done
             solved += success
-        shares = solved / max(self.settings.score_goals, 1)
+        shares = solved / self.settings.score_goals
         by_task = {agent.task: float(share) for agent, share in zip(self.agents, shares, strict=True)}
         conflicts = self._conflicts() if len(self.agents) > 1 else {}
         told = {"conflicts": {part: pairs.tolist() for part, pairs in conflicts.items()}} if conflicts else {}
