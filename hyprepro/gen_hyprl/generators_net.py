@@ -82,7 +82,7 @@ class UNet1D(GeneratorNetwork):
     def forward(self, condition: Tensor, noise: Tensor) -> Tensor:
         """Latents `[N, 2, D]`."""
         context = self.context(torch.cat([condition, noise], dim=1))
-        x = self.stem(context).reshape(len(context), -1, self.coarse_size)
+        x = self.stem(context).unflatten(1, (-1, self.coarse_size))
         skips = []
         for down, downsample in zip(self.down, self.downsample, strict=True):
             x = down(x, context)

@@ -113,12 +113,11 @@ def _selection_lines(domain: ParameterDomain, training: ExpertTraining, selectio
 
 def _expert_lines(domain: ParameterDomain, training: ExpertTraining) -> str:
     sac, own = training.sac, _steps(domain, training, training.updates)
-    sharing = training.sharing or ("all" if domain.relabels else "none")
     return (
         f"- **SAC of an expert**: {training.updates:,} updates of {sac.batch_size} transitions, "
         f"{training.updates_per_step:g} an environment step\n  ({own:,} steps a {domain.told}), "
         f"{_sac_line(domain, sac)},\n"
-        f"  transitions shared: {sharing}.\n"
+        f"  transitions shared: {training.shared(domain.relabels)}.\n"
     )
 
 

@@ -39,7 +39,9 @@ class ParameterCollection(Collection):
     domain: Domain = setting(..., "what the tasks are of")
     name: str = setting("", "stem of the files that are written; empty: the gin file's", pattern=r"^[A-Za-z0-9_-]*$")
     train: tuple[str | float, ...] = setting(
-        (), "the training tasks, by name or number; none: all of the domain's grid but those of `test`"
+        (),
+        "the training tasks, by name or number; none: those that the domain trains on, where `test` is () all of its "
+        "grid, but never those of `test`",
     )
     test: tuple[str | float, ...] | None = setting(
         None,
@@ -90,21 +92,23 @@ class ParameterCollection(Collection):
                 where="ParentTraining.told, ParameterCollection.parent, ParameterCollection.randomised",
                 fix="bind randomised/ParentTraining.told=False, and no other",
             )
-        if self.route == "scratch" and experts.sharing in ("parent", "all"):
+        shared = experts.shared(domain.relabels)
+        if self.route == "scratch" and shared in ("parent", "all"):
             raise UserError(
                 "There is no parent to share with.",
                 where="ParameterCollection.route, ExpertTraining.sharing",
                 fix="bind ExpertTraining.sharing='experts' or 'none'",
             )
         tested = [task for task in train if task in domain.tested]
-        if tested and (self.route == "parent" or experts.sharing != "none"):
+        if tested and (self.route == "parent" or shared != "none"):
             raise UserError(
                 f"{tested[0]} is trained on and is for testing: other experts would know of its steps.",
                 where="ParameterCollection.test, ParameterCollection.route, ExpertTraining.sharing",
-                fix="-b \"ParameterCollection.route='scratch'\" -b \"ExpertTraining.sharing='none'\", or leave it out",
+                fix='keep what the domain tests: -b "ParameterCollection.test=None"; or let no expert know of another: '
+                "-b \"ParameterCollection.route='scratch'\" -b \"ExpertTraining.sharing='none'\"",
             )
         relabelled = [each.relabelled for each in (self.parent, self.randomised) if each is not None]
-        if not domain.relabels and (any(relabelled) or experts.sharing not in (None, "none")):
+        if not domain.relabels and (any(relabelled) or shared != "none"):
             raise UserError(
                 f"A step of {domain.title} says nothing of another {domain.told}: the dynamics depend on it, and not "
                 "the reward alone. So steps can neither be relabelled nor shared.",
@@ -131,7 +135,8 @@ class ParameterCollection(Collection):
     @property
     def train_tasks(self) -> tuple[str, ...]:
         """Those that the parent is trained on, and whose experts are training data; in the order of their numbers."""
-        return self._sorted("train", self.train) or tuple(t for t in self.of.sweep if t not in self.test_tasks)
+        given = self.of.sweep if self.test == () else self.of.training
+        return self._sorted("train", self.train) or tuple(task for task in given if task not in self.test_tasks)
 
     @property
     def test_tasks(self) -> tuple[str, ...]:

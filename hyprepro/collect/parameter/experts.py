@@ -119,11 +119,10 @@ class _Run(ParameterLoop[ExpertTraining]):
     def _sources(self, stage: TrainExperts) -> tuple[str, ...]:
         """Where the parts of a batch come from."""
         others = {"none": (), "experts": ("experts",), "parent": ("parent",), "all": ("experts", "parent")}
-        sharing = stage.training.sharing or ("all" if stage.domain.relabels else "none")
         if self.parent is not None and stage.parent is not None:
             rounds, count = stage.parent.rounds, stage.parent.training.environments
             self.parents_memory = Memory(stage.domain, self.parent.episodes, rounds, count)
-        return ("own", *others[sharing])
+        return ("own", *others[stage.training.shared(stage.domain.relabels)])
 
     def mapped(self) -> list[Flushes]:
         """The kept policies too."""

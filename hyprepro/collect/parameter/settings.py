@@ -10,6 +10,9 @@ from hyprepro.collect.sac.settings import ParameterSAC
 from hyprepro.component import Component, component, setting
 from hyprepro.policies.layout import Precision
 
+Sharing = Literal["none", "experts", "parent", "all"]
+"""Whose transitions an expert learns from besides its own."""
+
 
 @component
 class ParentTraining(Component):
@@ -49,7 +52,7 @@ class ExpertTraining(Component):
     first_rounds: int = setting(1, "rounds of episodes of each agent before the first update", ge=1)
     smallest_scale: float = setting(0.05, "without a parent: floor of an observation's scale, in its own unit", gt=0)
     critic_updates: int = setting(0, "of the updates, first ones that train the critics alone", ge=0)
-    sharing: Literal["none", "experts", "parent", "all"] | None = setting(
+    sharing: Sharing | None = setting(
         None,
         "whose transitions an agent learns from besides its own, rewards recomputed for its task; None: all where a "
         "step earns a reward at every parameter, else none",
@@ -57,6 +60,10 @@ class ExpertTraining(Component):
     checkpoint_every: int = setting(250, "gradient steps between kept policies", ge=1)
     checkpoints_from: int = setting(0, "gradient steps before the first of these; where a run starts is kept too", ge=0)
     agents_at_once: int = setting(35, "agents trained as one stack in one process", ge=1)
+
+    def shared(self, relabels: bool) -> Sharing:
+        """Whose transitions are learnt from besides one's own, where a step's reward can be relabelled or not."""
+        return self.sharing or ("all" if relabels else "none")
 
     @model_validator(mode="after")
     def _keeps_some(self) -> ExpertTraining:

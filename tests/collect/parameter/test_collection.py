@@ -267,7 +267,9 @@ def test_a_late_schedule_keeps_the_start_and_what_comes_after(cache: ArtifactCac
         ("CheetahVel.last=4.0", "outside 0 to 3"),
         ("CheetahVel.last=0.05", "must rise"),
         ("ParameterCollection.domain=@MetaWorld()", "not by numbers"),
+        ("ParameterCollection.train=()\nParameterCollection.test=()", '-b "ParameterCollection.test=None"'),
         ("ParameterCollection.route='scratch'\nExpertTraining.sharing='all'", "no parent"),
+        ("ParameterCollection.route='scratch'\nExpertTraining.sharing=None", "no parent"),
         ("ParentTraining.updates=0", "at least 1"),
         ("ExpertTraining.checkpoints_from=30_000", "no policy is kept"),
         ("ParameterSelection.stride=0", "at least 1"),
@@ -298,6 +300,12 @@ def test_the_default_collection_covers_the_issue() -> None:
     assert len(collection.train_tasks) == 35
     assert [DOMAIN.parameter(task)[0] for task in collection.test_tasks] == [0.225, 0.6, 1.2, 1.8, 2.025]
     assert len(collection.stages()) == 40
+
+
+def test_a_collection_with_tests_of_its_own_trains_on_no_task_that_the_domain_tests() -> None:
+    collection = ParameterCollection(domain=DOMAIN, test=(0.3,))
+    collection.check()
+    assert set(collection.train_tasks) == set(DOMAIN.training) - {"velocity-0.300"}
 
 
 @pytest.mark.parametrize(("name", "stored"), [("cheetah-vel", 16), ("cheetah-vel-full", 800)])

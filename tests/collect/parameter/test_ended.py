@@ -126,6 +126,14 @@ def test_a_collection_of_it(tmp_path: Path, route: str) -> None:
     assert {(len(episode.actions), episode.terminated) for episode in whole.episodes} == {(HORIZON, False)}
 
 
+def test_where_nothing_can_be_shared_experts_of_tested_tasks_need_not_say_so() -> None:
+    collection = ParameterCollection(domain=DOMAIN, route="scratch", test=())
+    collection.check()
+    assert collection.train_tasks == DOMAIN.sweep
+    with pytest.raises(UserError, match="other experts would know"):
+        collection.model_copy(update={"route": "parent"}).check()
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [

@@ -94,6 +94,19 @@ def test_the_shipped_collections_are_of_all_contexts() -> None:
         assert (collection.train_tasks, collection.test_tasks) == (domain.sweep, ())
 
 
+@EACH
+def test_experts_may_grow_from_a_parent_where_it_knows_of_no_tested_context(domain: ControlCheetah) -> None:
+    name = files.named_file("collections", domain.label)
+    bindings = ["ParameterCollection.route='parent'"]
+    with pytest.raises(UserError, match="other experts would know of its steps") as caught:
+        resolve(name, slot="collection", bindings=bindings).recipe.check()
+    assert "ParameterCollection.test=None" in caught.value.fix
+    collection = resolve(name, slot="collection", bindings=[*bindings, "ParameterCollection.test=None"]).recipe
+    assert isinstance(collection, ParameterCollection)
+    collection.check()
+    assert (collection.train_tasks, collection.test_tasks) == (domain.training, domain.tested)
+
+
 def test_one_policy_for_all_says_that_it_has_practised_the_tested_ones(whole: dict[str, Any]) -> None:
     domain = CheetahSpeed(**whole)
     data, (tested, *_) = domain.data(), domain.tested
