@@ -30,8 +30,6 @@ _PRODUCTS: dict[Any, Callable[..., Any]] = {
 }
 _SENTENCE = 256
 """Length of a description's vector."""
-MOST = 1.5
-"""An update should take at most so many times its own products."""
 
 
 def learnings(scale: str) -> dict[str, Learning]:

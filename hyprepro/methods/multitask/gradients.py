@@ -22,7 +22,7 @@ _ROUNDS = 30
 _GAP = 1e-6
 """When the dual counts as solved: its value is this near the least one, where gradients have length 1 on average."""
 _SUM = 100.0
-"""Weight of the row that asks for a sum of 1."""
+"""Weight of the row that asks for a sum of 1, against the others."""
 
 
 class Gradient(Component, ABC):
@@ -93,7 +93,7 @@ class CAGrad(Gradient):
 
     title: ClassVar[str] = "cagrad"
 
-    radius: float = setting(0.9, "c, how far from the mean gradient; 0: the mean", source="CAGrad's code, MT10", ge=0)
+    radius: float = setting(0.9, "c, how far from the mean gradient; 0: the mean", source="CAGrad's code, MT10", ge=0, lt=1)
 
     def weights(self, products: Matrix, rng: np.random.Generator) -> NDArray[np.float64]:
         """See `Gradient`."""
@@ -126,7 +126,6 @@ def worst_case(products: Matrix, reach: float) -> NDArray[np.float64]:
     mean = np.full(count, 1 / count)
     values, vectors = np.linalg.eigh(inner)
     root = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
-    rows = np.vstack([root, np.full(count, _SUM)])
     linear, weights = inner @ mean, mean
     for _ in range(_ROUNDS):
         along = inner @ weights
@@ -134,7 +133,9 @@ def worst_case(products: Matrix, reach: float) -> NDArray[np.float64]:
         slope = linear + reach / length * along
         if slope @ weights - slope.min() <= _GAP:
             break
-        weights, _ = nnls(rows, np.append(-length / reach * (root @ mean), _SUM))
+        asked = _SUM * max(1.0, length / reach)  # a small reach must not outweigh it
+        rows = np.vstack([root, np.full(count, asked)])
+        weights, _ = nnls(rows, np.append(-length / reach * (root @ mean), asked))
         weights = weights / weights.sum()
     return weights
 
