@@ -32,7 +32,7 @@ def condition_of(h: Tensor, v: Tensor, kind: Condition) -> Tensor:
 
 def as_tokens(flat: Tensor) -> Tensor:
     """Flattened latents `[N, 2 D]` as two tokens `[N, 2, D]`."""
-    return flat.unflatten(1, (2, -1))
+    return flat.reshape(len(flat), 2, flat.shape[1] // 2)
 
 
 SMALLEST = 1e-6

@@ -214,7 +214,7 @@ class HypFormerJob(Descent[HypFormer, Aggregator]):
 def candidates(generator: LatentGenerator, prompts: LatentSamples, count: int, draws: torch.Generator) -> Tensor:
     """Scaled candidates `[N, count, 2, D]` for all prompts, a batch at a time."""
     parts = []
-    for start in range(0, len(prompts), ROWS_AT_ONCE):
+    for start in range(0, max(len(prompts), 1), ROWS_AT_ONCE):  # of no prompts a batch of none
         h, v = prompts.h[start : start + ROWS_AT_ONCE], prompts.v[start : start + ROWS_AT_ONCE]
         noise = torch.randn(count, len(h), generator.noise_size, generator=draws).to(h.device)
         parts.append(torch.stack([generator.scaled(h, v, n) for n in noise], dim=1))

@@ -71,7 +71,13 @@ def test_a_plan_and_an_explanation_import_no_simulator(arguments: list[str]) -> 
 def test_a_plan_imports_what_the_recipe_names() -> None:
     found = imported(["run", "table1", "--dry-run"])
     assert "hyprepro.methods.retrieval" in found
-    unasked = ("hyprepro.collect", "hyprepro.methods.macaw", "hyprepro.methods.care", "hyprepro.methods.multitask", "hyprepro.domains.cheetah_vel")
+    unasked = (
+        "hyprepro.collect",
+        "hyprepro.methods.macaw",
+        "hyprepro.methods.care",
+        "hyprepro.methods.multitask",
+        "hyprepro.domains.cheetah_vel",
+    )
     assert not {name for name in found if name.startswith(unasked)}
     assert "yaml" not in found
 

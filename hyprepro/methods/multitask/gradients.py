@@ -93,7 +93,9 @@ class CAGrad(Gradient):
 
     title: ClassVar[str] = "cagrad"
 
-    radius: float = setting(0.9, "c, how far from the mean gradient; 0: the mean", source="CAGrad's code, MT10", ge=0, lt=1)
+    radius: float = setting(
+        0.9, "c, how far from the mean gradient; 0: the mean", source="CAGrad's code, MT10", ge=0, lt=1
+    )
 
     def weights(self, products: Matrix, rng: np.random.Generator) -> NDArray[np.float64]:
         """See `Gradient`."""
