@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import cast
 
@@ -12,28 +13,28 @@ from torch import Tensor, nn
 from hyprepro.collect.sac.networks import LOG_STD_RANGE
 
 
-class Actor(nn.Module):
+class Actor(nn.Module, ABC):
     """Observations `[A, B, obs]` and what tells the tasks `[A, E]` -> mean and clamped log deviation, before tanh."""
 
+    @abstractmethod
     def forward(self, observations: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
         """Each `[A, B, action]`."""
-        raise NotImplementedError
 
 
-class Critic(nn.Module):
+class Critic(nn.Module, ABC):
     """Twin critics."""
 
+    @abstractmethod
     def forward(self, observations: Tensor, actions: Tensor, told: Tensor) -> Tensor:
         """Values `[A, 2, B]` for observations and actions `[A, B, ...]` and what tells the tasks `[A, E]`."""
-        raise NotImplementedError
 
 
-class Trunk(nn.Module):
+class Trunk(nn.Module, ABC):
     """Inputs `[A, B, in]` and what tells the tasks `[A, E]` -> outputs `[A, B, out]`."""
 
+    @abstractmethod
     def forward(self, inputs: Tensor, told: Tensor) -> Tensor:
         """See the class."""
-        raise NotImplementedError
 
 
 class TrunkActor(Actor):
