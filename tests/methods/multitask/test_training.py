@@ -289,8 +289,8 @@ def test_a_task_without_a_sentence_is_refused_in_words(tiny_stores: TinyStores, 
 def test_scoring_counts_in_what_a_dry_run_tells(tiny_stores: TinyStores) -> None:
     """At every point of the learning curve as many episodes are run as are scored."""
 
-    def cost(**settings: int) -> float:
-        schedule = MultiTaskTraining(updates=1000, episode_steps=100, **settings)
+    def cost(score_every: int, score_goals: int) -> float:
+        schedule = MultiTaskTraining(updates=1000, episode_steps=100, score_every=score_every, score_goals=score_goals)
         return MultiTaskSAC(schedule=schedule).training(tiny_stores.domain.data(), 0).cost
 
     rarely, often = cost(score_every=1000, score_goals=1), cost(score_every=10, score_goals=1)
