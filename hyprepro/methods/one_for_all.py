@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.component import component
 from hyprepro.methods.ceilings import DomainRandomisation
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from hyprepro.domains.base import Data
 
 
 @component
@@ -17,3 +22,9 @@ class OneForAll(DomainRandomisation):
 
     label: ClassVar[str] = "one-for-all"
     knows: ClassVar[str] = "nothing of the task; trained in the environment on all of them, those tested too"
+    practises: ClassVar[str] = "all tasks of the stores, those tested too"
+
+    def practised(self, data: Data) -> Collection[str]:
+        """All tasks that there are policies of."""
+        with data.open_policies() as store:
+            return store.tasks
