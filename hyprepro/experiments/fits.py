@@ -37,8 +37,8 @@ WARPED_STEP_SECONDS = 4.7e-4
 def latent_step_seconds(latent_size: int) -> float:
     """The same where the latent is fitted, through a linear decoder.
 
-    Measured beside plain steps in one process, of 20 prompts at once: 3.2 to 4.0 times as long with 64 numbers a token
-    (`hyprepro bench adaptation`), 5.4 with 256, 14 to 17 with 1,024; 64 through a hidden layer of 256 take 5 to 6.
+    3.2 times a plain step with 64 numbers a token (`hyprepro bench adaptation`); that it grows with them as the
+    decoder's products do is an estimate.
 
     Args:
         latent_size: D, numbers of one of a latent's two tokens.
