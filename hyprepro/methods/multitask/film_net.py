@@ -35,9 +35,10 @@ class FiLMTrunk(Trunk):
         """See `Trunk`."""
         context = torch.relu(self.context(told))
         scales, shifts = self.modulation(context)[:, :, None, None].chunk(2, dim=1)
-        rows, last = inputs.flatten(0, 1), len(self.layers) - 1
-        for number, (layer, scale, shift) in enumerate(zip(self.layers, (scales + 1).unbind(1), shifts.unbind(1))):
-            rows = layer(rows) if number == last else layer(rows).relu_()
-            x = torch.addcmul(shift, rows.view(*inputs.shape[:2], -1), scale)
-            rows = x.flatten(0, 1)
+        films = zip(self.layers, (scales + 1).unbind(1), shifts.unbind(1), strict=True)
+        x, last = inputs, len(self.layers) - 1
+        for number, (layer, scale, shift) in enumerate(films):
+            rows = layer(x.flatten(0, 1))  # see Perceptron
+            rows = rows if number == last else rows.relu_()
+            x = torch.addcmul(shift, rows.view(*x.shape[:2], -1), scale)
         return cast(Tensor, self.head(beside(x, context)))

@@ -30,12 +30,10 @@ def mixed_orthonormal(features: Tensor, weights: Tensor) -> Tensor:
 
 
 class _Mixture(torch.autograd.Function):
-    """`mixed_orthonormal` with its slope written out: some k^2 numbers an input, in place and N side by side.
+    """`mixed_orthonormal` with its slope written out: k x k numbers an input, in place, the N of an entry side by side.
 
-    That slope of L may have an upper part in the mathematics; here G's lower triangle alone is read, so it has none.
+    By itself autograd makes a tensor of every entry's slope and adds them up. Of G the lower triangle alone is read.
     """
-
-    generate_vmap_rule = True
 
     @staticmethod
     def forward(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # type: ignore[override]
@@ -49,6 +47,16 @@ class _Mixture(torch.autograd.Function):
             shares[:number] -= shares[number] * factor[number, :number]
         mixed = torch.bmm(shares.mT.contiguous()[:, None], features)[:, 0]
         return mixed, factor, least, shares
+
+    @staticmethod
+    def vmap(info: Any, dims: Sequence[int | None], *given: Tensor) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+        """Inputs of several tasks are more inputs: without this each task would go through the slope by itself."""
+        count = info.batch_size
+        tasks = [
+            x.expand(count, *x.shape) if at is None else x.movedim(at, 0) for x, at in zip(given, dims, strict=True)
+        ]
+        mixed, *kept = _Mixture.apply(*(x.flatten(0, 1) for x in tasks))
+        return (mixed.unflatten(0, (count, -1)), *(x.unflatten(-1, (count, -1)) for x in kept)), (0, 2, 1, 1)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, ...]) -> None:
