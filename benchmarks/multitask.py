@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,9 +14,10 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.collector import rate
-from hyprepro.collect.sac.replay import replay_sizes
+from hyprepro.collect.sac.replay import Room, replay_sizes
 from hyprepro.collect.sac.update import Batch
 from hyprepro.config.registry import resolve
+from hyprepro.engine.executors import WORKER_ENVIRONMENT, variables
 from hyprepro.experiments.recipe import Recipe
 from hyprepro.methods.multitask.architecture import Sizes
 from hyprepro.methods.multitask.learner import MultiTaskLearner
@@ -42,8 +44,9 @@ def learnings(scale: str) -> dict[str, Learning]:
 def measure_multitask(found: dict[str, Learning], tasks: int, rounds: int, seconds: float) -> dict[str, Any]:
     """Updates a second of each method, and of nothing but the matrix products of its update, in turn.
 
-    On one thread, in its processor time. The products are those that an update was seen to make, each again with the
-    same shapes and strides, into memory that is there.
+    In a process like those that train (what glibc gives back and takes anew there is part of an update), on one thread,
+    in its processor time. The products are those that an update was seen to make, each again with the same shapes and
+    strides, into memory that is there.
 
     Args:
         found: What is trained, by row.
@@ -53,15 +56,12 @@ def measure_multitask(found: dict[str, Learning], tasks: int, rounds: int, secon
 
     Returns:
         By row `ours` and `bound` in updates a second, `times` (how many times its products an update takes),
-        `parameters`, `state_mb` (networks, targets, moments), `saved_mb` (what an update keeps for its way back),
-        `replay_mb` (transitions).
+        `parameters`, `state_mb` (networks, targets, moments), `saved_mb` (what an update keeps for its way back
+        beside these, the critics' part and the actor's together), `replay_mb` (transitions, in a mapped file).
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return {name: _measured(learning, tasks, rounds, seconds) for name, learning in found.items()}
-    finally:
-        torch.set_num_threads(threads)
+    context = multiprocessing.get_context("spawn")
+    with variables(WORKER_ENVIRONMENT), context.Pool(1) as pool:
+        return {name: pool.apply(_measured, (each, tasks, rounds, seconds)) for name, each in found.items()}
 
 
 def _measured(learning: Learning, tasks: int, rounds: int, seconds: float) -> dict[str, Any]:
@@ -74,21 +74,27 @@ def _measured(learning: Learning, tasks: int, rounds: int, seconds: float) -> di
     ours, bound = (statistics.median(speeds[name]) for name in ("ours", "bound"))
     layout, training = METAWORLD_LAYOUT, learning.training
     width = sum(replay_sizes(layout.observation_size, layout.action_size).values())
-    remembered = min(training.replay, training.steps)
+    room = Room.of(training.replay, training.steps, training.episode_steps)
     return {
         "ours": round(ours, 1),
         "bound": round(bound, 1),
         "times": round(bound / ours, 2),
         "parameters": sum(tensor.numel() for part in (sac.actor, sac.critic) for tensor in part.values()),
         "state_mb": _megabytes(sac.tensors()),
-        "saved_mb": _megabytes(saved),
-        "replay_mb": round(4 * width * tasks * remembered / 1e6, 1),
+        "saved_mb": _megabytes(saved, beside=sac.tensors()),
+        "replay_mb": round(4 * width * tasks * room.slots / 1e6, 1),
     }
 
 
-def _megabytes(tensors: list[Tensor]) -> float:
-    distinct = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
-    return round(sum(distinct.values()) / 1e6, 1)
+def _megabytes(tensors: Sequence[Tensor], beside: Sequence[Tensor] = ()) -> float:
+    """Of memory that tensors share what is counted once, and what others hold not at all."""
+    sizes, others = _sizes(tensors), _sizes(beside)
+    return round(sum(size for place, size in sizes.items() if place not in others) / 1e6, 1)
+
+
+def _sizes(tensors: Sequence[Tensor]) -> dict[int, int]:
+    """Bytes of each piece of memory, by where it lies."""
+    return {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
 
 
 def _learner(learning: Learning, tasks: int) -> tuple[MultiTaskLearner, Callable[[], Any]]:

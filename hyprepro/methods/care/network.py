@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from hyprepro.collect.sac.networks import LOG_STD_RANGE
-from hyprepro.gen_hyprl.blocks import mlp
-from hyprepro.methods.multitask.layers import Actor, Critic, StackedLinear, beside, copies
+from hyprepro.methods.multitask.layers import Actor, Critic, Perceptron, StackedLinear, beside, copies
 
 
 class Experts(nn.Module):
@@ -55,7 +54,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.experts = Experts(experts, observation_size, hidden, features)
-        self.context = mlp((embedding_size, *context), "relu")
+        self.context = Perceptron((embedding_size, *context))
 
     def forward(self, observations: Tensor, embeddings: Tensor, attention: nn.Module) -> Tensor:
         """What the heads see `[A, B, F + C]`, from observations `[A, B, obs]` and one description a task `[A, E]`."""
@@ -77,8 +76,8 @@ class CareActor(Actor):
     def __init__(self, encoder: Encoder, gate: Sequence[int], head: Sequence[int]) -> None:
         super().__init__()
         self.encoder = encoder
-        self.attention = mlp(gate, "relu")
-        self.head = mlp(head, "relu")
+        self.attention = Perceptron(gate)
+        self.head = Perceptron(head)
 
     def forward(self, observations: Tensor, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
@@ -112,8 +111,8 @@ class CareCritic(Critic):
     def __init__(self, encoder: Encoder, gate: Sequence[int], head: Sequence[int]) -> None:
         super().__init__()
         self.encoder = encoder
-        self.attention = mlp(gate, "relu")
-        self.heads = nn.ModuleList([mlp(head, "relu") for _ in range(2)])
+        self.attention = Perceptron(gate)
+        self.heads = nn.ModuleList([Perceptron(head) for _ in range(2)])
 
     def forward(self, observations: Tensor, actions: Tensor, embeddings: Tensor) -> Tensor:
         """See the class; actions `[A, B, action]`."""

@@ -9,8 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from hyprepro.gen_hyprl.blocks import mlp
-from hyprepro.methods.multitask.layers import Trunk, beside
+from hyprepro.methods.multitask.layers import Perceptron, Trunk, beside
 
 
 class FiLMTrunk(Trunk):
@@ -29,16 +28,17 @@ class FiLMTrunk(Trunk):
         super().__init__()
         self.layers = nn.ModuleList([nn.Linear(*sizes) for sizes in pairwise(encoder)])
         self.context = nn.Linear(*context, bias=False)
-        self.modulation = mlp((context[1], *context_hidden, 2 * len(self.layers)), "relu")
-        self.head = mlp((encoder[-1] + context[1], *head), "relu")
+        self.modulation = Perceptron((context[1], *context_hidden, 2 * len(self.layers)))
+        self.head = Perceptron((encoder[-1] + context[1], *head))
 
     def forward(self, inputs: Tensor, told: Tensor) -> Tensor:
         """See `Trunk`."""
         context = torch.relu(self.context(told))
         scales, shifts = self.modulation(context)[:, :, None, None].chunk(2, dim=1)
-        scales = scales + 1
+        films = zip(self.layers, (scales + 1).unbind(1), shifts.unbind(1), strict=True)
         x, last = inputs, len(self.layers) - 1
-        for number, layer in enumerate(self.layers):
-            x = layer(x) if number == last else layer(x).relu_()
-            x = torch.addcmul(shifts[:, number], x, scales[:, number])
+        for number, (layer, scale, shift) in enumerate(films):
+            rows = layer(x.flatten(0, 1))  # see Perceptron
+            rows = rows if number == last else rows.relu_()
+            x = torch.addcmul(shift, rows.view(*x.shape[:2], -1), scale)
         return cast(Tensor, self.head(beside(x, context)))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hyprepro.collect.sac.networks import LOG_STD_RANGE
+from hyprepro.gen_hyprl.blocks import mlp
 
 
 class Actor(nn.Module, ABC):
@@ -63,6 +64,24 @@ class TrunkCritic(Critic):
         return torch.stack([cast(Tensor, trunk(inputs, told)).squeeze(-1) for trunk in self.trunks], dim=1)
 
 
+class Perceptron(nn.Sequential):
+    """Linear layers through `sizes`, a ReLU after each, after the last too if `last`: `[..., in]` -> `[..., out]`.
+
+    Inputs go through as rows, and ReLUs write over what the products have just written: of three-dimensional ones that
+    would be a view, whose slope is copied twice on its way back.
+    """
+
+    def __init__(self, sizes: Sequence[int], last: bool = False) -> None:
+        super().__init__(*mlp(sizes, "relu", last=last))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        rows = x.flatten(0, -2) if x.dim() > 1 else x
+        for layer in self:
+            rows = rows.relu_() if isinstance(layer, nn.ReLU) else layer(rows)
+        return rows.view(*x.shape[:-1], rows.shape[-1])
+
+
 class StackedLinear(nn.Module):
     """k linear layers of the same sizes: `[k, N, in]` -> `[k, N, out]`; they start as `torch.nn.Linear` does.
 
@@ -90,7 +109,7 @@ class StackedLinear(nn.Module):
             weights: `[A, k]`.
             x: `[A, B, in]`; the result is `[A, B, out]`.
         """
-        weight, bias = (torch.tensordot(weights, each, 1) for each in (self.weight, self.bias))
+        weight, bias = (torch.mm(weights, each.flatten(1)).view(-1, *each.shape[1:]) for each in self.parameters())
         return torch.baddbmm(bias, x, weight)
 
 

@@ -60,11 +60,12 @@ class MultiTaskLearner(SACUpdate, Agents):
         super().__init__(settings, action_size, log_alpha)
         self.agents, self.device = len(told), torch.device("cpu")
         actor, critic = networks
-        self._networks = {"actor": actor, "critic": critic, "target": copy.deepcopy(critic).requires_grad_(False)}
+        target, frozen = (copy.deepcopy(critic).requires_grad_(False) for _ in range(2))
+        self._networks = {"actor": actor, "critic": critic, "target": target, "frozen": _sharing(frozen, critic)}
         self._told, self._tied, self._own = told, architecture.tied_part, frozenset(architecture.own)
         self._gradient, self._balanced, self._seed = gradient, balanced, seed
         self.actor = _parameters(actor, without=self._tied)
-        self.critic, self.target = _parameters(critic), _parameters(self._networks["target"])
+        self.critic, self.target = _parameters(critic), _parameters(target)
         self._of_actor = Adam([*self.actor.values(), log_alpha], settings.learning_rate)
         self._of_critic = Adam(list(self.critic.values()), settings.learning_rate)
         self._apart: dict[str, Parameters] | None = {} if gradient.mixes else None
@@ -96,8 +97,7 @@ class MultiTaskLearner(SACUpdate, Agents):
             self._seen = observations
         if which == "critic":
             return cast(Tensor, self._called("critic", (self._seen, actions), self.critic))
-        network = self._networks["target" if which == "target" else "critic"]  # no slope of a frozen one is asked for
-        return cast(Tensor, network(self._seen, actions, self._told))
+        return cast(Tensor, self._networks[which](self._seen, actions, self._told))
 
     def descend_critic(self, loss: Tensor, error: Tensor) -> None:
         """See `SACUpdate`."""
@@ -205,6 +205,13 @@ class MultiTaskLearner(SACUpdate, Agents):
     def _is_own(self, name: str) -> bool:
         """Whether a parameter is of one task each."""
         return not self._own.isdisjoint(name.split("."))
+
+
+def _sharing(network: nn.Module, other: nn.Module) -> nn.Module:
+    """The network with the numbers of another one, now and when they change."""
+    for mine, its in zip(network.parameters(), other.parameters(), strict=True):
+        mine.data = its.data
+    return network
 
 
 def _parameters(network: nn.Module, without: str = "") -> Parameters:

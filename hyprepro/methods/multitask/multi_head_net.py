@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from hyprepro.gen_hyprl.blocks import mlp
-from hyprepro.methods.multitask.layers import StackedLinear, Trunk, beside
+from hyprepro.methods.multitask.layers import Perceptron, StackedLinear, Trunk, beside
 
 
 class MultiHeadTrunk(Trunk):
@@ -15,7 +14,7 @@ class MultiHeadTrunk(Trunk):
 
     def __init__(self, inputs: int, tasks: int, hidden: Sequence[int], outputs: int) -> None:
         super().__init__()
-        self.shared = mlp((inputs + tasks, *hidden), "relu", last=True)
+        self.shared = Perceptron((inputs + tasks, *hidden), last=True)
         self.heads = StackedLinear(tasks, hidden[-1], outputs)
 
     def forward(self, inputs: Tensor, told: Tensor) -> Tensor:

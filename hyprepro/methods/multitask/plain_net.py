@@ -7,8 +7,7 @@ from typing import cast
 
 from torch import Tensor
 
-from hyprepro.gen_hyprl.blocks import mlp
-from hyprepro.methods.multitask.layers import Trunk, beside
+from hyprepro.methods.multitask.layers import Perceptron, Trunk, beside
 
 
 class PlainTrunk(Trunk):
@@ -16,7 +15,7 @@ class PlainTrunk(Trunk):
 
     def __init__(self, inputs: int, told: int, hidden: Sequence[int], outputs: int) -> None:
         super().__init__()
-        self.layers = mlp((inputs + told, *hidden, outputs), "relu")
+        self.layers = Perceptron((inputs + told, *hidden, outputs))
 
     def forward(self, inputs: Tensor, told: Tensor) -> Tensor:
         """See `Trunk`."""

@@ -8,8 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from hyprepro.gen_hyprl.blocks import mlp
-from hyprepro.methods.multitask.layers import StackedLinear, Trunk, copies
+from hyprepro.methods.multitask.layers import Perceptron, StackedLinear, Trunk, copies
 
 _LAST = 3e-3
 """Bound of the last layers' first parameters, as in the published code."""
@@ -34,7 +33,7 @@ class Routing(nn.Module):
     def __init__(self, layers: int, modules: int, embedding: int, hidden: Sequence[int]) -> None:
         super().__init__()
         routes = modules * modules
-        self.hidden = mlp((embedding, *hidden), "relu")
+        self.hidden = Perceptron((embedding, *hidden))
         self.before = nn.ModuleList([nn.Linear((n + 1) * routes, hidden[-1]) for n in range(layers - 1)])
         self.shares = nn.ModuleList([_small(hidden[-1], routes) for _ in range(layers - 1)])
         self.shares.append(_small(hidden[-1], modules))
@@ -71,7 +70,7 @@ class SoftTrunk(Trunk):
     ) -> None:
         super().__init__()
         layers, count, width = shape
-        self.encoder = mlp(encoder, "relu")
+        self.encoder = Perceptron(encoder)
         self.task = nn.Linear(told, encoder[-1])
         self.routing = Routing(layers, count, encoder[-1], routing)
         sizes = [(encoder[-1], width), *[(width, width)] * (layers - 1)]

@@ -12,6 +12,7 @@ from torch import Tensor
 from hyprepro.errors import UserError
 from hyprepro.methods.multitask.architecture import Architecture, Sizes
 from hyprepro.methods.multitask.film import FiLM
+from hyprepro.methods.multitask.layers import Perceptron
 from hyprepro.methods.multitask.moore import MOORE
 from hyprepro.methods.multitask.moore_net import mixed_orthonormal
 from hyprepro.methods.multitask.multi_head import MultiHead
@@ -45,6 +46,16 @@ def seen() -> Tensor:
 
 def actor_trunk(architecture: Architecture) -> Any:
     return built(architecture)[0].trunk
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("shape", [(6,), (4, 6), (3, 4, 6)])
+def test_a_perceptron_is_an_mlp_that_leaves_its_inputs_alone(shape: tuple[int, ...], last: bool) -> None:
+    found, x = Perceptron((6, 5, 4), last), torch.randn(shape)
+    before, outputs = x.clone(), found(x)
+    wanted = torch.relu(x @ found[0].weight.T + found[0].bias) @ found[2].weight.T + found[2].bias
+    assert torch.allclose(outputs, torch.relu(wanted) if last else wanted, atol=1e-6)
+    assert torch.equal(x, before)
 
 
 @each
@@ -109,6 +120,38 @@ def test_moore_mixes_what_gram_schmidt_makes_of_the_experts_features() -> None:
     bases = torch.stack([mixed_orthonormal(features, w.expand(5, -1)) for w in torch.eye(3, dtype=torch.float64)], 1)
     assert torch.allclose(bases @ bases.mT, torch.eye(3, dtype=torch.float64).expand(5, -1, -1), atol=1e-8)
     assert torch.autograd.gradcheck(mixed_orthonormal, (features[:1].requires_grad_(), weights[:1].requires_grad_()))
+
+
+def by_steps(features: Tensor, weights: Tensor) -> Tensor:
+    """`mixed_orthonormal`, its slope left to autograd."""
+    rest, left = features @ features.mT, weights
+    least = 1e-6 * (rest.diagonal(dim1=1, dim2=2) + 1e-6)
+    columns, lengths, shares = [], [], []
+    for number in range(features.shape[1]):
+        lengths.append(torch.maximum(rest[:, number, number], least[:, number]).sqrt())
+        columns.append(rest[:, :, number] / lengths[-1][:, None])
+        rest = rest - columns[-1][:, :, None] * columns[-1][:, None, :]
+    for number in reversed(range(len(columns))):
+        shares.insert(0, left[:, number] / lengths[number])
+        left = left - shares[0][:, None] * torch.stack([column[:, number] for column in columns], 1)
+    return (torch.stack(shares, 1)[:, None] @ features)[:, 0]
+
+
+@pytest.mark.parametrize("alike", [False, True], ids=["apart", "two alike"])
+def test_moores_slopes_are_those_of_its_steps(alike: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    features, weights, slope = (
+        torch.randn(5, *shape, dtype=torch.float64, generator=generator, requires_grad=True)
+        for shape in ((4, 8), (4,), (8,))
+    )
+    with torch.no_grad():
+        features[:, 2] = features[:, 1] if alike else features[:, 2]
+    found, wanted = (
+        torch.autograd.grad(mixed(features, weights), (features, weights), slope)
+        for mixed in (mixed_orthonormal, by_steps)
+    )
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.allclose(one, other, rtol=1e-6, atol=1e-6)
 
 
 def test_experts_that_say_the_same_give_finite_features() -> None:

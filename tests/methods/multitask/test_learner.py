@@ -77,6 +77,18 @@ def test_products_are_those_of_the_gradients_of_single_tasks(architecture: Archi
     np.testing.assert_allclose(found, (flat @ flat.T).numpy(), rtol=1e-3, atol=1e-5)
 
 
+@each
+def test_frozen_critics_say_what_the_critics_say_now_and_ask_for_no_slope(architecture: Architecture) -> None:
+    sac = learner(architecture, SummedGradient())
+    batch, *noise = data()
+    start = sac.values(batch.observations, batch.actions, "frozen")
+    sac.update(batch, *noise)
+    frozen = sac.values(batch.observations, batch.actions, "frozen")
+    assert torch.equal(frozen, sac.values(batch.observations, batch.actions))
+    assert not torch.equal(frozen, start)
+    assert not frozen.requires_grad
+
+
 @pytest.mark.parametrize("gradient", [PCGrad(), CAGrad()])
 @pytest.mark.parametrize("name", ["plain", "moore", "soft"])
 def test_mixed_gradients_learn(name: str, gradient: Gradient) -> None:
