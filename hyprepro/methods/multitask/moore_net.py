@@ -25,7 +25,7 @@ def mixed_orthonormal(features: Tensor, weights: Tensor) -> Tensor:
         features: X, `[N, k, d]`.
         weights: w, `[N, k]`.
     """
-    mixed: Tensor = _Mixture.apply(features, weights)[0]
+    mixed: Tensor = _Mixture.apply(features, weights)[0]  # type: ignore[no-untyped-call]
     return mixed
 
 
@@ -36,7 +36,7 @@ class _Mixture(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # type: ignore[override]
+    def forward(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The mixture `[N, d]`, and for the way back L `[k, k, N]`, the least squared lengths and s, each `[k, N]`."""
         factor = torch.bmm(features, features.mT).permute(1, 2, 0).contiguous()
         least = _SMALLEST * (factor.diagonal().mT + _SMALLEST)
@@ -55,7 +55,7 @@ class _Mixture(torch.autograd.Function):
         tasks = [
             x.expand(count, *x.shape) if at is None else x.movedim(at, 0) for x, at in zip(given, dims, strict=True)
         ]
-        mixed, *kept = _Mixture.apply(*(x.flatten(0, 1) for x in tasks))
+        mixed, *kept = _Mixture.apply(*(x.flatten(0, 1) for x in tasks))  # type: ignore[no-untyped-call]
         return (mixed.unflatten(0, (count, -1)), *(x.unflatten(-1, (count, -1)) for x in kept)), (0, 2, 1, 1)
 
     @staticmethod
@@ -65,7 +65,7 @@ class _Mixture(torch.autograd.Function):
         ctx.mark_non_differentiable(*output[1:])
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, slope: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:
         """Slopes of features and weights, from that of the mixture `[N, d]`."""
         features, factor, least, shares = ctx.saved_tensors
         of_weights = torch.bmm(slope[:, None], features.mT)[:, 0].mT.contiguous()
