@@ -75,7 +75,6 @@ class TaskLoop(Loop):
         self.learner = Learner(sac, self.replay, self.generator, self.rng)
 
     def begin_episode(self) -> Observations:
-        """See `Loop`."""
         raw = self.envs.reset([self.goal(agent) for agent in self.agents])
         self.success, self.returns = np.zeros(len(raw), dtype=bool), np.zeros(len(raw))
         self._seen = self.normaliser.apply(raw)
@@ -86,7 +85,6 @@ class TaskLoop(Loop):
         return training_goal(agent, self.episode)
 
     def step(self, raw: Observations) -> Observations:
-        """See `Loop`."""
         observations, labels = self._seen, self._labels(raw)
         actions = self.act(observations, labels)
         raw, rewards, solved = self.envs.step(actions)
@@ -109,7 +107,6 @@ class TaskLoop(Loop):
         return self.sac.act(torch.from_numpy(observations), noise)
 
     def learn(self, count: int) -> None:
-        """See `Loop`."""
         for _ in range(count):
             self.learner.update(self.trains_actor)
             self.updates += 1
@@ -119,11 +116,9 @@ class TaskLoop(Loop):
         return self.replay.overwrites(self.schedule.episode_steps)
 
     def saved(self) -> None:
-        """See `Loop`."""
         self.replay.saved()
 
     def mapped(self) -> list[Flushes]:
-        """See `Loop`."""
         return [self.replay]
 
     def state(self) -> dict[str, Any]:
@@ -131,7 +126,6 @@ class TaskLoop(Loop):
         return {"added": self.replay.added}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """See `Loop`."""
         self.replay.restore(state["added"])
 
     def _labels(self, raw: Observations) -> NDArray[np.float32]:
@@ -343,7 +337,6 @@ class TrainingRun(TaskLoop):
         return self.schedule.critic_updates + self.checkpoint_every * np.arange(self.kept, dtype=np.int64)
 
     def goal(self, agent: Agent) -> Goal:
-        """See `TaskLoop`."""
         return training_goal(agent, self.episode, self.collection)
 
     def act(self, observations: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -367,7 +360,6 @@ class TrainingRun(TaskLoop):
 
     @property
     def is_over(self) -> bool:
-        """See `Loop`."""
         return self.stopping.is_over(self.updates)
 
     def mapped(self) -> list[Flushes]:

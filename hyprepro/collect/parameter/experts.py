@@ -195,7 +195,6 @@ class _Run(ParameterLoop[ExpertTraining]):
         return {**super().state(), "marks": self.marks}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """See `Loop`."""
         super().restore(state)
         self.marks = state["marks"]
 

@@ -33,7 +33,6 @@ class FiLMTrunk(Trunk):
         self.head = mlp((encoder[-1] + context[1], *head), "relu")
 
     def forward(self, inputs: Tensor, told: Tensor) -> Tensor:
-        """See `Trunk`."""
         context = torch.relu(self.context(told))
         scales, shifts = self.modulation(context)[:, :, None, None].chunk(2, dim=1)
         scales = scales + 1

@@ -25,11 +25,9 @@ class MultiHead(TrunkArchitecture):
 
     @property
     def units(self) -> int:
-        """See `Architecture`."""
         return sum(self.hidden)
 
     def trunk(self, inputs: int, told: int, outputs: int) -> MultiHeadTrunk:
-        """See `TrunkArchitecture`."""
         from hyprepro.methods.multitask.multi_head_net import MultiHeadTrunk
 
         return MultiHeadTrunk(inputs, told, self.hidden, outputs)

@@ -19,5 +19,4 @@ class MultiHeadTrunk(Trunk):
         self.heads = StackedLinear(tasks, hidden[-1], outputs)
 
     def forward(self, inputs: Tensor, told: Tensor) -> Tensor:
-        """See `Trunk`."""
         return self.heads.mixed(told, self.shared(beside(inputs, told)))

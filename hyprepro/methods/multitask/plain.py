@@ -25,11 +25,9 @@ class PlainNetwork(TrunkArchitecture):
 
     @property
     def units(self) -> int:
-        """See `Architecture`."""
         return sum(self.hidden)
 
     def trunk(self, inputs: int, told: int, outputs: int) -> PlainTrunk:
-        """See `TrunkArchitecture`."""
         from hyprepro.methods.multitask.plain_net import PlainTrunk
 
         return PlainTrunk(inputs, told, self.hidden, outputs)

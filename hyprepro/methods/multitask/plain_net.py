@@ -19,5 +19,4 @@ class PlainTrunk(Trunk):
         self.layers = mlp((inputs + told, *hidden, outputs), "relu")
 
     def forward(self, inputs: Tensor, told: Tensor) -> Tensor:
-        """See `Trunk`."""
         return cast(Tensor, self.layers(beside(inputs, told)))

@@ -57,7 +57,6 @@ class WordLlamaEncoder(TextEncoder):
     size: int = setting(256, "length of the vectors (E)", ge=64, le=256)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """See `TextEncoder`."""
         package = _wordllama()
         try:
             # 0.4.0 looks for its bundled tokenizer under another name than it ships it, unless told where.
@@ -74,7 +73,6 @@ class WordLlamaEncoder(TextEncoder):
         return vectors.round(6)
 
     def provenance(self) -> dict[str, Any]:
-        """See `TextEncoder`."""
         weights = _folder(_wordllama()) / "weights" / f"{self.config}_{self.size}.safetensors"
         return {
             "package": "wordllama",
