@@ -100,3 +100,14 @@ class DomainRandomisation(Parent):
     label: ClassVar[str] = "domain-randomisation"
     knows: ClassVar[str] = "nothing of the task; trained in the environment on all training tasks"
     store: ClassVar[Literal["parents", "randomised"]] = "randomised"
+
+
+@component
+class OneForAll(DomainRandomisation):
+    """`DomainRandomisation` where the stores are of all tasks, so that its one policy has practised the tested ones.
+
+    It has seen more than any row beside it and is told less: where it is as good as they are, the table tests nothing.
+    """
+
+    label: ClassVar[str] = "one-for-all"
+    knows: ClassVar[str] = "nothing of the task; trained in the environment on all of them, those tested too"
