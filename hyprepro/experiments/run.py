@@ -30,7 +30,7 @@ from hyprepro.engine.plan import (
 )
 from hyprepro.engine.provenance import PeakMemory
 from hyprepro.engine.schedule import Event, OnEvent, execute
-from hyprepro.engine.stage import Stage, device, explain_os_error, folder_in_use, sweep
+from hyprepro.engine.stage import Stage, device, explaining, folder_in_use, sweep
 from hyprepro.experiments.fits import fitting_seconds
 from hyprepro.experiments.recipe import Experiment
 from hyprepro.experiments.results import Run, stores_provenance, write_result
@@ -185,24 +185,21 @@ def run_recipes(
     """
     started = time.perf_counter()
     count = workers if isinstance(workers, int) else workers.workers
-    try:
-        with ExitStack() as held:
-            for order in orders:
-                held.enter_context(folder_in_use(order.out_dir))
-                sweep(order.out_dir)
-                probe = order.out_dir / f".writing-{id(order.recipe)}.partial"
-                probe.write_bytes(b"")  # fails before the work rather than after it
-                probe.unlink(missing_ok=True)  # another run that begins now sweeps this folder
-            with PeakMemory() as memory:
-                plans = [plan(order.recipe, cache) for order in orders]
-                execute([stage for planned in plans for stage in planned.targets], cache, workers, progress)
-            common = {"peak_memory_mb": round(memory.megabytes), "workers": count, "device": device()}
-            return [
-                _written(order, planned, cache, {"wall_seconds": round(time.perf_counter() - started, 1), **common})
-                for order, planned in zip(orders, plans, strict=True)
-            ]
-    except OSError as error:
-        raise explain_os_error(error, orders[0].out_dir) or error from error
+    with explaining(orders[0].out_dir), ExitStack() as held:
+        for order in orders:
+            held.enter_context(folder_in_use(order.out_dir))
+            sweep(order.out_dir)
+            probe = order.out_dir / f".writing-{id(order.recipe)}.partial"
+            probe.write_bytes(b"")  # fails before the work rather than after it
+            probe.unlink(missing_ok=True)  # another run that begins now sweeps this folder
+        with PeakMemory() as memory:
+            plans = [plan(order.recipe, cache) for order in orders]
+            execute([stage for planned in plans for stage in planned.targets], cache, workers, progress)
+        common = {"peak_memory_mb": round(memory.megabytes), "workers": count, "device": device()}
+        return [
+            _written(order, planned, cache, {"wall_seconds": round(time.perf_counter() - started, 1), **common})
+            for order, planned in zip(orders, plans, strict=True)
+        ]
 
 
 def _written(order: Order, planned: Plan, cache: ArtifactCache, cost: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.executors import Executor
 from hyprepro.engine.plan import PlannedStage
 from hyprepro.engine.schedule import OnEvent
-from hyprepro.engine.stage import explain_os_error, folder_in_use, write_atomically
+from hyprepro.engine.stage import explaining, folder_in_use, write_atomically
 from hyprepro.errors import UserError
 from hyprepro.experiments.choice import RUNS, Choice, choose
 from hyprepro.experiments.results import result_text
@@ -146,24 +146,20 @@ def run_sweep(
         Order(cell.choice.recipe, cell.folder, cell.choice.operative_config, cell.choice.departure)
         for cell in sweep.cells
     ]
-    try:
-        with folder_in_use(sweep.folder):
-            results = run_recipes(orders, cache, workers, progress)
-            found = Comparison(
-                axes=tuple(axis.target for axis in sweep.grid.axes),
-                cells=tuple(
-                    CellResult(cell.values, result, cell.folder)
-                    for cell, result in zip(sweep.cells, results, strict=True)
-                ),
-                against=sweep.against,
-                is_base=sweep.is_against_base,
-                fixed=tuple(sweep.grid.fixed),
-                command=sweep.command,
-            )
-            numbers = found.to_json()
-            write_atomically(sweep.folder / TABLE, found.markdown().encode())
-            write_atomically(sweep.folder / PAGE, found.page())
-            write_atomically(sweep.folder / NUMBERS, result_text(numbers).encode())
-    except OSError as error:
-        raise explain_os_error(error, sweep.folder) or error from error
+    with explaining(sweep.folder), folder_in_use(sweep.folder):
+        results = run_recipes(orders, cache, workers, progress)
+        found = Comparison(
+            axes=tuple(axis.target for axis in sweep.grid.axes),
+            cells=tuple(
+                CellResult(cell.values, result, cell.folder) for cell, result in zip(sweep.cells, results, strict=True)
+            ),
+            against=sweep.against,
+            is_base=sweep.is_against_base,
+            fixed=tuple(sweep.grid.fixed),
+            command=sweep.command,
+        )
+        numbers = found.to_json()
+        write_atomically(sweep.folder / TABLE, found.markdown().encode())
+        write_atomically(sweep.folder / PAGE, found.page())
+        write_atomically(sweep.folder / NUMBERS, result_text(numbers).encode())
     return numbers

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hyprepro.engine.cache import lock
-from hyprepro.engine.stage import explain_os_error, make_folder
+from hyprepro.engine.stage import explaining, make_folder
 from hyprepro.errors import UserError, closest_match
 from hyprepro.hub import client
 from hyprepro.stores.bundled import SOURCE_VARIABLE, Pinned, bundled, source_of_stores
@@ -59,13 +59,11 @@ def fetch(name: str, folder: Path, source: str | None = None) -> dict[Path, bool
     missing = {file: pinned for file, pinned in files.items() if not _is_there(folder / file, pinned)}
     if missing and not place:
         raise UserError("This release does not say where its stores lie.", where=f"store {name}", fix=_NAME_ONE)
-    try:
+    with explaining(folder):
         if missing:
             make_folder(folder)
         for file, pinned in missing.items():
             _bring(place, file, pinned, folder / file)
-    except OSError as error:
-        raise explain_os_error(error, folder) or error from error
     return {folder / file: file in missing for file in files}
 
 

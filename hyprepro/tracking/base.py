@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.schedule import Event
-from hyprepro.engine.stage import Stage, explain_os_error
+from hyprepro.engine.stage import Stage, explaining
 from hyprepro.errors import UserError, closest_match
 from hyprepro.experiments.trainings import metrics_file, named_stages, reported
 
@@ -137,10 +137,8 @@ class Tracking:
 @contextmanager
 def following(writer: Writer, page: Page, stages: Sequence[Stage], cache: ArtifactCache) -> Iterator[Tracking]:
     """A run's page for the time of a block; at the end of one that succeeds it has all that was reported."""
-    try:
+    with explaining(page.folder):
         writer.start(page)
-    except OSError as error:
-        raise explain_os_error(error, page.folder) or error from error
     try:
         tracking = Tracking(writer, stages, cache)
         yield tracking
