@@ -13,12 +13,18 @@ from hyprepro.domains.base import SUCCESS, Data, Domain
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import Stage
 from hyprepro.errors import UserError, closest_match
-from hyprepro.experiments.costs import RECORDED, deployment_notes, recorded, training_costs
 from hyprepro.experiments.oracle import Choice
 from hyprepro.experiments.protocols import Protocol, ValidationProtocol
-from hyprepro.experiments.refusals import refusals, refuse_without_rows
 from hyprepro.experiments.results import Outcome
 from hyprepro.experiments.rollouts import Rollouts
+from hyprepro.experiments.told import (
+    RECORDED,
+    deployment_notes,
+    recorded,
+    refusals,
+    refuse_without_rows,
+    training_costs,
+)
 from hyprepro.experiments.training_sets import TrainingSet, training_sets
 from hyprepro.experiments.zoos import Zoo, check_taught, check_zoos
 from hyprepro.methods.base import Method

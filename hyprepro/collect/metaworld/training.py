@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hyprepro.collect.metaworld.clones import CloneExperts, Clones, expert_action
+from hyprepro.collect.metaworld.clones import CloneExperts, Clones
 from hyprepro.collect.metaworld.settings import Agent, task_place, training_goal
 from hyprepro.collect.metaworld.stepping import Environments, environments
 from hyprepro.collect.sac.agents import Agents, Learner, StackedSAC
@@ -25,6 +25,7 @@ from hyprepro.collect.sac.networks import Normaliser, Parameters, to_flat
 from hyprepro.collect.sac.replay import Replay, Room, replay_sizes
 from hyprepro.collect.sac.settings import SACTraining
 from hyprepro.component import Component
+from hyprepro.domains.metaworld.env import scripted_action
 from hyprepro.domains.metaworld.tasks import Goal
 from hyprepro.engine.stage import Report, Stage, device
 from hyprepro.errors import UserError
@@ -131,7 +132,7 @@ class TaskLoop(Loop):
     def _labels(self, raw: Observations) -> NDArray[np.float32]:
         if not self.is_labelled:
             return np.zeros((len(raw), self.sac.action_size), dtype=np.float32)
-        return np.stack([expert_action(agent.task, each) for agent, each in zip(self.agents, raw, strict=True)])
+        return np.stack([scripted_action(agent.task, each) for agent, each in zip(self.agents, raw, strict=True)])
 
 
 class Stopping:

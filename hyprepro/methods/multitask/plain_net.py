@@ -1,4 +1,4 @@
-"""One MLP for all tasks."""
+"""One MLP for all tasks, whole or with an output layer a task."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import cast
 from torch import Tensor
 
 from hyprepro.gen_hyprl.blocks import mlp
-from hyprepro.methods.multitask.layers import Trunk, beside
+from hyprepro.methods.multitask.layers import StackedLinear, Trunk, beside
 
 
 class PlainTrunk(Trunk):
@@ -20,3 +20,15 @@ class PlainTrunk(Trunk):
 
     def forward(self, inputs: Tensor, told: Tensor) -> Tensor:
         return cast(Tensor, self.layers(beside(inputs, told)))
+
+
+class MultiHeadTrunk(Trunk):
+    """The label is seen by the shared layers too, as in Meta-World+'s code."""
+
+    def __init__(self, inputs: int, tasks: int, hidden: Sequence[int], outputs: int) -> None:
+        super().__init__()
+        self.shared = mlp((inputs + tasks, *hidden), "relu", last=True)
+        self.heads = StackedLinear(tasks, hidden[-1], outputs)
+
+    def forward(self, inputs: Tensor, told: Tensor) -> Tensor:
+        return self.heads.mixed(told, self.shared(beside(inputs, told)))
