@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from hyprepro.engine.cache import lock
 from hyprepro.engine.stage import explaining, make_folder
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import UserError, refuse_unknown
 from hyprepro.hub import client
 from hyprepro.stores.bundled import SOURCE_VARIABLE, Pinned, bundled, source_of_stores
 
@@ -29,13 +29,7 @@ def files_of(name: str) -> Mapping[str, Pinned]:
         UserError: There is no such store, with the closest name.
     """
     stores = bundled().stores
-    if name not in stores:
-        raise UserError(
-            f"There is no bundled store named {name!r}.",
-            where=f"hyprepro store fetch {name}",
-            closest=closest_match(name, stores),
-            fix=f"choose one of: {', '.join(stores)}",
-        )
+    refuse_unknown(name, stores, f"There is no bundled store named {name!r}.", f"hyprepro store fetch {name}")
     return stores[name]
 
 

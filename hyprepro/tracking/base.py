@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.schedule import Event
 from hyprepro.engine.stage import Stage, explaining
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import UserError, refuse_unknown
 from hyprepro.experiments.trainings import metrics_file, named_stages, reported
 
 PROJECT = "hyprepro"
@@ -76,13 +76,7 @@ def writer_of(name: str) -> Writer:
     Raises:
         UserError: There is none, or the package behind it is not installed.
     """
-    if name not in TRACKERS:
-        raise UserError(
-            f"There is no tracker named {name!r}.",
-            where=f"--track {name}",
-            closest=closest_match(name, TRACKERS),
-            fix=f"choose one of: {', '.join(TRACKERS)}",
-        )
+    refuse_unknown(name, TRACKERS, f"There is no tracker named {name!r}.", f"--track {name}")
     module, _, attribute = TRACKERS[name].partition(":")
     try:
         found: type[Writer] = getattr(importlib.import_module(module), attribute)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from hyprepro.component import Component, component, setting
 from hyprepro.engine.stage import Report, Stage
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import UserError, refuse_unknown
 
 T = TypeVar("T")
 
@@ -187,12 +187,8 @@ def require(told: Mapping[str, T], task: str) -> T:
     Raises:
         UserError: The task has no description.
     """
-    if task not in told:
-        raise UserError(
-            f"The task {task!r} has no description.",
-            closest=closest_match(task, list(told)),
-            fix="add a sentence about it to a YAML file and bind TaskDescriptions.file to its path",
-        )
+    fix = "add a sentence about it to a YAML file and bind TaskDescriptions.file to its path"
+    refuse_unknown(task, told, f"The task {task!r} has no description.", fix=fix)
     return told[task]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from PIL import Image, ImageSequence
 
 from hyprepro.engine.stage import explaining, make_folder
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import UserError, refuse_unknown
 
 if TYPE_CHECKING:
     from hyprepro.reports.film.panels import Picture
@@ -34,13 +34,8 @@ def check_files(paths: Sequence[Path]) -> None:
     known = (*FILMS, STILL)
     for number, path in enumerate(paths):
         ending = path.suffix.lower()
-        if ending not in known:
-            raise UserError(
-                f"A film's file ends in {', '.join(FILMS)} or, a still, {STILL}; this one in {ending or 'nothing'}.",
-                where=f"--out {path}",
-                closest=closest_match(ending, known),
-                fix="Name the file so.",
-            )
+        what = f"A film's file ends in {', '.join(FILMS)} or, a still, {STILL}; this one in {ending or 'nothing'}."
+        refuse_unknown(ending, known, what, f"--out {path}", "Name the file so.")
         if path.exists() or path in paths[:number]:
             what = "The file exists already." if path.exists() else "Two files have the same name."
             raise UserError(what, where=f"--out {path}", fix="Name another file, or move this one away.")
