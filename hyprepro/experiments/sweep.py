@@ -18,13 +18,12 @@ from hyprepro.component import fingerprint
 from hyprepro.config.grid import Grid, grid_of
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.executors import Executor
-from hyprepro.engine.plan import PlannedStage
 from hyprepro.engine.schedule import OnEvent
 from hyprepro.engine.stage import explaining, folder_in_use, write_atomically
 from hyprepro.errors import UserError
 from hyprepro.experiments.choice import RUNS, Choice, choose
 from hyprepro.experiments.results import result_text
-from hyprepro.experiments.run import Order, plan, planned_stages, results_folder, run_recipes
+from hyprepro.experiments.run import Order, Work, plan, planned_stages, results_folder, run_recipes
 from hyprepro.reports.grid import CellResult, Comparison
 
 TABLE, PAGE, NUMBERS = "sweep.md", "sweep.html", "sweep.json"
@@ -125,10 +124,10 @@ def sweep_of(
     return Sweep(grid, tuple(cells), base, base.folder(out or RUNS / base.recipe.name / name))
 
 
-def plan_sweep(sweep: Sweep, cache: ArtifactCache) -> tuple[PlannedStage, ...]:
+def plan_sweep(sweep: Sweep, cache: ArtifactCache) -> Work:
     """Every stage behind the sweep, once each, as it stands in the cache. Computes nothing (`UserError` as `plan`)."""
     targets = [stage for cell in sweep.cells for stage in plan(cell.choice.recipe, cache).targets]
-    return planned_stages(targets, cache)
+    return Work(planned_stages(targets, cache))
 
 
 def run_sweep(
