@@ -304,6 +304,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name; its content, where the file system has no links, or the other name is on another."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def _opened(partial: Path) -> IO[bytes]:
     """A new file, locked, so that `sweep` leaves it alone as long as this process lives."""
     while True:

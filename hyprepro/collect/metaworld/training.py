@@ -19,7 +19,7 @@ from hyprepro.collect.metaworld.clones import CloneExperts, Clones
 from hyprepro.collect.metaworld.settings import Agent, task_place, training_goal
 from hyprepro.collect.metaworld.stepping import Environments, environments
 from hyprepro.collect.sac.agents import Agents, Learner, StackedSAC
-from hyprepro.collect.sac.checkpoint import PREFIX, Flushes, open_mapped, publish
+from hyprepro.collect.sac.checkpoint import PREFIX, Flushes, open_mapped
 from hyprepro.collect.sac.loop import Loop, Observations, Schedule
 from hyprepro.collect.sac.networks import Normaliser, Parameters, to_flat
 from hyprepro.collect.sac.replay import Replay, Room, replay_sizes
@@ -27,7 +27,7 @@ from hyprepro.collect.sac.settings import SACTraining
 from hyprepro.component import Component
 from hyprepro.domains.metaworld.env import scripted_action
 from hyprepro.domains.metaworld.tasks import Goal
-from hyprepro.engine.stage import Report, Stage, device
+from hyprepro.engine.stage import Report, Stage, device, link_or_copy
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
@@ -239,7 +239,7 @@ class TrainSAC(Stage):
                 updates = self.begin(clones, envs, work, report).run()
             checkpoint = work / f"{PREFIX}{_POLICIES}"
             if len(updates) == self.training.kept_policies:
-                publish(checkpoint, work / _POLICIES)
+                link_or_copy(checkpoint, work / _POLICIES)  # a kill before the artifact is whole costs nothing
             else:  # it was over before the last update
                 np.save(work / _POLICIES, np.load(checkpoint, mmap_mode="r")[: len(updates)])
         np.save(work / _UPDATES, updates)
