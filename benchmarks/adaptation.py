@@ -13,7 +13,8 @@ import torch
 
 from hyprepro.domains.base import Domain
 from hyprepro.engine.training import frozen
-from hyprepro.gen_hyprl.adaptation import Adaptation, PromptAdaptation, RestartedAdaptation, Start
+from hyprepro.gen_hyprl.adaptation import Adaptation, LatentAdaptation, PromptAdaptation, RestartedAdaptation, Start
+from hyprepro.gen_hyprl.autoencoder import LinearAutoencoder
 from hyprepro.gen_hyprl.warping import WarpedAdaptation
 from hyprepro.stores.prompts import Prompts
 
@@ -22,6 +23,7 @@ ADAPTATIONS: dict[str, Adaptation] = {
     PEER: PromptAdaptation(),
     "three starts": RestartedAdaptation(),
     "warped demonstrations": WarpedAdaptation(),
+    "latents": LatentAdaptation(),
 }
 LIBRARY = 200
 """Policies for training prompts, as the ten seen tasks give."""
@@ -31,7 +33,8 @@ def measure_adaptation(domain: Domain, task: str, prompts: int, rounds: int) -> 
     """Seconds of one processor and megabytes that each adaptation takes for a prompt, ungated.
 
     Policies start from stored ones of training tasks; what is fitted counts as much whatever it starts from. The
-    inverse model is untrained: it costs the same. Memory is how much a process of its own grows at most (Linux).
+    inverse model and the linear decoder of latents are untrained: they cost the same. Memory is how much a process of
+    its own grows at most (Linux).
 
     Args:
         domain: What the task is of.
@@ -76,7 +79,16 @@ def _start(domain: Domain, task: str, prompts: int) -> tuple[Start, Prompts]:
         layout = store.layout
     rows = torch.from_numpy(np.arange(max(prompts, LIBRARY)) % len(stored))
     inverse = frozen(WarpedAdaptation().inverse.build(layout.action_size))
-    start = Start(layout, stored[rows[:prompts]], library=stored[rows[:LIBRARY]], domain=domain, learnt=inverse)
+    decoder = frozen(LinearAutoencoder().build(layout))
+    start = Start(
+        layout,
+        stored[rows[:prompts]],
+        library=stored[rows[:LIBRARY]],
+        latents=torch.zeros(prompts, 2, LinearAutoencoder().latent_size),
+        decode=decoder.decode,
+        domain=domain,
+        learnt=inverse,
+    )
     return start, query.shown
 
 

@@ -10,7 +10,7 @@ import typer
 
 from hyprepro.cli import arguments, completion, console
 from hyprepro.cli.generate import ParameterOption, SeedOption, TaskOption
-from hyprepro.cli.progress import PLAIN_SECONDS, RunProgress, note_departure
+from hyprepro.cli.progress import PLAIN_SECONDS, RunProgress, note_departure, note_left_out
 from hyprepro.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hyprepro.experiments.choice import Choice
     from hyprepro.experiments.film import Screen, Shot
     from hyprepro.experiments.rollouts import Rollouts
+    from hyprepro.experiments.told import LeftOut
 
 OutOption = Annotated[
     list[Path],
@@ -97,8 +98,8 @@ def film(
     """Film rollouts: a method's policy beside the expert and the nearest stored one, task by task.
 
     Each runs the first episode that the last of the recipe's protocols gives it, from the same start. A task that
-    one of the rows cannot be told is left out. Without --method nothing is trained. Drawn without a screen, by EGL or
-    OSMesa; hyprepro doctor says what is missing.
+    one of the rows cannot be told is left out, and named. Without --method nothing is trained. Drawn without a screen,
+    by EGL or OSMesa; hyprepro doctor says what is missing.
     """
     from hyprepro.domains.camera import require_renderer
     from hyprepro.engine.schedule import execute
@@ -110,30 +111,32 @@ def film(
     executor = arguments.choose_executor("local", None, workers, device)
     choice = choose(recipe, scale, variant, None, bind, gin)
     store = open_cache(cache)
-    asked = _asked(choice, method or [], alone, task or [], parameter or [], seed)
+    asked, left = _asked(choice, method or [], alone, task or [], parameter or [], seed)
     _check(asked, camera)
     require_renderer()
     if not json:
         note_departure(choice)
+        note_left_out(left)
     with RunProgress(quiet=json) as progress:
         execute([each.stage.trained for each in asked if each.stage.trained is not None], store, executor, progress)
     shots = [_shot(each, store, policy, whole) for each in asked]
     rows = len({shot.title for shot in shots})
     with Screen(shots, columns or (rows if rows > 1 else _square(len(shots))), width, camera) as screen:
         _write(screen, out, every, moments, quiet=json)
-    _tell(shots, out, json)
+    _tell(shots, out, left, json)
 
 
 def _asked(
     choice: Choice, methods: list[str], alone: bool, tasks: list[str], parameters: list[float], seed: int
-) -> list[Asked]:
-    """What is filmed, row by row: tasks that every row can act in down, methods across.
+) -> tuple[list[Asked], list[LeftOut]]:
+    """What is filmed, row by row: tasks that every row can act in down, methods across; and which tasks are not.
 
     Raises:
         UserError: No such method, task or number, too many of them, or no task that every row can act in.
     """
     from hyprepro.api import asked, evaluations, one_of, recipe_of_rows
     from hyprepro.experiments.film import LARGEST_GRID, cast
+    from hyprepro.experiments.told import left_out
 
     if parameters and tasks:
         raise UserError(
@@ -164,7 +167,8 @@ def _asked(
             where=f"{len(whom) // len(rows)} tasks x {len(rows)} methods",
             fix="Name some tasks with --task, or some methods with --method and --alone.",
         )
-    return whom
+    asked_for = [] if parameters else tasks or recipe.all_tasks
+    return whom, [each for own in stages for each in left_out(own, asked_for)]
 
 
 def _check(asked: list[Asked], camera: str) -> None:
@@ -226,7 +230,7 @@ def _write(screen: Screen, out: list[Path], every: int | None, moments: int, qui
             write_still(path, picture)
 
 
-def _tell(shots: list[Shot], out: list[Path], json: bool) -> None:
+def _tell(shots: list[Shot], out: list[Path], left: list[LeftOut], json: bool) -> None:
     """What was filmed and where it is."""
     if json:
         episodes = [
@@ -242,7 +246,8 @@ def _tell(shots: list[Shot], out: list[Path], json: bool) -> None:
             }
             for shot in shots
         ]
-        console.print_json({"files": [str(path) for path in out], "episodes": episodes})
+        without = [each._asdict() for each in left]
+        console.print_json({"files": [str(path) for path in out], "episodes": episodes, "left_out": without})
         return
     console.columns([shot.caption(shot.steps) for shot in shots], indent=0)
     for path in out:

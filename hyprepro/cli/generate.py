@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hyprepro.cli import arguments, completion, console
-from hyprepro.cli.progress import RunProgress, note_departure
+from hyprepro.cli.progress import RunProgress, note_departure, note_left_out
 from hyprepro.errors import UserError
 from hyprepro.experiments.choice import Choice, choose, open_cache
 
@@ -81,11 +81,12 @@ def generate(
     """Write the policies that a method generates, one a test prompt or some a velocity, with their measured scores.
 
     Of several numbers of training tasks the recipe's first counts. What must be trained or evaluated for it is trained
-    and evaluated, and kept for `hyprepro run`. Policies for demonstrations or numbers of your own are run from the
-    starts of the recipe's protocols, if their task is known.
+    and evaluated, and kept for `hyprepro run`. A task that the method cannot act in is left out, and named. Policies
+    for demonstrations or numbers of your own are run from the starts of the recipe's protocols, if their task is known.
     """
-    from hyprepro.api import evaluations
+    from hyprepro.api import evaluations, recipe_of_rows
     from hyprepro.experiments.generated import write_policies
+    from hyprepro.experiments.told import left_out
 
     chosen = arguments.choose_executor(executor, address, workers, device, job)
     choice = choose(recipe, scale, variant, None, bind, gin)
@@ -97,8 +98,10 @@ def generate(
     is_own = bool(prompt or parameter)
     stages = evaluations(choice, method, seed, () if is_own else task or ())
     queries = _queries(stages[0], prompt or [], parameter or [], task or []) if is_own else []
+    left = [] if is_own else left_out(stages, task or recipe_of_rows(choice).all_tasks)
     if not json:
         note_departure(choice)
+        note_left_out(left)
     with RunProgress(quiet=json) as progress:
         if is_own:
             parts = _own(choice, stages, queries, store, chosen, progress)
@@ -107,7 +110,7 @@ def generate(
     write_policies(out, parts)
     counts = {policies.name: len(policies) for policies, _ in parts}
     if json:
-        console.print_json({"path": str(out), "policies": counts})
+        console.print_json({"path": str(out), "policies": counts, "left_out": [each._asdict() for each in left]})
         return
     console.columns([(name, f"{count} policies") for name, count in counts.items()], indent=0)
     console.note(f"Written to {out}")

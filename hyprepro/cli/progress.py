@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 from hyprepro.cli import console
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hyprepro.cli.bars import Bars
     from hyprepro.engine.schedule import Event
     from hyprepro.experiments.choice import Choice
+    from hyprepro.experiments.told import LeftOut
 
 PLAIN_SECONDS = 10.0
 
@@ -87,3 +90,9 @@ def note_departure(choice: Choice) -> None:
         console.note(f"Not as in your file: {text}")
     for change in choice.departure.changes:
         console.note(f"Not as shipped: {change}")
+
+
+def note_left_out(left: Sequence[LeftOut]) -> None:
+    """Say on standard error which tasks a command goes without, and why, before any work."""
+    for each in left:
+        console.note(each.said)

@@ -3,7 +3,8 @@
 How long is told in processor time: other load comes on top. `Stage.cost` grows with a stage's settings as its work
 does. What it is worth in seconds is measured, from the best source there is:
 
-1. stages of the same kind that are finished in this cache: the processor time that they took here, over their cost;
+1. stages of the same kind that are finished in this cache: the processor time that they took here, over their cost,
+   but not of those that did more than their cost tells, where who asks knows of such (`Calibration.of`);
 2. else `SECONDS`, what they took on the machine that made the committed results, times how much slower this machine
    does a fixed piece of the same kind of work (`speed`, a few hundredths of a second).
 
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import MANIFEST, Stage
@@ -48,6 +49,9 @@ PROBE_SECONDS = 0.027
 ENOUGH = 3
 """Finished stages of a kind from which on their pace is taken."""
 
+DidMore = Callable[[Mapping[str, Any]], bool]
+"""Asks a finished stage's manifest; what is no manifest may be answered by any error of looking things up."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -62,11 +66,16 @@ class Calibration:
     speed: float
 
     @classmethod
-    def of(cls, root: Path) -> Calibration:
-        """For a cache folder, from all finished stages in it."""
+    def of(cls, root: Path, did_more: DidMore = lambda manifest: False) -> Calibration:
+        """For a cache folder, from the finished stages in it.
+
+        Args:
+            root: The cache folder.
+            did_more: Whether a stage, by its manifest, may have done what its cost does not tell; it sets no pace.
+        """
         found: dict[str, list[float]] = defaultdict(list)
         for path in sorted(root.glob(f"*/{MANIFEST}")):
-            kind, pace = _pace(path)
+            kind, pace = _pace(path, did_more)
             if pace is not None:
                 found[kind].append(pace)
         return cls({kind: median(paces) for kind, paces in found.items() if len(paces) >= ENOUGH}, speed())
@@ -76,12 +85,13 @@ class Calibration:
         return stage.cost * self.paces.get(stage.kind, SECONDS.get(stage.kind, 1.0) * self.speed)
 
 
-def _pace(path: Path) -> tuple[str, float | None]:
+def _pace(path: Path, did_more: DidMore) -> tuple[str, float | None]:
     """A finished stage's kind, and its seconds over its cost; None where the manifest does not tell."""
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        return str(manifest["kind"]), float(manifest["processor_seconds"]) / float(manifest["cost"])
-    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
+        pace = float(manifest["processor_seconds"]) / float(manifest["cost"])
+        return str(manifest["kind"]), None if did_more(manifest) else pace
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
         return "", None
 
 

@@ -31,7 +31,7 @@ from hyprepro.engine.plan import (
 from hyprepro.engine.provenance import PeakMemory
 from hyprepro.engine.schedule import Event, OnEvent, execute
 from hyprepro.engine.stage import Stage, device, explaining, folder_in_use, sweep
-from hyprepro.experiments.fits import fitting_seconds
+from hyprepro.experiments.fits import fitting_seconds, may_have_fitted
 from hyprepro.experiments.recipe import Experiment
 from hyprepro.experiments.results import Run, stores_provenance, write_result
 from hyprepro.experiments.rollouts import Rollouts
@@ -101,7 +101,7 @@ def planned_stages(targets: Sequence[Stage], cache: ArtifactCache) -> tuple[Plan
     """The targets and all that they are made from, once each, as they stand in a cache."""
     lacking = missing(targets, cache)
     todo = {stage.key for stage in lacking}
-    calibration = Calibration.of(cache.root) if todo else None
+    calibration = Calibration.of(cache.root, may_have_fitted) if todo else None
     stages, fits = with_inputs(targets), fitting_seconds(lacking)
     planned = (planned_stage(each, cache, calibration if each.key in todo else None) for each in stages)
     speed = calibration.speed if calibration else 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from hyprepro.domains.base import Data
 from hyprepro.engine.cache import ArtifactCache
@@ -99,3 +99,38 @@ def refusals(tasks_of: Callable[[Data], Sequence[str]], rollouts: Sequence[Rollo
                 refused = found.setdefault(stage.method.name, {"tasks": [], "why": why})
                 refused["tasks"] += [] if task in refused["tasks"] else [task]
     return found
+
+
+class LeftOut(NamedTuple):
+    """Tasks that were asked for and that a method has no rows of, for one reason.
+
+    Attributes:
+        tasks: The tasks.
+        method: The method's name.
+        why: In words that follow it.
+    """
+
+    tasks: tuple[str, ...]
+    method: str
+    why: str
+
+    @property
+    def said(self) -> str:
+        """In one sentence."""
+        return f"Left out: {', '.join(self.tasks)}, where {self.method} cannot act: {self.why}."
+
+
+def left_out(rollouts: Sequence[Rollouts], tasks: Sequence[str]) -> list[LeftOut]:
+    """Which of some tasks the evaluations of a method lack, since it has no row of them.
+
+    Args:
+        rollouts: The evaluations of one method on one training set, one or more.
+        tasks: What was asked for.
+    """
+    method, data = rollouts[0].method, rollouts[0].data
+    acted = {stage.task for stage in rollouts}
+    found: dict[str, list[str]] = {}
+    for task in tasks:
+        if task not in acted and (why := method.refusal(data, task)):
+            found.setdefault(why, []).append(task)
+    return [LeftOut(tuple(some), method.name, why) for why, some in found.items()]

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hyprepro.component import component, setting
+from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.autoencoder import Autoencoder, LinearAutoencoder, TrainAutoencoder
 from hyprepro.methods.base import Method
 from hyprepro.methods.retrieval import Checkpoints, policies_of, source_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from hyprepro.domains.base import Data, Query
     from hyprepro.gen_hyprl.autoencoder_net import PolicyAutoencoder
     from hyprepro.policies.controllers import Controllers
+    from hyprepro.stores.policy_store import PolicyStore
 
 _CHECKPOINTS = "of a task told by numbers: all stored checkpoints, or the last alone"
 
@@ -95,11 +99,25 @@ class Parent(Method):
 
 @component
 class DomainRandomisation(Parent):
-    """One policy for all tasks, trained by reinforcement learning on all training tasks without being told which."""
+    """One policy for all tasks, trained by reinforcement learning on all training tasks without being told which.
+
+    Its store has the policy once a task, of split "train" where it has practised that task.
+    """
 
     label: ClassVar[str] = "domain-randomisation"
     knows: ClassVar[str] = "nothing of the task; trained in the environment on all training tasks"
     store: ClassVar[Literal["parents", "randomised"]] = "randomised"
+    practises: ClassVar[str] = "the training tasks, and no others"
+
+    def require(self, data: Data) -> None:
+        """The store must hold one policy for all tasks, which has practised what the row says."""
+        super().require(data)
+        with data.open_parents(self.store) as store:
+            _refuse_others(self, data, _not_one(store) or _unlike(store.training_tasks(), self.practised(data)))
+
+    def practised(self, data: Data) -> Collection[str]:
+        """The tasks that the row says its policy has practised."""
+        return data.trained()
 
 
 @component
@@ -111,3 +129,38 @@ class OneForAll(DomainRandomisation):
 
     label: ClassVar[str] = "one-for-all"
     knows: ClassVar[str] = "nothing of the task; trained in the environment on all of them, those tested too"
+    practises: ClassVar[str] = "all tasks of the stores, those tested too"
+
+    def practised(self, data: Data) -> Collection[str]:
+        """All tasks that there are policies of."""
+        with data.open_policies() as store:
+            return store.tasks
+
+
+def _not_one(store: PolicyStore) -> str:
+    """What is wrong with a store whose policies differ from task to task; empty: nothing."""
+    import numpy as np
+
+    first, *others = store.tasks
+    known = policies_of(store, first)
+    other = next((task for task in others if not np.array_equal(policies_of(store, task), known)), "")
+    return f"its store has another one for {other} than for {first}" if other else ""
+
+
+def _unlike(found: Collection[str], said: Collection[str]) -> str:
+    """How the tasks that were practised differ from those that were to be; empty: not at all."""
+    more, fewer = ([task for task in one if task not in other] for one, other in ((found, said), (said, found)))
+    if more:
+        return f"that of its store has practised {more[0]} too"
+    return f"that of its store has not practised {fewer[0]}" if fewer else ""
+
+
+def _refuse_others(method: DomainRandomisation, data: Data, fault: str) -> None:
+    """Refuse a store of another kind than a row says (`UserError`)."""
+    if fault:
+        place = f"{type(data.domain).__name__}.{method.store}"
+        raise UserError(
+            f"{method.name} is one policy for all tasks that has practised {method.practises}; {fault}.",
+            where=f"{place}, {getattr(data.domain, method.store)}",
+            fix=f"bind {place} to a store of such a policy, or leave the row out of the recipe's methods",
+        )

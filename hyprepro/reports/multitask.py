@@ -29,7 +29,7 @@ PUBLISHED = (
     "multi-head about 75. "
     "It predates a correction of its code, which had taken time limits for terminal states."
 )
-FEW = "An empty cell (-): the method has no such number; below it is said why."
+FEW = "An empty cell (-): the method has no such number; which tasks it cannot be told, and why, is said above."
 
 
 @component
@@ -55,11 +55,11 @@ class MultiTaskTable(Report):
 
 
 def _setting(result: Mapping[str, Any], sides: Sequence[Numbers]) -> str:
-    seeds = max((row["n_seeds"] for row in result["rows"]), default=0)
+    seeds, reference = max((row["n_seeds"] for row in result["rows"]), default=0), sides[0].reference
     return (
         f"Success rates in percent, averages of {counts_of(sides)} tasks. {parts.run_of(result)}; generator seeds: "
-        f"{seeds}. `{sides[0].reference} minus it`: paired. Rows told a task by a label or a sentence act in all "
-        "tasks with one policy."
+        f"{seeds}. `{reference} minus it`: paired; {reference} itself has a dash there. Rows told a task by a label or "
+        "a sentence act in all tasks with one policy."
     )
 
 

@@ -54,7 +54,7 @@ def test_the_adaptation_bench_tells_seconds_and_memory_of_each(hyprepro):
     done = hyprepro("bench", "adaptation", "--json", "--prompts", 1, "--rounds", 1)
     assert done.code == 0, done.stderr
     found = done.json
-    for name in ("the prompt alone", "three starts", "warped demonstrations"):
+    for name in ("the prompt alone", "three starts", "warped demonstrations", "latents"):
         each = found[name]
         assert each["seconds"] > 0
         assert each["megabytes"] >= 0

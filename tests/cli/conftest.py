@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from hyprepro.cli import app
+from hyprepro.component import COMPONENTS
+from tests.conftest import TinyStores
 from tests.hub.stand_in import TOKEN, StandIn, running
 
 
@@ -73,3 +76,36 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         work.mkdir()
         monkeypatch.chdir(work)
         yield server
+
+
+PROMPTS = "Recipe.prompts_per_task=2"
+SHY = """
+from hyprepro.component import component
+from hyprepro.methods.ceilings import Expert
+
+
+@component
+class Shy(Expert):
+    label = "shy"
+
+    def refusal(self, data, task):
+        return "it does not reach" if task == "reach" else ""
+"""
+
+
+@pytest.fixture
+def shy(tiny_stores: TinyStores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
+    """Words of a command line: Table 1 of a user's method that can act in door-open and not in reach."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "shy.py").write_text(SHY)
+    bindings = [
+        f"MetaWorld.policies = '{tiny_stores.policies}'",
+        f"MetaWorld.trajectories = '{tiny_stores.trajectories}'",
+        "Recipe.methods = (@Shy(),)",
+        "Recipe.protocols = (@StrictProtocol(),)",
+    ]
+    recipe = tmp_path / "mine.gin"
+    recipe.write_text("\n".join(["import shy", "include 'recipes/table1.gin'", *bindings, ""]))
+    yield [recipe, "--scale", "smoke", "--cache", tmp_path / "cache", "--workers", 0, "--method", "shy", "-b", PROMPTS]
+    COMPONENTS.pop("Shy", None)
+    sys.modules.pop("shy", None)

@@ -161,3 +161,16 @@ def test_a_task_that_a_row_cannot_act_in_is_left_out_or_refused(
         assert "mt-sac cannot act in reach: it is told a task by its label" in said
         assert "Name a task that it has: door-open" in said
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("renderer")
+def test_a_task_that_a_row_refuses_is_left_out_of_the_film_and_named(
+    hyprepro, shy: list[object], tmp_path: Path
+) -> None:
+    tasks, out = ("--task", "reach", "--task", "door-open"), tmp_path / "a.png"
+    outcome = hyprepro("film", *shy, "--alone", *tasks, "--out", out, "--width", 64)
+    assert outcome.code == 0, outcome.stderr
+    assert "door-open, prompt 0" in outcome.stdout
+    assert "reach" not in outcome.stdout
+    assert "Left out: reach, where shy cannot act: it does not reach." in outcome.stderr.splitlines()
+    assert out.exists()

@@ -215,3 +215,17 @@ def test_any_velocity_by_its_number(velocities, mine: Path, tmp_path: Path) -> N
     both = velocities("--prompt", mine, "--parameter", 1, *bad).assert_one_panel()
     assert "--parameter X without one" in both.words
     assert not (tmp_path / "bad.h5").exists()
+
+
+def test_a_task_that_the_method_refuses_is_left_out_and_named(hyprepro, shy: list[object], tmp_path: Path) -> None:
+    command = ("generate", *shy, "--out")
+    both = ("--task", "reach", "--task", "door-open")
+    outcome = hyprepro(*command, tmp_path / "two.h5", *both)
+    assert (outcome.code, outcome.stdout.split()) == (0, ["door-open", "2", "policies"]), outcome.stderr
+    assert "Left out: reach, where shy cannot act: it does not reach." in outcome.stderr.splitlines()
+    every = hyprepro(*command, tmp_path / "all.h5", "--json")
+    assert every.json["policies"] == {"door-open": 2}, "of all tasks too"
+    assert every.json["left_out"] == [{"tasks": ["reach"], "method": "shy", "why": "it does not reach"}]
+    fine = hyprepro(*command, tmp_path / "one.h5", "--task", "door-open")
+    assert (fine.code, "Left out" in fine.stderr) == (0, False)
+    hyprepro(*command, tmp_path / "none.h5", "--task", "reach").assert_one_panel()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from hyprepro.engine.cache import ArtifactCache
-from hyprepro.engine.plan import speed
+from hyprepro.engine.plan import ENOUGH, speed
 from hyprepro.engine.stage import Stage
-from hyprepro.experiments.fits import STEP_SECONDS, WARPED_STEP_SECONDS, fitting_seconds
+from hyprepro.experiments.fits import STEP_SECONDS, WARPED_STEP_SECONDS, fitting_seconds, latent_step_seconds
 from hyprepro.experiments.protocols import PaperProtocol, StrictProtocol
 from hyprepro.experiments.rollouts import Rollouts
 from hyprepro.experiments.run import planned_stages
@@ -18,9 +19,11 @@ from hyprepro.gen_hyprl.adaptation import (
     Adaptation,
     AgreementChoice,
     GatedAdaptation,
+    LatentAdaptation,
     PromptAdaptation,
     RestartedAdaptation,
 )
+from hyprepro.gen_hyprl.autoencoder import LinearAutoencoder
 from hyprepro.gen_hyprl.candidates import Distilled, Draws, Fitted
 from hyprepro.gen_hyprl.judges import ChosenAdaptation
 from hyprepro.gen_hyprl.warping import WarpedAdaptation
@@ -105,3 +108,35 @@ def test_a_plan_has_them(tiny_stores: TinyStores, tmp_path: Path) -> None:
     cache = ArtifactCache(tmp_path)
     (one,), (other,) = (planned_stages(each, cache)[-1:] for each in (stages, plain))
     assert one.seconds - other.seconds == pytest.approx(10_000 * STEP_SECONDS * PROMPTS * speed())
+
+
+def test_a_step_on_latents_counts_by_their_size(tiny_stores: TinyStores) -> None:
+    found = []
+    for size in (64, 1024):
+        method = GenHypRL(autoencoder=LinearAutoencoder(latent_size=size), adaptation=LatentAdaptation(steps=10))
+        found.append(steps_of(evaluations(tiny_stores, method)))
+        assert found[-1] == pytest.approx(10 * latent_step_seconds(size) / STEP_SECONDS)
+    assert 30 < found[0] < 45, "three or four plain steps each"
+    assert found[1] > 3 * found[0]
+
+
+def test_rollouts_that_may_have_fitted_set_no_pace(tiny_stores: TinyStores, tmp_path: Path) -> None:
+    """A plan would count their fits once more."""
+    cache, fit = ArtifactCache(tmp_path), PromptAdaptation(steps=100)
+
+    def finished(method: Method, seconds: float) -> None:
+        for number in range(ENOUGH):
+            (stage, _) = evaluations(tiny_stores, method, f"finished-{number}")
+            manifest = {"kind": stage.kind, "settings": stage.settings, "cost": stage.cost}
+            cache.path_of(stage).mkdir(parents=True)
+            content = json.dumps({**manifest, "processor_seconds": seconds})
+            (cache.path_of(stage) / "manifest.json").write_text(content)
+
+    finished(Retrieval(adaptation=fit), 900.0)
+    finished(PromptCloning(), 900.0)
+    finished(Expert(), 30.0)
+    stages = planned_stages(evaluations(tiny_stores, Retrieval(adaptation=fit)), cache)[-2:]
+    fits = 100 * STEP_SECONDS * PROMPTS * speed()
+    assert [each.seconds for each in stages] == pytest.approx(
+        [fits + 30.0, 30.0 * stages[1].stage.cost / stages[0].stage.cost]
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from hyprepro.methods.base import Method
 from hyprepro.methods.ceilings import Expert, Parent
 from hyprepro.methods.retrieval import Retrieval
 from hyprepro.reports.returns import ReturnTable
-from hyprepro.stores.policy_store import PolicyStore
+from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
+from hyprepro.stores.trajectory_store import TrajectoryStore, TrajectoryStoreWriter
 from tests.cheetah_stores import CheetahStores, velocity_task
 
 pytestmark = pytest.mark.sim
@@ -159,3 +161,41 @@ def test_a_parent_needs_its_store(recipe: Make) -> None:
     without = mine.model_copy(update={"domain": mine.domain.model_copy(update={"parents": ""})})
     with pytest.raises(UserError, match="are not bound"):
         targets(without)
+
+
+def one_context(stores: CheetahStores, folder: Path) -> list[str]:
+    """Flags that bind stores of one training velocity, with one policy in all, beside those for testing."""
+    kept = ("velocity-1.050", *TESTED)
+    policies, trajectories = folder / "policies.h5", folder / "trajectories.h5"
+    with PolicyStore.open(stores.policies) as old, PolicyStoreWriter(policies, old.layout, dict(old.route)) as new:
+        for task in kept:
+            split = "test" if task in TESTED else "train"
+            new.append(task, old.read(task, [2]), 0, 1, math.nan, 1, -1.0, split)
+        digest = new.close()
+    with (
+        TrajectoryStore.open(stores.trajectories) as old_episodes,
+        TrajectoryStoreWriter(trajectories, {"route": "synthetic"}, digest, 17, 6) as episodes,
+    ):
+        for task in kept:
+            for split in ("train", "validation", "test"):
+                for each in old_episodes.episodes(task, split):
+                    arrays = each.observations, each.actions, each.rewards
+                    episodes.append(task, *arrays, -1, each.goal_seed, 0, split)
+    places = {"policies": policies, "trajectories": trajectories, "parents": stores.parents}
+    return [part for name, path in places.items() for part in ("-b", f"CheetahVel.{name}='{path}'")]
+
+
+def test_one_training_context_with_one_policy_in_all_gives_a_whole_table(
+    cheetah_stores: CheetahStores, tmp_path: Path
+) -> None:
+    """Nothing has a neighbour, a spread or a second policy to be held out."""
+    out = tmp_path / "out"
+    outcome = invoke(
+        *("run", "hyperzero", "--scale", "smoke", *one_context(cheetah_stores, tmp_path), "-b", "Recipe.train=()"),
+        *("-b", "Recipe.sweep=False", "--workers", "0", "--cache", tmp_path / "cache", "--out", out),
+    )
+    assert outcome.exit_code == 0, outcome.output
+    rows = json.loads((out / "result.json").read_text())["rows"]
+    names = {"gen-hyprl", "gen-hyprl-wo-hypformer", "hyperzero", "hypogen", "interpolation", "mean-policy", "expert"}
+    assert names <= {row["method"] for row in rows if row["task"] in TESTED}
+    assert all(math.isfinite(row["value"]) for row in rows)

@@ -40,6 +40,9 @@ MULTITASK_FILES = [
     path for path in COMPONENT_FILES if path.parent.name in MULTITASK_SLOTS or path.stem == "multi_task_sac"
 ]
 """Of the multi-task field, whose rows are those of a recipe of its own."""
+_PLAIN = ("multi_task_sac", "plain", "summed", "demonstrations", "scratch")
+CALLED = {"multi_head": "mh-sac", **dict.fromkeys(_PLAIN, "mt-sac")}
+"""What a row is called that has one of these files, where it is not as the file."""
 VARIANTS = sorted(files.shipped("variants"))
 TINY = ["Recipe.below=()", "Recipe.prompts_per_task=1", "Recipe.protocols=(@StrictProtocol(),)"]
 
@@ -111,6 +114,20 @@ def test_every_row_of_the_multi_task_field(run: Run) -> None:
     for name in names:
         assert set(result["methods"][name]["parameters"]) == {"actor", "critics"}
         assert "refused" not in result["methods"][name]
+
+
+@pytest.mark.parametrize("path", MULTITASK_FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_file_of_the_multi_task_field(run: Run, path: Path) -> None:
+    """Each alone, as its header says, with its own widths."""
+    name, slot = CALLED.get(path.stem, path.stem.replace("_", "-")), path.parent.name
+    bindings = ["Recipe.methods=(@MultiTaskSAC(),)", f"Recipe.reference='{name}'", "UNSEEN=()"]
+    result = run("-g", path, *(part for binding in bindings for part in ("-b", binding)), recipe="multitask")
+    assert {row["method"] for row in result["rows"]} == {name}
+    (method,) = methods_of(result)
+    if slot == "multitask_training":
+        assert method["schedule"]["route"] == path.stem
+    elif slot != "method":
+        assert f"@{method[slot]['component']}()" in path.read_text()
 
 
 def test_a_labelled_method_has_a_dash_where_it_has_no_label(run: Run) -> None:

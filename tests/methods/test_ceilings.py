@@ -12,7 +12,9 @@ from hyprepro.domains.base import Data
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.autoencoder import PCAAutoencoder
-from hyprepro.methods.ceilings import AutoencoderCeiling, Expert, Parent
+from hyprepro.methods.ceilings import AutoencoderCeiling, DomainRandomisation, Expert, OneForAll, Parent
+from hyprepro.policies.layout import CHEETAH_LAYOUT
+from hyprepro.stores.policy_store import PolicyStoreWriter
 from tests.cheetah_stores import CheetahStores
 from tests.conftest import TinyStores
 from tests.methods.shared import asked, named, params_of, prompted, prompts_of, stored
@@ -107,3 +109,48 @@ def test_the_parent_of_prompts_stands_for_each_of_them(tiny_stores: TinyStores) 
 def test_a_parent_that_is_not_bound_is_a_mistake(tiny_stores: TinyStores) -> None:
     with pytest.raises(UserError, match="not bound"):
         Parent().require(tiny_stores.domain.data())
+
+
+def randomised(stores: CheetahStores, path: Path, practised: tuple[str, ...]) -> Data:
+    """The stores with one policy for all velocities, which has practised some."""
+    with PolicyStoreWriter(path, CHEETAH_LAYOUT, {"route": "synthetic"}, "float32") as writer:
+        for task in stores.domain.sweep:
+            split = "train" if task in practised else "test"
+            writer.append(task, np.ones((1, CHEETAH_LAYOUT.size)), 0, 1, np.nan, 1, 0.0, split)
+    return stores.domain.model_copy(update={"randomised": str(path)}).data()
+
+
+def test_one_policy_is_deployed_where_it_has_practised_what_it_says(
+    cheetah_stores: CheetahStores, tmp_path: Path
+) -> None:
+    domain = cheetah_stores.domain
+    data = randomised(cheetah_stores, tmp_path / "trained.h5", domain.training)
+    DomainRandomisation().require(data)
+    assert (params_of(DomainRandomisation().deploy(None, data, asked(1.2), 0)) == 1).all()
+    with pytest.raises(UserError, match=r"those tested too; that of its store has not practised velocity-0\.225"):
+        OneForAll().require(data)
+    whole = randomised(cheetah_stores, tmp_path / "whole.h5", domain.sweep)
+    OneForAll().require(whole)
+    with pytest.raises(
+        UserError, match=r"and no others; that of its store has practised velocity-0\.225 too"
+    ) as caught:
+        DomainRandomisation().require(whole)
+    assert "CheetahVel.randomised" in caught.value.where
+    fewer = randomised(cheetah_stores, tmp_path / "fewer.h5", domain.training[1:])
+    with pytest.raises(UserError, match="that of its store has not practised velocity"):
+        DomainRandomisation().require(fewer)
+
+
+def test_of_withheld_tasks_it_has_practised_what_is_tested(cheetah_stores: CheetahStores, tmp_path: Path) -> None:
+    domain = randomised(cheetah_stores, tmp_path / "trained.h5", cheetah_stores.domain.training).domain
+    with pytest.raises(UserError, match=r"has practised velocity-1\.500 too"):
+        DomainRandomisation().require(domain.data(["velocity-1.500"]))
+
+
+@pytest.mark.parametrize("method", [DomainRandomisation(), OneForAll()], ids=lambda each: each.label)
+def test_policies_that_are_told_the_task_are_not_one_for_all(
+    cheetah_stores: CheetahStores, method: DomainRandomisation
+) -> None:
+    domain = cheetah_stores.domain.model_copy(update={"randomised": str(cheetah_stores.parents)})
+    with pytest.raises(UserError, match=r"its store has another one for velocity-\S+ than for velocity"):
+        method.require(domain.data())

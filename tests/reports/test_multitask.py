@@ -8,9 +8,10 @@ import pytest
 
 from hyprepro.errors import UserError
 from hyprepro.reports.multitask import MultiTaskTable
+from hyprepro.reports.numbers import Numbers
 from hyprepro.reports.records import Record
 from hyprepro.reports.summary import summarise
-from tests.reports.synthetic import TABLE1_TASKS, TABLE3_TASKS, make_records, make_result
+from tests.reports.synthetic import BELOW, TABLE1_TASKS, TABLE3_TASKS, make_records, make_result
 from tests.reports.test_table2 import cells
 
 TASKS = TABLE1_TASKS[:2] + TABLE3_TASKS[:2]
@@ -54,6 +55,20 @@ def test_what_cannot_be_told_a_task_has_a_dash_and_its_reason(result: dict[str, 
     assert f"`mt-sac`, `moore`: no number on {', '.join(TASKS[2:])}: {WHY}." in words
 
 
+def test_a_reason_stands_where_the_note_on_dashes_says(result: dict[str, Any]) -> None:
+    words = " ".join(MultiTaskTable().markdown(result).split())
+    reason, note = (words.index(text) for text in (f": {WHY}.", "An empty cell (-)"))
+    assert reason < note
+    assert "is said above" in words[note:]
+    assert "below it is said" not in words
+
+
+def test_the_reference_has_a_dash_beside_itself_and_the_table_says_so(result: dict[str, Any]) -> None:
+    text = MultiTaskTable().markdown(result)
+    assert cells(text, "## Strict protocol", "mt-sac")[1] == "-"
+    assert "mt-sac itself has a dash there" in " ".join(text.split("## Strict protocol")[0].split())
+
+
 def test_the_reference_is_compared_on_tasks_that_it_has(result: dict[str, Any]) -> None:
     assert {row["split"] for row in result["comparisons"] if row["method"] == "mt-sac"} == {"seen"}
 
@@ -86,3 +101,21 @@ def test_a_method_without_some_tasks_of_a_split_has_no_average_of_the_others() -
     assert ("moore", TASKS[1]) in seen
     assert ("moore", None) not in seen
     assert ("care", None) in seen
+
+
+@pytest.mark.parametrize("others", [{}, {"care": TASKS[1]}], ids=["one has an average", "none has"])
+def test_tasks_of_the_average_where_the_first_row_is_refused_one(others: dict[str, str]) -> None:
+    """It has no average, so that tasks below could be taken for tasks of it."""
+    tasks, below = TASKS[:2], BELOW[:1]
+    lacking = {**dict.fromkeys(LABELLED, TASKS[0]), **others}
+    records = make_records({"mt-sac": 0.9, "moore": 0.95, "care": 0.8}, tasks=tasks + below, policies=4)
+    records = [record for record in records if lacking.get(record.method) != record.task]
+    refused = {name: (task,) for name, task in lacking.items()}
+    summary = summarise(records, recipe="multitask", tasks=tasks + below, below=below, refused=refused, resamples=20)
+    found = make_result(report="MultiTaskTable")
+    found["provenance"]["config"] |= {"seen": list(tasks), "below": list(below)}
+    numbers = Numbers({**found, "rows": summary.rows, "comparisons": summary.comparisons}, "seen")
+    averaged = [name for name in numbers.methods if numbers.row(name, "strict", None)]
+    assert (numbers.methods[0], averaged) == ("mt-sac", [] if others else ["care"])
+    assert numbers.tasks == list(tasks)
+    assert numbers.below == list(below)

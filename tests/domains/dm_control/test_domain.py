@@ -22,7 +22,7 @@ from hyprepro.domains.dm_control.domain import CheetahLength, CheetahSpeed, Chee
 from hyprepro.domains.dm_control.tasks import SPLITS, run_reward
 from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.errors import UserError
-from hyprepro.methods.ceilings import Expert, OneForAll
+from hyprepro.methods.ceilings import DomainRandomisation, Expert, OneForAll
 from hyprepro.methods.retrieval import Greatest
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStore, TrajectoryStoreWriter
@@ -44,7 +44,8 @@ def stores_of(folder: Path, kept: tuple[str, ...] = ()) -> dict[str, Any]:
     for name in ("randomised", "policies"):
         with PolicyStoreWriter(Path(paths[name]), layout, {"route": "synthetic"}, "float32") as writer:
             for row, task in enumerate(tasks):
-                params = np.full((1, layout.size), 0.001 * row, dtype=np.float32)
+                value = 0.001 * (1 if name == "randomised" else row)
+                params = np.full((1, layout.size), value, dtype=np.float32)
                 writer.append(task, params, 0, 1, np.nan, 1, 0.0, "test" if task in kept else "train")
             digest = writer.close()
     with TrajectoryStoreWriter(Path(paths["trajectories"]), {"route": "synthetic"}, digest, 17, 6) as writer:
@@ -112,6 +113,10 @@ def test_one_policy_for_all_says_that_it_has_practised_the_tested_ones(whole: di
     found = params_of(OneForAll().deploy(None, data, domain.query(data, tested, 1, "test"), 0))
     assert found.shape == (1, domain.layout.size)
     assert "tested too" in OneForAll().information(domain)
+    OneForAll().require(data)
+    with pytest.raises(UserError, match=r"no others; that of its store has practised speed-\d") as caught:
+        DomainRandomisation().require(data)
+    assert "CheetahSpeed.randomised" in caught.value.where
 
 
 @EACH

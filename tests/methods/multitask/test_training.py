@@ -21,9 +21,11 @@ from hyprepro.collect.sac import checkpoint
 from hyprepro.collect.sac.replay import Replay
 from hyprepro.collect.sac.settings import SACSettings
 from hyprepro.collect.sac.update import Batch
+from hyprepro.config.registry import resolve
 from hyprepro.domains.metaworld.domain import MetaWorld
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.errors import UserError
+from hyprepro.experiments.recipe import Recipe
 from hyprepro.methods.care.method import Care, CareNetwork, CareTraining
 from hyprepro.methods.multitask.architecture import Architecture, Sizes
 from hyprepro.methods.multitask.gradients import CAGrad, Gradient, PCGrad, SummedGradient
@@ -273,3 +275,36 @@ def test_a_sentence_does_not_tell_parameters_of_a_task() -> None:
     described = MultiTaskSAC(descriptions=TaskDescriptions())
     described.check()
     assert described.refusal(MetaWorld().data(), "reach-wall") == ""
+
+
+def test_a_task_without_a_sentence_is_refused_in_words(tiny_stores: TinyStores, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("door-open: Pull a door open by its handle.\n")
+    method = MultiTaskSAC(descriptions=TaskDescriptions(file=str(tmp_path / "mine.yaml")))
+    data = tiny_stores.domain.data()
+    assert method.refusal(data, "door-open") == ""
+    assert "told a task by a sentence, and its descriptions have none" in method.refusal(data, "reach")
+    assert "label" not in method.refusal(data, "reach"), "although it is trained on"
+
+
+def test_scoring_counts_in_what_a_dry_run_tells(tiny_stores: TinyStores) -> None:
+    """At every point of the learning curve as many episodes are run as are scored."""
+
+    def cost(score_every: int, score_goals: int) -> float:
+        schedule = MultiTaskTraining(updates=1000, episode_steps=100, score_every=score_every, score_goals=score_goals)
+        return MultiTaskSAC(schedule=schedule).training(tiny_stores.domain.data(), 0).cost
+
+    rarely, often = cost(score_every=1000, score_goals=1), cost(score_every=10, score_goals=1)
+    a_step = (cost(score_every=1000, score_goals=2) - rarely) / 100
+    assert a_step > 0
+    assert often - rarely == pytest.approx(99 * 100 * a_step)
+
+
+def test_the_scale_of_the_paper_scores_twenty_times() -> None:
+    """With the desktop's distance between points a training would be scoring above all."""
+    recipe = resolve("multitask", "paper").recipe
+    assert isinstance(recipe, Recipe)
+    schedules = [method.learning.training for method in recipe.methods if isinstance(method, MultiTask)]
+    assert len(schedules) == 9, "CARE among them"
+    for schedule in schedules:
+        assert schedule.updates / schedule.score_every == 20
+        assert schedule.scored_steps < 0.05 * schedule.steps
