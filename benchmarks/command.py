@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from hyprepro.methods.hypernetwork import WritingMethod
     from hyprepro.methods.make_an_agent import MakeAnAgent
 
+
+def _tasks() -> list[completion.Offer]:
+    """The tasks of Meta-World, with their part in the paper's split."""
+    from hyprepro.domains.metaworld.tasks import SEEN_TASKS, TASKS, UNSEEN_TASKS
+
+    split = dict.fromkeys(SEEN_TASKS, "seen") | dict.fromkeys(UNSEEN_TASKS, "unseen")
+    return [(task, split.get(task, "")) for task in TASKS]
+
+
 bench = typer.Typer(help="Measure speed against a peer, both in turn in the same run.", no_args_is_help=True)
 
 AgentsOption = Annotated[int, typer.Option("--agents", min=1, help="Agents trained as one stack.")]
@@ -103,7 +112,7 @@ def evaluation(
             "--task",
             help="A Meta-World task. May be repeated.",
             show_default="all eighteen, minutes",
-            autocompletion=completion.metaworld_tasks,
+            autocompletion=_tasks,
         ),
     ] = None,
     episodes: Annotated[int, typer.Option("--episodes", min=1, help="Episodes of 500 steps a round and task.")] = 4,
@@ -185,7 +194,7 @@ def learning(
             "--task",
             help="A Meta-World task, or velocity-0.750. May be repeated.",
             show_default="three tasks, two velocities",
-            autocompletion=completion.metaworld_tasks,
+            autocompletion=_tasks,
         ),
     ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Agents of each task and trainer.")] = 3,
@@ -316,9 +325,7 @@ def film(
 
 @bench.command()
 def adaptation(
-    task: Annotated[
-        str, typer.Option("--task", help="A Meta-World task.", autocompletion=completion.metaworld_tasks)
-    ] = "reach-wall",
+    task: Annotated[str, typer.Option("--task", help="A Meta-World task.", autocompletion=_tasks)] = "reach-wall",
     prompts: Annotated[int, typer.Option("--prompts", min=1, help="Prompts, all adapted at once.")] = 20,
     rounds: RoundsOption = 3,
     json: JsonOption = False,

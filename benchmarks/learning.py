@@ -21,14 +21,13 @@ from safetensors.numpy import load_file, save_file
 from scipy.stats import t as student
 from scipy.stats import ttest_ind
 
-from hyprepro.collect.metaworld.clones import expert_action
 from hyprepro.collect.metaworld.settings import CLONING, Agent, CloneSettings, task_goal, training_goal
 from hyprepro.collect.sac.agents import Learner, StackedSAC
 from hyprepro.collect.sac.networks import Normaliser, Parameters, actor_forward
 from hyprepro.collect.sac.replay import Replay
 from hyprepro.collect.sac.settings import SACTraining
 from hyprepro.domains.cheetah_vel.domain import CheetahVel as Velocities
-from hyprepro.domains.metaworld.env import MetaWorldEnv
+from hyprepro.domains.metaworld.env import MetaWorldEnv, scripted_action
 from hyprepro.domains.metaworld.gym import MetaWorldGym
 from hyprepro.domains.metaworld.tasks import VALIDATION, check_task
 from hyprepro.engine.stage import Report, Stage, device
@@ -175,7 +174,7 @@ def _metaworld(task: str, steps: int) -> Arena:
     normaliser, noise = _normaliser(task, steps), CloneSettings().noise
 
     def guide(observation: Observation, rng: np.random.Generator) -> NDArray[np.float32]:
-        action = expert_action(task, observation * normaliser.scale + normaliser.mean)
+        action = scripted_action(task, observation * normaliser.scale + normaliser.mean)
         return np.clip(action + noise * rng.standard_normal(action.shape), -1.0, 1.0).astype(np.float32)
 
     def train(seed: int) -> Environment:

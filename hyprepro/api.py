@@ -26,7 +26,7 @@ from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.executors import process_restored, settle_torch
 from hyprepro.engine.schedule import execute
 from hyprepro.engine.stage import explain_os_error
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import UserError, refuse_unknown
 from hyprepro.experiments.choice import Choice, choose, open_cache
 from hyprepro.experiments.generated import Evaluation, Policies, as_policies
 from hyprepro.experiments.recipe import Recipe
@@ -131,13 +131,7 @@ def recipe_of_rows(choice: Choice) -> Recipe:
 
 def one_of(what: str, name: str, known: Sequence[str]) -> None:
     """Refuse a name that the recipe does not have (`UserError`), with the closest one."""
-    if name not in known:
-        raise UserError(
-            f"The recipe has no {what} {name!r}.",
-            where=f"{what} {name}",
-            closest=closest_match(name, known),
-            fix=f"Choose one of: {', '.join(known)}",
-        )
+    refuse_unknown(name, known, f"The recipe has no {what} {name!r}.", f"{what} {name}")
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,4 +1,4 @@
-"""The one exception a user can cause, and the closest-match helper that makes it useful.
+"""The one exception a user can cause, and the helpers that make it useful.
 
 Everything that can go wrong with what a user typed, edited or supplied raises `UserError`. The command line turns it
 into one panel (what, where, closest match, what to do) and exit code 2; nothing else in the package catches it.
@@ -7,7 +7,8 @@ into one panel (what, where, closest match, what to do) and exit code 2; nothing
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 
 _LONGEST = 200
 """A longer name is near none; comparing it would take as long as it is."""
@@ -59,3 +60,28 @@ def closest_match(name: str, options: Iterable[str]) -> str:
     by_lower = {option.lower(): option for option in options}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     return by_lower[found[0]] if found else ""
+
+
+def refuse_unknown(name: str, known: Collection[str], what: str, where: str = "", fix: str = "") -> None:
+    """Refuse a name that is none of those known (`UserError`), with the closest one.
+
+    Args:
+        name: The name.
+        known: What it may be.
+        what: What is wrong if it is none of them.
+        where: Where it was said.
+        fix: What to do; the names are listed without it.
+    """
+    if name not in known:
+        fix = fix or f"choose one of: {', '.join(known)}"
+        raise UserError(what, where=where, closest=closest_match(name, known), fix=fix)
+
+
+@contextmanager
+def needing(what: str, extra: str, where: str = "") -> Iterator[None]:
+    """Say which extra of the package to install where an import fails (`UserError`)."""
+    try:
+        yield
+    except ImportError:
+        fix = f"pip install 'hyprepro[{extra}]' -c constraints.txt"
+        raise UserError(f"{what} is not installed.", where=where, fix=fix) from None

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hyprepro.domains.base import Start
 from hyprepro.domains.cheetah_vel.domain import CheetahVel
-from hyprepro.domains.cheetah_vel.env import CheetahBatch
-from hyprepro.domains.cheetah_vel.tasks import HORIZON, TEST_INDICES, velocity_grid, velocity_reward
+from hyprepro.domains.cheetah_vel.env import Cheetahs
+from hyprepro.domains.cheetah_vel.tasks import HORIZON, TEST_INDICES, velocity_grid
 from hyprepro.policies.controllers import PolicyControllers
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 from hyprepro.stores.policy_store import PolicyStoreWriter
@@ -84,15 +85,16 @@ def _episodes(
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float32], NDArray[np.float64]]]:
     """One episode of each policy `[n, P]`: observations `[201, 17]`, actions `[200, 6]`, rewards `[200]`."""
     count = len(params)
-    cheetahs = CheetahBatch(count)
+    cheetahs = Cheetahs(np.array(grid))
     session = PolicyControllers(CHEETAH_LAYOUT, params).session(count)
     for slot in range(count):
         session.assign(slot, slot)
-    observations, actions, rewards = [cheetahs.reset([2_000_000] * count)], [], []
+    first = np.stack([cheetahs.reset(slot, Start("fresh", 2_000_000)) for slot in range(count)])
+    observations, actions, rewards = [first], [], []
     for _ in range(HORIZON):
         actions.append(session.act(observations[-1].astype(np.float32)))
-        observation, speed = cheetahs.step(actions[-1])
-        observations.append(observation)
-        rewards.append(velocity_reward(speed, actions[-1].astype(np.float64), np.array(grid)))
+        step = cheetahs.step(actions[-1], range(count))
+        observations.append(step.observations)
+        rewards.append(step.rewards)
     parts = (np.stack(each, axis=1) for each in (observations, actions, rewards))
     return list(zip(*parts, strict=True))

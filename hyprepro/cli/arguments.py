@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hyprepro.cli import completion
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import UserError, closest_match, refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,13 +146,7 @@ def choose_executor(
         UserError: An unknown executor or device, one that cannot be used here, or flags that do not fit together.
     """
     _use_device(device)
-    if name not in EXECUTORS:
-        raise UserError(
-            f"There is no executor named {name!r}.",
-            where=f"--executor {name}",
-            closest=closest_match(name, EXECUTORS),
-            fix=f"Choose one of: {', '.join(EXECUTORS)}",
-        )
+    refuse_unknown(name, EXECUTORS, f"There is no executor named {name!r}.", f"--executor {name}")
     if job and name != "slurm":
         raise UserError("Only Slurm's jobs are asked for.", where=f"--job {job[0]}", fix="Say: --executor slurm")
     if name == "local":
@@ -186,13 +180,7 @@ def _use_device(name: str | None) -> None:
 
     if name is None:
         return
-    if name not in DEVICES:
-        raise UserError(
-            f"There is no device named {name!r}.",
-            where=f"--device {name}",
-            closest=closest_match(name, DEVICES),
-            fix="Choose cpu or cuda.",
-        )
+    refuse_unknown(name, DEVICES, f"There is no device named {name!r}.", f"--device {name}", "Choose cpu or cuda.")
     if name == "cuda":
         import torch
 

@@ -51,7 +51,7 @@ def collect(
     from hyprepro.config.registry import resolve
     from hyprepro.engine.plan import missing
     from hyprepro.engine.schedule import execute
-    from hyprepro.engine.stage import explain_os_error
+    from hyprepro.engine.stage import explaining
 
     chosen = arguments.choose_executor(executor, address, workers, device, job)
     path = files.named_file("collections", name)
@@ -64,10 +64,8 @@ def collect(
         return
     with RunProgress() as progress:
         execute(stages, store, chosen, progress)
-    try:
+    with explaining(out):
         written = collection.write(store, out, path.stem)
-    except OSError as error:
-        raise explain_os_error(error, out) or error from error
     for file in written:
         console.note(f"Written: {file}")
 

@@ -70,14 +70,6 @@ def tasks(ctx: typer.Context) -> list[Offer]:
     return [(task, "") for task in getattr(_recipe(ctx), "all_tasks", ())]
 
 
-def metaworld_tasks() -> list[Offer]:
-    """The tasks of Meta-World, with their part in the paper's split."""
-    from hyprepro.domains.metaworld.tasks import SEEN_TASKS, TASKS, UNSEEN_TASKS
-
-    split = dict.fromkeys(SEEN_TASKS, "seen") | dict.fromkeys(UNSEEN_TASKS, "unseen")
-    return [(task, split.get(task, "")) for task in TASKS]
-
-
 def bundled() -> list[Offer]:
     """The bundled stores."""
     from hyprepro.stores.bundled import bundled as pinned

@@ -38,7 +38,7 @@ def curves(
     A figure for each kind of training, a panel for each metric, a line for each seed; curves.csv has the numbers. A run
     that is not finished shows what it has so far.
     """
-    from hyprepro.engine.stage import explain_os_error, make_folder, write_atomically
+    from hyprepro.engine.stage import write_files
     from hyprepro.experiments.run import plan
     from hyprepro.experiments.trainings import trainings
     from hyprepro.reports.figures.canvas import require
@@ -54,15 +54,7 @@ def curves(
             where=str(store.root.absolute()),
             fix=f"name the cache of the run by --cache, or train again: {choice.command}",
         )
-    out = out or folder
-    files = draw_curves(_grouped(found))
-    try:
-        make_folder(out)
-        for name, content in files.items():
-            write_atomically(out / name, content)
-    except OSError as error:
-        raise explain_os_error(error, out) or error from error
-    written = [str(out / name) for name in files]
+    written = write_files(out or folder, draw_curves(_grouped(found)))
     if json:
         console.print_json({"files": written, "trainings": [each.name for each in found], "missing": missing})
         return

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hyprepro.cli import arguments, completion, console
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import UserError, closest_match, refuse_unknown
 from hyprepro.experiments.choice import DEFAULT_SCALE
 
 if TYPE_CHECKING:
@@ -124,14 +124,10 @@ def _explain_field(cls: type[Component], name: str, json: bool) -> None:
     from hyprepro.config import files
     from hyprepro.config.describe import choices_of, describe_fields
 
-    field = next((each for each in describe_fields(cls) if each.name == name), None)
-    if field is None:
-        raise UserError(
-            f"{cls.__name__} has no field {name!r}.",
-            where=f"hyprepro explain {cls.__name__}.{name}",
-            closest=closest_match(name, cls.model_fields),
-            fix=f"See its fields with: hyprepro explain {cls.__name__}",
-        )
+    command = f"hyprepro explain {cls.__name__}"
+    what, fix = f"{cls.__name__} has no field {name!r}.", f"See its fields with: {command}"
+    refuse_unknown(name, cls.model_fields, what, f"{command}.{name}", fix)
+    field = next(each for each in describe_fields(cls) if each.name == name)
     choices = choices_of(cls.model_fields[name].annotation)
     bound = files.binding(f"{cls.__name__}.{name}")
     if json:

@@ -34,7 +34,7 @@ def figure(
 
     A recipe stands for its committed result; -b and -g then change how it is drawn: -b TokensFigure.width=12.
     """
-    from hyprepro.engine.stage import explain_os_error, make_folder, write_atomically
+    from hyprepro.engine.stage import write_files
     from hyprepro.reports.report import TABLE, files_of
 
     path, result, report = _chosen(source, scale, variant, bind, gin)
@@ -44,13 +44,7 @@ def figure(
         raise UserError(
             f"{type(report).__name__} draws no figures.", where=str(path), fix="hyprepro figure figure5, for instance"
         )
-    try:
-        make_folder(out)
-        for name, content in files.items():
-            write_atomically(out / name, content)
-    except OSError as error:
-        raise explain_os_error(error, out) or error from error
-    written = [str(out / name) for name in files]
+    written = write_files(out, files)
     if json:
         console.print_json({"result": str(path), "files": written})
         return

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from hyprepro.engine.cache import ArtifactCache
     from hyprepro.experiments.choice import Choice
     from hyprepro.experiments.film import Screen, Shot
-    from hyprepro.experiments.refusals import LeftOut
     from hyprepro.experiments.rollouts import Rollouts
+    from hyprepro.experiments.told import LeftOut
 
 OutOption = Annotated[
     list[Path],
@@ -136,7 +136,7 @@ def _asked(
     """
     from hyprepro.api import asked, evaluations, one_of, recipe_of_rows
     from hyprepro.experiments.film import LARGEST_GRID, cast
-    from hyprepro.experiments.refusals import left_out
+    from hyprepro.experiments.told import left_out
 
     if parameters and tasks:
         raise UserError(

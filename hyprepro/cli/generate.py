@@ -86,7 +86,7 @@ def generate(
     """
     from hyprepro.api import evaluations, recipe_of_rows
     from hyprepro.experiments.generated import write_policies
-    from hyprepro.experiments.refusals import left_out
+    from hyprepro.experiments.told import left_out
 
     chosen = arguments.choose_executor(executor, address, workers, device, job)
     choice = choose(recipe, scale, variant, None, bind, gin)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hyprepro.cli.bars import Bars
     from hyprepro.engine.schedule import Event
     from hyprepro.experiments.choice import Choice
-    from hyprepro.experiments.refusals import LeftOut
+    from hyprepro.experiments.told import LeftOut
 
 PLAIN_SECONDS = 10.0
 

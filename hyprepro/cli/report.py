@@ -48,7 +48,7 @@ def report(
     Tables with intervals, figures and films that lie beside a result, what each method knows, where the numbers come
     from, how to repeat them. The page loads nothing and runs nothing; what it says follows from result.json alone.
     """
-    from hyprepro.engine.stage import explain_os_error, make_folder, write_atomically
+    from hyprepro.engine.stage import explaining, make_folder, write_atomically
     from hyprepro.reports.web.page import page_of
 
     paths = [_path(source) for source in results]
@@ -59,11 +59,9 @@ def report(
         raise UserError(
             "A folder stands where the page would go.", where=f"--out {out}", fix=f"--out {out}/report.html"
         )
-    try:
+    with explaining(out):
         make_folder(out.parent)
         write_atomically(out, content)
-    except OSError as error:
-        raise explain_os_error(error, out) or error from error
     left_out = [
         f"{path.parent / name}" for path, each in zip(paths, shown, strict=True) for name in each.media.left_out
     ]

@@ -17,7 +17,7 @@ from hyprepro.experiments.choice import Choice, choose, open_cache
 if TYPE_CHECKING:
     from hyprepro.engine.cache import ArtifactCache
     from hyprepro.engine.schedule import Event
-    from hyprepro.experiments.run import Plan
+    from hyprepro.experiments.run import Work
     from hyprepro.tracking.base import Writer
 
     Hear = Callable[[Event], None]
@@ -132,27 +132,25 @@ def _dry_run(choice: Choice, folder: Path, cache: Any, workers: int, json: bool)
 
     planned = plan(choice.recipe, cache)
     if json:
-        stages = [{"stage": p.stage.label, "status": p.status, "seconds": round(p.seconds, 1)} for p in planned.stages]
-        seconds = planned.expected_seconds(workers)
-        summary = {"recipe": choice.recipe.described(), "folder": str(folder), "stages": stages, "seconds": seconds}
-        summary["shipped"] = choice.departure.to_json()
-        console.print_json(summary)
+        found = {"recipe": choice.recipe.described(), "folder": str(folder), **planned.described(workers)}
+        console.print_json({**found, "shipped": choice.departure.to_json()})
         return
     note_departure(choice)
     rows = [("status", "time", "stage"), *((p.status, duration(p.seconds), p.stage.label) for p in planned.stages)]
     console.columns(rows, indent=0)
     console.line()
-    for text in _summary(planned, workers):
+    for text in summary(planned, workers):
         console.line(text)
     console.line(f"The result would be written to {folder}")
 
 
-def _summary(planned: Plan, workers: int) -> list[str]:
-    """What is to be done and how long it will take, for people."""
-    done = len(planned.stages) - len(planned.to_do)
+def summary(work: Work, workers: int, cells: int = 0) -> list[str]:
+    """What is to be done, in so many cells of a sweep, and how long it will take; for people."""
+    to_do, stages = len(work.to_do), len(work.stages)
+    count = f"{cells} cells of {stages} stages together: {to_do} to do" if cells else f"{to_do} stages to do"
     return [
-        f"{len(planned.to_do)} stages to do, {done} finished or not needed",
-        f"About {duration(planned.expected_seconds(workers))} on {workers} workers",
+        f"{count}, {stages - to_do} finished or not needed",
+        f"About {duration(work.expected_seconds(workers))} on {workers} workers",
     ]
 
 
@@ -160,5 +158,5 @@ def announce(choice: Choice, cache: ArtifactCache, workers: int, say: Callable[[
     """Say what a run is about to do, and how long it will take."""
     from hyprepro.experiments.run import plan
 
-    for text in _summary(plan(choice.recipe, cache), workers):
+    for text in summary(plan(choice.recipe, cache), workers):
         say(text)

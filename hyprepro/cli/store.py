@@ -1,4 +1,4 @@
-"""`hyprepro store`: look into a store, check it, measure it again, and exchange policies and episodes with others."""
+"""`hyprepro store`: look into stores, check, measure, fetch, join and divide them, and exchange with others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hyprepro.cli import console, exchange, store_fetch, store_parts, store_views
+from hyprepro.cli import completion, console, exchange, store_views
 from hyprepro.cli.arguments import DomainOption, JsonOption, chosen_domain
 from hyprepro.errors import UserError
 
@@ -27,6 +27,13 @@ PlotOption = Annotated[
 TasksOption = Annotated[
     list[str] | None, typer.Option("--task", metavar="NAME", help="May be repeated.", show_default="all tasks")
 ]
+NameOption = Annotated[
+    Path, typer.Option("--out", metavar="NAME", help="Writes NAME.policies.h5, NAME.trajectories.h5 and NAME.md.")
+]
+PartialOption = Annotated[
+    bool, typer.Option("--partial", help="Even if no run for test prompts is left, which recipes need.")
+]
+_STORE = "NAME of NAME.policies.h5 and NAME.trajectories.h5, or the path of either."
 
 
 @app.command()
@@ -127,9 +134,84 @@ app.command("import-maa")(exchange.import_maa)
 app.command("import-sb3")(exchange.import_sb3)
 app.command("export-sb3")(exchange.export_sb3)
 app.command("export-minari")(exchange.export_minari)
-app.command("fetch")(store_fetch.fetch)
-app.command("merge")(store_parts.merge)
-app.command("subset")(store_parts.subset)
+
+
+@app.command()
+def fetch(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...", help="metaworld, metaworld-independent, cheetah-vel.", autocompletion=completion.bundled
+        ),
+    ],
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="PLACE",
+            help="URL or folder of the files.",
+            show_default="HYPREPRO_STORES, or the release's",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")] = Path("stores"),
+    json: JsonOption = False,
+) -> None:
+    """Bring bundled stores to where recipes look for them, each file held against the digest that this version pins.
+
+    Files that are there already stay; an interrupted download goes on within the file.
+    """
+    from hyprepro.hub.fetch import fetch as bring
+    from hyprepro.hub.fetch import files_of
+
+    for name in names:
+        files_of(name)
+    found = {path: is_new for name in names for path, is_new in bring(name, out, source).items()}
+    if json:
+        console.print_json({"files": {str(path): is_new for path, is_new in found.items()}})
+        return
+    for path, is_new in found.items():
+        console.line(str(path))
+        console.note(f"{path.name}: {'fetched' if is_new else 'was there'}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command()
+def merge(
+    stores: Annotated[list[Path], typer.Argument(metavar="STORE", help=f"Two or more, each {_STORE}")],
+    out: NameOption,
+    partial: PartialOption = False,
+) -> None:
+    """Join collections, or the parts of one: policies, and their episodes with them. No run may stand in two of them.
+
+    Parts of one collection (MetaWorldCollection.runs) give the very stores that the whole would have given.
+    """
+    from hyprepro.stores.parts import merge as joined
+
+    _tell(joined(stores, out, partial))
+
+
+@app.command()
+def subset(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help=_STORE)],
+    out: NameOption,
+    task: TasksOption = None,
+    run: Annotated[
+        list[int] | None,
+        typer.Option("--run", metavar="SEED", min=0, help="May be repeated.", show_default="all runs"),
+    ] = None,
+    train_runs: Annotated[
+        int | None,
+        typer.Option("--train-runs", metavar="N", min=1, help="The first N training runs of a task, and its others."),
+    ] = None,
+    policies: Annotated[
+        int | None, typer.Option("--policies", metavar="N", min=1, help="The last N training policies of a run.")
+    ] = None,
+    partial: PartialOption = False,
+) -> None:
+    """Take a part of a store: tasks, runs, a number of policies of each run, and the episodes that are theirs."""
+    from hyprepro.stores.parts import Wanted
+    from hyprepro.stores.parts import subset as part
+
+    _tell(part(store, out, Wanted(tuple(task or ()), tuple(run or ()), train_runs, policies), partial))
 
 
 def _plot_info(found: dict[str, Any], path: Path, plot: Path, domain: str | None) -> None:
@@ -158,3 +240,8 @@ def _recheck(store: PolicyStore, policies: int, goals: int, tasks: list[str], na
     if isinstance(domain, ParameterDomain):
         return recheck.recheck_returns(domain, store, policies, goals, tasks, on_task=note)
     return recheck.recheck(store, policies, goals, tasks, on_task=note)
+
+
+def _tell(written: list[Path]) -> None:
+    for file in written:
+        console.note(f"Written: {file}")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hyprepro.cli import arguments, completion, console
-from hyprepro.cli.progress import RunProgress, duration
+from hyprepro.cli.progress import RunProgress
+from hyprepro.cli.run import summary
 from hyprepro.experiments.choice import open_cache
 
 if TYPE_CHECKING:
-    from hyprepro.engine.plan import PlannedStage
+    from hyprepro.experiments.run import Work
     from hyprepro.experiments.sweep import Sweep
 
 GridOption = Annotated[
@@ -72,7 +72,7 @@ def sweep(
         return
     if not json:
         say = console.line if dry_run else console.note
-        for text in _announced(asked, planned, chosen.workers):
+        for text in summary(planned, chosen.workers, len(asked.cells)):
             say(text)
     if dry_run:
         _show_cells(asked)
@@ -84,18 +84,6 @@ def sweep(
         return
     console.line((asked.folder / TABLE).read_text(encoding="utf-8").rstrip())
     console.note(f"Written to {asked.folder}")
-
-
-def _announced(asked: Sweep, planned: Sequence[PlannedStage], workers: int) -> list[str]:
-    """What is to be done and how long it will take, for people."""
-    from hyprepro.experiments.run import expected_seconds
-
-    to_do = [each for each in planned if each.status == "to do"]
-    return [
-        f"{len(asked.cells)} cells of {len(planned)} stages together: {len(to_do)} to do, "
-        f"{len(planned) - len(to_do)} finished or not needed",
-        f"About {duration(expected_seconds(to_do, workers))} on {workers} workers",
-    ]
 
 
 def _show_cells(asked: Sweep) -> None:
@@ -113,10 +101,7 @@ def _mark(asked: Sweep, number: int) -> str:
     return "compared with; as without the grid" if asked.is_against_base else "compared with"
 
 
-def _described(asked: Sweep, planned: Sequence[PlannedStage], workers: int) -> dict[str, object]:
-    from hyprepro.experiments.run import expected_seconds
-
-    to_do = [each for each in planned if each.status == "to do"]
+def _described(asked: Sweep, planned: Work, workers: int) -> dict[str, object]:
     return {
         "axes": {axis.target: list(axis.values) for axis in asked.grid.axes},
         "against": asked.against,
@@ -125,6 +110,5 @@ def _described(asked: Sweep, planned: Sequence[PlannedStage], workers: int) -> d
             for cell in asked.cells
         ],
         "folder": str(asked.folder),
-        "stages": [{"stage": p.stage.label, "status": p.status, "seconds": round(p.seconds, 1)} for p in planned],
-        "seconds": expected_seconds(to_do, workers),
+        **planned.described(workers),
     }

@@ -12,11 +12,11 @@ measured spread over starts, and a difference of less than `TOLERANCE` contradic
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from hyprepro.collect.metaworld.settings import RECHECK, goals_a_task, task_goal
@@ -95,20 +95,13 @@ def recheck(
     Raises:
         UserError: A task that metaworld does not have, an empty task, more goals than there are.
     """
-    names = list(tasks) or list(store.tasks)
     most = goals_a_task(RECHECK)
     if policies < 1 or goals < 1 or policies * goals > most:
         raise UserError(
             f"{policies} policies on {goals} goals each: there are 1 to {most} goals a task.",
             fix=f"--goals 1 to {most}, and --rollouts of at least 1",
         )
-    for task in names:
-        if not store.count(check_task(task)):
-            raise UserError(
-                f"The store has no policy of {task}.",
-                where=store.where,
-                fix=f"leave out --task {task}; what the store has: hyprepro store info {store.where}",
-            )
+    names = _checked(store, tasks, check_task)
     found = []
     for task in names:
         on_task(task)
@@ -116,30 +109,41 @@ def recheck(
     return found
 
 
-def fisher(first: int, of_first: int, second: int, of_second: int) -> float:
-    """Two-sided p of Fisher's exact test: `first` successes of `of_first` trials against `second` of `of_second`."""
-    total = first + second
-    ways = {
-        k: math.comb(of_first, k) * math.comb(of_second, total - k)
-        for k in range(max(0, total - of_second), min(total, of_first) + 1)
-    }
-    rare = sum(count for count in ways.values() if count <= ways[first])
-    return rare / math.comb(of_first + of_second, total)
-
-
 def wilson(successes: int, trials: int) -> tuple[float, float]:
     """95% interval of a success probability (Wilson's score interval)."""
-    z, rate = 1.959964, successes / trials
-    centre = rate + z * z / (2 * trials)
-    spread = z * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
-    scale = 1 + z * z / trials
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    found = stats.binomtest(successes, trials).proportion_ci(method="wilson")
+    return float(found.low), float(found.high)
+
+
+def _checked(store: PolicyStore, tasks: Sequence[str], check: Callable[[str], object]) -> list[str]:
+    """The tasks that are to be run (`UserError` if one is unknown or has no policy)."""
+    names = list(tasks) or list(store.tasks)
+    for task in names:
+        check(task)
+        if not store.count(task):
+            raise UserError(
+                f"The store has no policy of {task}.",
+                where=store.where,
+                fix=f"leave out --task {task}; what the store has: hyprepro store info {store.where}",
+            )
+    return names
+
+
+def _sample(store: PolicyStore, task: str, policies: int) -> NDArray[np.int64]:
+    """Rows of at most so many policies of a task, drawn by the store's digest."""
+    seed = int.from_bytes(hashlib.sha256(f"{store.digest}/{task}".encode()).digest()[:8], "big")
+    return np.sort(np.random.default_rng(seed).permutation(store.count(task))[:policies])
+
+
+def _recorded(store: PolicyStore, task: str, rows: NDArray[np.int64], name: str) -> tuple[float | None, int]:
+    """What the store has of some policies on average, and over how many goals or starts each; None and 0: nothing."""
+    meta = store.meta(task)
+    rated = rows[meta["episodes"][rows] > 0]
+    return (float(meta[name][rated].mean()), int(meta["episodes"][rated].min())) if len(rated) else (None, 0)
 
 
 def _recheck(store: PolicyStore, task: str, policies: int, goals: int, pool: EnvironmentPool, level: float) -> Recheck:
-    seed = int.from_bytes(hashlib.sha256(f"{store.digest}/{task}".encode()).digest()[:8], "big")
-    count = store.count(task)
-    rows = np.sort(np.random.default_rng(seed).permutation(count)[:policies])
+    rows = _sample(store, task, policies)
     episodes = [
         Episode(number, task_goal(RECHECK, task, number * goals + goal))
         for number in range(len(rows))
@@ -154,18 +158,13 @@ def _recheck(store: PolicyStore, task: str, policies: int, goals: int, pool: Env
         horizon=recorded_steps(store),
         simulator=lambda slots: Environments(pool.take(task, slots)),
     )
-    won, trials = sum(bool(outcome.success) for outcome in outcomes), len(outcomes)
-    meta = store.meta(task)
-    rated = rows[meta["episodes"][rows] > 0]
-    recorded = p = None
-    of_recorded = 0
-    if len(rated):
-        recorded = float(meta["success"][rated].mean())
-        of_recorded = int(meta["episodes"][rated].min())
-        p = fisher(round(recorded * of_recorded), of_recorded, won, trials)
-    low, high = wilson(won, trials)
+    won, trials, p = sum(bool(outcome.success) for outcome in outcomes), len(outcomes), None
+    recorded, on = _recorded(store, task, rows, "success")
+    if recorded is not None:
+        before = round(recorded * on)
+        p = float(stats.fisher_exact([[before, on - before], [won, trials - won]]).pvalue)
     contradicted = p is not None and p < level
-    return Recheck(task, len(rows), trials, won / trials, low, high, recorded, of_recorded, p, contradicted)
+    return Recheck(task, len(rows), trials, won / trials, *wilson(won, trials), recorded, on, p, contradicted)
 
 
 TOLERANCE = 1.0
@@ -193,20 +192,12 @@ def recheck_returns(
     Raises:
         UserError: A task that is not of the domain or that the store lacks, numbers below 1, fewer than two starts.
     """
-    names = list(tasks) or list(store.tasks)
     if policies < 1 or starts < 2:
         raise UserError(
             f"{policies} policies from {starts} starts each: at least one policy and two starts are needed.",
             fix="--rollouts 1 or more, --goals 2 or more",
         )
-    for task in names:
-        domain.parameter(task)
-        if not store.count(task):
-            raise UserError(
-                f"The store has no policy of {task}.",
-                where=store.where,
-                fix=f"leave out --task {task}; what the store has: hyprepro store info {store.where}",
-            )
+    names = _checked(store, tasks, domain.parameter)
     found = []
     for number, task in enumerate(names):
         on_task(task)
@@ -218,19 +209,13 @@ def recheck_returns(
 def _recheck_returns(
     domain: ParameterDomain, store: PolicyStore, task: str, policies: int, seeds: list[int], level: float
 ) -> Recheck:
-    draw = int.from_bytes(hashlib.sha256(f"{store.digest}/{task}".encode()).digest()[:8], "big")
-    rows = np.sort(np.random.default_rng(draw).permutation(store.count(task))[:policies])
+    rows = _sample(store, task, policies)
     found = returns(domain, store.layout, store.read(task, rows), [task] * len(rows), seeds)
     scores = found.mean(0)  # of a start, over the policies
-    mean, error = float(scores.mean()), float(scores.std(ddof=1)) / len(seeds) ** 0.5
-    reach = float(stats.t.ppf(0.975, len(seeds) - 1)) * error
-    meta = store.meta(task)
-    rated = rows[meta["episodes"][rows] > 0]
-    recorded = p = None
-    on = 0
-    if len(rated):
-        recorded, on = float(meta["return"][rated].mean()), int(meta["episodes"][rated].min())
-        spread = float(scores.std(ddof=1))
+    mean, spread, p = float(scores.mean()), float(scores.std(ddof=1)), None
+    reach = float(stats.t.ppf(0.975, len(seeds) - 1)) * (spread / len(seeds) ** 0.5)
+    recorded, on = _recorded(store, task, rows, "return")
+    if recorded is not None:
         p = float(stats.ttest_ind_from_stats(mean, spread, len(seeds), recorded, spread, max(on, 2)).pvalue)
     contradicted = p is not None and recorded is not None and p < level and abs(mean - recorded) > TOLERANCE
     trials = len(rows) * len(seeds)

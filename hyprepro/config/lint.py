@@ -103,15 +103,7 @@ class Statement:
 
 def walk(value: Any) -> Iterator[Reference | MacroUse]:
     """The references and macro uses inside a value, however deep."""
-    if isinstance(value, Reference | MacroUse):
-        yield value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from walk(key)
-            yield from walk(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from walk(item)
+    return (each for each in _values_in(value) if isinstance(each, Reference | MacroUse))
 
 
 def named(statement: Statement) -> Iterator[str]:
@@ -283,17 +275,17 @@ def _check_depth(statement: Statement) -> None:
     scopes = (statement.scope, *(used.scope for used in walk(statement.value) if isinstance(used, Reference)))
     if any(scope.count("/") >= DEEPEST for scope in scopes):
         raise _refused(statement, f"Scopes are nested more than {DEEPEST} deep.", "Use one scope, or a few.")
-    if any(isinstance(value, int) and abs(value) >= LARGEST for value in _plain_values(statement.value)):
+    if any(isinstance(value, int) and abs(value) >= LARGEST for value in _values_in(statement.value)):
         raise _refused(statement, "A whole number does not fit into 64 bits.", "Give a smaller one.")
 
 
-def _plain_values(value: Any) -> Iterator[Any]:
+def _values_in(value: Any) -> Iterator[Any]:
     """The values inside a value, however deep."""
     if isinstance(value, dict):
-        value = [*value, *value.values()]
+        value = [each for pair in value.items() for each in pair]
     if isinstance(value, list | tuple):
         for item in value:
-            yield from _plain_values(item)
+            yield from _values_in(item)
     else:
         yield value
 

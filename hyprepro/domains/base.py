@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 from hyprepro.domains.stores import Stores, locate
 from hyprepro.engine.stage import StoreFile
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import UserError, refuse_unknown
 from hyprepro.stores.files import Runs, StoreFiles, TrainingPart
 
 if TYPE_CHECKING:
@@ -381,13 +381,8 @@ class Domain(Stores):
                     further[name] = StoreFile(str(path), store.digest)
         for task in withheld:
             with self.open_policies() as store:
-                if task not in store.tasks:
-                    raise UserError(
-                        f"The policy store has no task {task!r} to withhold.",
-                        where="Recipe.withheld",
-                        closest=closest_match(task, store.tasks),
-                        fix=f"hyprepro store info {self.policies_path}",
-                    )
+                what, fix = f"The policy store has no task {task!r} to withhold.", f"hyprepro store info {store.path}"
+                refuse_unknown(task, store.tasks, what, "Recipe.withheld", fix)
         return Data(
             StoreFile(str(self.policies_path), digests["policies"], tuple(sorted(withheld))),
             StoreFile(str(self.trajectories_path), digests["trajectories"]),

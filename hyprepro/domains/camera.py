@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import UserError, refuse_unknown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,13 +88,8 @@ def check_camera(model: Any, name: str) -> int:
     names = [model.camera(number).name for number in range(model.ncam)]
     if not name:
         return 0 if names else -1
-    if name not in names:
-        raise UserError(
-            f"There is no camera named {name!r} in this scene.",
-            where=f"camera {name}",
-            closest=closest_match(name, names),
-            fix=f"choose one of: {', '.join(names)}" if names else "name none: this scene is drawn from its middle",
-        )
+    fix = "" if names else "name none: this scene is drawn from its middle"
+    refuse_unknown(name, names, f"There is no camera named {name!r} in this scene.", f"camera {name}", fix)
     return names.index(name)
 
 

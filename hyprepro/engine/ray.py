@@ -34,7 +34,7 @@ from hyprepro.engine.executors import (
 )
 from hyprepro.engine.remote import ATTEMPTS, Order, gave_up, require_artifact, same_everywhere, serve
 from hyprepro.engine.stage import DEVICE_VARIABLE, Stage, device
-from hyprepro.errors import UserError
+from hyprepro.errors import UserError, needing
 
 OBJECT_STORE_BYTES = 80_000_000
 """Ray's least; stages exchange files, not objects."""
@@ -96,12 +96,8 @@ class RayCluster:
 def _import_ray() -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report what it runs to its makers
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # leave CUDA_VISIBLE_DEVICES to the user
-    try:
+    with needing("Ray", "ray", "--executor ray"):
         import ray
-    except ImportError:
-        raise UserError(
-            "Ray is not installed.", where="--executor ray", fix="pip install 'hyprepro[ray]' -c constraints.txt"
-        ) from None
     module: ModuleType = ray
     return module
 

@@ -42,7 +42,7 @@ from hyprepro.engine.executors import (
 )
 from hyprepro.engine.remote import ATTEMPTS, Order, gave_up, require_artifact, same_everywhere, serve
 from hyprepro.engine.stage import Stage
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import UserError, closest_match, needing, refuse_unknown
 
 LIMIT = 32
 """Jobs at once, at most. We chose: few enough for a queue that others use, too."""
@@ -83,13 +83,8 @@ class SlurmJobs:
     def __init__(self, address: str | None = None, limit: int | None = None, asked: Sequence[str] = ()) -> None:
         _import_submitit()
         self._address = address or "slurm"
-        if self._address not in ADDRESSES:
-            raise UserError(
-                f"Slurm has no address {address!r}.",
-                where=f"--address {address}",
-                closest=closest_match(self._address, ADDRESSES),
-                fix="Leave it out on a machine with sbatch; --address local runs the jobs on this machine.",
-            )
+        fix = "Leave it out on a machine with sbatch; --address local runs the jobs on this machine."
+        refuse_unknown(self._address, ADDRESSES, f"Slurm has no address {address!r}.", f"--address {address}", fix)
         if self._address == "slurm" and not (shutil.which("sbatch") and shutil.which("srun")):
             raise UserError(
                 "This machine has no Slurm: there is no sbatch and srun on PATH.",
@@ -125,11 +120,8 @@ class SlurmJobs:
 
 
 def _import_submitit() -> ModuleType:
-    try:
+    with needing("submitit", "slurm", "--executor slurm"):
         import submitit
-    except ImportError:
-        fix = "pip install 'hyprepro[slurm]' -c constraints.txt"
-        raise UserError("submitit is not installed.", where="--executor slurm", fix=fix) from None
     logging.getLogger("submitit").setLevel(logging.ERROR)  # what it warns of is told by us
     module: ModuleType = submitit
     return module
@@ -140,13 +132,7 @@ def _field(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not value:
         raise UserError("A job is asked for by NAME=VALUE.", where=f"--job {text}", fix="Say: --job partition=NAME")
-    if name not in FIELDS:
-        raise UserError(
-            f"A job has no {name!r}.",
-            where=f"--job {text}",
-            closest=closest_match(name, FIELDS),
-            fix=f"Choose one of: {', '.join(FIELDS)}",
-        )
+    refuse_unknown(name, FIELDS, f"A job has no {name!r}.", f"--job {text}")
     theirs, kind = FIELDS[name]
     if kind is int and not (value.isascii() and value.isdigit() and int(value) > 0):
         raise UserError(

@@ -102,7 +102,6 @@ def _read(name: str, path: Path) -> tuple[str, list[str]]:
 
 
 def _parsed(name: str, package: str, content: bytes) -> tuple[str, list[str]]:
-    """See `_read`."""
     essence = _Essence(package)
     tree = essence.visit(ast.parse(content))
     ours = {name.split(".")[0], "hyprepro"}  # a user's module, or a benchmark, rests on the package as well

@@ -27,7 +27,7 @@ import re
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -304,6 +304,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name; its content, where the file system has no links, or the other name is on another."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def _opened(partial: Path) -> IO[bytes]:
     """A new file, locked, so that `sweep` leaves it alone as long as this process lives."""
     while True:
@@ -356,6 +364,32 @@ def sweep(folder: Path, pattern: str = ".writing-*.partial") -> None:
             pass
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def explaining(folder: Path) -> Iterator[None]:
+    """For the time that something is written into a folder: what the system refuses in the user's words.
+
+    Raises:
+        UserError: See `explain_os_error`; what that has no words for goes on as it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise explain_os_error(error, folder) or error from error
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> list[str]:
+    """Write files into a folder, which is made where it is missing, each whole or not at all; their paths.
+
+    Raises:
+        UserError: The system refuses it.
+    """
+    with explaining(folder):
+        make_folder(folder)
+        for name, content in files.items():
+            write_atomically(folder / name, content)
+    return [str(folder / name) for name in files]
 
 
 def make_folder(folder: Path) -> None:

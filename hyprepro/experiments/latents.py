@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hyprepro.domains.base import Data, Query
 from hyprepro.engine.stage import Report, Stage
 from hyprepro.gen_hyprl.autoencoder import TrainAutoencoder
-from hyprepro.reports.latents import TRUE, LatentRecord, read_latents, write_latents
+from hyprepro.reports.latents import TRUE, LatentRecord, distances, read_latents, write_latents
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -224,7 +224,7 @@ class _Cloud:
     policies: NDArray[np.int64]
 
     def true_records(self, projection: Projection) -> Iterator[LatentRecord]:
-        between = _distances(self.points, self.points)
+        between = distances(self.points, self.points)
         between[self.policies[:, None] == self.policies] = np.inf
         nearest = between.min(axis=1)
         distance = np.linalg.norm(self.points - self.points.mean(axis=0), axis=1)
@@ -235,7 +235,7 @@ class _Cloud:
         self, projection: Projection, points: FloatArray, method: str, seed: int
     ) -> Iterator[LatentRecord]:
         distance = np.linalg.norm(points - self.points, axis=1)
-        nearest = _distances(points, self.points).min(axis=1)
+        nearest = distances(points, self.points).min(axis=1)
         return self._records(projection, points, method, seed, distance, nearest)
 
     def _records(
@@ -253,12 +253,6 @@ class _Cloud:
                 method, "", seed, self.split, self.task, row, int(self.policies[row]), _short(distance[row]),
                 _short(nearest[row]), _short(outside[row]), tuple(map(_short, at[row])),
             )  # fmt: skip
-
-
-def _distances(one: FloatArray, other: FloatArray) -> FloatArray:
-    """Euclidean distances `[N, M]` between two sets of points."""
-    found: FloatArray = np.linalg.norm(one[:, None] - other[None], axis=2)
-    return found
 
 
 def _short(value: float) -> float:

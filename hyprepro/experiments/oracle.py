@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import ClassVar, Literal
 
 from hyprepro.component import Component, component, setting
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import UserError, refuse_unknown
 from hyprepro.experiments.protocols import Protocol
 from hyprepro.methods.base import Method
 from hyprepro.reports.records import Record
@@ -51,13 +51,8 @@ class Oracle(Choice):
         """The recipe has these rows, of the same prompts and seeds, and starts to choose by (`UserError` if not)."""
         by_name = {method.name: method for method in methods}
         for name in self.among:
-            if name not in by_name:
-                raise UserError(
-                    f"Oracle.among names {name!r}, and the recipe has no such row.",
-                    where="Oracle.among",
-                    closest=closest_match(name, by_name),
-                    fix=f"its rows are {'; '.join(by_name)}",
-                )
+            what = f"Oracle.among names {name!r}, and the recipe has no such row."
+            refuse_unknown(name, by_name, what, "Oracle.among", f"its rows are {'; '.join(by_name)}")
         seeded = {by_name[name].seeded for name in self.among}
         if len(seeded) > 1:
             raise UserError(
@@ -114,13 +109,9 @@ class BestLook(Choice):
     def check_rows(self, methods: Sequence[Method], protocols: Sequence[Protocol]) -> None:
         """The recipe has a row of looks of this name (`UserError` if not)."""
         known = [method.name for method in methods if getattr(method, "deployed", None) == "looks"]
-        if self.of not in known:
-            raise UserError(
-                f"BestLook.of names {self.of!r}, and the recipe has no such row of looks.",
-                where="BestLook.of",
-                closest=closest_match(self.of, known),
-                fix="bind looks/HyperZero.deployed='looks' and its row, and name it among Recipe.methods",
-            )
+        what = f"BestLook.of names {self.of!r}, and the recipe has no such row of looks."
+        fix = "bind looks/HyperZero.deployed='looks' and its row, and name it among Recipe.methods"
+        refuse_unknown(self.of, known, what, "BestLook.of", fix)
 
     def records(self, records: Iterable[Record]) -> list[Record]:
         """Of each training the records of the look with the best mean over the tasks that nothing was trained on."""

@@ -12,13 +12,19 @@ from hyprepro.component import Component, component, setting
 from hyprepro.domains.base import SUCCESS, Data, Domain
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.stage import Stage
-from hyprepro.errors import UserError, closest_match
-from hyprepro.experiments.costs import RECORDED, deployment_notes, recorded, training_costs
+from hyprepro.errors import UserError, refuse_unknown
 from hyprepro.experiments.oracle import Choice
 from hyprepro.experiments.protocols import Protocol, ValidationProtocol
-from hyprepro.experiments.refusals import refusals, refuse_without_rows
 from hyprepro.experiments.results import Outcome
 from hyprepro.experiments.rollouts import Rollouts
+from hyprepro.experiments.told import (
+    RECORDED,
+    deployment_notes,
+    recorded,
+    refusals,
+    refuse_without_rows,
+    training_costs,
+)
 from hyprepro.experiments.training_sets import TrainingSet, training_sets
 from hyprepro.experiments.zoos import Zoo, check_taught, check_zoos
 from hyprepro.methods.base import Method
@@ -142,14 +148,10 @@ def check_prompts(recipe: Experiment, tasks: Sequence[str], split: str, data: Da
         )
     with data.open_policies() as policies, data.open_trajectories() as store:
         for task in tasks:
-            if task not in store.tasks:
-                raise UserError(
-                    f"The trajectory store has no prompts of the task {task!r}.",
-                    where=f"{place}, {data.trajectories.path}",
-                    closest=closest_match(task, store.tasks),
-                    fix=(f"-b \"{zoo}/Zoo.without=('{task}',)\", or " if zoo else "")
-                    + f"hyprepro store info {data.trajectories.path}",
-                )
+            what = f"The trajectory store has no prompts of the task {task!r}."
+            fix = f"-b \"{zoo}/Zoo.without=('{task}',)\", or " if zoo else ""
+            fix += f"hyprepro store info {data.trajectories.path}"
+            refuse_unknown(task, store.tasks, what, f"{place}, {data.trajectories.path}", fix)
             count = len(prompt_ids(policies, store, task, split, data.prompt_runs, zoo))
             if count < recipe.prompts_per_task:
                 raise UserError(
@@ -319,13 +321,8 @@ class Recipe(Experiment):
         names += [oracle.name for oracle in self.oracles]
         check_unique("Recipe.methods", names)
         for name in (name for pair in self.pairs for name in pair):
-            if name not in names:
-                raise UserError(
-                    f"Recipe.pairs compares {name!r}, and the recipe has no such row.",
-                    where="Recipe.pairs",
-                    closest=closest_match(name, names),
-                    fix=f"its rows are {'; '.join(names)}",
-                )
+            what = f"Recipe.pairs compares {name!r}, and the recipe has no such row."
+            refuse_unknown(name, names, what, "Recipe.pairs", f"its rows are {'; '.join(names)}")
         check_unique("Recipe.protocols", [protocol.label for protocol in self.protocols])
         check_unique("Recipe.seen, Recipe.below and Recipe.unseen", self.named_tasks)
         check_tasks("Recipe.seen, .below or .unseen", self.tested)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hyprepro.engine.stage import explain_os_error, make_folder, staging_folder, sweep, write_atomically
+from hyprepro.engine.stage import explaining, make_folder, staging_folder, sweep, write_atomically
 from hyprepro.errors import UserError
 from hyprepro.experiments.results import digest, result_text
 from hyprepro.reports.reading import RESULT, read_result
@@ -83,7 +83,7 @@ def adopt(source: Path, root: Path) -> Adopted:
     folder = root / str(before["recipe"]) / "-".join(parts)
     report = report_of(result)
     report.require()
-    try:
+    with explaining(folder):
         make_folder(folder)
         (root / MARK).write_text(MARKED, encoding="utf-8")
         files = {
@@ -103,8 +103,6 @@ def adopt(source: Path, root: Path) -> Adopted:
         beside = root.parent / SIDE_BY_SIDE / f"{before['recipe']}.md"
         if beside.is_file():
             write_atomically(beside, report.side_by_side(result).encode())
-    except OSError as error:
-        raise explain_os_error(error, folder) or error from error
     return Adopted(folder, _changes(before, result))
 
 

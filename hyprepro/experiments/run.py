@@ -30,7 +30,7 @@ from hyprepro.engine.plan import (
 )
 from hyprepro.engine.provenance import PeakMemory
 from hyprepro.engine.schedule import Event, OnEvent, execute
-from hyprepro.engine.stage import Stage, device, explain_os_error, folder_in_use, sweep
+from hyprepro.engine.stage import Stage, device, explaining, folder_in_use, sweep
 from hyprepro.experiments.fits import fitting_seconds, may_have_fitted
 from hyprepro.experiments.recipe import Experiment
 from hyprepro.experiments.results import Run, stores_provenance, write_result
@@ -39,25 +39,10 @@ from hyprepro.reports.changes import Departure
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All stages behind a recipe, every stage after its inputs.
+class Work:
+    """Stages, each once and after its inputs, as they stand in a cache."""
 
-    Attributes:
-        recipe: The recipe.
-        data: The stores with their digests; of a recipe that compares zoos those of each, with each kind of prompts.
-        stages: Every stage once.
-        targets: Those that the result is computed from, in the order of the recipe.
-    """
-
-    recipe: Experiment
-    data: tuple[Data, ...]
     stages: tuple[PlannedStage, ...]
-    targets: tuple[Stage, ...]
-
-    @cached_property
-    def rollouts(self) -> tuple[Rollouts, ...]:
-        """The evaluations among the targets."""
-        return tuple(stage for stage in self.targets if isinstance(stage, Rollouts))
 
     @cached_property
     def to_do(self) -> tuple[PlannedStage, ...]:
@@ -66,16 +51,36 @@ class Plan:
 
     def expected_seconds(self, workers: int) -> float:
         """Wall time on so many workers: the work divided among them, or its longest chain if that is longer."""
-        return expected_seconds(self.to_do, workers)
+        if not self.to_do:
+            return 0.0
+        cost = {planned.stage.key: planned.seconds for planned in self.to_do}
+        stages = [planned.stage for planned in self.to_do]
+        return STARTUP_SECONDS + max(sum(cost.values()) / max(workers, 1), longest_chain(stages, cost))
+
+    def described(self, workers: int) -> dict[str, Any]:
+        """The stages and the expected time, for programs."""
+        stages = [{"stage": p.stage.label, "status": p.status, "seconds": round(p.seconds, 1)} for p in self.stages]
+        return {"stages": stages, "seconds": self.expected_seconds(workers)}
 
 
-def expected_seconds(to_do: Sequence[PlannedStage], workers: int) -> float:
-    """Wall time of stages on so many workers; see `Plan.expected_seconds`."""
-    if not to_do:
-        return 0.0
-    cost = {planned.stage.key: planned.seconds for planned in to_do}
-    stages = [planned.stage for planned in to_do]
-    return STARTUP_SECONDS + max(sum(cost.values()) / max(workers, 1), longest_chain(stages, cost))
+@dataclass(frozen=True)
+class Plan(Work):
+    """All stages behind a recipe.
+
+    Attributes:
+        recipe: The recipe.
+        data: The stores with their digests; of a recipe that compares zoos those of each, with each kind of prompts.
+        targets: Those that the result is computed from, in the order of the recipe.
+    """
+
+    recipe: Experiment
+    data: tuple[Data, ...]
+    targets: tuple[Stage, ...]
+
+    @cached_property
+    def rollouts(self) -> tuple[Rollouts, ...]:
+        """The evaluations among the targets."""
+        return tuple(stage for stage in self.targets if isinstance(stage, Rollouts))
 
 
 def plan(recipe: Experiment, cache: ArtifactCache) -> Plan:
@@ -89,7 +94,7 @@ def plan(recipe: Experiment, cache: ArtifactCache) -> Plan:
     recipe.report.require()
     data = recipe.sources()
     targets = tuple(stage for each in data for stage in recipe.targets(each))
-    return Plan(recipe, data, planned_stages(targets, cache), targets)
+    return Plan(planned_stages(targets, cache), recipe, data, targets)
 
 
 def planned_stages(targets: Sequence[Stage], cache: ArtifactCache) -> tuple[PlannedStage, ...]:
@@ -185,24 +190,21 @@ def run_recipes(
     """
     started = time.perf_counter()
     count = workers if isinstance(workers, int) else workers.workers
-    try:
-        with ExitStack() as held:
-            for order in orders:
-                held.enter_context(folder_in_use(order.out_dir))
-                sweep(order.out_dir)
-                probe = order.out_dir / f".writing-{id(order.recipe)}.partial"
-                probe.write_bytes(b"")  # fails before the work rather than after it
-                probe.unlink(missing_ok=True)  # another run that begins now sweeps this folder
-            with PeakMemory() as memory:
-                plans = [plan(order.recipe, cache) for order in orders]
-                execute([stage for planned in plans for stage in planned.targets], cache, workers, progress)
-            common = {"peak_memory_mb": round(memory.megabytes), "workers": count, "device": device()}
-            return [
-                _written(order, planned, cache, {"wall_seconds": round(time.perf_counter() - started, 1), **common})
-                for order, planned in zip(orders, plans, strict=True)
-            ]
-    except OSError as error:
-        raise explain_os_error(error, orders[0].out_dir) or error from error
+    with explaining(orders[0].out_dir), ExitStack() as held:
+        for order in orders:
+            held.enter_context(folder_in_use(order.out_dir))
+            sweep(order.out_dir)
+            probe = order.out_dir / f".writing-{id(order.recipe)}.partial"
+            probe.write_bytes(b"")  # fails before the work rather than after it
+            probe.unlink(missing_ok=True)  # another run that begins now sweeps this folder
+        with PeakMemory() as memory:
+            plans = [plan(order.recipe, cache) for order in orders]
+            execute([stage for planned in plans for stage in planned.targets], cache, workers, progress)
+        common = {"peak_memory_mb": round(memory.megabytes), "workers": count, "device": device()}
+        return [
+            _written(order, planned, cache, {"wall_seconds": round(time.perf_counter() - started, 1), **common})
+            for order, planned in zip(orders, plans, strict=True)
+        ]
 
 
 def _written(order: Order, planned: Plan, cache: ArtifactCache, cost: dict[str, Any]) -> dict[str, Any]:

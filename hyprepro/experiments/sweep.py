@@ -18,13 +18,12 @@ from hyprepro.component import fingerprint
 from hyprepro.config.grid import Grid, grid_of
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.executors import Executor
-from hyprepro.engine.plan import PlannedStage
 from hyprepro.engine.schedule import OnEvent
-from hyprepro.engine.stage import explain_os_error, folder_in_use, write_atomically
+from hyprepro.engine.stage import explaining, folder_in_use, write_atomically
 from hyprepro.errors import UserError
 from hyprepro.experiments.choice import RUNS, Choice, choose
 from hyprepro.experiments.results import result_text
-from hyprepro.experiments.run import Order, plan, planned_stages, results_folder, run_recipes
+from hyprepro.experiments.run import Order, Work, plan, planned_stages, results_folder, run_recipes
 from hyprepro.reports.grid import CellResult, Comparison
 
 TABLE, PAGE, NUMBERS = "sweep.md", "sweep.html", "sweep.json"
@@ -125,10 +124,10 @@ def sweep_of(
     return Sweep(grid, tuple(cells), base, base.folder(out or RUNS / base.recipe.name / name))
 
 
-def plan_sweep(sweep: Sweep, cache: ArtifactCache) -> tuple[PlannedStage, ...]:
+def plan_sweep(sweep: Sweep, cache: ArtifactCache) -> Work:
     """Every stage behind the sweep, once each, as it stands in the cache. Computes nothing (`UserError` as `plan`)."""
     targets = [stage for cell in sweep.cells for stage in plan(cell.choice.recipe, cache).targets]
-    return planned_stages(targets, cache)
+    return Work(planned_stages(targets, cache))
 
 
 def run_sweep(
@@ -146,24 +145,20 @@ def run_sweep(
         Order(cell.choice.recipe, cell.folder, cell.choice.operative_config, cell.choice.departure)
         for cell in sweep.cells
     ]
-    try:
-        with folder_in_use(sweep.folder):
-            results = run_recipes(orders, cache, workers, progress)
-            found = Comparison(
-                axes=tuple(axis.target for axis in sweep.grid.axes),
-                cells=tuple(
-                    CellResult(cell.values, result, cell.folder)
-                    for cell, result in zip(sweep.cells, results, strict=True)
-                ),
-                against=sweep.against,
-                is_base=sweep.is_against_base,
-                fixed=tuple(sweep.grid.fixed),
-                command=sweep.command,
-            )
-            numbers = found.to_json()
-            write_atomically(sweep.folder / TABLE, found.markdown().encode())
-            write_atomically(sweep.folder / PAGE, found.page())
-            write_atomically(sweep.folder / NUMBERS, result_text(numbers).encode())
-    except OSError as error:
-        raise explain_os_error(error, sweep.folder) or error from error
+    with explaining(sweep.folder), folder_in_use(sweep.folder):
+        results = run_recipes(orders, cache, workers, progress)
+        found = Comparison(
+            axes=tuple(axis.target for axis in sweep.grid.axes),
+            cells=tuple(
+                CellResult(cell.values, result, cell.folder) for cell, result in zip(sweep.cells, results, strict=True)
+            ),
+            against=sweep.against,
+            is_base=sweep.is_against_base,
+            fixed=tuple(sweep.grid.fixed),
+            command=sweep.command,
+        )
+        numbers = found.to_json()
+        write_atomically(sweep.folder / TABLE, found.markdown().encode())
+        write_atomically(sweep.folder / PAGE, found.page())
+        write_atomically(sweep.folder / NUMBERS, result_text(numbers).encode())
     return numbers

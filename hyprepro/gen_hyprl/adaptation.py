@@ -157,7 +157,6 @@ class AgreementChoice(Adaptation):
 
     @property
     def told(self) -> str:
-        """See `Adaptation`."""
         return "chosen among candidates, or averaged, by the prompt's own actions"
 
     @property

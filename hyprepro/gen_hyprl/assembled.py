@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from hyprepro.engine.stage import MANIFEST, METRICS, Report, Stage
+from hyprepro.engine.stage import MANIFEST, METRICS, Report, Stage, link_or_copy
 from hyprepro.gen_hyprl.autoencoder import TrainAutoencoder
 from hyprepro.gen_hyprl.conditions import (
     FILE,
@@ -169,11 +167,4 @@ def gather(work: Path, inputs: dict[str, Path]) -> None:
             if file.is_dir():
                 gather(work / name, {file.name: file})
             elif file.name not in (MANIFEST, METRICS):
-                _link(file, work / name / file.name)
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(source, target)
+                link_or_copy(file, work / name / file.name)

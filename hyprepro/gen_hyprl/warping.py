@@ -62,7 +62,6 @@ class WarpedAdaptation(Adaptation):
 
     @property
     def told(self) -> str:
-        """See `Adaptation`."""
         parts = [
             "completed to its post-success states" if self.completed else "",
             "moved with its objects and goal" if self.moved else "",

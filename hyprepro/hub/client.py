@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hyprepro.engine.stage import explain_os_error
-from hyprepro.errors import UserError
+from hyprepro.errors import UserError, needing
 from hyprepro.hub.manifest import FILE
 
 if TYPE_CHECKING:
@@ -71,14 +71,10 @@ def api(flag: str = "") -> HfApi:
     Raises:
         UserError: It is not installed.
     """
-    try:
+    with needing("huggingface_hub", "hub", flag):
         import huggingface_hub
         from huggingface_hub.utils.logging import set_verbosity
         from huggingface_hub.utils.tqdm import disable_progress_bars
-    except ModuleNotFoundError:
-        raise UserError(
-            "huggingface_hub is not installed.", where=flag, fix="pip install 'hyprepro[hub]' -c constraints.txt"
-        ) from None
     set_verbosity(logging.ERROR)  # what goes wrong in the end is said once, in a panel
     if not sys.stderr.isatty():
         disable_progress_bars()

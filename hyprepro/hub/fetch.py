@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hyprepro.engine.cache import lock
-from hyprepro.engine.stage import explain_os_error, make_folder
-from hyprepro.errors import UserError, closest_match
+from hyprepro.engine.stage import explaining, make_folder
+from hyprepro.errors import UserError, refuse_unknown
 from hyprepro.hub import client
 from hyprepro.stores.bundled import SOURCE_VARIABLE, Pinned, bundled, source_of_stores
 
@@ -29,13 +29,7 @@ def files_of(name: str) -> Mapping[str, Pinned]:
         UserError: There is no such store, with the closest name.
     """
     stores = bundled().stores
-    if name not in stores:
-        raise UserError(
-            f"There is no bundled store named {name!r}.",
-            where=f"hyprepro store fetch {name}",
-            closest=closest_match(name, stores),
-            fix=f"choose one of: {', '.join(stores)}",
-        )
+    refuse_unknown(name, stores, f"There is no bundled store named {name!r}.", f"hyprepro store fetch {name}")
     return stores[name]
 
 
@@ -59,13 +53,11 @@ def fetch(name: str, folder: Path, source: str | None = None) -> dict[Path, bool
     missing = {file: pinned for file, pinned in files.items() if not _is_there(folder / file, pinned)}
     if missing and not place:
         raise UserError("This release does not say where its stores lie.", where=f"store {name}", fix=_NAME_ONE)
-    try:
+    with explaining(folder):
         if missing:
             make_folder(folder)
         for file, pinned in missing.items():
             _bring(place, file, pinned, folder / file)
-    except OSError as error:
-        raise explain_os_error(error, folder) or error from error
     return {folder / file: file in missing for file in files}
 
 

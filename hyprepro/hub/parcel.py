@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,12 +183,6 @@ def _trained(
 
 
 def _checked(files: Mapping[str, Path]) -> dict[str, Path]:
-    for problem in _problems(files):
+    for problem in filter(None, map(problem_of_name, files)):
         raise UserError(f"This cannot be published: {problem}.", fix="rename or leave out the file")
     return dict(files)
-
-
-def _problems(files: Mapping[str, Path]) -> Iterator[str]:
-    for name in files:
-        if problem := problem_of_name(name):
-            yield problem

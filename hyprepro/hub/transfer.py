@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from hyprepro.engine.stage import explain_os_error, make_folder
+from hyprepro.engine.stage import explaining, make_folder
 from hyprepro.errors import UserError
 from hyprepro.hub import client
 from hyprepro.hub.card import card
@@ -87,16 +87,15 @@ def pull(source: str, out: Path | None = None, digest: str | None = None) -> Tak
     manifest = _manifest(place, digest)
     staging = out.with_name(f".{out.name}.{os.getpid()}.partial")
     try:
-        make_folder(staging)
-        for name, entry in manifest.files.items():
-            target = staging / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(_brought(place, name, entry), target)
-        (staging / FILE).write_bytes(manifest.content)
-        _refuse_unsound(manifest, staging)
-        os.replace(staging, out)
-    except OSError as error:
-        raise explain_os_error(error, out) or error from error
+        with explaining(out):
+            make_folder(staging)
+            for name, entry in manifest.files.items():
+                target = staging / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(_brought(place, name, entry), target)
+            (staging / FILE).write_bytes(manifest.content)
+            _refuse_unsound(manifest, staging)
+            os.replace(staging, out)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return Taken(place, manifest, out)

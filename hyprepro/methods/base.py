@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from hyprepro.component import Component, setting
+from hyprepro.engine.stage import Report, Stage
 from hyprepro.errors import UserError
-from hyprepro.gen_hyprl.adaptation import Adaptation
-from hyprepro.methods.equipped import Equip, Equipped
+from hyprepro.gen_hyprl.adaptation import Adaptation, Start
+from hyprepro.gen_hyprl.assembled import gather
 
 if TYPE_CHECKING:
     from hyprepro.domains.base import Condition, Data, Domain, Query
-    from hyprepro.engine.stage import Stage
-    from hyprepro.gen_hyprl.adaptation import Start
     from hyprepro.policies.controllers import Controllers
 
 
@@ -107,6 +107,42 @@ class Method(Component, ABC):
         Raises:
             UserError: If the stores lack what the method needs for this task.
         """
+
+
+class Equipped(NamedTuple):
+    """What a method was trained to be, and what the adaptation of its policies learnt beside it.
+
+    Attributes:
+        trained: The method's; None where it is not trained.
+        learnt: The adaptation's.
+    """
+
+    trained: Any
+    learnt: Any
+
+
+@dataclass(frozen=True)
+class Equip(Stage):
+    """Gathers the two in one artifact.
+
+    Attributes:
+        trained: The method's last training stage; None where it is not trained.
+        learnt: The adaptation's.
+    """
+
+    kind: ClassVar[str] = "equipped"
+
+    trained: Stage | None
+    learnt: Stage
+
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Give each a folder here."""
+        gather(work, inputs)
+
+    def load(self, path: Path) -> Equipped:
+        """Both, frozen."""
+        trained = None if self.trained is None else self.trained.load(path / "trained")
+        return Equipped(trained, self.learnt.load(path / "learnt"))
 
 
 class WeightMethod(Method):

@@ -120,6 +120,23 @@ class DomainRandomisation(Parent):
         return data.trained()
 
 
+@component
+class OneForAll(DomainRandomisation):
+    """`DomainRandomisation` where the stores are of all tasks, so that its one policy has practised the tested ones.
+
+    It has seen more than any row beside it and is told less: where it is as good as they are, the table tests nothing.
+    """
+
+    label: ClassVar[str] = "one-for-all"
+    knows: ClassVar[str] = "nothing of the task; trained in the environment on all of them, those tested too"
+    practises: ClassVar[str] = "all tasks of the stores, those tested too"
+
+    def practised(self, data: Data) -> Collection[str]:
+        """All tasks that there are policies of."""
+        with data.open_policies() as store:
+            return store.tasks
+
+
 def _not_one(store: PolicyStore) -> str:
     """What is wrong with a store whose policies differ from task to task; empty: nothing."""
     import numpy as np

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from hyprepro.component import component, setting
 from hyprepro.engine.stage import Report
 from hyprepro.engine.trained import Trained, TrainedStage
+from hyprepro.gen_hyprl.assembled import gather
+from hyprepro.gen_hyprl.conditions import Conditions
 from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding, TrainBehaviorEmbedding
 from hyprepro.gen_hyprl.neighbours import Parameter, Ranges, ranges_of
 from hyprepro.methods.base import Method, derived_seed
@@ -155,11 +157,7 @@ class ConditionedCloning(Method, Trained):
 
     def training(self, data: Data, seed: int) -> TrainConditionedCloning:
         """The stage that trains the network."""
-        if data.domain.condition == "prompt":
-            embedding = TrainBehaviorEmbedding(self.embedding, data.files)
-            return TrainConditionedCloning(self, data.files, embedding, seed=seed)
-        parameters = tuple(data.trained().values())
-        return TrainConditionedCloning(self, data.files, None, parameters, ranges_of(data), seed=seed)
+        return TrainConditionedCloning.of(self, data, seed)
 
     def deploy(self, trained: TrainedCloning, data: Data, query: Query, seed: int) -> Controllers:
         """The network folded at each condition."""
@@ -172,15 +170,45 @@ class ConditionedCloning(Method, Trained):
 
 
 @dataclass(frozen=True)
-class TrainConditionedCloning(TrainedStage[Any]):
-    """Trains the conditioned policy on the episodes of the training tasks.
+class ConditionedStage(TrainedStage[Any]):
+    """Trains one network for all conditions on the episodes of the training tasks.
 
     Attributes:
-        model: The settings.
+        model: The method's settings.
         stores: The episodes, and what the training tasks are.
         embedding: The trained phi and psi; None where the condition is numbers.
         parameters: The numbers of each training task, in the store's order.
         ranges: The range of each number.
+    """
+
+    stores: StoreFiles
+    embedding: TrainBehaviorEmbedding | None
+    parameters: tuple[Parameter, ...] = ()
+    ranges: Ranges = ()
+
+    @classmethod
+    def of(cls, model: Any, data: Data, seed: int, **rest: Any) -> Self:
+        """Of settings with an `embedding`, for the conditions of a domain."""
+        if data.domain.condition == "prompt":
+            embedding = TrainBehaviorEmbedding(model.embedding, data.files)
+            return cls(model, data.files, embedding, seed=seed, **rest)
+        parameters = tuple(data.trained().values())
+        return cls(model, data.files, None, parameters, ranges_of(data), seed=seed, **rest)
+
+    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
+        """Train and write the network, with the embedding beside it."""
+        super().run(work, inputs, report)
+        gather(work, inputs)
+
+    def conditions(self, path: Path) -> Conditions:
+        """What makes its conditions, from the folder of the trained network."""
+        embedding = None if self.embedding is None else self.embedding.load(path / "embedding")
+        return Conditions(embedding, self.ranges)
+
+
+@dataclass(frozen=True)
+class TrainConditionedCloning(ConditionedStage):
+    """Trains the conditioned policy.
 
     Metrics: `loss`, the mean squared error of actions; `validation_error`, the same on every tenth pair, which is held
     out.
@@ -189,10 +217,6 @@ class TrainConditionedCloning(TrainedStage[Any]):
     kind: ClassVar[str] = "conditioned-cloning"
 
     model: ConditionedCloning
-    stores: StoreFiles
-    embedding: TrainBehaviorEmbedding | None
-    parameters: tuple[Parameter, ...] = ()
-    ranges: Ranges = ()
 
     @property
     def cost(self) -> float:
@@ -217,17 +241,8 @@ class TrainConditionedCloning(TrainedStage[Any]):
 
         return ConditionedPolicy(PolicyLayout.from_json(shape["layout"]), shape["condition"])
 
-    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Train and write the network, with the embedding beside it."""
-        from hyprepro.gen_hyprl.assembled import gather
-
-        super().run(work, inputs, report)
-        gather(work, inputs)
-
     def load(self, path: Path) -> TrainedCloning:
         """The trained policy, frozen, with what makes its conditions."""
-        from hyprepro.gen_hyprl.conditions import Conditions
         from hyprepro.methods.cloning_net import TrainedCloning
 
-        embedding = None if self.embedding is None else self.embedding.load(path / "embedding")
-        return TrainedCloning(super().load(path), Conditions(embedding, self.ranges))
+        return TrainedCloning(super().load(path), self.conditions(path))

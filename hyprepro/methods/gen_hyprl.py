@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from hyprepro.component import Component, component, setting
 from hyprepro.errors import UserError
-from hyprepro.gen_hyprl.adaptation import Adaptation, GatedAdaptation
+from hyprepro.gen_hyprl.adaptation import Adaptation, GatedAdaptation, Start
 from hyprepro.gen_hyprl.assembled import Assemble
 from hyprepro.gen_hyprl.autoencoder import Autoencoder, LinearAutoencoder, TrainAutoencoder
 from hyprepro.gen_hyprl.choices import RunCode
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from hyprepro.domains.base import Data, Domain, Query
-    from hyprepro.gen_hyprl.adaptation import Start
     from hyprepro.gen_hyprl.assembled import PolicyGenerator
     from hyprepro.stores.prompts import Prompts
 
@@ -109,8 +108,6 @@ class LatentMethod(WeightMethod):
     def generate(self, trained: PolicyGenerator, data: Data, query: Query, seed: int) -> Start:
         """The decoded latents; the noise derives from the seed and the task."""
         import torch
-
-        from hyprepro.gen_hyprl.adaptation import Start
 
         with torch.no_grad():
             latents = self.latents(trained, query, seed)

@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from hyprepro.component import Width, setting
 from hyprepro.domains.base import RETURN
-from hyprepro.engine.stage import Report
-from hyprepro.engine.trained import Schedule, Trained, TrainedStage
+from hyprepro.engine.trained import Schedule, Trained
 from hyprepro.errors import UserError
-from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding, TrainBehaviorEmbedding
-from hyprepro.gen_hyprl.neighbours import Parameter, Ranges, ranges_of
+from hyprepro.gen_hyprl.adaptation import Start
+from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding
 from hyprepro.methods.base import WeightMethod
+from hyprepro.methods.cloning import ConditionedStage
 from hyprepro.policies.layout import PolicyLayout
-from hyprepro.stores.files import StoreFiles
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from hyprepro.domains.base import Data, Domain, Query
-    from hyprepro.gen_hyprl.adaptation import Start
     from hyprepro.methods.hypernetwork_net import Hypernetwork, HypernetworkJob, TrainedHypernetwork
     from hyprepro.policies.layout import Activation
 
@@ -136,9 +136,17 @@ class WritingMethod(WeightMethod, Trained):
         """Whether a critic is written as well."""
         return domain.metric == RETURN and (self.value_weight > 0 or self.td_weight > 0)
 
-    @abstractmethod
     def network(self, layout: PolicyLayout, condition_size: int, valued: bool) -> Hypernetwork:
         """The untrained network that writes policies of a layout, and critics of the same widths if `valued`."""
+        from hyprepro.methods.hypernetwork_net import ConditionEncoder, Hypernetwork, critic_sizes, policy_sizes
+
+        encoder = ConditionEncoder(condition_size, self.code)
+        critics = self.writer(critic_sizes(layout)) if valued else None
+        return Hypernetwork(layout, encoder, self.writer(policy_sizes(layout)), critics)
+
+    @abstractmethod
+    def writer(self, sizes: Sizes) -> nn.Module:
+        """What writes an MLP of these sizes, untrained: z `[C, code]` -> its layers."""
 
     def layout_of(self, stored: PolicyLayout) -> PolicyLayout:
         """The layout of the policies that are written, where those of the store have this one."""
@@ -151,32 +159,20 @@ class WritingMethod(WeightMethod, Trained):
     def training(self, data: Data, seed: int) -> TrainHypernetwork:
         """The stage that trains the network."""
         settings = self.model_copy(update={"row": "", "adaptation": None, "deployed": "last"})
-        valued = self.is_valued(data.domain)
-        if data.domain.condition == "prompt":
-            embedding = TrainBehaviorEmbedding(self.embedding, data.files)
-            return TrainHypernetwork(settings, data.files, embedding, valued=valued, seed=seed)
-        parameters = tuple(data.trained().values())
-        return TrainHypernetwork(settings, data.files, None, parameters, ranges_of(data), valued, seed=seed)
+        return TrainHypernetwork.of(settings, data, seed, valued=self.is_valued(data.domain))
 
     def generate(self, trained: TrainedHypernetwork, data: Data, query: Query, seed: int) -> Start:
         """The policy that is written for each condition; or that of each look."""
-        from hyprepro.gen_hyprl.adaptation import Start
-
         asked = query._replace(n=max(query.n, 1))
         params = trained.policies(asked) if self.deployed == "last" else trained.looks(asked)
         return Start(trained.network.layout, params)
 
 
 @dataclass(frozen=True)
-class TrainHypernetwork(TrainedStage[Any]):
-    """Trains the network that writes policies, on the episodes of the training tasks.
+class TrainHypernetwork(ConditionedStage):
+    """Trains the network that writes policies.
 
     Attributes:
-        model: The method's settings.
-        stores: The episodes, and what the training tasks are.
-        embedding: The trained phi and psi; None where the condition is numbers.
-        parameters: The numbers of each training task, in the store's order.
-        ranges: The range of each number.
         valued: Whether values are learnt too.
 
     Metrics: `loss`, `action_error` and, with values, `value_error` and `td_error`; `validation_error`, the mean squared
@@ -186,10 +182,6 @@ class TrainHypernetwork(TrainedStage[Any]):
     kind: ClassVar[str] = "hypernetwork"
 
     model: WritingMethod
-    stores: StoreFiles
-    embedding: TrainBehaviorEmbedding | None
-    parameters: tuple[Parameter, ...] = ()
-    ranges: Ranges = ()
     valued: bool = False
 
     @property
@@ -214,17 +206,8 @@ class TrainHypernetwork(TrainedStage[Any]):
         layout = PolicyLayout.from_json(shape["layout"])
         return self.model.network(layout, shape["condition"], shape["valued"]).with_looks(self.model.looks)
 
-    def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
-        """Train and write the network, with the embedding beside it."""
-        from hyprepro.gen_hyprl.assembled import gather
-
-        super().run(work, inputs, report)
-        gather(work, inputs)
-
     def load(self, path: Path) -> TrainedHypernetwork:
         """The trained network, frozen, with what makes its conditions."""
-        from hyprepro.gen_hyprl.conditions import Conditions
         from hyprepro.methods.hypernetwork_net import TrainedHypernetwork
 
-        embedding = None if self.embedding is None else self.embedding.load(path / "embedding")
-        return TrainedHypernetwork(super().load(path), Conditions(embedding, self.ranges), self.model.standardised)
+        return TrainedHypernetwork(super().load(path), self.conditions(path), self.model.standardised)

@@ -12,8 +12,8 @@ from hyprepro.component import component, setting
 from hyprepro.methods.hypernetwork import WritingMethod
 
 if TYPE_CHECKING:
-    from hyprepro.methods.hypernetwork_net import Hypernetwork
-    from hyprepro.policies.layout import PolicyLayout
+    from hyprepro.methods.hypernetwork import Sizes
+    from hyprepro.methods.hyperzero_net import Heads
 
 
 @component
@@ -37,8 +37,7 @@ class HyperZero(WritingMethod):
     )
     learning_rate: float = setting(1e-4, "Adam's step size", gt=0, le=1, source="released code")
 
-    def network(self, layout: PolicyLayout, condition_size: int, valued: bool) -> Hypernetwork:
-        """The untrained network."""
-        from hyprepro.methods.hyperzero_net import hyperzero
+    def writer(self, sizes: Sizes) -> Heads:
+        from hyprepro.methods.hyperzero_net import Heads
 
-        return hyperzero(self, layout, condition_size, valued)
+        return Heads(self.code, sizes, self.spread, self.last_spread)

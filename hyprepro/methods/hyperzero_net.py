@@ -7,29 +7,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from hyprepro.methods.hypernetwork_net import (
-    ConditionEncoder,
-    Hypernetwork,
-    Layers,
-    critic_sizes,
-    policy_sizes,
-)
-
 if TYPE_CHECKING:
     from hyprepro.methods.hypernetwork import Sizes
-    from hyprepro.methods.hyperzero import HyperZero
-    from hyprepro.policies.layout import PolicyLayout
-
-
-def hyperzero(settings: HyperZero, layout: PolicyLayout, condition_size: int, valued: bool) -> Hypernetwork:
-    """The untrained network that writes policies of a layout, and critics if `valued`."""
-
-    def heads(sizes: Sizes) -> Heads:
-        return Heads(settings.code, sizes, settings.spread, settings.last_spread)
-
-    encoder = ConditionEncoder(condition_size, settings.code)
-    critics = heads(critic_sizes(layout)) if valued else None
-    return Hypernetwork(layout, encoder, heads(policy_sizes(layout)), critics)
+    from hyprepro.methods.hypernetwork_net import Layers
 
 
 class Heads(nn.Module):

@@ -8,12 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from hyprepro.component import Width, component, setting
-from hyprepro.engine.trained import Schedule
 from hyprepro.methods.hypernetwork import WritingMethod
 
 if TYPE_CHECKING:
-    from hyprepro.methods.hypernetwork_net import Hypernetwork
-    from hyprepro.policies.layout import PolicyLayout
+    from hyprepro.methods.hypernetwork import Sizes
+    from hyprepro.methods.hypogen_net import OptimisedLayers
 
 _HALVINGS = (0.75, 0.9, 0.95)
 """Where in a training the released code halves its step size: after 1,500, 1,800 and 1,900 of 2,000 epochs."""
@@ -48,17 +47,12 @@ class HyPoGen(WritingMethod):
     )
     steps: int = setting(4_000, "training steps (released: 2,000 passes over the steps)", ge=0)
     learning_rate: float = setting(5e-4, "Adam's step size", gt=0, le=1, source="released code")
-    schedule: Schedule = setting(
-        "constant", "learning rate over time: constant, cosine (to zero) or warm_restarts", source="released code"
-    )
 
     def step_size(self, step: int) -> float:
-        """Adam's step size at training step `step`."""
         halvings = sum(step >= share * self.steps for share in _HALVINGS) if self.halved else 0
         return float(super().step_size(step) * 0.5**halvings)
 
-    def network(self, layout: PolicyLayout, condition_size: int, valued: bool) -> Hypernetwork:
-        """The untrained network."""
-        from hyprepro.methods.hypogen_net import hypogen
+    def writer(self, sizes: Sizes) -> OptimisedLayers:
+        from hyprepro.methods.hypogen_net import OptimisedLayers
 
-        return hypogen(self, layout, condition_size, valued)
+        return OptimisedLayers(self, sizes)

@@ -9,25 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from hyprepro.gen_hyprl.blocks import mlp
-from hyprepro.methods.hypernetwork_net import (
-    ConditionEncoder,
-    Hypernetwork,
-    Layers,
-    critic_sizes,
-    policy_sizes,
-)
 
 if TYPE_CHECKING:
     from hyprepro.methods.hypernetwork import Sizes
+    from hyprepro.methods.hypernetwork_net import Layers
     from hyprepro.methods.hypogen import HyPoGen
-    from hyprepro.policies.layout import PolicyLayout
-
-
-def hypogen(settings: HyPoGen, layout: PolicyLayout, condition_size: int, valued: bool) -> Hypernetwork:
-    """The untrained network that writes policies of a layout, and critics if `valued`."""
-    encoder = ConditionEncoder(condition_size, settings.code)
-    critics = OptimisedLayers(settings, critic_sizes(layout)) if valued else None
-    return Hypernetwork(layout, encoder, OptimisedLayers(settings, policy_sizes(layout)), critics)
 
 
 class OptimisedLayers(nn.Module):

@@ -9,6 +9,7 @@ import numpy as np
 
 from hyprepro.component import component, setting
 from hyprepro.errors import UserError
+from hyprepro.gen_hyprl.adaptation import Start
 from hyprepro.gen_hyprl.autoencoder import Autoencoder, LinearAutoencoder, TrainAutoencoder
 from hyprepro.gen_hyprl.choices import Condition
 from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding, TrainBehaviorEmbedding
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from hyprepro.domains.base import Condition as Told
     from hyprepro.domains.base import Data, Query
     from hyprepro.engine.stage import Stage
-    from hyprepro.gen_hyprl.adaptation import Start
     from hyprepro.gen_hyprl.autoencoder_net import PolicyAutoencoder
     from hyprepro.gen_hyprl.embedding_net import PromptEmbedding
     from hyprepro.policies.controllers import Controllers
@@ -58,8 +58,6 @@ class Retrieval(WeightMethod):
         """The nearest training prompt's policy for each prompt; of equally near ones the first in the store's order."""
         import torch
 
-        from hyprepro.gen_hyprl.adaptation import Start
-
         if trained is None:
             known = data.trained()
             task = list(known)[nearest(list(known.values()), query.parameter, ranges_of(data))]
@@ -69,8 +67,6 @@ class Retrieval(WeightMethod):
 
     def _nearest_prompts(self, trained: PromptEmbedding, data: Data, prompts: Prompts) -> Start:
         import torch
-
-        from hyprepro.gen_hyprl.adaptation import Start
 
         with data.open_policies() as store:
             known = training_prompts(data, store)
@@ -122,8 +118,6 @@ class Greatest(WeightMethod):
         """Its policies; of tasks with equal first numbers that with the greatest second one."""
         import torch
 
-        from hyprepro.gen_hyprl.adaptation import Start
-
         known = data.trained()
         with data.open_policies() as store:
             policies = policies_of(store, max(known, key=known.__getitem__), self.checkpoints)
@@ -148,8 +142,6 @@ class AgreementRetrieval(WeightMethod):
     def generate(self, trained: Any, data: Data, query: Query, seed: int) -> Start:
         """The best-agreeing stored policy of each prompt; of equally good ones the first in the store's order."""
         import torch
-
-        from hyprepro.gen_hyprl.adaptation import Start
 
         prompts = query.shown
         with data.open_policies() as store:
@@ -192,8 +184,6 @@ class MeanPolicy(WeightMethod):
     def generate(self, trained: Any, data: Data, query: Query, seed: int) -> Start:
         """One and the same policy for every prompt; one for a task told by numbers."""
         import torch
-
-        from hyprepro.gen_hyprl.adaptation import Start
 
         with data.open_policies() as store:
             known = store.training_tasks()

@@ -148,6 +148,31 @@ _ACTIVATIONS: dict[Activation | Squash, Callable[[NDArray[np.float32]], None]] =
 }
 
 
+class OwnControllers:
+    """Controllers of which no two are known to act alike: each has a memory, or weights, of its own.
+
+    Args:
+        n: Number of controllers.
+        begin: Begins to run episodes in so many slots.
+    """
+
+    def __init__(self, n: int, begin: Callable[[int], Session]) -> None:
+        self._n, self._begin = n, begin
+
+    @property
+    def n(self) -> int:
+        """Number of controllers."""
+        return self._n
+
+    def representatives(self) -> NDArray[np.int64]:
+        """Each stands for itself."""
+        return np.arange(self._n)
+
+    def session(self, slots: int) -> Session:
+        """A session of so many slots."""
+        return self._begin(slots)
+
+
 Layers = Sequence[tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]]
 """Weights `[in, out]` and biases `[out]`, a ReLU after each layer but the last, whose outputs go through tanh."""
 

@@ -9,11 +9,10 @@ from hyprepro.component import component
 from hyprepro.reports.changes import gin, is_component
 from hyprepro.reports.markdown import NONE, bullets, paragraph, table, with_interval
 from hyprepro.reports.notes import INTERVALS, SUCCESS, deployments, environment_gap, heading, route, run_of
-from hyprepro.reports.numbers import PROTOCOLS, Numbers
+from hyprepro.reports.numbers import PROTOCOLS, Numbers, counts_of, sides_of
 from hyprepro.reports.report import Report
 from hyprepro.reports.summary import MAIN
 
-SPLITS = ("seen", "unseen")
 READING = "What these numbers say together stands in results/README.md."
 
 
@@ -24,8 +23,7 @@ class AblationTable(Report):
     def markdown(self, result: Mapping[str, Any]) -> str:
         """A table for each protocol, the strict one first; what each row changes; the notes."""
         provenance = result["provenance"]
-        found = [Numbers(result, split) for split in SPLITS]
-        numbers = [side for side in found if side.methods]
+        numbers = sides_of(result)
         parts = [heading(result), paragraph(_setting(result, numbers))]
         for protocol in reversed(PROTOCOLS):
             if any(protocol in side.protocols for side in numbers):
@@ -37,12 +35,11 @@ class AblationTable(Report):
 
 
 def _setting(result: Mapping[str, Any], numbers: list[Numbers]) -> str:
-    splits = " and ".join(f"{len(side.tasks)} {side.split}" for side in numbers)
     seeds = max((row["n_seeds"] for row in result["rows"]), default=0)
     return (
-        f"Success rates in percent, averages over {splits} tasks. {run_of(result)}; generator seeds: {seeds}. "
-        f"`minus it`: the row minus `{_reference(result)}`, paired. n: prompts, and so policies, of one seed in each "
-        "average."
+        f"Success rates in percent, averages over {counts_of(numbers)} tasks. {run_of(result)}; generator seeds: "
+        f"{seeds}. `minus it`: the row minus `{_reference(result)}`, paired. n: prompts, and so policies, of one seed "
+        "in each average."
     )
 
 

@@ -42,7 +42,7 @@ from hyprepro.reports.statistics import (
     estimate,
     weighted_sums,
 )
-from hyprepro.reports.summary import Summary, valued
+from hyprepro.reports.summary import Summary, row_of, valued
 
 AUDIT = "audit.csv.gz"
 """The file beside a result.json."""
@@ -130,12 +130,6 @@ class Audited(Cell):
     def scored(self) -> FloatArray:
         return self.values[SUCCESS]
 
-    def observed(self, statistic: Statistic) -> FloatArray:
-        return statistic.score(self, np.ones((1, self.shape[1])))
-
-    def drawn(self, statistic: Statistic, task: str, bootstrap: Bootstrap) -> FloatArray:
-        return statistic.score(self, bootstrap.counts(task, self.shape[1]))
-
 
 def _mean(cell: Audited, counts: FloatArray, measure: str) -> FloatArray:
     mean: FloatArray = weighted_sums(counts, cell.values[measure].T) / counts.sum(axis=1, keepdims=True)
@@ -200,21 +194,9 @@ def _row(
     variant: str, place: Place, task: str | None, measure: str, found: Estimate, cells: Mapping[str, Audited]
 ) -> dict[str, Any]:
     method, shown, split = place
-    return {
-        "method": method,
-        "variant": variant,
-        "task": task,
-        "split": split,
-        "protocol": shown,
-        "metric": METRICS.get(measure, DISTANCE),
-        "statistic": measure,
-        **valued(found),
-        "n_policies": sum(cell.shape[1] for cell in cells.values()),
-        "n_episodes": sum(cell.episodes for cell in cells.values()),
-        "n_seeds": next(iter(cells.values())).shape[0],
-        "n_train": None,
-        "paper": None,
-    }
+    named = {"method": method, "variant": variant, "task": task, "split": split, "protocol": shown}
+    named |= {"metric": METRICS.get(measure, DISTANCE), "statistic": measure}
+    return {**row_of(named, found, cells, sum(cell.episodes for cell in cells.values())), "paper": None}
 
 
 def _comparison(place: Place, task: str | None, found: Estimate) -> dict[str, Any]:

@@ -40,7 +40,7 @@ from hyprepro.reports.statistics import (
     estimate,
     weighted_sums,
 )
-from hyprepro.reports.summary import MAIN, Summary, valued
+from hyprepro.reports.summary import MAIN, Summary, row_of, valued
 
 LATENTS = "latents.csv.gz"
 """The file beside a result.json."""
@@ -232,11 +232,12 @@ def _root_mean_square(distances: FloatArray) -> float:
 
 
 def _contrast(points: FloatArray, targets: FloatArray) -> FloatArray:
-    across = _distances(points, targets)
-    return across + across.T - _distances(points, points) - _distances(targets, targets)
+    across = distances(points, targets)
+    return across + across.T - distances(points, points) - distances(targets, targets)
 
 
-def _distances(one: FloatArray, other: FloatArray) -> FloatArray:
+def distances(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Euclidean distances `[N, M]` between two sets of points."""
     found: FloatArray = np.linalg.norm(one[:, None] - other[None], axis=2)
     return found
 
@@ -250,22 +251,9 @@ def _row(
     found: Estimate,
     chosen: Mapping[str, Clouds],
 ) -> dict[str, Any]:
-    return {
-        "method": method,
-        "variant": variant,
-        "task": task,
-        "split": split,
-        "protocol": PROTOCOL,
-        "metric": METRIC,
-        "statistic": statistic,
-        **valued(found),
-        "ci95": [max(0.0, end) for end in found.ci95],
-        "n_policies": sum(clouds.shape[1] for clouds in chosen.values()),
-        "n_episodes": 0,
-        "n_seeds": next(iter(chosen.values())).shape[0],
-        "n_train": None,
-        "paper": None,
-    }
+    named = {"method": method, "variant": variant, "task": task, "split": split, "protocol": PROTOCOL}
+    named |= {"metric": METRIC, "statistic": statistic}
+    return {**row_of(named, found, chosen, 0), "ci95": [max(0.0, end) for end in found.ci95], "paper": None}
 
 
 def _comparison(split: str, minus: str, task: str | None, statistic: str, found: Estimate) -> dict[str, Any]:

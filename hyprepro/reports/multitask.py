@@ -11,10 +11,9 @@ from typing import Any
 from hyprepro.component import component
 from hyprepro.reports import notes as parts
 from hyprepro.reports.markdown import bullets, paragraph, percent, table, with_interval
-from hyprepro.reports.numbers import PROTOCOLS, Numbers
+from hyprepro.reports.numbers import PROTOCOLS, Numbers, counts_of, sides_of
 from hyprepro.reports.report import Report
 
-SPLITS = ("seen", "unseen")
 PAIRS = 3
 """How many pairs of tasks are named."""
 POINTS = 10
@@ -39,7 +38,7 @@ class MultiTaskTable(Report):
 
     def markdown(self, result: Mapping[str, Any]) -> str:
         """A table for each protocol, the strict one first; every task; curves; notes; costs and parameters."""
-        sides = [side for side in (Numbers(result, split) for split in SPLITS) if side.methods]
+        sides = sides_of(result)
         protocols = list(reversed(sides[0].protocols))
         found = [parts.heading(result), paragraph(_setting(result, sides))]
         for protocol in protocols:
@@ -56,12 +55,11 @@ class MultiTaskTable(Report):
 
 
 def _setting(result: Mapping[str, Any], sides: Sequence[Numbers]) -> str:
-    counts = " and ".join(f"{len(side.tasks)} {side.split}" for side in sides)
     seeds, reference = max((row["n_seeds"] for row in result["rows"]), default=0), sides[0].reference
     return (
-        f"Success rates in percent, averages of {counts} tasks. {parts.run_of(result)}; generator seeds: {seeds}. "
-        f"`{reference} minus it`: paired; {reference} itself has a dash there. Rows told a task by a label or a "
-        "sentence act in all tasks with one policy."
+        f"Success rates in percent, averages of {counts_of(sides)} tasks. {parts.run_of(result)}; generator seeds: "
+        f"{seeds}. `{reference} minus it`: paired; {reference} itself has a dash there. Rows told a task by a label or "
+        "a sentence act in all tasks with one policy."
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -179,6 +179,16 @@ class Words(NamedTuple):
     def counted(self, number: int) -> str:
         """`1 velocity`, `5 velocities`."""
         return f"{number} {self.told if number == 1 else self.many}"
+
+
+def sides_of(result: Mapping[str, Any]) -> list[Numbers]:
+    """Seen and unseen tasks, as far as the run has them."""
+    return [side for side in (Numbers(result, split) for split in ("seen", "unseen")) if side.methods]
+
+
+def counts_of(sides: Sequence[Numbers]) -> str:
+    """`10 seen and 8 unseen`."""
+    return " and ".join(f"{len(side.tasks)} {side.split}" for side in sides)
 
 
 def number(task: str) -> str:

@@ -6,13 +6,13 @@ JSON itself has no NaN and no infinity; Python's reader takes both, and here nei
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hyprepro.errors import UserError
+from hyprepro.reports.records import finite
 
 RESULT = "result.json"
 SCHEMA = 1
@@ -55,7 +55,7 @@ def read_json(path: Path, missing: str = "There is no result here.", fix: str = 
     try:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError(f"it has {path.stat().st_size} bytes, and at most {MOST_BYTES} are read")
-        data = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_refused, parse_float=_finite)
+        data = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=finite, parse_float=finite)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(missing, where=str(path), fix=fix) from None
     except OSError as error:
@@ -87,17 +87,6 @@ def read_text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UserError("The text cannot be read.", where=f"{path}: {reason}", fix="Name a Markdown file.") from None
-
-
-def _refused(constant: str) -> float:
-    raise ValueError(f"it holds {constant}, which is not a finite number")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"it holds {text[:40]}, which is not a finite number")
-    return value
 
 
 def _depth(data: Any) -> int:

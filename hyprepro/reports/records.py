@@ -166,7 +166,7 @@ def finite(text: str) -> float:
     """A number; `ValueError` for text that is none, NaN and the infinities."""
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is not a finite number")
+        raise ValueError(f"it holds {text[:40]}, which is not a finite number")
     return value
 
 

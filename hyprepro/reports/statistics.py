@@ -38,7 +38,7 @@ an order of ours (`weighted_sums`) and none by the BLAS library."""
 
 
 class Cell(ABC):
-    """What one method did on one task under one protocol, and how that is resampled.
+    """What one method did on one task under one protocol, and how that is resampled: by its prompts, unless overridden.
 
     Subclasses declare:
         paired: The first axis whose size another method's must share for their difference to be paired.
@@ -61,13 +61,13 @@ class Cell(ABC):
         """The sizes that another method's must share for their difference to be paired."""
         return self.shape[self.paired :]
 
-    @abstractmethod
     def observed(self, statistic: Statistic) -> FloatArray:
         """The statistic's score of every seed `[1, S]`."""
+        return statistic.score(self, np.ones((1, self.shape[1])))
 
-    @abstractmethod
     def drawn(self, statistic: Statistic, task: str, bootstrap: Bootstrap) -> FloatArray:
         """The same on resamples of what the task has `[B, S]`; seeds are resampled by the caller."""
+        return statistic.score(self, bootstrap.counts(task, self.shape[1]))
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,6 @@ class Outcomes(Cell):
     @property
     def scored(self) -> FloatArray:
         return self.success
-
-    def observed(self, statistic: Statistic) -> FloatArray:
-        return statistic.score(self, np.ones((1, self.success.shape[1])))
-
-    def drawn(self, statistic: Statistic, task: str, bootstrap: Bootstrap) -> FloatArray:
-        return statistic.score(self, bootstrap.counts(task, self.success.shape[1]))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ READERS: Mapping[str, Callable[[Path], Sequence[tuple[Any, ...]]]] = {
     RECORDS: read_records,
 }
 """What reads the records beside a result.json, by the name of their file."""
+OTHERS: Mapping[str, Callable[[Any], Summary]] = {LATENTS: summarise_latents, AUDIT: summarise_audit}
+"""What computes the numbers of records that are no rollouts."""
 
 
 def records_in(folder: Path) -> Path | None:
@@ -39,12 +41,10 @@ def read_summary(folder: Path, result: Mapping[str, Any]) -> tuple[Sequence[tupl
     Raises:
         UserError: The records are missing, damaged or incomplete.
     """
-    if (folder / LATENTS).is_file():
-        latents = read_latents(folder / LATENTS)
-        return latents, summarise_latents(latents)
-    if (folder / AUDIT).is_file():
-        audited = read_audit(folder / AUDIT)
-        return audited, summarise_audit(audited)
+    for name, summarised in OTHERS.items():
+        if (folder / name).is_file():
+            found = READERS[name](folder / name)
+            return found, summarised(found)
     records, config = read_records(folder / RECORDS), result["provenance"].get("config", {})
     tasks = [task for name in TASKS for task in config.get(name, ())]
     summary = summarise(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from math import prod
 from typing import Any
 
 from hyprepro.reports import paper
@@ -102,6 +103,23 @@ def valued(found: Estimate) -> dict[str, Any]:
     return {"value": found.value, "ci95": list(found.ci95)}
 
 
+def row_of(
+    named: Mapping[str, Any], found: Estimate, cells: Mapping[str, Cell], episodes: int, n_train: int | None = None
+) -> dict[str, Any]:
+    """DESIGN's row but for the paper's number.
+
+    Args:
+        named: What the number is: from the method to the statistic.
+        found: The number.
+        cells: What it is computed from, by task.
+        episodes: All that are behind it.
+        n_train: Number of training tasks, where it varies.
+    """
+    policies, seeds = sum(cell.shape[1] for cell in cells.values()), next(iter(cells.values())).shape[0]
+    counts = {"n_policies": policies, "n_episodes": episodes, "n_seeds": seeds, "n_train": n_train}
+    return {**named, **valued(found), **counts}
+
+
 @dataclass(frozen=True)
 class _Table:
     """All estimates of a run."""
@@ -136,25 +154,15 @@ class _Table:
         return found
 
     def _rows(self, line: Line, split: str, task: str | None, chosen: Cells, averaged: Sequence[str]) -> Rows:
-        shapes = [cell.shape for cell in chosen.values()]
+        named = {"method": line.method, "variant": self.found.variant, "task": task, "split": split}
+        named |= {"protocol": line.protocol, "metric": self.found.metric}
+        episodes = sum(prod(cell.shape) for cell in chosen.values())
+        zoo = {"zoo": line.zoo} if line.zoo else {}
         found = []
         for statistic in self._statistics(line.protocol, task, chosen):
-            row = {
-                "method": line.method,
-                "variant": self.found.variant,
-                "task": task,
-                "split": split,
-                "protocol": line.protocol,
-                "metric": self.found.metric,
-                "statistic": statistic.name,
-                **valued(estimate(statistic, chosen, self.bootstrap)),
-                "n_policies": sum(policies for _, policies, _ in shapes),
-                "n_episodes": sum(seeds * policies * starts for seeds, policies, starts in shapes),
-                "n_seeds": shapes[0][0],
-                "n_train": line.n_train,
-                **({"zoo": line.zoo} if line.zoo else {}),
-            }
-            found.append({**row, "paper": paper.beside(row, averaged)})
+            number = estimate(statistic, chosen, self.bootstrap)
+            made = row_of({**named, "statistic": statistic.name}, number, chosen, episodes, line.n_train) | zoo
+            found.append({**made, "paper": paper.beside(made, averaged)})
         return found
 
     def _statistics(self, protocol: str, task: str | None, chosen: Cells) -> list[Statistic]:

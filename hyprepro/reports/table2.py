@@ -10,11 +10,10 @@ from hyprepro.reports import notes as parts
 from hyprepro.reports import paper
 from hyprepro.reports.markdown import bullets, paragraph, printed, table, with_interval
 from hyprepro.reports.notes import notes
-from hyprepro.reports.numbers import PROTOCOLS, Numbers
+from hyprepro.reports.numbers import PROTOCOLS, Numbers, counts_of, sides_of
 from hyprepro.reports.report import Report
 from hyprepro.reports.summary import MAIN
 
-SPLITS = ("seen", "unseen")
 ABSENT = "not yet reproduced"
 PICTURES = "performance_profiles"
 
@@ -29,7 +28,7 @@ class AveragesTable(Report):
 
     def markdown(self, result: Mapping[str, Any]) -> str:
         """The tables of both protocols, of ceilings and competitors, by robust statistics, of all tasks, the notes."""
-        both = _sides(result)
+        both = sides_of(result)
         protocols = both[0].protocols
         found = [parts.heading(result), paragraph(_setting(both))]
         for protocol in protocols:
@@ -44,7 +43,7 @@ class AveragesTable(Report):
 
     def side_by_side(self, result: Mapping[str, Any]) -> str:
         """The paper's table and ours under the paper's protocol."""
-        both = _sides(result)
+        both = sides_of(result)
         found = [
             *parts.beside_the_paper(2, _setting(both), paper.load("table2")["title"]),
             _main_table(both, "paper"),
@@ -59,14 +58,8 @@ class AveragesTable(Report):
         return profiles.pictures(result.get("profiles", []), PICTURES) if profiles.can_draw() else {}
 
 
-def _sides(result: Mapping[str, Any]) -> list[Numbers]:
-    """Seen and unseen tasks, as far as the run has them."""
-    return [side for side in (Numbers(result, split) for split in SPLITS) if side.methods]
-
-
 def _setting(both: Sequence[Numbers]) -> str:
-    counts = " and ".join(f"{len(numbers.tasks)} {numbers.split}" for numbers in both)
-    return f"{parts.setting(both[0])} Averages of {counts} tasks."
+    return f"{parts.setting(both[0])} Averages of {counts_of(both)} tasks."
 
 
 def _main_table(both: Sequence[Numbers], protocol: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.engine.provenance import versions as installed_versions
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import UserError, closest_match, refuse_unknown
 from hyprepro.stores import atomic, hdf5, once
 
 if TYPE_CHECKING:
@@ -339,8 +339,5 @@ def semantic(kind: str, schema: int, attributes: dict[str, Any], *some: str) -> 
 
 def split_code(split: str, allowed: tuple[str, ...]) -> int:
     """The uint8 code of a split (`UserError` for another word)."""
-    if split not in allowed:
-        raise UserError(
-            f"Unknown split {split!r}.", closest=closest_match(split, allowed), fix=f"one of {', '.join(allowed)}"
-        )
+    refuse_unknown(split, allowed, f"Unknown split {split!r}.", fix=f"one of {', '.join(allowed)}")
     return SPLIT_CODES[split]

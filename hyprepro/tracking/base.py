@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.schedule import Event
-from hyprepro.engine.stage import Stage, explain_os_error
-from hyprepro.errors import UserError, closest_match
+from hyprepro.engine.stage import Stage, explaining
+from hyprepro.errors import UserError, refuse_unknown
 from hyprepro.experiments.trainings import metrics_file, named_stages, reported
 
 PROJECT = "hyprepro"
@@ -76,13 +76,7 @@ def writer_of(name: str) -> Writer:
     Raises:
         UserError: There is none, or the package behind it is not installed.
     """
-    if name not in TRACKERS:
-        raise UserError(
-            f"There is no tracker named {name!r}.",
-            where=f"--track {name}",
-            closest=closest_match(name, TRACKERS),
-            fix=f"choose one of: {', '.join(TRACKERS)}",
-        )
+    refuse_unknown(name, TRACKERS, f"There is no tracker named {name!r}.", f"--track {name}")
     module, _, attribute = TRACKERS[name].partition(":")
     try:
         found: type[Writer] = getattr(importlib.import_module(module), attribute)
@@ -137,10 +131,8 @@ class Tracking:
 @contextmanager
 def following(writer: Writer, page: Page, stages: Sequence[Stage], cache: ArtifactCache) -> Iterator[Tracking]:
     """A run's page for the time of a block; at the end of one that succeeds it has all that was reported."""
-    try:
+    with explaining(page.folder):
         writer.start(page)
-    except OSError as error:
-        raise explain_os_error(error, page.folder) or error from error
     try:
         tracking = Tracking(writer, stages, cache)
         yield tracking

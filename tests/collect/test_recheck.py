@@ -5,28 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from hyprepro.collect import recheck
 from hyprepro.collect.metaworld.settings import RECHECK
 from hyprepro.errors import UserError
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 from tests.domains.toy import TOY_LAYOUT, Walk, walk_pool
-
-
-def test_fisher_is_scipys() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(30):
-        n, m = (int(x) for x in rng.integers(1, 60, 2))
-        a, b = int(rng.integers(0, n + 1)), int(rng.integers(0, m + 1))
-        expected = stats.fisher_exact([[a, n - a], [b, m - b]]).pvalue
-        assert recheck.fisher(a, n, b, m) == pytest.approx(expected, abs=1e-9)
-
-
-def test_wilson_is_scipys() -> None:
-    for won, trials in ((0, 10), (7, 10), (10, 10), (150, 200)):
-        expected = stats.binomtest(won, trials).proportion_ci(method="wilson")
-        assert recheck.wilson(won, trials) == pytest.approx((expected.low, expected.high), abs=1e-6)
 
 
 def walkers(folder: Path, recorded: float, episodes: int = 20, route: dict[str, Any] | None = None) -> Path:

@@ -15,10 +15,10 @@ from hyprepro.engine.plan import STARTUP_SECONDS
 from hyprepro.engine.schedule import Event
 from hyprepro.errors import UserError
 from hyprepro.experiments import run as pipeline
-from hyprepro.experiments.costs import training_seconds
 from hyprepro.experiments.protocols import PaperProtocol, StrictProtocol, ValidationProtocol
 from hyprepro.experiments.recipe import Recipe
 from hyprepro.experiments.run import plain_line, plan, results_folder, run_recipe
+from hyprepro.experiments.told import training_seconds
 from hyprepro.reports.records import read_records
 from tests.conftest import TinyStores
 from tests.engine.toy_stages import Chain

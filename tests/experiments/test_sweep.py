@@ -34,7 +34,7 @@ def test_a_sweep_that_is_interrupted_goes_on_where_it_was(tiny_stores: TinyStore
     with pytest.raises(KeyboardInterrupt):
         run_sweep(asked, cache, 0, interrupt)
     assert not (tmp_path / "out").exists()
-    assert [each.status for each in plan_sweep(asked, cache)].count("finished") == 1
+    assert [each.status for each in plan_sweep(asked, cache).stages].count("finished") == 1
     numbers = run_sweep(asked, cache, 0, seen.append)
     assert [event.kind for event in seen].count("started") == 2
     assert len(numbers["cells"]) == len({cell["digest"] for cell in numbers["cells"]}) == 3

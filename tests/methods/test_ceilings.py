@@ -12,8 +12,7 @@ from hyprepro.domains.base import Data
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.autoencoder import PCAAutoencoder
-from hyprepro.methods.ceilings import AutoencoderCeiling, DomainRandomisation, Expert, Parent
-from hyprepro.methods.one_for_all import OneForAll
+from hyprepro.methods.ceilings import AutoencoderCeiling, DomainRandomisation, Expert, OneForAll, Parent
 from hyprepro.policies.layout import CHEETAH_LAYOUT
 from hyprepro.stores.policy_store import PolicyStoreWriter
 from tests.cheetah_stores import CheetahStores

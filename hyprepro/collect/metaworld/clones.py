@@ -55,7 +55,7 @@ def labelled_episode(
     observation = env.reset(goal)
     observations, labels, left = [], [], None
     for _ in range(settings.episode_steps):
-        label = expert_action(env.task, observation)
+        label = scripted_action(env.task, observation)
         action = label if act is None else act(observation)
         observations.append(observation.astype(np.float32))
         labels.append(label)
@@ -282,8 +282,3 @@ class _Cloning:
             data.observations = [part.numpy() for part in observations]
             data.actions = [part.numpy() for part in actions]
         self.rng.bit_generator.state = json.loads(state["rng"])
-
-
-def expert_action(task: str, observation: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """The expert's action `[4]` in [-1, 1] for an observation `[39]` of a task."""
-    return scripted_action(task, observation)

@@ -15,18 +15,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hyprepro.collect.metaworld.clones import CloneExperts, Clones, expert_action
+from hyprepro.collect.metaworld.clones import CloneExperts, Clones
 from hyprepro.collect.metaworld.settings import Agent, task_place, training_goal
 from hyprepro.collect.metaworld.stepping import Environments, environments
 from hyprepro.collect.sac.agents import Agents, Learner, StackedSAC
-from hyprepro.collect.sac.checkpoint import PREFIX, Flushes, open_mapped, publish
+from hyprepro.collect.sac.checkpoint import PREFIX, Flushes, open_mapped
 from hyprepro.collect.sac.loop import Loop, Observations, Schedule
 from hyprepro.collect.sac.networks import Normaliser, Parameters, to_flat
 from hyprepro.collect.sac.replay import Replay, Room, replay_sizes
 from hyprepro.collect.sac.settings import SACTraining
 from hyprepro.component import Component
+from hyprepro.domains.metaworld.env import scripted_action
 from hyprepro.domains.metaworld.tasks import Goal
-from hyprepro.engine.stage import Report, Stage, device
+from hyprepro.engine.stage import Report, Stage, device, link_or_copy
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
@@ -75,7 +76,6 @@ class TaskLoop(Loop):
         self.learner = Learner(sac, self.replay, self.generator, self.rng)
 
     def begin_episode(self) -> Observations:
-        """See `Loop`."""
         raw = self.envs.reset([self.goal(agent) for agent in self.agents])
         self.success, self.returns = np.zeros(len(raw), dtype=bool), np.zeros(len(raw))
         self._seen = self.normaliser.apply(raw)
@@ -86,7 +86,6 @@ class TaskLoop(Loop):
         return training_goal(agent, self.episode)
 
     def step(self, raw: Observations) -> Observations:
-        """See `Loop`."""
         observations, labels = self._seen, self._labels(raw)
         actions = self.act(observations, labels)
         raw, rewards, solved = self.envs.step(actions)
@@ -109,7 +108,6 @@ class TaskLoop(Loop):
         return self.sac.act(torch.from_numpy(observations), noise)
 
     def learn(self, count: int) -> None:
-        """See `Loop`."""
         for _ in range(count):
             self.learner.update(self.trains_actor)
             self.updates += 1
@@ -119,11 +117,9 @@ class TaskLoop(Loop):
         return self.replay.overwrites(self.schedule.episode_steps)
 
     def saved(self) -> None:
-        """See `Loop`."""
         self.replay.saved()
 
     def mapped(self) -> list[Flushes]:
-        """See `Loop`."""
         return [self.replay]
 
     def state(self) -> dict[str, Any]:
@@ -131,13 +127,12 @@ class TaskLoop(Loop):
         return {"added": self.replay.added}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """See `Loop`."""
         self.replay.restore(state["added"])
 
     def _labels(self, raw: Observations) -> NDArray[np.float32]:
         if not self.is_labelled:
             return np.zeros((len(raw), self.sac.action_size), dtype=np.float32)
-        return np.stack([expert_action(agent.task, each) for agent, each in zip(self.agents, raw, strict=True)])
+        return np.stack([scripted_action(agent.task, each) for agent, each in zip(self.agents, raw, strict=True)])
 
 
 class Stopping:
@@ -244,7 +239,7 @@ class TrainSAC(Stage):
                 updates = self.begin(clones, envs, work, report).run()
             checkpoint = work / f"{PREFIX}{_POLICIES}"
             if len(updates) == self.training.kept_policies:
-                publish(checkpoint, work / _POLICIES)
+                link_or_copy(checkpoint, work / _POLICIES)  # a kill before the artifact is whole costs nothing
             else:  # it was over before the last update
                 np.save(work / _POLICIES, np.load(checkpoint, mmap_mode="r")[: len(updates)])
         np.save(work / _UPDATES, updates)
@@ -343,7 +338,6 @@ class TrainingRun(TaskLoop):
         return self.schedule.critic_updates + self.checkpoint_every * np.arange(self.kept, dtype=np.int64)
 
     def goal(self, agent: Agent) -> Goal:
-        """See `TaskLoop`."""
         return training_goal(agent, self.episode, self.collection)
 
     def act(self, observations: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -367,7 +361,6 @@ class TrainingRun(TaskLoop):
 
     @property
     def is_over(self) -> bool:
-        """See `Loop`."""
         return self.stopping.is_over(self.updates)
 
     def mapped(self) -> list[Flushes]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from hyprepro.collect.collection import Collection, Estimate
+from hyprepro.collect.collection import Collection, Estimate, write_pair
 from hyprepro.collect.parameter.settings import ExpertTraining, ParameterSelection, ParentTraining
 from hyprepro.component import component, setting
 from hyprepro.domains.base import Domain
@@ -151,10 +151,43 @@ class ParameterCollection(Collection):
             where = f"ParameterCollection.{field}"
             raise UserError(error.what, where=where, closest=error.closest, fix=error.fix) from None
 
+    @property
+    def grown_from(self) -> TrainParent | None:
+        """The parent's stage; None on the route "scratch"."""
+        return self._parent(self.parent) if self.route == "parent" else None
+
+    @property
+    def for_all(self) -> TrainParent | None:
+        """The stage of the policy for all tasks; None if none is asked for."""
+        return None if self.randomised is None else self._parent(self.randomised)
+
+    def _parent(self, training: ParentTraining) -> TrainParent:
+        from hyprepro.collect.parameter.parent import TrainParent
+
+        return TrainParent(self.bare, training, self.train_tasks, self.seed)
+
     def stages(self) -> Sequence[Stage]:
         """One stage a task, in the order of their numbers, and that of the policy for all."""
-        randomised = randomised_of(self)
-        return [*stages_of(self), *([randomised] if randomised else [])]
+        return [*self._harvests(), *([self.for_all] if self.for_all else [])]
+
+    def _harvests(self) -> list[HarvestParameter]:
+        """The last stage of each task, in the order of their numbers; everything else hangs on these.
+
+        Training and test tasks never share a stack, so that no training expert learns from a test task's steps.
+        """
+        from hyprepro.collect.parameter.experts import TrainExperts
+        from hyprepro.collect.parameter.harvest import HarvestParameter
+
+        parent, size, domain = self.grown_from, self.experts.agents_at_once, self.bare
+        found = []
+        for split, tasks in (("train", self.train_tasks), ("test", self.test_tasks)):
+            for start in range(0, len(tasks), size):
+                some = tasks[start : start + size]
+                experts = TrainExperts(domain, parent, self.experts, some, self.seed)
+                found += [
+                    HarvestParameter(domain, parent, experts, self.selection, task, split, self.seed) for task in some
+                ]
+        return sorted(found, key=lambda stage: domain.parameter(stage.task))
 
     def estimate(self, todo: Sequence[Stage]) -> Estimate:
         """By ten seconds of every kind of work on this machine."""
@@ -163,94 +196,38 @@ class ParameterCollection(Collection):
         return estimate(self, todo)
 
     def write(self, cache: ArtifactCache, folder: Path, name: str) -> list[Path]:
-        """NAME.policies.h5, NAME.trajectories.h5, NAME-parent.policies.h5 and the like, NAME.md and NAME.svg."""
-        return write_stores(self, cache, folder, self.name or name)
+        """NAME.policies.h5, NAME.trajectories.h5, NAME-parent.policies.h5 and the like, NAME.md and NAME.svg.
+
+        Each is written whole or not at all; the picture needs matplotlib and is left out without it.
+        """
+        from hyprepro.collect.parameter.card import data_card
+        from hyprepro.reports.figures.profiles import can_draw
+        from hyprepro.reports.figures.stores import draw
+
+        make_folder(folder)
+        name, selection, layout = self.name or name, self.selection, self.of.layout
+        summary = _SUMMARIES[self.route].format(self.of.told)
+        route = {"name": self.route, "summary": summary, "collection": self.described()}
+        written = write_pair(self._harvests(), cache, folder, name, layout, route, selection.weights, selection.starts)
+        card, picture = folder / f"{name}.md", folder / f"{name}.svg"
+        paths = {
+            kind: _write_parent(self, stage.load(cache.path_of(stage)), folder / f"{name}-{kind}.policies.h5")
+            for kind, stage in (("parent", self.grown_from), ("randomised", self.for_all))
+            if stage is not None
+        }
+        write_atomically(card, data_card(name, self, written[0], written[1], paths).encode())
+        written += [*paths.values(), card]
+        if not can_draw():
+            return written
+        drawn = [written[0], *(path for kind, path in paths.items() if kind == "parent")]
+        write_atomically(picture, draw(self.of, drawn, name)[picture.name])
+        return [*written, picture]
 
 
 _SUMMARIES = {
     "parent": "SAC of one agent a {0}, each grown from one {0}-conditioned SAC agent folded at its {0}",
     "scratch": "SAC of one agent a {0}, from random weights",
 }
-
-
-def parent_of(collection: ParameterCollection) -> TrainParent | None:
-    """The parent's stage; None on the route "scratch"."""
-    from hyprepro.collect.parameter.parent import TrainParent
-
-    if collection.route == "scratch":
-        return None
-    return TrainParent(collection.bare, collection.parent, collection.train_tasks, collection.seed)
-
-
-def randomised_of(collection: ParameterCollection) -> TrainParent | None:
-    """The stage of the policy for all tasks; None if none is asked for."""
-    from hyprepro.collect.parameter.parent import TrainParent
-
-    training = collection.randomised
-    return None if training is None else TrainParent(collection.bare, training, collection.train_tasks, collection.seed)
-
-
-def stages_of(collection: ParameterCollection) -> list[HarvestParameter]:
-    """The last stage of each task, in the order of their numbers; everything else hangs on these.
-
-    Training and test tasks never share a stack, so that no training expert learns from a test task's steps.
-    """
-    from hyprepro.collect.parameter.experts import TrainExperts
-    from hyprepro.collect.parameter.harvest import HarvestParameter
-
-    parent, size, domain = parent_of(collection), collection.experts.agents_at_once, collection.bare
-    found = []
-    for split, tasks in (("train", collection.train_tasks), ("test", collection.test_tasks)):
-        for start in range(0, len(tasks), size):
-            some = tasks[start : start + size]
-            experts = TrainExperts(domain, parent, collection.experts, some, collection.seed)
-            found += [
-                HarvestParameter(domain, parent, experts, collection.selection, task, split, collection.seed)
-                for task in some
-            ]
-    return sorted(found, key=lambda stage: domain.parameter(stage.task))
-
-
-def route_of(collection: ParameterCollection) -> dict[str, Any]:
-    """What the stores, the data card and every result say about where the policies come from."""
-    return {
-        "name": collection.route,
-        "summary": _SUMMARIES[collection.route].format(collection.of.told),
-        "collection": collection.described(),
-    }
-
-
-def write_stores(collection: ParameterCollection, cache: ArtifactCache, folder: Path, name: str) -> list[Path]:
-    """Write the zoo, the offline episodes, the folded parent (if there is one), the card and its picture.
-
-    Each is written whole or not at all; the picture needs matplotlib and is left out without it.
-
-    Returns:
-        The files.
-    """
-    from hyprepro.collect.collection import write_pair
-    from hyprepro.collect.parameter.card import data_card
-    from hyprepro.reports.figures.profiles import can_draw
-    from hyprepro.reports.figures.stores import draw
-
-    make_folder(folder)
-    route, stages, selection = route_of(collection), stages_of(collection), collection.selection
-    layout = collection.of.layout
-    written = write_pair(stages, cache, folder, name, layout, route, selection.weights, selection.starts)
-    parent, card, picture = parent_of(collection), folder / f"{name}.md", folder / f"{name}.svg"
-    further = {"parent": parent, "randomised": randomised_of(collection)}
-    paths = {
-        kind: _write_parent(collection, stage.load(cache.path_of(stage)), folder / f"{name}-{kind}.policies.h5")
-        for kind, stage in further.items()
-        if stage is not None
-    }
-    write_atomically(card, data_card(name, collection, written[0], written[1], paths).encode())
-    written += [*paths.values(), card]
-    if not can_draw():
-        return written
-    drawn = [written[0], *(path for kind, path in paths.items() if kind == "parent")]
-    write_atomically(picture, draw(collection.of, drawn, name)[picture.name])
-    return [*written, picture]
 
 
 def _write_parent(collection: ParameterCollection, parent: Parent, path: Path) -> Path:

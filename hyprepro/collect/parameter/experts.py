@@ -22,12 +22,12 @@ from hyprepro.collect.parameter.memory import Memory, Transitions
 from hyprepro.collect.parameter.parent import Parent, TrainParent, conditions
 from hyprepro.collect.parameter.settings import ExpertTraining
 from hyprepro.collect.sac.agents import StackedSAC
-from hyprepro.collect.sac.checkpoint import PREFIX, Flushes, open_mapped, publish
+from hyprepro.collect.sac.checkpoint import PREFIX, Flushes, open_mapped
 from hyprepro.collect.sac.loop import Observations
 from hyprepro.collect.sac.networks import to_flat
 from hyprepro.collect.sac.update import Batch
 from hyprepro.domains.parameter import ParameterDomain
-from hyprepro.engine.stage import Report, Stage
+from hyprepro.engine.stage import Report, Stage, link_or_copy
 
 _SHOWN = 6  # tasks whose return the progress shows
 _POLICIES, _MARKS = "policies.npy", "marks.npy"
@@ -84,7 +84,7 @@ class TrainExperts(Stage):
         run.train()
         np.save(work / _MARKS, np.array(run.marks, dtype=np.int64).T)
         run.kept.flush()
-        publish(work / f"{PREFIX}{_POLICIES}", work / _POLICIES)
+        link_or_copy(work / f"{PREFIX}{_POLICIES}", work / _POLICIES)
 
     def load(self, path: Path) -> Experts:
         """All kept policies."""
@@ -195,7 +195,6 @@ class _Run(ParameterLoop[ExpertTraining]):
         return {**super().state(), "marks": self.marks}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """See `Loop`."""
         super().restore(state)
         self.marks = state["marks"]
 

@@ -149,7 +149,6 @@ class ParameterLoop(Loop, Generic[Settings]):
         return math.floor(done * self.schedule.updates_per_step + ROUNDING)
 
     def begin_episode(self) -> Observations:
-        """See `Loop`."""
         tasks, first = self.targets(), self.episode * self.environments
         self.parameters = np.array([self.domain.parameter(task) for task in tasks], dtype=np.float32)
         self.memory.fields["parameters"][self.episode] = self.parameters
@@ -159,7 +158,6 @@ class ParameterLoop(Loop, Generic[Settings]):
         return observations
 
     def step(self, observations: Observations) -> Observations:
-        """See `Loop`."""
         now = self.steps % self.domain.horizon
         actions = self.explore(observations, self.episode < self.settings.first_rounds)
         step = self.simulator.step(self.layout.to_environment(actions), range(self.environments))
@@ -209,13 +207,10 @@ class ParameterLoop(Loop, Generic[Settings]):
         return True
 
     def mapped(self) -> list[Flushes]:
-        """See `Loop`."""
         return [self.memory]
 
     def state(self) -> dict[str, Any]:
-        """See `Loop`."""
         return {"normaliser": [torch.from_numpy(self.normaliser.mean), torch.from_numpy(self.normaliser.scale)]}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """See `Loop`."""
         self.use(Normaliser(*(part.numpy() for part in state["normaliser"])))

@@ -212,11 +212,9 @@ class _Run(ParameterLoop[ParentTraining]):
         )
 
     def state(self) -> dict[str, Any]:
-        """See `Loop`."""
         return {**super().state(), "kept": self.kept, "curve": self.curve}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """See `Loop`."""
         super().restore(state)
         self.kept, self.curve = state["kept"], state["curve"]
 

@@ -177,7 +177,6 @@ class StackedSAC(Agents):
 
     @torch.no_grad()
     def update(self, batch: Batch, noise: Tensor, next_noise: Tensor, train_actor: bool = True) -> dict[str, Tensor]:
-        """See `Agents`."""
         found = [
             part(batch.part(low, high), noise[low:high], next_noise[low:high], train_actor)
             for low, high, part in self._parts
@@ -191,14 +190,12 @@ class StackedSAC(Agents):
                 optimiser.rate = rate
 
     def tensors(self) -> list[Tensor]:
-        """See `Agents`."""
         weights = [t for each in (self._actor, self._critic, self._target) for t in each.tensors()]
         moments = [t for each in self._moments for t in each]
         steps = [optimiser.steps for part in self.parts for optimiser in part.optimisers]
         return [*weights, self.log_alpha, *moments, *steps]
 
     def restore(self, tensors: list[Tensor]) -> None:
-        """See `Agents`."""
         super().restore(tensors)
         for part in self.parts:
             for network in part.networks:

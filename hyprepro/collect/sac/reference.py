@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hyprepro.collect.sac.networks import Parameters
-from hyprepro.errors import UserError
+from hyprepro.errors import needing
 from hyprepro.policies.layout import METAWORLD_LAYOUT
 
 if TYPE_CHECKING:
@@ -22,12 +22,8 @@ def reference_sac(training: SACTraining, env: Any, seed: int, width: int = METAW
     Raises:
         UserError: stable-baselines3 is not installed.
     """
-    try:
+    with needing("stable-baselines3", "sb3"):
         from stable_baselines3 import SAC
-    except ImportError:
-        raise UserError(
-            "stable-baselines3 is not installed.", fix="pip install 'hyprepro[sb3]' -c constraints.txt"
-        ) from None
     settings = training.sac
     return SAC(
         "MlpPolicy",

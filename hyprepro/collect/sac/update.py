@@ -252,21 +252,17 @@ class StackedUpdate(SACUpdate):
         super().__init__(settings, self.actor.parameters[4].shape[1] // 2, log_alpha)
 
     def policy(self, observations: Tensor) -> Tensor:
-        """See `SACUpdate`."""
         return self.actor.forward(observations)
 
     def values(self, observations: Tensor | None, actions: Tensor, which: Critics = "critic") -> Tensor:
-        """See `SACUpdate`."""
         network = self.target if which == "target" else self.critic
         return network.forward(observations, actions).view(len(actions), 2, -1)
 
     def descend_critic(self, loss: Tensor, error: Tensor) -> None:
-        """See `SACUpdate`."""
         self.critic.backward(_outputs(error / error.shape[2]))
         self.step_critic()
 
     def descend_actor(self, found: ActorLoss, sample: Sample) -> None:
-        """See `SACUpdate`."""
         self.actor.backward(self._actor_slope(found, sample))
         self.step_actor()
 
@@ -282,7 +278,6 @@ class StackedUpdate(SACUpdate):
         self.actor.refresh()
 
     def follow(self) -> None:
-        """See `SACUpdate`."""
         torch._foreach_lerp_(self.target.parameters, self.critic.parameters, self.settings.polyak)
         self.target.refresh()
 

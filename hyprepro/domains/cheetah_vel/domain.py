@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hyprepro.component import component, setting
-from hyprepro.domains.base import Start, Step
 from hyprepro.domains.cheetah_vel.tasks import (
     CONTROL_COST,
     HORIZON,
@@ -19,13 +18,13 @@ from hyprepro.domains.cheetah_vel.tasks import (
     velocity_reward,
 )
 from hyprepro.domains.parameter import ParameterDomain
-from hyprepro.domains.rendering import Physics
 from hyprepro.errors import UserError
 from hyprepro.policies.layout import CHEETAH_LAYOUT, PolicyLayout
 
 if TYPE_CHECKING:
     from gymnasium.envs.registration import EnvSpec
-    from numpy.typing import NDArray
+
+    from hyprepro.domains.cheetah_vel.env import Cheetahs
 
 
 @component
@@ -78,6 +77,8 @@ class CheetahVel(ParameterDomain):
         return self.simulators([task] * slots)
 
     def simulators(self, tasks: Sequence[str]) -> Cheetahs:
+        from hyprepro.domains.cheetah_vel.env import Cheetahs  # lazily: it loads the simulator
+
         return Cheetahs(np.array([self.parameter(task)[0] for task in tasks]))
 
     def environment(self, task: str) -> EnvSpec | None:
@@ -90,37 +91,3 @@ class CheetahVel(ParameterDomain):
             entry_point="hyprepro.domains.cheetah_vel.env:CheetahVel",
             kwargs={"velocity": self.parameter(task)[0]},
         )
-
-
-class Cheetahs:
-    """Cheetahs, one a slot; all are stepped, active or not.
-
-    Args:
-        velocities: The target of each, in m/s `[slots]`.
-    """
-
-    def __init__(self, velocities: NDArray[np.float64]) -> None:
-        from hyprepro.domains.cheetah_vel.env import CheetahBatch  # lazily: it loads the simulator
-
-        self._velocities = velocities
-        self._batch = CheetahBatch(len(velocities))
-
-    @property
-    def slots(self) -> int:
-        """Number of cheetahs."""
-        return self._batch.count
-
-    def reset(self, slot: int, start: Start) -> NDArray[np.float64]:
-        """Begin an episode with the start noise of a seed."""
-        return self._batch.reset_one(slot, start.seed)
-
-    def step(self, actions: NDArray[np.float32], active: Sequence[int]) -> Step:
-        """One step of 0.05 s; actions count within [-1, 1]."""
-        actions = np.clip(actions, -1.0, 1.0)
-        observations, speed = self._batch.step(actions)
-        rewards: NDArray[np.float64] = velocity_reward(speed, actions.astype(np.float64), self._velocities)
-        return Step(observations, rewards, None, None, speed)
-
-    def physics(self, slot: int) -> Physics:
-        """The cheetah's; all share one model."""
-        return self._batch.physics(slot)

@@ -21,6 +21,7 @@ from gymnasium.envs.mujoco.half_cheetah_v5 import HalfCheetahEnv
 from gymnasium.utils.seeding import np_random
 from numpy.typing import NDArray
 
+from hyprepro.domains.base import Start, Step
 from hyprepro.domains.cheetah_vel.tasks import HORIZON, check_velocity, velocity_reward
 from hyprepro.domains.rendering import Physics
 
@@ -82,70 +83,63 @@ class CheetahVel(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         self._cheetah.close()  # type: ignore[no-untyped-call]
 
 
-class CheetahBatch:
-    """`count` cheetahs stepped together, bit for bit as gymnasium's would be, without its overhead.
+class Cheetahs:
+    """Cheetahs, one a slot, bit for bit as gymnasium's would be, without its overhead; all are stepped, active or not.
 
-    Rewards are left to the caller, since one step has a reward for every target velocity (`velocity_reward`).
+    Args:
+        velocities: The target of each, in m/s `[slots]`.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, velocities: NDArray[np.float64]) -> None:
+        self._velocities = velocities
         self._model, self._start = _model()
-        self._datas = [mujoco.MjData(self._model) for _ in range(count)]
+        self._datas = [mujoco.MjData(self._model) for _ in velocities]
         self._duration = FRAME_SKIP * self._model.opt.timestep
-        self.count = count
 
-    def reset(self, seeds: Sequence[int]) -> NDArray[np.float64]:
-        """Begin an episode in each of the first `len(seeds)` cheetahs; observations `[n, 17]`.
+    @property
+    def slots(self) -> int:
+        """Number of cheetahs."""
+        return len(self._datas)
 
-        The cheetahs after these are left out of the steps until the next reset.
-        """
-        if not 1 <= len(seeds) <= len(self._datas):
-            raise ValueError(f"{len(seeds)} seeds for {len(self._datas)} cheetahs")
-        self.count = len(seeds)
-        for slot, seed in enumerate(seeds):
-            self.reset_one(slot, seed)
-        return self._observations()
-
-    def reset_one(self, slot: int, seed: int) -> NDArray[np.float64]:
-        """Begin an episode in one cheetah; its observation `[17]`."""
-        rng, _ = np_random(int(seed))
+    def reset(self, slot: int, start: Start) -> NDArray[np.float64]:
+        """Begin an episode with the start noise of a seed."""
+        rng, _ = np_random(start.seed)
         data = self._datas[slot]
         mujoco.mj_resetData(self._model, data)
         data.qpos[:] = self._start + rng.uniform(-_NOISE, _NOISE, self._model.nq)
         data.qvel[:] = _NOISE * rng.standard_normal(self._model.nv)
         mujoco.mj_forward(self._model, data)
-        return self._observation(data)
+        return np.concatenate([data.qpos[1:], data.qvel])
 
-    def step(self, actions: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """One step of each for actions `[n, 6]`: observations `[n, 17]` and mean forward speeds `[n]` in m/s."""
+    def step(self, actions: NDArray[np.floating[Any]], active: Sequence[int]) -> Step:
+        """One step of 0.05 s; actions count within [-1, 1], and mean forward speeds in m/s are the signals."""
+        actions = np.clip(actions, -1.0, 1.0)
         before = self._positions()
-        for data, action in zip(self._datas, actions[: self.count], strict=False):
+        for data, action in zip(self._datas, actions, strict=True):
             data.ctrl[:] = action
             mujoco.mj_step(self._model, data, nstep=FRAME_SKIP)
-        return self._observations(), (self._positions() - before) / self._duration
+        speeds = (self._positions() - before) / self._duration
+        rewards: NDArray[np.float64] = velocity_reward(speeds, actions.astype(np.float64), self._velocities)
+        return Step(self._observations(), rewards, None, None, speeds)
 
     def physics(self, slot: int) -> Physics:
-        """What a cheetah shows."""
+        """The cheetah's; all share one model."""
         return Physics(self._model, self._datas[slot])
 
     def _positions(self) -> NDArray[np.float64]:
-        return np.array([data.qpos[0] for data in self._datas[: self.count]])
+        return np.array([data.qpos[0] for data in self._datas])
 
     def _observations(self) -> NDArray[np.float64]:
-        rows = np.empty((self.count, self._model.nq - 1 + self._model.nv))
-        for row, data in zip(rows, self._datas, strict=False):
+        rows = np.empty((self.slots, self._model.nq - 1 + self._model.nv))
+        for row, data in zip(rows, self._datas, strict=True):
             row[: self._model.nq - 1] = data.qpos[1:]
             row[self._model.nq - 1 :] = data.qvel
         return rows
 
-    @staticmethod
-    def _observation(data: mujoco.MjData) -> NDArray[np.float64]:
-        return np.concatenate([data.qpos[1:], data.qvel])
-
 
 @cache
 def _model() -> tuple[mujoco.MjModel, NDArray[np.float64]]:
-    """HalfCheetah-v5's model and its initial position `[9]`; one for all batches of this process."""
+    """HalfCheetah-v5's model and its initial position `[9]`; one for all of this process."""
     env = HalfCheetahEnv()
     return env.model, env.init_qpos.copy()
 

@@ -17,23 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyprepro.domains.metaworld.env import MetaWorldEnv, Start
-from hyprepro.domains.metaworld.steppers import StepperName
+from hyprepro.domains.metaworld.steppers import Stepper, StepperName
 from hyprepro.domains.metaworld.tasks import SLOTS, Goal
 from hyprepro.domains.rendering import Physics
 from hyprepro.engine import kept
 
 
-class Environment(Protocol):
+class Environment(Stepper, Protocol):
     """What an episode needs of an environment."""
 
     def reset(self, goal: Goal) -> NDArray[np.float64]:
         """Start an episode; returns the first observation `[obs]`."""
-
-    def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, bool]:
-        """One step; returns the observation `[obs]`, the reward and the success flag."""
-
-    def advance(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float64], bool]:
-        """The same step without its reward; returns the observation `[obs]` and the success flag."""
 
     def physics(self) -> Physics:
         """What it shows."""

@@ -29,19 +29,17 @@ class Stepper(Protocol):
         """The same without the reward."""
 
 
-class OwnStepper:
+class OwnStepper(Stepper):
     """metaworld's own `env.step`."""
 
     def __init__(self, env: Any) -> None:
         self._env = env
 
     def step(self, action: NDArray[Any]) -> tuple[NDArray[np.float64], float, bool]:
-        """See `Stepper`."""
         observation, reward, _, _, info = self._env.step(action)
         return observation, float(reward), bool(info["success"])
 
     def advance(self, action: NDArray[Any]) -> tuple[NDArray[np.float64], bool]:
-        """See `Stepper`."""
         observation, _, success = self.step(action)
         return observation, success
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 
 from hyprepro.domains.base import Start
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import refuse_unknown
 
 SEEN_TASKS = (
     "button-press",
@@ -102,12 +102,7 @@ def check_task(task: str) -> str:
     Raises:
         UserError: It is not; with the closest name.
     """
-    if task not in TASKS:
-        raise UserError(
-            f"Unknown Meta-World task {task!r}.",
-            closest=closest_match(task, TASKS),
-            fix=f"choose of {', '.join(sorted(TASKS))}",
-        )
+    refuse_unknown(task, TASKS, f"Unknown Meta-World task {task!r}.", fix=f"choose of {', '.join(sorted(TASKS))}")
     return task
 
 

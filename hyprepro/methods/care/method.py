@@ -42,12 +42,10 @@ class CareNetwork(Architecture):
 
     @property
     def units(self) -> int:
-        """See `Architecture`."""
         return sum(self.hidden)
 
     @property
     def tied_part(self) -> str:
-        """See `Architecture`."""
         return "encoder." if self.tied else ""
 
     def build(self, sizes: Sizes) -> tuple[CareActor, CareCritic]:
@@ -97,5 +95,4 @@ class Care(MultiTask):
 
     @property
     def learning(self) -> Learning:
-        """See `MultiTask`."""
         return Learning(self.network, self.care, SummedGradient(), False, self.descriptions)

@@ -153,7 +153,9 @@ class MultiTaskDecisionTransformer(Method):
     def deploy(self, trained: PromptedNetwork, data: Data, query: Query, seed: int) -> Controllers:
         """The transformer with each prompt."""
         from hyprepro.methods.decision_transformer.network import prompt_windows
-        from hyprepro.methods.decision_transformer.session import TransformerControllers
+        from hyprepro.methods.decision_transformer.session import TransformerSession
+        from hyprepro.policies.controllers import OwnControllers
 
         windows = prompt_windows(query.shown, self.transformer.prompt_steps)
-        return TransformerControllers(trained, windows, min(self.memory, self.transformer.context))
+        memory = min(self.memory, self.transformer.context)
+        return OwnControllers(len(windows.states), partial(TransformerSession, trained, windows, memory))

@@ -20,11 +20,13 @@ from hyprepro.engine.trained import Schedule, Trained, TrainedStage, rate
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.choices import check_heads
 from hyprepro.methods.base import Method, derived_seed
+from hyprepro.policies.controllers import OwnControllers
 
 if TYPE_CHECKING:
     from hyprepro.domains.base import Condition, Data, Domain, Query
     from hyprepro.methods.decision_transformer.network import Agent, PromptedTransformer, Segment
     from hyprepro.methods.decision_transformer.prompt_dt_job import PromptDTJob
+    from hyprepro.policies.controllers import Controllers
 
 
 SOURCE = "Prompt-DT's released code"
@@ -177,7 +179,7 @@ class PromptDT(Method):
         self.transformer.check()
         return TrainPromptDT(self.transformer, data, seed=seed)
 
-    def deploy(self, trained: PromptedTransformer, data: Data, query: Query, seed: int) -> PromptedAgents:
+    def deploy(self, trained: PromptedTransformer, data: Data, query: Query, seed: int) -> Controllers:
         """One agent a prompt; prompts are drawn from the test velocity's expert episodes.
 
         Raises:
@@ -191,39 +193,19 @@ class PromptDT(Method):
         (experts,) = read_episodes(data, [query.task], "validation")
         order = np.random.default_rng(derived_seed(seed, query.task)).permutation(len(experts))
         rows = torch.from_numpy(np.resize(order, self.prompts))
-        return PromptedAgents(trained, prompts(trained, EpisodeTensors.of([experts]), rows), self.memory)
+        shown = prompts(trained, EpisodeTensors.of([experts]), rows)
+        return OwnControllers(self.prompts, partial(PromptedSession, trained, shown, self.memory))
 
 
-class PromptedAgents:
-    """Agents that share a transformer and differ in their prompt.
+class PromptedSession:
+    """Parallel episodes of agents that share a transformer and differ in their prompt.
 
     Args:
         model: The trained transformer.
         prompts: One prompt a row.
         memory: The most steps of its own episode that an agent sees.
+        slots: Number of episodes.
     """
-
-    def __init__(self, model: PromptedTransformer, prompts: Segment, memory: int) -> None:
-        self._model = model
-        self._prompts = prompts
-        self._memory = memory
-
-    @property
-    def n(self) -> int:
-        """Number of prompts."""
-        return len(self._prompts[0])
-
-    def representatives(self) -> NDArray[np.int64]:
-        """Nothing is known: each has a prompt of its own."""
-        return np.arange(self.n)
-
-    def session(self, slots: int) -> PromptedSession:
-        """A session that remembers the last steps of its episodes."""
-        return PromptedSession(self._model, self._prompts, self._memory, slots)
-
-
-class PromptedSession:
-    """Parallel episodes of `PromptedAgents`."""
 
     def __init__(self, model: PromptedTransformer, prompts: Segment, memory: int, slots: int) -> None:
         self._model = model

@@ -199,37 +199,16 @@ def _by_head(x: Array, run: _Run) -> Array:
     return x[run.rows].reshape(*run.shape, *x.shape[1:]).swapaxes(1, 2)
 
 
-class TransformerControllers:
-    """One controller a prompt, all with the same network.
+class TransformerSession:
+    """Episodes in slots, with one memory a slot; controllers have the same network, and each its prompt.
 
     Args:
         network: The trained network.
         prompts: The prompts, one a controller.
         memory: The most steps of an episode that are seen, at most the network's context; when it is full, the older
             half is dropped.
+        slots: Number of slots.
     """
-
-    def __init__(self, network: PromptedNetwork, prompts: Window, memory: int) -> None:
-        self._network = network
-        self._prompts = prompts
-        self._memory = memory
-
-    @property
-    def n(self) -> int:
-        """Number of prompts."""
-        return len(self._prompts.states)
-
-    def representatives(self) -> NDArray[np.int64]:
-        """Each stands for itself: no two prompts are alike."""
-        return np.arange(self.n)
-
-    def session(self, slots: int) -> TransformerSession:
-        """A session with one memory a slot."""
-        return TransformerSession(self._network, self._prompts, self._memory, slots)
-
-
-class TransformerSession:
-    """Episodes in slots; arguments as for `TransformerControllers`."""
 
     def __init__(self, network: PromptedNetwork, prompts: Window, memory: int, slots: int) -> None:
         inner = network.network

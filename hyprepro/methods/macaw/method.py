@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from hyprepro.component import Component, Width, component, setting
 from hyprepro.engine.trained import TrainedStage
 from hyprepro.methods.base import Method, derived_seed
+from hyprepro.policies.controllers import OwnControllers
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from hyprepro.domains.base import Condition, Data, Domain, Query
     from hyprepro.methods.macaw.learner import Actor, MetaLearner, TransformedMLP, Weights
     from hyprepro.methods.macaw.training import MACAWJob
+    from hyprepro.policies.controllers import Controllers
 
 
 SOURCE = "MACAW's released code"
@@ -169,7 +171,7 @@ class MACAW(Method):
         """The meta-trained networks; all rows share them."""
         return TrainMACAW(self.learner, data, seed=seed)
 
-    def deploy(self, trained: MetaLearner, data: Data, query: Query, seed: int) -> AdaptedActors:
+    def deploy(self, trained: MetaLearner, data: Data, query: Query, seed: int) -> Controllers:
         """The adapted actors.
 
         Raises:
@@ -187,7 +189,8 @@ class MACAW(Method):
                 adapted = trained.adapt(gathered([buffer] * self.adaptations, rows))
                 actor, value = adapted.actor, adapted.value
             actor = self.tuned(trained, actor, value, data.domain, query.task)
-        return AdaptedActors(trained.actor, [part.detach() for part in actor])
+        weights = [part.detach() for part in actor]
+        return OwnControllers(self.adaptations, partial(ActorSession, trained.actor, weights))
 
     def tuned(self, model: MetaLearner, actor: Weights, value: Weights, domain: Domain, task: str) -> Weights:
         """The actors' weights after what follows the offline step: nothing."""
@@ -226,34 +229,14 @@ class MACAWOnline(MACAW):
         return fine_tuned(self, model, actor, value, domain, task)
 
 
-class AdaptedActors:
-    """Controllers that are actors with weights of their own: the deterministic mean action.
+class ActorSession:
+    """Parallel episodes of actors with weights of their own, by their deterministic mean action.
 
     Args:
         actor: The network.
         weights: One flat vector a layer and controller.
+        slots: Number of episodes.
     """
-
-    def __init__(self, actor: Actor, weights: Weights) -> None:
-        self._actor = actor
-        self._weights = weights
-
-    @property
-    def n(self) -> int:
-        """Number of actors."""
-        return len(self._weights[0])
-
-    def representatives(self) -> NDArray[np.int64]:
-        """Nothing is known: each was adapted on other transitions."""
-        return np.arange(self.n)
-
-    def session(self, slots: int) -> ActorSession:
-        """A session without memory."""
-        return ActorSession(self._actor, self._weights, slots)
-
-
-class ActorSession:
-    """Parallel episodes of `AdaptedActors`."""
 
     def __init__(self, actor: Actor, weights: Weights, slots: int) -> None:
         self._actor = actor

@@ -34,11 +34,9 @@ class FiLM(TrunkArchitecture):
 
     @property
     def units(self) -> int:
-        """See `Architecture`."""
         return sum(self.encoder_hidden) + self.features + sum(self.hidden)
 
     def trunk(self, inputs: int, told: int, outputs: int) -> FiLMTrunk:
-        """See `TrunkArchitecture`."""
         from hyprepro.methods.multitask.film_net import FiLMTrunk
 
         encoder = (inputs, *self.encoder_hidden, self.features)

@@ -32,7 +32,6 @@ class FiLMTrunk(Trunk):
         self.head = Perceptron((encoder[-1] + context[1], *head))
 
     def forward(self, inputs: Tensor, told: Tensor) -> Tensor:
-        """See `Trunk`."""
         context = torch.relu(self.context(told))
         scales, shifts = self.modulation(context)[:, :, None, None].chunk(2, dim=1)
         films = zip(self.layers, (scales + 1).unbind(1), shifts.unbind(1), strict=True)

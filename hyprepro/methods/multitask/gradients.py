@@ -63,7 +63,6 @@ class PCGrad(Gradient):
     title: ClassVar[str] = "pcgrad"
 
     def weights(self, products: Matrix, rng: np.random.Generator) -> NDArray[np.float64]:
-        """See `Gradient`."""
         count = len(products)
         rows = np.arange(count)
         mixed = np.eye(count)  # of each projected gradient its parts of the given ones
@@ -98,7 +97,6 @@ class CAGrad(Gradient):
     )
 
     def weights(self, products: Matrix, rng: np.random.Generator) -> NDArray[np.float64]:
-        """See `Gradient`."""
         count = len(products)
         mean = np.full(count, 1 / count)
         size = max(float(mean @ products @ mean), 0.0) ** 0.5

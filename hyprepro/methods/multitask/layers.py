@@ -46,7 +46,6 @@ class TrunkActor(Actor):
         self.trunk = trunk
 
     def forward(self, observations: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Actor`."""
         mean, log_std = self.trunk(observations, told).chunk(2, dim=-1)
         return mean, log_std.clamp(*LOG_STD_RANGE)
 
@@ -59,7 +58,6 @@ class TrunkCritic(Critic):
         self.trunks = nn.ModuleList(trunks)
 
     def forward(self, observations: Tensor, actions: Tensor, told: Tensor) -> Tensor:
-        """See `Critic`."""
         inputs = torch.cat([observations, actions], dim=-1)
         return torch.stack([cast(Tensor, trunk(inputs, told)).squeeze(-1) for trunk in self.trunks], dim=1)
 

@@ -78,21 +78,17 @@ class MultiTaskLearner(SACUpdate, Agents):
         return torch.tanh(mean + log_std.exp() * noise).numpy()
 
     def update(self, batch: Batch, noise: Tensor, next_noise: Tensor, train_actor: bool = True) -> dict[str, Tensor]:
-        """See `Agents`."""
         return self(batch, noise, next_noise, train_actor)._asdict()
 
     def tensors(self) -> list[Tensor]:
-        """See `Agents`."""
         networks = [t.detach() for part in (self.actor, self.critic, self.target) for t in part.values()]
         moments = [t for each in (self._of_actor, self._of_critic) for t in (*each.moments, each.steps)]
         return [*networks, self.log_alpha, *moments]
 
     def policy(self, observations: Tensor) -> Tensor:
-        """See `SACUpdate`."""
         return torch.cat(self._called("actor", (observations,), self.actor, self._tied_parameters()), -1).mT
 
     def values(self, observations: Tensor | None, actions: Tensor, which: Critics = "critic") -> Tensor:
-        """See `SACUpdate`."""
         if observations is not None:
             self._seen = observations
         if which == "critic":
@@ -100,17 +96,14 @@ class MultiTaskLearner(SACUpdate, Agents):
         return cast(Tensor, self._networks[which](self._seen, actions, self._told))
 
     def descend_critic(self, loss: Tensor, error: Tensor) -> None:
-        """See `SACUpdate`."""
         self._of_critic.step(self._slopes("critic", loss, self.critic))
 
     def descend_actor(self, found: ActorLoss, sample: Sample) -> None:
-        """See `SACUpdate`."""
         assert self.log_alpha.grad is not None
         self._of_actor.step([*self._slopes("actor", found.loss, self.actor), self.log_alpha.grad])
 
     @torch.no_grad()
     def follow(self) -> None:
-        """See `SACUpdate`."""
         torch._foreach_lerp_(list(self.target.values()), list(self.critic.values()), self.settings.polyak)
 
     def products(self, batch: Batch, noise: Tensor, next_noise: Tensor) -> dict[str, Matrix]:

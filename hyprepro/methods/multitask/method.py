@@ -217,5 +217,4 @@ class MultiTaskSAC(MultiTask):
 
     @property
     def learning(self) -> Learning:
-        """See `MultiTask`."""
         return Learning(self.architecture, self.schedule, self.gradient, self.balanced, self.descriptions)

@@ -43,7 +43,6 @@ class MOORE(TrunkArchitecture):
 
     @property
     def units(self) -> int:
-        """See `Architecture`."""
         return self.experts * sum(self.hidden)
 
     def trunk(self, inputs: int, told: int, outputs: int) -> MOORETrunk:

@@ -148,7 +148,6 @@ class MOORETrunk(Trunk):
         self._count = experts
 
     def forward(self, inputs: Tensor, told: Tensor) -> Tensor:
-        """See `Trunk`."""
         x, last = copies(inputs, self._count), len(self.experts) - 1
         for number, layer in enumerate(self.experts):
             x = layer(x) if number == last else layer(x).relu_()

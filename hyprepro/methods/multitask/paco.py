@@ -33,11 +33,9 @@ class PaCo(TrunkArchitecture):
 
     @property
     def units(self) -> int:
-        """See `Architecture`."""
         return sum(self.hidden)
 
     def trunk(self, inputs: int, told: int, outputs: int) -> PaCoTrunk:
-        """See `TrunkArchitecture`."""
         from hyprepro.methods.multitask.paco_net import PaCoTrunk
 
         return PaCoTrunk(self.sets, told, (inputs, *self.hidden, outputs), self.alike)

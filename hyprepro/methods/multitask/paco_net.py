@@ -36,7 +36,6 @@ class PaCoTrunk(Trunk):
                     tensor.copy_(tensor[:1].expand_as(tensor).clone())
 
     def forward(self, inputs: Tensor, told: Tensor) -> Tensor:
-        """See `Trunk`."""
         weights, x = self.weights(told), inputs
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, StackedLinear)

@@ -1,4 +1,4 @@
-"""Multi-task SAC as it is: one network for all tasks, which sees the task's label beside the observation."""
+"""Multi-task SAC as it is: one network sees the task's label beside the observation; or with an output layer a task."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hyprepro.component import Width, component, setting
 from hyprepro.methods.multitask.architecture import TrunkArchitecture
 
 if TYPE_CHECKING:
-    from hyprepro.methods.multitask.plain_net import PlainTrunk
+    from hyprepro.methods.multitask.plain_net import MultiHeadTrunk, PlainTrunk
 
 
 @component
@@ -25,11 +25,31 @@ class PlainNetwork(TrunkArchitecture):
 
     @property
     def units(self) -> int:
-        """See `Architecture`."""
         return sum(self.hidden)
 
     def trunk(self, inputs: int, told: int, outputs: int) -> PlainTrunk:
-        """See `TrunkArchitecture`."""
         from hyprepro.methods.multitask.plain_net import PlainTrunk
 
         return PlainTrunk(inputs, told, self.hidden, outputs)
+
+
+@component
+class MultiHead(TrunkArchitecture):
+    """An MLP on (observation, label) with an output layer a task (MTMH-SAC, as in Meta-World+'s code)."""
+
+    title: ClassVar[str] = "mh-sac"
+    own: ClassVar[tuple[str, ...]] = ("heads",)
+    needs_label: ClassVar[bool] = True
+
+    hidden: tuple[Width, ...] = setting(
+        (256, 256), "widths of the layers that all tasks share (Meta-World+'s code: three of 400)", min_length=1
+    )
+
+    @property
+    def units(self) -> int:
+        return sum(self.hidden)
+
+    def trunk(self, inputs: int, told: int, outputs: int) -> MultiHeadTrunk:
+        from hyprepro.methods.multitask.plain_net import MultiHeadTrunk
+
+        return MultiHeadTrunk(inputs, told, self.hidden, outputs)

@@ -1,4 +1,4 @@
-"""One MLP for all tasks."""
+"""One MLP for all tasks, whole or with an output layer a task."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import cast
 
 from torch import Tensor
 
-from hyprepro.methods.multitask.layers import Perceptron, Trunk, beside
+from hyprepro.methods.multitask.layers import Perceptron, StackedLinear, Trunk, beside
 
 
 class PlainTrunk(Trunk):
@@ -18,5 +18,16 @@ class PlainTrunk(Trunk):
         self.layers = Perceptron((inputs + told, *hidden, outputs))
 
     def forward(self, inputs: Tensor, told: Tensor) -> Tensor:
-        """See `Trunk`."""
         return cast(Tensor, self.layers(beside(inputs, told)))
+
+
+class MultiHeadTrunk(Trunk):
+    """The label is seen by the shared layers too, as in Meta-World+'s code."""
+
+    def __init__(self, inputs: int, tasks: int, hidden: Sequence[int], outputs: int) -> None:
+        super().__init__()
+        self.shared = Perceptron((inputs + tasks, *hidden), last=True)
+        self.heads = StackedLinear(tasks, hidden[-1], outputs)
+
+    def forward(self, inputs: Tensor, told: Tensor) -> Tensor:
+        return self.heads.mixed(told, self.shared(beside(inputs, told)))

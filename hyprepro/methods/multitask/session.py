@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hyprepro.collect.sac.networks import Normaliser
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import refuse_unknown
 from hyprepro.methods.multitask.text import require
 from hyprepro.policies.controllers import AlikeControllers, Controllers, LayeredControllers, Layers
 
@@ -44,12 +44,9 @@ class MultiTaskPolicy:
         return LayeredControllers(self._on_raw_observations(layers(vector)), n)
 
     def _vector(self, task: str) -> torch.Tensor:
-        if self.labelled and task not in self.told:
-            raise UserError(
-                f"The policy is told tasks by their labels, and {task!r} is none that it was trained on.",
-                closest=closest_match(task, list(self.told)),
-                fix="evaluate it on the tasks that it was trained on",
-            )
+        if self.labelled:
+            what = f"The policy is told tasks by their labels, and {task!r} is none that it was trained on."
+            refuse_unknown(task, self.told, what, fix="evaluate it on the tasks that it was trained on")
         return torch.from_numpy(require(self.told, task))
 
     def _on_raw_observations(self, layers: list[tuple[torch.Tensor, torch.Tensor]]) -> Layers:

@@ -37,11 +37,9 @@ class SoftModularization(TrunkArchitecture):
 
     @property
     def units(self) -> int:
-        """See `Architecture`."""
         return sum(self.encoder) + sum(self.routing_hidden) + self.layers * self.modules * self.module_width
 
     def trunk(self, inputs: int, told: int, outputs: int) -> SoftTrunk:
-        """See `TrunkArchitecture`."""
         from hyprepro.methods.multitask.soft_modularization_net import SoftTrunk
 
         shape = (self.layers, self.modules, self.module_width)

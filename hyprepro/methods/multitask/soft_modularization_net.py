@@ -79,7 +79,6 @@ class SoftTrunk(Trunk):
         self._count = count
 
     def forward(self, inputs: Tensor, told: Tensor) -> Tensor:
-        """See `Trunk`."""
         features = self.encoder(inputs)
         routes = self.routing((features * self.task(told)[:, None]).flatten(0, 1))
         x = copies(torch.relu(features), self._count)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from hyprepro.component import Component, component, setting
 from hyprepro.engine.stage import Report, Stage
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import UserError, refuse_unknown
 
 T = TypeVar("T")
 
@@ -57,7 +57,6 @@ class WordLlamaEncoder(TextEncoder):
     size: int = setting(256, "length of the vectors (E)", ge=64, le=256)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """See `TextEncoder`."""
         package = _wordllama()
         try:
             # 0.4.0 looks for its bundled tokenizer under another name than it ships it, unless told where.
@@ -74,7 +73,6 @@ class WordLlamaEncoder(TextEncoder):
         return vectors.round(6)
 
     def provenance(self) -> dict[str, Any]:
-        """See `TextEncoder`."""
         weights = _folder(_wordllama()) / "weights" / f"{self.config}_{self.size}.safetensors"
         return {
             "package": "wordllama",
@@ -189,12 +187,8 @@ def require(told: Mapping[str, T], task: str) -> T:
     Raises:
         UserError: The task has no description.
     """
-    if task not in told:
-        raise UserError(
-            f"The task {task!r} has no description.",
-            closest=closest_match(task, list(told)),
-            fix="add a sentence about it to a YAML file and bind TaskDescriptions.file to its path",
-        )
+    fix = "add a sentence about it to a YAML file and bind TaskDescriptions.file to its path"
+    refuse_unknown(task, told, f"The task {task!r} has no description.", fix=fix)
     return told[task]
 
 

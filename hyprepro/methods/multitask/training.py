@@ -211,7 +211,6 @@ class _Run(TaskLoop):
         return {"actor": self.sac.actor, "critics": self.sac.critic}
 
     def goal(self, agent: Agent) -> Goal:
-        """See `TaskLoop`."""
         return training_goal(agent, self.episode)
 
     def act(self, observations: NDArray[np.float32], labels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL import Image, ImageSequence
 
-from hyprepro.engine.stage import explain_os_error, make_folder
-from hyprepro.errors import UserError, closest_match
+from hyprepro.engine.stage import explaining, make_folder
+from hyprepro.errors import UserError, refuse_unknown
 
 if TYPE_CHECKING:
     from hyprepro.reports.film.panels import Picture
@@ -35,13 +34,8 @@ def check_files(paths: Sequence[Path]) -> None:
     known = (*FILMS, STILL)
     for number, path in enumerate(paths):
         ending = path.suffix.lower()
-        if ending not in known:
-            raise UserError(
-                f"A film's file ends in {', '.join(FILMS)} or, a still, {STILL}; this one in {ending or 'nothing'}.",
-                where=f"--out {path}",
-                closest=closest_match(ending, known),
-                fix="Name the file so.",
-            )
+        what = f"A film's file ends in {', '.join(FILMS)} or, a still, {STILL}; this one in {ending or 'nothing'}."
+        refuse_unknown(ending, known, what, f"--out {path}", "Name the file so.")
         if path.exists() or path in paths[:number]:
             what = "The file exists already." if path.exists() else "Two files have the same name."
             raise UserError(what, where=f"--out {path}", fix="Name another file, or move this one away.")
@@ -174,7 +168,7 @@ class Reel:
         self._paths, self._expected, self._added = list(paths), frames, 0
         self._partial = [path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix.lower()}") for path in paths]
         kinds: dict[str, Any] = {".mp4": Mp4, ".gif": Gif}
-        with _told(paths):
+        with explaining(paths[0]):
             for path in paths:
                 make_folder(path.parent)
             self._writers: list[Writer] = [kinds[path.suffix](path, size, seconds) for path in self._partial]
@@ -186,7 +180,7 @@ class Reel:
     def add(self, frame: Picture) -> None:
         """The next frame."""
         self._added += 1
-        with _told(self._paths):
+        with explaining(self._paths[0]):
             for writer in self._writers:
                 writer.add(frame)
 
@@ -195,7 +189,7 @@ class Reel:
     ) -> None:
         """Count the frames in the files and put them in place; nothing is left of a film that failed."""
         try:
-            with _told(self._paths):
+            with explaining(self._paths[0]):
                 if kind is None:
                     self._finish()
                 else:
@@ -220,19 +214,10 @@ class Reel:
 def write_still(path: Path, frame: Picture) -> None:
     """Write a PNG of few colours, complete or not at all (`UserError` if it cannot be written)."""
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{STILL}")
-    with _told([path]):
+    with explaining(path):
         make_folder(path.parent)
         try:
             Image.fromarray(frame).quantize(_COLOURS, dither=Image.Dither.NONE).save(partial, "PNG", optimize=True)
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def _told(paths: Sequence[Path]) -> Iterator[None]:
-    """What goes wrong with files, in the user's words."""
-    try:
-        yield
-    except OSError as error:
-        raise explain_os_error(error, paths[0]) or error from error

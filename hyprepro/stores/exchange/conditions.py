@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from hyprepro.errors import UserError, closest_match
+from hyprepro.errors import UserError, refuse_unknown
 
 SUFFIX = ".zip"
 MAX_BYTES = 16 * 2**20
@@ -53,13 +53,8 @@ def read_conditions(table: Path, folder: Path, domain: Names | None = None) -> t
         name = line[0].strip()
         if name in tasks:
             raise UserError(f"{name[:80]} has two lines.", where=where, fix="leave one: a file is of one task")
-        if name not in present:
-            raise UserError(
-                f"The folder has no file {name[:80]!r}.",
-                where=f"{where}\n{folder}",
-                closest=closest_match(name, present),
-                fix=f"write the name of a {SUFFIX} file in the folder, with its ending and without a path",
-            )
+        fix = f"write the name of a {SUFFIX} file in the folder, with its ending and without a path"
+        refuse_unknown(name, present, f"The folder has no file {name[:80]!r}.", f"{where}\n{folder}", fix)
         tasks[name] = _task([value.strip() for value in line[1:]], numbers, domain, where)
     missing = [name for name in present if name not in tasks]
     if missing or not tasks:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hyprepro.errors import UserError
+from hyprepro.errors import UserError, needing
 from hyprepro.stores.atomic import AtomicFile
 from hyprepro.stores.exchange.foreign import refuse_existing
 from hyprepro.stores.prompts import refuse_prompts_only
@@ -76,10 +76,8 @@ def export_minari(
 
 def _check_namespace(out: Path) -> None:
     """Refuse names with which minari cannot find these datasets, or no longer the others below the same root."""
-    try:
+    with needing("minari", "minari"):
         from minari.namespace import validate_namespace
-    except ImportError:
-        raise UserError("minari is not installed.", fix="pip install 'hyprepro[minari]' -c constraints.txt") from None
     try:
         validate_namespace(out.name)
     except ValueError:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from hyprepro.engine.provenance import versions
 from hyprepro.engine.stage import write_atomically
-from hyprepro.errors import UserError
+from hyprepro.errors import UserError, needing
 from hyprepro.policies.layout import MOST_LAYERS, WIDEST, PolicyLayout
 from hyprepro.stores import hdf5
 from hyprepro.stores.exchange.foreign import (
@@ -240,14 +240,10 @@ def sb3_model(
             where=where,
             fix="only policies of one activation that tanh squashes can be exported",
         )
-    try:
+    with needing("stable-baselines3", "sb3"):
         import gymnasium
         import torch
         from stable_baselines3 import SAC
-    except ImportError:
-        raise UserError(
-            "stable-baselines3 is not installed.", fix="pip install 'hyprepro[sb3]' -c constraints.txt"
-        ) from None
 
     class Spaces(gymnasium.Env[Any, Any]):
         """Nothing but the spaces."""

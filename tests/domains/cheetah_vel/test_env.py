@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from hyprepro.domains.cheetah_vel.env import CheetahBatch, CheetahVel
-from hyprepro.domains.cheetah_vel.tasks import HORIZON, TEST_INDICES, velocity_grid, velocity_reward
+from hyprepro.domains.base import Start
+from hyprepro.domains.cheetah_vel.env import Cheetahs, CheetahVel
+from hyprepro.domains.cheetah_vel.tasks import HORIZON, TEST_INDICES, velocity_grid
 from hyprepro.errors import UserError
 
 
@@ -41,19 +42,19 @@ def test_an_episode_ends_after_200_steps_and_never_terminates() -> None:
 
 def test_the_batch_gives_the_very_numbers_of_gymnasiums_environment() -> None:
     rng, seeds = np.random.default_rng(0), [3, 11, 7]
-    batch = CheetahBatch(4)
+    cheetahs = Cheetahs(np.full(3, 0.9))
     for episode in range(2):  # a second reset leaves nothing of the first episode
         envs = [CheetahVel(0.9) for _ in seeds]
         expected = np.stack([env.reset(seed=seed + episode)[0] for env, seed in zip(envs, seeds, strict=True)])
-        assert np.array_equal(batch.reset([seed + episode for seed in seeds]), expected)
+        first = [cheetahs.reset(slot, Start("fresh", seed + episode)) for slot, seed in enumerate(seeds)]
+        assert np.array_equal(first, expected)
         for _ in range(40):
             actions = rng.uniform(-1, 1, (3, 6)).astype(np.float32)
-            observations, speeds = batch.step(actions)
+            found = cheetahs.step(actions, range(3))
             steps = [env.step(action) for env, action in zip(envs, actions, strict=True)]
-            assert np.array_equal(observations, np.stack([step[0] for step in steps]))
-            assert np.array_equal(speeds, [step[4]["x_velocity"] for step in steps])
-            rewards = velocity_reward(speeds, actions.astype(np.float64), 0.9)
-            assert rewards == pytest.approx([step[1] for step in steps], abs=1e-12)
+            assert np.array_equal(found.observations, np.stack([step[0] for step in steps]))
+            assert np.array_equal(found.signals, [step[4]["x_velocity"] for step in steps])
+            assert found.rewards == pytest.approx([step[1] for step in steps], abs=1e-12)
 
 
 def test_the_grid_is_macaws_and_the_papers_is_a_choice() -> None:

@@ -22,8 +22,7 @@ from hyprepro.domains.dm_control.domain import CheetahLength, CheetahSpeed, Chee
 from hyprepro.domains.dm_control.tasks import SPLITS, run_reward
 from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.errors import UserError
-from hyprepro.methods.ceilings import DomainRandomisation, Expert
-from hyprepro.methods.one_for_all import OneForAll
+from hyprepro.methods.ceilings import DomainRandomisation, Expert, OneForAll
 from hyprepro.methods.retrieval import Greatest
 from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 from hyprepro.stores.trajectory_store import TrajectoryStore, TrajectoryStoreWriter

@@ -11,8 +11,9 @@ import torch
 from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.engine.stage import METRICS, Report, read_metrics
 from hyprepro.errors import UserError
-from hyprepro.methods.decision_transformer.prompt_dt import PromptDT, PromptedAgents, PromptTransformer
+from hyprepro.methods.decision_transformer.prompt_dt import PromptDT, PromptTransformer
 from hyprepro.methods.decision_transformer.prompt_dt_job import EpisodeTensors, PromptDTJob, prompts
+from hyprepro.policies.controllers import Controllers
 from hyprepro.stores.episodes import read_episodes
 from tests.cheetah_stores import CheetahStores
 from tests.methods.offline_training import killed_and_continued
@@ -25,7 +26,7 @@ SMALL = PromptTransformer(
 
 
 @pytest.fixture(scope="module")
-def deployed(cheetah_stores: CheetahStores, tmp_path_factory: pytest.TempPathFactory) -> tuple[PromptedAgents, Path]:
+def deployed(cheetah_stores: CheetahStores, tmp_path_factory: pytest.TempPathFactory) -> tuple[Controllers, Path]:
     """Two agents at a velocity never trained on, and where the training left its metrics."""
     files, method = cheetah_stores.domain.data().trained_on(named(KNOWN)), PromptDT(transformer=SMALL, prompts=2)
     stage, work = method.training(files, 0), tmp_path_factory.mktemp("prompt-dt")
@@ -33,7 +34,7 @@ def deployed(cheetah_stores: CheetahStores, tmp_path_factory: pytest.TempPathFac
     return method.deploy(stage.load(work), files, asked(1.2), 0), work
 
 
-def actions(agents: PromptedAgents, rows: list[int], reward: float = -1.0, steps: int = 8) -> np.ndarray:
+def actions(agents: Controllers, rows: list[int], reward: float = -1.0, steps: int = 8) -> np.ndarray:
     session, draws = begun(agents, rows), np.random.default_rng(0)
     taken = []
     for _ in range(steps):
@@ -42,12 +43,12 @@ def actions(agents: PromptedAgents, rows: list[int], reward: float = -1.0, steps
     return np.stack(taken)
 
 
-def test_it_learns(deployed: tuple[PromptedAgents, Path]) -> None:
+def test_it_learns(deployed: tuple[Controllers, Path]) -> None:
     errors = [line["validation_error"] for line in read_metrics(deployed[1] / METRICS) if "validation_error" in line]
     assert errors[-1] < 0.7 * errors[0]
 
 
-def test_agents_act_on_their_own_episode(deployed: tuple[PromptedAgents, Path]) -> None:
+def test_agents_act_on_their_own_episode(deployed: tuple[Controllers, Path]) -> None:
     agents, _ = deployed
     assert agents.n == 2
     together, alone = actions(agents, [0, 1, 0]), actions(agents, [1])
@@ -58,7 +59,7 @@ def test_agents_act_on_their_own_episode(deployed: tuple[PromptedAgents, Path]) 
     np.testing.assert_allclose(together[:, 0], together[:, 2], atol=1e-6)
 
 
-def test_agents_condition_on_their_rewards_and_forget_at_a_reset(deployed: tuple[PromptedAgents, Path]) -> None:
+def test_agents_condition_on_their_rewards_and_forget_at_a_reset(deployed: tuple[Controllers, Path]) -> None:
     agents, _ = deployed
     low, high = actions(agents, [0], reward=-50.0), actions(agents, [0], reward=0.0)
     np.testing.assert_allclose(low[0], high[0], atol=1e-6)
@@ -67,7 +68,7 @@ def test_agents_condition_on_their_rewards_and_forget_at_a_reset(deployed: tuple
 
 
 def test_an_agent_sees_no_more_of_its_episode_than_its_memory(
-    cheetah_stores: CheetahStores, deployed: tuple[PromptedAgents, Path]
+    cheetah_stores: CheetahStores, deployed: tuple[Controllers, Path]
 ) -> None:
     files, trained = (
         cheetah_stores.domain.data(),
@@ -87,7 +88,7 @@ def test_an_agent_sees_no_more_of_its_episode_than_its_memory(
         assert np.allclose(*last, atol=1e-6) == same
 
 
-def test_the_prompt_tells_the_velocity(cheetah_stores: CheetahStores, deployed: tuple[PromptedAgents, Path]) -> None:
+def test_the_prompt_tells_the_velocity(cheetah_stores: CheetahStores, deployed: tuple[Controllers, Path]) -> None:
     files, method = cheetah_stores.domain.data().trained_on(named(KNOWN)), PromptDT(transformer=SMALL, prompts=1)
     trained = method.training(files, 0).load(deployed[1])
     slow, fast = (actions(method.deploy(trained, files, asked(target), 0), [0]) for target in (0.225, 2.025))

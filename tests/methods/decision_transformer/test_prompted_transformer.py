@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hyprepro.methods.decision_transformer.method import PromptedTransformer
 from hyprepro.methods.decision_transformer.network import PromptedNetwork, Window, prompt_windows
-from hyprepro.methods.decision_transformer.session import TransformerControllers
+from hyprepro.methods.decision_transformer.session import TransformerSession
 from hyprepro.stores.prompts import Prompts
 
 SETTINGS = PromptedTransformer(context=8, width=16, layers=2, heads=2, prompt_steps=4)
@@ -43,7 +43,7 @@ def observed(steps: int, slots: int, seed: int = 2) -> Array:
 
 def test_the_memory_acts_as_the_network_does_on_the_same_steps(network: PromptedNetwork, prompts: Window) -> None:
     steps, rows = LONGEST + 7, [2, 0]
-    session = TransformerControllers(network, prompts, MEMORY).session(2)
+    session = TransformerSession(network, prompts, MEMORY, 2)
     for slot, row in enumerate(rows):
         session.assign(slot, row)
     observations = observed(steps, 2)
@@ -61,12 +61,11 @@ def test_the_memory_acts_as_the_network_does_on_the_same_steps(network: Prompted
 
 
 def test_an_action_depends_bit_for_bit_on_its_own_episode_alone(network: PromptedNetwork, prompts: Window) -> None:
-    controllers = TransformerControllers(network, prompts, MEMORY)
     mine, others = observed(10, 1), observed(14, 3, seed=3)
-    alone = controllers.session(1)
+    alone = TransformerSession(network, prompts, MEMORY, 1)
     alone.assign(0, 1)
     wanted = [alone.act(each)[0] for each in mine]
-    crowd = controllers.session(3)
+    crowd = TransformerSession(network, prompts, MEMORY, 3)
     crowd.assign(0, 2)
     for each in others[:4]:
         crowd.act(each)
@@ -78,7 +77,7 @@ def test_an_action_depends_bit_for_bit_on_its_own_episode_alone(network: Prompte
 
 def test_what_was_not_finite_is_forgotten_with_its_episode(network: PromptedNetwork, prompts: Window) -> None:
     observations = observed(2 * MEMORY, 2)
-    fresh, used = (TransformerControllers(network, prompts, MEMORY).session(2) for _ in range(2))
+    fresh, used = (TransformerSession(network, prompts, MEMORY, 2) for _ in range(2))
     for slot in range(2):
         used.assign(slot, 2)
     for each in observations:
@@ -97,7 +96,7 @@ def test_what_was_not_finite_is_forgotten_with_its_episode(network: PromptedNetw
 def test_the_prompt_and_the_past_matter(network: PromptedNetwork, prompts: Window) -> None:
     observations = observed(3, 3)
     observations[:, 1:] = observations[:, :1]
-    session = TransformerControllers(network, prompts, MEMORY).session(3)
+    session = TransformerSession(network, prompts, MEMORY, 3)
     for slot, row in enumerate((0, 1, 0)):
         session.assign(slot, row)
     first = session.act(observations[0])
@@ -134,4 +133,4 @@ def test_the_step_size_grows_before_it_falls() -> None:
 @pytest.mark.parametrize("memory", [1, SETTINGS.context + 1])
 def test_a_memory_is_no_longer_than_the_context(network: PromptedNetwork, prompts: Window, memory: int) -> None:
     with pytest.raises(ValueError, match="holds 2 to 8"):
-        TransformerControllers(network, prompts, memory).session(1)
+        TransformerSession(network, prompts, memory, 1)

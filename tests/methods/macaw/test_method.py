@@ -12,8 +12,9 @@ from hyprepro.domains.cheetah_vel.domain import CheetahVel
 from hyprepro.engine.stage import METRICS, Report, read_metrics
 from hyprepro.errors import UserError
 from hyprepro.methods.macaw.learner import MetaLearner
-from hyprepro.methods.macaw.method import MACAW, AdaptedActors, AdvantageWeighting, MACAWOnline
+from hyprepro.methods.macaw.method import MACAW, AdvantageWeighting, MACAWOnline
 from hyprepro.methods.macaw.training import Buffer, MACAWJob
+from hyprepro.policies.controllers import Controllers
 from hyprepro.stores.episodes import Episodes
 from tests.cheetah_stores import CheetahStores
 from tests.methods.offline_training import killed_and_continued
@@ -37,13 +38,13 @@ def trained(cheetah_stores: CheetahStores, tmp_path_factory: pytest.TempPathFact
     return stage.load(work), work
 
 
-def deploy(stores: CheetahStores, model: MetaLearner, target: float = 1.2, **changes: object) -> AdaptedActors:
+def deploy(stores: CheetahStores, model: MetaLearner, target: float = 1.2, **changes: object) -> Controllers:
     kind = MACAWOnline if "environment_steps" in changes else MACAW
     method = kind(learner=SMALL, adaptations=2).model_copy(update=changes)
     return method.deploy(model, stores.domain.data(), asked(target), 0)
 
 
-def actions(actors: AdaptedActors, rows: list[int]) -> np.ndarray:
+def actions(actors: Controllers, rows: list[int]) -> np.ndarray:
     observations = np.random.default_rng(0).normal(size=(1, 17)).astype(np.float32)
     return begun(actors, rows).act(observations.repeat(len(rows), axis=0))
 

@@ -15,9 +15,8 @@ from hyprepro.methods.multitask.film import FiLM
 from hyprepro.methods.multitask.layers import Perceptron
 from hyprepro.methods.multitask.moore import MOORE
 from hyprepro.methods.multitask.moore_net import mixed_orthonormal
-from hyprepro.methods.multitask.multi_head import MultiHead
 from hyprepro.methods.multitask.paco import PaCo
-from hyprepro.methods.multitask.plain import PlainNetwork
+from hyprepro.methods.multitask.plain import MultiHead, PlainNetwork
 from hyprepro.methods.multitask.soft_modularization import SoftModularization
 
 TASKS, BATCH = 3, 5

@@ -7,8 +7,8 @@ from pathlib import Path
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.experiments.protocols import StrictProtocol
 from hyprepro.experiments.recipe import Recipe
-from hyprepro.experiments.refusals import refusals
 from hyprepro.experiments.run import plan
+from hyprepro.experiments.told import refusals
 from hyprepro.experiments.zoos import Zoo
 from hyprepro.methods.ceilings import Expert
 from hyprepro.methods.multitask.method import MultiTaskSAC
