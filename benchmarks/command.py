@@ -326,20 +326,28 @@ def film(
 @bench.command()
 def adaptation(
     task: Annotated[str, typer.Option("--task", help="A Meta-World task.", autocompletion=_tasks)] = "reach-wall",
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="Of its rows.", show_default="the plain fit and three others")
+    ] = None,
     prompts: Annotated[int, typer.Option("--prompts", min=1, help="Prompts, all adapted at once.")] = 20,
     rounds: RoundsOption = 3,
+    cache: CacheOption = None,
     json: JsonOption = False,
 ) -> None:
     """Fits to prompts: seconds of a processor and memory a prompt, each adaptation in turn."""
-    from benchmarks.adaptation import PEER, measure_adaptation
+    from benchmarks.adaptation import ADAPTATIONS, PEER, measure_adaptation, rows_of
     from hyprepro.domains.metaworld.domain import MetaWorld
+    from hyprepro.experiments.choice import choose, open_cache
 
-    found = measure_adaptation(MetaWorld(), task, prompts, rounds)
+    data, fits = (MetaWorld().data(), ADAPTATIONS) if recipe is None else rows_of(choose(recipe, "desktop"))
+    found = measure_adaptation(data, fits, task, prompts, rounds, open_cache(cache))
     if json:
         console.print_json({"name": "adaptation", "unit": "s/prompt", "peer": PEER, "prompts": prompts, **found})
         return
+    width = max(map(len, found))
     for name, each in found.items():
-        console.line(f"{name:22} {each['seconds']:7.3f} s {each['megabytes']:7.2f} MB a prompt   {each['times']} times")
+        figures = f"{each['seconds']:7.3f} s {each['megabytes']:7.2f} MB a prompt   {each['times']} times"
+        console.line(f"{name:{width}} {figures}")
 
 
 @bench.command()

@@ -8,6 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.adaptation import PEER, rows_of
+from hyprepro.experiments.choice import choose
+from hyprepro.gen_hyprl.adaptation import PromptAdaptation, RestartedAdaptation
+from hyprepro.gen_hyprl.judges import ChosenAdaptation
+
 
 def test_the_collector_bench_prints_one_consistent_object(hyprepro):
     options = ("--agents", 2, "--batch", 16, "--rounds", 2, "--seconds", 0.03)
@@ -63,6 +68,18 @@ def test_the_adaptation_bench_tells_seconds_and_memory_of_each(hyprepro):
 
 def test_the_adaptation_bench_knows_its_tasks(hyprepro):
     assert "reach-wall" in hyprepro("bench", "adaptation", "--task", "reach-wal").assert_one_panel().words
+
+
+def test_the_adaptation_bench_takes_the_rows_of_a_recipe():
+    _, fits = rows_of(choose("judges_a", "desktop"))
+    assert isinstance(fits["judge: shown end"], ChosenAdaptation)  # ungated
+    assert isinstance(fits["gen-hyprl"], RestartedAdaptation)
+    assert fits[PEER] == PromptAdaptation()
+    assert "make-an-agent" not in rows_of(choose("withheld_a", "desktop"))[1]  # nothing is fitted there
+
+
+def test_the_adaptation_bench_knows_its_recipes(hyprepro):
+    assert "judges_a" in hyprepro("bench", "adaptation", "--recipe", "judge_a").assert_one_panel().words
 
 
 @pytest.mark.parametrize("option", [("--variant", "64-wide"), ("--batch", 16)])
