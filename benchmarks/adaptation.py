@@ -116,7 +116,7 @@ def _start(data: Data, task: str, prompts: int) -> tuple[Start, Prompts]:
     """Stored policies to start from, and the prompts."""
     query = data.domain.query(data, task, prompts, "test")
     with data.for_training.open_policies() as store:
-        seen = store.tasks[0]
+        seen = next(iter(data.trained()))
         stored = torch.from_numpy(store.read(seen, store.rows(seen)))
         layout = store.layout
     rows = torch.from_numpy(np.arange(max(prompts * DRAWS, LIBRARY)) % len(stored))
