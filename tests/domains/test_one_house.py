@@ -19,7 +19,6 @@ FOLDERS = ("domains/metaworld", "domains/cheetah_vel", "domains/dm_control", "co
 """The domains themselves, and the collector that makes the stores of one."""
 
 KNOWN = {
-    "cli/completion.py": "offers the tasks of the benchmarks of Meta-World's collector and rollouts",
     "cli/exchange.py": "import-maa reads Make-An-Agent's files, which are of Meta-World",
     "collect/recheck.py": "runs Meta-World's policies on its own goals",
     "collect/sac/reference.py": "the default width of the reference is that of Meta-World's policies",
