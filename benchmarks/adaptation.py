@@ -18,6 +18,7 @@ from hyprepro.domains.base import Data
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.schedule import execute
 from hyprepro.engine.training import frozen
+from hyprepro.errors import UserError
 from hyprepro.experiments.choice import Choice
 from hyprepro.gen_hyprl.adaptation import (
     Adaptation,
@@ -33,7 +34,7 @@ from hyprepro.gen_hyprl.warping import WarpedAdaptation
 from hyprepro.methods.base import WeightMethod
 from hyprepro.stores.prompts import Prompts
 
-PEER = "the prompt alone"
+PEER = "the plain fit"
 ADAPTATIONS: dict[str, Adaptation] = {
     PEER: PromptAdaptation(),
     "three starts": RestartedAdaptation(),
@@ -47,18 +48,24 @@ DRAWS = 8
 
 
 def rows_of(choice: Choice) -> tuple[Data, dict[str, Adaptation]]:
-    """What a recipe's rows fit to prompts, ungated, by the rows' names, after `PEER`; and what it is trained on.
+    """What a recipe's rows fit to prompts, ungated, by the rows' names, beside `PEER`; and what it is trained on.
 
     Raises:
-        UserError: No recipe of tables.
+        UserError: No recipe of tables, or none of its rows fits anything to prompts.
     """
     recipe = recipe_of_rows(choice)
-    rows: dict[str, Adaptation] = {PEER: PromptAdaptation()}
+    rows: dict[str, Adaptation] = {}
     for method in recipe.methods:
-        if isinstance(method, WeightMethod) and method.adaptation is not None:
+        if isinstance(method, WeightMethod) and method.adaptation is not None and recipe.domain.condition == "prompt":
             fit = method.adaptation
             rows[method.name] = fit.adaptation if isinstance(fit, GatedAdaptation) else fit
-    return recipe.data(), rows
+    if not rows:
+        raise UserError(
+            f"No row of {recipe.name} fits policies to prompts.",
+            where="--recipe",
+            fix="for instance: --recipe judges_a",
+        )
+    return recipe.data(), {PEER: PromptAdaptation(), **rows}
 
 
 def measure_adaptation(

@@ -82,6 +82,7 @@ def needing(what: str, extra: str, where: str = "") -> Iterator[None]:
     """Say which extra of the package to install where an import fails (`UserError`)."""
     try:
         yield
-    except ImportError:
+    except ImportError as error:
         fix = f"pip install 'hyprepro[{extra}]' -c constraints.txt"
-        raise UserError(f"{what} is not installed.", where=where, fix=fix) from None
+        fault = "is not installed" if isinstance(error, ModuleNotFoundError) else f"cannot be imported: {error}"
+        raise UserError(f"{what} {fault}.", where=where, fix=fix) from None

@@ -37,13 +37,13 @@ WARPED_STEP_SECONDS = 4.7e-4
 def latent_step_seconds(latent_size: int) -> float:
     """The same where the latent is fitted, through a linear decoder.
 
-    3.2 times a plain step with 64 numbers a token (`hyprepro bench adaptation`); that it grows with them as the
-    decoder's products do is an estimate.
+    3.2 times a plain step with 64 numbers a token (`hyprepro bench adaptation`); that it grows with the decoder's
+    products, by one in 85 numbers, is an estimate.
 
     Args:
         latent_size: D, numbers of one of a latent's two tokens.
     """
-    return STEP_SECONDS * (2.9 + latent_size / 85)
+    return STEP_SECONDS * (2.45 + latent_size / 85)
 
 
 def may_have_fitted(manifest: Mapping[str, Any]) -> bool:

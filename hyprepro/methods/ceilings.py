@@ -108,12 +108,22 @@ class DomainRandomisation(Parent):
     knows: ClassVar[str] = "nothing of the task; trained in the environment on all training tasks"
     store: ClassVar[Literal["parents", "randomised"]] = "randomised"
     practises: ClassVar[str] = "the training tasks, and no others"
+    may_know_more: ClassVar[bool] = False
 
     def require(self, data: Data) -> None:
         """The store must hold one policy for all tasks, which has practised what the row says."""
         super().require(data)
         with data.open_parents(self.store) as store:
-            _refuse_others(self, data, _not_one(store) or _unlike(store.training_tasks(), self.practised(data)))
+            _refuse_others(self, data, _not_one(store) or self._unlike(store.training_tasks(), data))
+
+    def _unlike(self, found: Collection[str], data: Data) -> str:
+        """How the tasks that were practised differ from those that the row says; empty: not at all."""
+        said = self.practised(data)
+        more = [] if self.may_know_more else [task for task in found if task not in said]
+        if more:
+            return f"that of its store has practised {more[0]} too"
+        fewer = [task for task in said if task not in found]
+        return f"that of its store has not practised {fewer[0]}" if fewer else ""
 
     def practised(self, data: Data) -> Collection[str]:
         """The tasks that the row says its policy has practised."""
@@ -130,6 +140,7 @@ class OneForAll(DomainRandomisation):
     label: ClassVar[str] = "one-for-all"
     knows: ClassVar[str] = "nothing of the task; trained in the environment on all of them, those tested too"
     practises: ClassVar[str] = "all tasks of the stores, those tested too"
+    may_know_more: ClassVar[bool] = True
 
     def practised(self, data: Data) -> Collection[str]:
         """All tasks that there are policies of."""
@@ -145,14 +156,6 @@ def _not_one(store: PolicyStore) -> str:
     known = policies_of(store, first)
     other = next((task for task in others if not np.array_equal(policies_of(store, task), known)), "")
     return f"its store has another one for {other} than for {first}" if other else ""
-
-
-def _unlike(found: Collection[str], said: Collection[str]) -> str:
-    """How the tasks that were practised differ from those that were to be; empty: not at all."""
-    more, fewer = ([task for task in one if task not in other] for one, other in ((found, said), (said, found)))
-    if more:
-        return f"that of its store has practised {more[0]} too"
-    return f"that of its store has not practised {fewer[0]}" if fewer else ""
 
 
 def _refuse_others(method: DomainRandomisation, data: Data, fault: str) -> None:

@@ -59,7 +59,7 @@ def test_the_adaptation_bench_tells_seconds_and_memory_of_each(hyprepro):
     done = hyprepro("bench", "adaptation", "--json", "--prompts", 1, "--rounds", 1)
     assert done.code == 0, done.stderr
     found = done.json
-    for name in ("the prompt alone", "three starts", "warped demonstrations", "latents"):
+    for name in (found["peer"], "three starts", "warped demonstrations", "latents"):
         each = found[name]
         assert each["seconds"] > 0
         assert each["megabytes"] >= 0
@@ -80,6 +80,9 @@ def test_the_adaptation_bench_takes_the_rows_of_a_recipe():
 
 def test_the_adaptation_bench_knows_its_recipes(hyprepro):
     assert "judges_a" in hyprepro("bench", "adaptation", "--recipe", "judge_a").assert_one_panel().words
+    for without in ("figure5", "table4"):
+        words = hyprepro("bench", "adaptation", "--recipe", without).assert_one_panel().words
+        assert f"No row of {without} fits policies to prompts" in words
 
 
 @pytest.mark.parametrize("option", [("--variant", "64-wide"), ("--batch", 16)])

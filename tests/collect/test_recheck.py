@@ -73,3 +73,8 @@ def test_what_cannot_be_run(tmp_path: Path) -> None:
             recheck.recheck(store, 1, 1, ["unlabelled"])
         with pytest.raises(UserError, match="goals"):
             recheck.recheck(store, 1000, 1000)
+
+
+@pytest.mark.parametrize(("successes", "low", "high"), [(0, 0.0, 0.2775), (10, 0.7225, 1.0), (9, 0.5958, 0.9821)])
+def test_the_interval_of_ten_trials_is_wilsons(successes: int, low: float, high: float) -> None:
+    assert recheck.wilson(successes, 10) == pytest.approx((low, high), abs=1e-3)

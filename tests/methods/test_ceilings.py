@@ -10,11 +10,12 @@ import pytest
 
 from hyprepro.domains.base import Data
 from hyprepro.engine.cache import ArtifactCache
+from hyprepro.engine.stage import StoreFile
 from hyprepro.errors import UserError
 from hyprepro.gen_hyprl.autoencoder import PCAAutoencoder
 from hyprepro.methods.ceilings import AutoencoderCeiling, DomainRandomisation, Expert, OneForAll, Parent
 from hyprepro.policies.layout import CHEETAH_LAYOUT
-from hyprepro.stores.policy_store import PolicyStoreWriter
+from hyprepro.stores.policy_store import PolicyStore, PolicyStoreWriter
 from tests.cheetah_stores import CheetahStores
 from tests.conftest import TinyStores
 from tests.methods.shared import asked, named, params_of, prompted, prompts_of, stored
@@ -120,6 +121,18 @@ def randomised(stores: CheetahStores, path: Path, practised: tuple[str, ...]) ->
     return stores.domain.model_copy(update={"randomised": str(path)}).data()
 
 
+def fewer_tasks(data: Data, path: Path) -> Path:
+    """A store of the experts of all tasks but one."""
+    with (
+        data.open_policies() as store,
+        PolicyStoreWriter(path, store.layout, {"route": "synthetic"}, "float32") as part,
+    ):
+        for task in store.tasks[1:]:
+            row = store.rows(task)[:1]
+            part.append(task, store.read(task, row), 0, 1, np.nan, 1, 0.0, "train")
+    return path
+
+
 def test_one_policy_is_deployed_where_it_has_practised_what_it_says(
     cheetah_stores: CheetahStores, tmp_path: Path
 ) -> None:
@@ -131,6 +144,8 @@ def test_one_policy_is_deployed_where_it_has_practised_what_it_says(
         OneForAll().require(data)
     whole = randomised(cheetah_stores, tmp_path / "whole.h5", domain.sweep)
     OneForAll().require(whole)
+    with PolicyStore.open(fewer_tasks(whole, tmp_path / "subset.h5")) as subset:
+        OneForAll().require(dataclasses.replace(whole, policies=StoreFile(str(subset.path), subset.digest)))
     with pytest.raises(
         UserError, match=r"and no others; that of its store has practised velocity-0\.225 too"
     ) as caught:
