@@ -25,11 +25,12 @@ TOY = Program(
 def test_a_toy_survives_kills_and_is_refused_without_locks(tmp_path: Path) -> None:
     report = Report("chaos", 0)
     chaos = Chaos(TOY, tmp_path, random.Random(0), report)
-    chaos.judged(lambda folder: chaos.killed(folder, 2), "killed")
+    while not chaos.kills:
+        chaos.judged(lambda folder: chaos.killed(folder, 2), "killed")
+        chaos.seconds /= 2  # where it was over before its kill, since the undisturbed run took longer
     chaos.judged(chaos.no_locks, "no locks")
     assert report.faults == {}
     assert report.endings["toy, no locks: 2"] == 1
-    assert chaos.kills >= 1
 
 
 @pytest.mark.timeout(600)
