@@ -140,3 +140,7 @@ def test_rollouts_that_may_have_fitted_set_no_pace(tiny_stores: TinyStores, tmp_
     assert [each.seconds for each in stages] == pytest.approx(
         [fits + 30.0, 30.0 * stages[1].stage.cost / stages[0].stage.cost]
     )
+
+
+def test_a_step_on_latents_costs_what_the_bench_measured() -> None:
+    assert latent_step_seconds(64) / STEP_SECONDS == pytest.approx(3.2, abs=0.05)  # hyprepro bench adaptation
