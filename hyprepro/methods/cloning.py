@@ -21,6 +21,7 @@ from hyprepro.gen_hyprl.conditions import Conditions
 from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding, TrainBehaviorEmbedding
 from hyprepro.gen_hyprl.neighbours import Parameter, Ranges, ranges_of
 from hyprepro.methods.base import Method, derived_seed
+from hyprepro.methods.fresh_episodes import FRESH, FreshEpisodes, episodes_of, require_numbers
 from hyprepro.policies.layout import PolicyLayout
 from hyprepro.stores.files import StoreFiles
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from hyprepro.methods.cloning_net import CloningJob, ConditionedPolicy, TrainedCloning
     from hyprepro.policies.controllers import Controllers
     from hyprepro.policies.forward import Weights
+    from hyprepro.stores.trajectory_store import Episode
 
 
 @component
@@ -142,6 +144,7 @@ class ConditionedCloning(Method, Trained):
         "which stored episodes of tasks told by numbers are cloned: the experts' own (few, without noise), those of "
         "the experts' whole training (more, with SAC's exploration noise), or both",
     )
+    fresh_episodes: int = setting(0, FRESH, ge=0, le=10_000)
     deviation_floor: float = setting(1e-3, "smallest deviation that observations are divided by", gt=0)
     input_noise: float = setting(0.03, "deviation of the noise on standardised observations in training", ge=0)
     steps: int = setting(15_000, "training steps", ge=0)
@@ -151,9 +154,12 @@ class ConditionedCloning(Method, Trained):
     def information(self, domain: Domain) -> str:
         """With the episodes that it is trained on."""
         told = super().information(domain)
-        if domain.condition == "prompt":
-            return told
-        return told.replace("stored", f"stored {'expert and offline' if self.episodes == 'both' else self.episodes}")
+        return told if domain.condition == "prompt" else told.replace("stored episodes", episodes_of(self))
+
+    def require(self, data: Data) -> None:
+        """Fresh episodes are of tasks told by numbers."""
+        super().require(data)
+        require_numbers(self, data)
 
     def training(self, data: Data, seed: int) -> TrainConditionedCloning:
         """The stage that trains the network."""
@@ -179,26 +185,40 @@ class ConditionedStage(TrainedStage[Any]):
         embedding: The trained phi and psi; None where the condition is numbers.
         parameters: The numbers of each training task, in the store's order.
         ranges: The range of each number.
+        fresh: Episodes of their experts beside those of the store.
     """
 
     stores: StoreFiles
     embedding: TrainBehaviorEmbedding | None
     parameters: tuple[Parameter, ...] = ()
     ranges: Ranges = ()
+    fresh: FreshEpisodes | None = None
 
     @classmethod
     def of(cls, model: Any, data: Data, seed: int, **rest: Any) -> Self:
-        """Of settings with an `embedding`, for the conditions of a domain."""
+        """Of settings with an `embedding` and `fresh_episodes`, for the conditions of a domain."""
         if data.domain.condition == "prompt":
             embedding = TrainBehaviorEmbedding(model.embedding, data.files)
             return cls(model, data.files, embedding, seed=seed, **rest)
         parameters = tuple(data.trained().values())
-        return cls(model, data.files, None, parameters, ranges_of(data), seed=seed, **rest)
+        fresh = FreshEpisodes(data, model.fresh_episodes) if model.fresh_episodes else None
+        return cls(model, data.files, None, parameters, ranges_of(data), fresh, seed=seed, **rest)
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Train and write the network, with the embedding beside it."""
         super().run(work, inputs, report)
         gather(work, inputs)
+
+    def episodes(self, inputs: dict[str, Path]) -> list[tuple[int, Episode]]:
+        """Those of the training tasks, told by numbers, each with the number of its task.
+
+        Raises:
+            UserError: A training task has none of those that the settings name.
+        """
+        from hyprepro.methods.cloning_net import task_episodes
+
+        fresh = [] if self.fresh is None else self.fresh.load(inputs["fresh"])
+        return [*task_episodes(self.stores, self.model.episodes), *fresh]
 
     def conditions(self, path: Path) -> Conditions:
         """What makes its conditions, from the folder of the trained network."""
@@ -230,7 +250,7 @@ class TrainConditionedCloning(ConditionedStage):
         with self.stores.open_policies() as store:
             layout = store.layout
         if self.embedding is None:
-            pairs, conditions = task_pairs(self.stores, self.parameters, self.ranges, self.model.episodes)
+            pairs, conditions = task_pairs(self.episodes(inputs), self.parameters, self.ranges)
         else:
             pairs, conditions = prompt_pairs(self.stores, self.embedding.load(inputs["embedding"]))
         return partial(CloningJob, self.model, layout, pairs, conditions)

@@ -152,24 +152,28 @@ class CloningJob(Descent["ConditionedCloning", ConditionedPolicy]):
 
 
 def task_pairs(
-    data: StoreFiles, parameters: Sequence[Parameter], ranges: Ranges, episodes: str
+    episodes: Sequence[tuple[int, Episode]], parameters: Sequence[Parameter], ranges: Ranges
 ) -> tuple[Pairs, Tensor]:
-    """All pairs in the episodes of training tasks that are told by numbers, and the tasks' conditions `[M, k]`.
+    """All pairs in episodes of tasks that are told by numbers, and the tasks' conditions `[M, k]`.
+
+    Args:
+        episodes: Each with the number of its task.
+        parameters: The numbers of each task.
+        ranges: The range of each number.
+    """
+    return Pairs.of(episodes), condition(torch.tensor(parameters), ranges)[0]
+
+
+def task_episodes(data: StoreFiles, episodes: str) -> list[tuple[int, Episode]]:
+    """The stored episodes of training tasks that are told by numbers, each with the number of its task.
 
     Args:
         data: The stores; the policy store says what the training tasks are.
-        parameters: The numbers of each of them, in the store's order.
-        ranges: The range of each number.
         episodes: "expert" (split validation), "offline" (split train) or "both".
 
     Raises:
         UserError: A training task has no such episode.
     """
-    return Pairs.of(task_episodes(data, episodes)), condition(torch.tensor(parameters), ranges)[0]
-
-
-def task_episodes(data: StoreFiles, episodes: str) -> list[tuple[int, Episode]]:
-    """The same episodes, each with the number of its training task; arguments and errors as for `task_pairs`."""
     splits = {"expert": ["validation"], "offline": ["train"]}.get(episodes, ["validation", "train"])
     found: list[tuple[int, Episode]] = []
     with data.open_policies() as policies, data.open_trajectories() as store:

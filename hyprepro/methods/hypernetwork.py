@@ -23,6 +23,7 @@ from hyprepro.gen_hyprl.adaptation import Start
 from hyprepro.gen_hyprl.embedding import BehaviorEmbedding, ContrastiveEmbedding
 from hyprepro.methods.base import WeightMethod
 from hyprepro.methods.cloning import ConditionedStage
+from hyprepro.methods.fresh_episodes import FRESH, episodes_of, require_numbers
 from hyprepro.policies.layout import PolicyLayout
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class WritingMethod(WeightMethod, Trained):
         "those of the experts' whole training, or both",
         source="released code",
     )
+    fresh_episodes: int = setting(0, FRESH, ge=0, le=10_000)
     standardised: bool = setting(
         False,
         "whether numbers are centred and scaled by their range; if not, they are taken as they are (released)",
@@ -107,8 +109,7 @@ class WritingMethod(WeightMethod, Trained):
         """With the episodes that it is trained on, and whether their rewards count."""
         told = super().information(domain)
         if domain.condition == "parameter":
-            kind = "expert and offline" if self.episodes == "both" else self.episodes
-            told = told.replace("stored", f"stored {kind}")
+            told = told.replace("stored episodes", episodes_of(self))
         told = told.replace("states and actions", "states, actions and rewards") if self.is_valued(domain) else told
         return told if self.deployed == "last" else f"{told}; the mean over {self.looks} networks of its training"
 
@@ -123,8 +124,9 @@ class WritingMethod(WeightMethod, Trained):
             )
 
     def require(self, data: Data) -> None:
-        """Looks are of tasks told by numbers: prompts have a policy each already."""
+        """Looks and fresh episodes are of tasks told by numbers: prompts have a policy each already."""
         super().require(data)
+        require_numbers(self, data)
         if self.deployed == "looks" and data.domain.condition == "prompt":
             raise UserError(
                 f"{self.name} deploys the looks of its training, and {data.domain.title} tells its tasks by prompts.",
@@ -196,7 +198,7 @@ class TrainHypernetwork(ConditionedStage):
         with self.stores.open_policies() as store:
             layout = self.model.layout_of(store.layout)
         if self.embedding is None:
-            steps, conditions = steps_of_tasks(self)
+            steps, conditions = steps_of_tasks(self, self.episodes(inputs))
         else:
             steps, conditions = steps_of_prompts(self, self.embedding.load(inputs["embedding"]))
         return partial(HypernetworkJob, self.model, layout, steps, conditions, self.valued)

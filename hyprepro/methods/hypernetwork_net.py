@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from hyprepro.engine.training import Descent, device
 from hyprepro.gen_hyprl.conditions import condition
-from hyprepro.methods.cloning_net import HELD_OUT, prompt_episodes, task_episodes
+from hyprepro.methods.cloning_net import HELD_OUT, prompt_episodes
 from hyprepro.policies.forward import FUNCTIONS
 
 if TYPE_CHECKING:
@@ -324,16 +324,11 @@ class _Grouped(NamedTuple):
         return self.steps.some(index.to(self.steps.rows.device))
 
 
-def steps_of_tasks(stage: TrainHypernetwork) -> tuple[Steps, Tensor]:
-    """All steps of training tasks that are told by numbers, and the tasks' conditions `[M, k]`.
-
-    Raises:
-        UserError: A training task has no such episode.
-    """
+def steps_of_tasks(stage: TrainHypernetwork, episodes: Sequence[tuple[int, Episode]]) -> tuple[Steps, Tensor]:
+    """All steps of episodes of training tasks that are told by numbers, and the tasks' conditions `[M, k]`."""
     parameters = torch.tensor(stage.parameters)
-    found = task_episodes(stage.stores, stage.model.episodes)
     conditions = condition(parameters, stage.ranges)[0] if stage.model.standardised else parameters
-    return Steps.of(found, stage.model.discount), conditions
+    return Steps.of(episodes, stage.model.discount), conditions
 
 
 def steps_of_prompts(stage: TrainHypernetwork, embedding: PromptEmbedding) -> tuple[Steps, Tensor]:

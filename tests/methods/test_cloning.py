@@ -140,7 +140,8 @@ def assert_folded(trained: TrainedCloning, query: Query, params: np.ndarray) -> 
 def test_it_reads_the_training_velocities_alone(cheetah_stores: CheetahStores) -> None:
     data = cheetah_stores.domain.data().trained_on(named(KNOWN))
     for episodes, count in (("expert", 600), ("offline", 600), ("both", 1200)):
-        pairs, conditions = task_pairs(data, list(data.trained().values()), data.domain.ranges, episodes)
+        stage = ConditionedCloning(episodes=episodes).training(data, 0)
+        pairs, conditions = task_pairs(stage.episodes({}), stage.parameters, stage.ranges)
         assert pairs.observations.shape == (count, 17)
         assert pairs.rows.unique().tolist() == [0, 1, 2]
         assert (conditions[:, 0] * 3 / 12**0.5 + 1.5).tolist() == pytest.approx(KNOWN)
@@ -151,7 +152,7 @@ def test_a_velocity_without_episodes(cheetah_stores: CheetahStores, monkeypatch:
     with data.open_trajectories() as store:
         monkeypatch.setattr(type(store), "episodes", lambda *arguments: iter(()))
         with pytest.raises(UserError, match=r"no episode of velocity-0\.375 in the split validation"):
-            task_pairs(data, list(data.trained().values()), data.domain.ranges, "expert")
+            ConditionedCloning(episodes="expert").training(data, 0).episodes({})
 
 
 def test_a_row_says_which_episodes_were_cloned() -> None:

@@ -155,12 +155,14 @@ def test_without_weights_of_values_there_is_no_critic(cheetah_stores: CheetahSto
 def test_it_reads_the_training_velocities_alone(cheetah_stores: CheetahStores) -> None:
     for episodes, count in (("expert", 600), ("offline", 600), ("both", 1200)):
         stage = stage_of(ZERO.model_copy(update={"episodes": episodes}), cheetah_stores)
-        steps, conditions = steps_of_tasks(stage)
+        steps, conditions = steps_of_tasks(stage, stage.episodes({}))
         assert steps.observations.shape == steps.following.shape == (count, 17)
         assert steps.rows.tolist() == sorted(steps.rows.tolist())
         assert conditions[:, 0].tolist() == pytest.approx(KNOWN), "the numbers as they are"
     standardised = stage_of(ZERO.model_copy(update={"standardised": True}), cheetah_stores)
-    assert steps_of_tasks(standardised)[1][2, 0] == pytest.approx(0.0), "1.5 m/s is the middle"
+    assert steps_of_tasks(standardised, standardised.episodes({}))[1][2, 0] == pytest.approx(0.0), (
+        "1.5 m/s is the middle"
+    )
 
 
 def errors_of(stage: TrainHypernetwork, cache: ArtifactCache) -> list[float]:

@@ -28,14 +28,15 @@ from hyprepro.engine.stage import Report
 COLLECTION, PROMPTS = range(1_000_000, 2_000_000), range(2_000_000, 3_000_000)
 """Seeds of starts that nothing is evaluated from."""
 
-Stream = Literal["parent", "experts", "evaluation", "scoring", "recheck", "episodes"]
+Stream = Literal["parent", "experts", "evaluation", "scoring", "recheck", "fresh", "episodes"]
 Settings = TypeVar("Settings", bound=ParentTraining | ExpertTraining)
 _STREAMS: dict[Stream, range] = {
     "parent": COLLECTION[:300_000],
     "experts": COLLECTION[300_000:900_000],
     "evaluation": COLLECTION[900_000:910_000],
     "scoring": COLLECTION[910_000:920_000],
-    "recheck": COLLECTION[920_000:],
+    "recheck": COLLECTION[920_000:960_000],
+    "fresh": COLLECTION[960_000:],
     "episodes": PROMPTS,
 }
 ROUNDING = 1e-6

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BLUE = "#0077BB"
 RED = "#CC3311"
+ORANGE = "#EE7733"
+TEAL = "#009988"
 GREY = "#595959"
 """Of Paul Tol's vibrant palette, which colour-blind readers tell apart, and a grey that is legible on white."""
 

@@ -26,6 +26,8 @@ Row = Mapping[str, Any]
 LINES = {
     "expert": (canvas.GREY, "-", "expert of that {told}"),
     "nearest-{told}": (canvas.RED, "--", "nearest training {told}"),
+    "hyperzero": (canvas.ORANGE, "-.", "HyperZero"),
+    "hypogen": (canvas.TEAL, ":", "HyPoGen"),
     "gen-hyprl": (canvas.BLUE, "-", "Gen-HypRL"),
 }
 """Colour, line and name of each method that is drawn."""
