@@ -35,7 +35,7 @@ def episodes_of(method: Any) -> str:
 
 
 def require_numbers(method: Any, data: Data) -> None:
-    """Refuse fresh episodes where tasks are told by prompts: there, training is on the episodes that those are cut from.
+    """Refuse fresh episodes where tasks are told by prompts: training is on the episodes that those are cut from.
 
     Args:
         method: It has a setting `fresh_episodes`.

@@ -115,9 +115,10 @@ class Comparison:
         result = self.base.result
         warning = [quote(text) for text in (miniature(result),) if text]
         fixed = f" In all cells: {', '.join(f'`{each}`' for each in self.fixed)}." if self.fixed else ""
+        returns = any(row["metric"] == "return" for row in result["rows"])
         setting = (
             f"{len(self.cells)} cells, {len(result['provenance']['seeds'])} generator seeds. {run_of(result)}.{fixed} "
-            f"Success rates in percent, averages over tasks."
+            f"{'Returns, higher is better' if returns else 'Success rates in percent'}, averages over tasks."
         )
         parts = [f"# {self.title}", *warning, paragraph(setting), *self._tables()]
         if self.unmoved:

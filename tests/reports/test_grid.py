@@ -8,6 +8,8 @@ from hyprepro.reports.compared import FIELDS
 from hyprepro.reports.grid import CellResult, Comparison
 from hyprepro.reports.records import Record, write_records
 from tests.reports.synthetic import BELOW, make_records, make_result
+from tests.reports.velocities import records as returns_of
+from tests.reports.velocities import velocity_result
 from tests.reports.web.pages import assert_sound, read
 
 AXES = ("HypLatent.supervised_weight",)
@@ -103,3 +105,13 @@ def test_the_page_is_sound_and_the_numbers_are_for_programs(grid: Comparison) ->
     assert [each["values"] for each in found["cells"]] == [{AXES[0]: value} for value in "123"]
     assert found["cells"][0]["differences"] == []
     assert {each["task"] for each in found["cells"][1]["differences"]} == {""}
+
+
+def test_returns_are_no_percentages(grid: Comparison, tmp_path: Path) -> None:
+    found = returns_of()
+    write_records(tmp_path / "records.csv.gz", found)
+    result = {**velocity_result(found), "digest": "1" * 64}
+    result["provenance"] |= {"seeds": [0, 1]}
+    text = Comparison(AXES, (CellResult(("1",), result, tmp_path),), 0, is_base=True).markdown()
+    assert "Returns, higher is better, averages over tasks." in " ".join(text.split())
+    assert "Success rates in percent, averages over tasks." in " ".join(grid.markdown().split())
