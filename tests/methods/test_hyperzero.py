@@ -267,18 +267,23 @@ def test_a_row_says_what_it_is_trained_on() -> None:
     assert HyperZero().information(MetaWorld()).startswith("the prompt; trained on states and actions of")
 
 
-def test_the_recipe_has_both_beside_ours_with_their_released_settings() -> None:
+CHOSEN = ("standardised", "fresh_episodes", "tasks_at_once", "value_weight", "td_weight")
+"""What withheld velocities chose."""
+
+
+@pytest.mark.parametrize(("name", "chosen"), [("hyperzero", CHOSEN), ("dm_cheetah", ("tasks_at_once",))])
+def test_the_recipes_have_both_beside_ours_with_their_released_settings(name: str, chosen: tuple[str, ...]) -> None:
     for scale in ("desktop", "paper"):
-        recipe = resolve("hyperzero", scale).recipe
+        recipe = resolve(name, scale).recipe
         assert isinstance(recipe, Recipe)
         rows = {method.name: method for method in recipe.methods}
         zero, gen = rows["hyperzero"], rows["hypogen"]
         assert isinstance(zero, HyperZero)
         assert isinstance(gen, HyPoGen)
         for method in (zero, gen):
-            kept = {"steps": 0, "looks": 0, "embedding": None}
+            kept = {"steps": 0, "looks": 0, "embedding": None, **dict.fromkeys(chosen)}
             assert {**method.described(), **kept} == {**type(method)().described(), **kept}
-        assert {"gen-hyprl", "gen-hyprl-wo-hypformer", "nearest-velocity", "velocity-cloning", "expert"} < set(rows)
+        assert {"gen-hyprl", "gen-hyprl-wo-hypformer", "interpolation", "hyperzero-looks", "expert"} < set(rows)
     assert gen.steps == 109_000
 
 
