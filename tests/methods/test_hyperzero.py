@@ -300,10 +300,10 @@ def test_both_are_run_from_the_command_line(cheetah_stores: CheetahStores, tmp_p
     assert set(averages) == {"hyperzero", "hyperzero-looks", "hyperzero-best-look", "hypogen", "expert"}
     assert len({averages[name] for name in ("hyperzero", "hypogen", "expert")}) == 3
     assert averages["hyperzero-best-look"] >= max(averages["hyperzero"], averages["hyperzero-looks"])
-    assert result["provenance"]["stages"] == 4 + 2, (
-        "rows of looks share the training, and the best of them runs nothing"
+    assert result["provenance"]["stages"] == 4 + 3, (
+        "rows of looks share the training, both methods the fresh episodes, and the best of the looks runs nothing"
     )
     assert "at the very tasks of the table" in result["methods"]["hyperzero-best-look"]["knows"]
     for name in ("hyperzero", "hypogen"):
-        assert "actions and rewards" in result["methods"][name]["knows"]
+        assert "2 fresh ones of each expert" in result["methods"][name]["knows"]
         assert result["methods"][name]["training_seconds_by_n_train"]["10"] > 0

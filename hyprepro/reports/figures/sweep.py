@@ -32,6 +32,8 @@ LINES = {
 }
 """Colour, line and name of each method that is drawn."""
 
+TAUGHT_ACTIONS = ("hyperzero", "hypogen")
+
 SPLITS = ("test", "unseen", "seen")
 CSV_FIELDS = ("n_train", "method", "{told}", "split", "value", "low", "high", "n_policies", "n_seeds")
 
@@ -123,8 +125,9 @@ def _sizes_table(result: Mapping[str, Any], split: str) -> str:
         numbers = Numbers(result, split, size)
         theirs = average_return(BASELINE, size) if split == "test" and is_papers(words) else None
         printed = f"{theirs:g}" if theirs is not None else "-"
-        # The expert's interval stands in the tables below: a page is too narrow for all of them.
-        cells = [(point if method == EXPERT else with_interval)(average(numbers, method)) for method in columns]
+        # The others' intervals stand in the tables below alone: a page is too narrow for all of them.
+        kinds = [with_interval if method in (MAIN, BASELINE) else point for method in columns]
+        cells = [kind(average(numbers, method)) for kind, method in zip(kinds, columns, strict=True)]
         rows.append([str(size), printed, *cells])
     return table(["trained", "paper", *(heads.get(method, method) for method in columns)], rows)
 
@@ -144,7 +147,7 @@ _SMALL = dict(enumerate(("one", "two", "three", "four", "five", "six", "seven", 
 
 def _columns(result: Mapping[str, Any], split: str) -> list[str]:
     """The experts' averages are of the whole grid, so they stand beside those of the tested velocities alone."""
-    wanted = [MAIN, BASELINE, _nearest(Words.of(result)), *([EXPERT] if split in TESTED else [])]
+    wanted = [MAIN, BASELINE, _nearest(Words.of(result)), *TAUGHT_ACTIONS, *([EXPERT] if split in TESTED else [])]
     return [method for method in wanted if any((r["method"], r["split"]) == (method, split) for r in result["rows"])]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -18,13 +19,20 @@ from tests.reports.velocities import MEANS, records, velocity_result
 SPLITS = {0.075: "seen", 0.225: "test", 0.3: "unseen", 1.2: "test", 3.0: "seen"}
 
 
-@pytest.fixture(scope="module")
-def result() -> dict[str, Any]:
-    experts = {key: mean for key, mean in MEANS.items() if key[1] is None}
-    others = {key: mean for key, mean in MEANS.items() if key[1] is not None}
+ACTED = {("hyperzero", 35): -30.0, ("hyperzero", 10): -45.0, ("hypogen", 35): -60.0, ("hypogen", 10): -90.0}
+
+
+def swept(means: Mapping[tuple[str, int | None], float]) -> dict[str, Any]:
+    experts = {key: mean for key, mean in means.items() if key[1] is None}
+    others = {key: mean for key, mean in means.items() if key[1] is not None}
     seen = {velocity: "test" if split == "test" else "seen" for velocity, split in SPLITS.items()}
     found = [*records(others, splits=SPLITS), *records(experts, splits=seen)]
     return velocity_result(found, recipe="velocities")
+
+
+@pytest.fixture(scope="module")
+def result() -> dict[str, Any]:
+    return swept(MEANS)
 
 
 def test_the_numbers_behind_the_figure(result: dict[str, Any]) -> None:
@@ -52,6 +60,19 @@ def test_the_tables(result: dict[str, Any]) -> None:
     assert "-33.44" in line
     assert text.index("## Training velocities that were left out") < text.index("## 35 training velocities")
     assert all(len(line) <= WIDTH for line in text.splitlines())
+
+
+def test_what_is_taught_actions_stands_beside_what_is_taught_weights() -> None:
+    pytest.importorskip("matplotlib")
+    result = swept({**MEANS, **ACTED})
+    lines = ReturnFigure().markdown(result).splitlines()
+    assert all(len(line) <= WIDTH for line in lines)
+    head, ten = (next(line for line in lines if line.startswith(start)) for start in ("| trained", "| 10 "))
+    cells = dict(zip(*([cell.strip() for cell in line.split("|")] for line in (head, ten)), strict=True))
+    assert float(cells["hypogen"]) < float(cells["hyperzero"]) < float(cells["expert"])
+    drawn, without = (ReturnFigure().figures(each)["velocities.svg"].decode() for each in (result, swept(MEANS)))
+    assert canvas.ORANGE.lower() in drawn
+    assert canvas.ORANGE.lower() not in without
 
 
 def test_a_result_without_training_velocities(result: dict[str, Any]) -> None:
