@@ -291,7 +291,7 @@ def test_the_recipes_have_both_beside_ours_with_their_released_settings(name: st
 def test_both_are_run_from_the_command_line(cheetah_stores: CheetahStores, tmp_path: Path) -> None:
     line = ["run", "hyperzero", "--scale", "smoke", "--workers", "0", "--cache", str(tmp_path / "cache")]
     methods = "Recipe.methods=(@HyperZero(), @looks/HyperZero(), @HyPoGen(), @Expert())"
-    small = ["Recipe.withheld=(1.5,)", "Recipe.train=(10,)", "Recipe.reference='hyperzero'", methods]
+    small = ["Recipe.withheld=(1.5,)", "Recipe.train=(10,)", "Recipe.reference='hyperzero'", "Recipe.pairs=()", methods]
     flags = [word for text in small for word in ("-b", text)]
     outcome = CliRunner().invoke(app, [*line, *flags, *cheetah_stores.bindings, "--out", str(tmp_path / "out")])
     assert outcome.exit_code == 0, outcome.output

@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REQUIRED = (
     *("table1", "table2", "table3", "table4", "baselines4", "velocities", "figure4", "figure5", "tokens"),
     *("ablation", "withheld_a", "withheld_b", "withheld_c", "zoos", "independence", "starts", "multitask", "runs"),
+    "hyperzero",
     *("independent_a", "independent_b", "independent_c", "judges_a", "judges_b", "judges_c"),
 )
 """Recipes that have a committed result at the desktop scale. A new one is added here with its result."""
