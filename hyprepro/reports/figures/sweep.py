@@ -75,6 +75,7 @@ class ReturnFigure(Report):
             for size, panel in zip(sizes, axes[0], strict=True):
                 _draw(panel, result, size)
             axes[0][0].set_ylabel("return")
+            axes[0][0].set_ylim(*_limits(result))
             handles, labels = axes[0][0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
             pictures = canvas.rendered(figure, name)
@@ -89,7 +90,7 @@ TITLES = {
 }
 PICTURE = (
     "In the picture a ring is a test {told}, ticks below are the training {many} of the panel, and bands are 95% "
-    "intervals. Left-out {many} differ from number to number: compare within a column."
+    "intervals, some of which go on beyond it. Left-out {many} differ from number to number: compare within a column."
 )
 
 
@@ -149,6 +150,14 @@ def _columns(result: Mapping[str, Any], split: str) -> list[str]:
     """The experts' averages are of the whole grid, so they stand beside those of the tested velocities alone."""
     wanted = [MAIN, BASELINE, _nearest(Words.of(result)), *TAUGHT_ACTIONS, *([EXPERT] if split in TESTED else [])]
     return [method for method in wanted if any((r["method"], r["split"]) == (method, split) for r in result["rows"])]
+
+
+def _limits(result: Mapping[str, Any]) -> tuple[float, float]:
+    """Of returns: all means that are drawn, with a margin. Of few seeds an interval may be wider than all of them."""
+    drawn = {pattern.format(told=Words.of(result).told) for pattern in LINES}
+    means = [row["value"] for row in _by_task(result) if row["method"] in drawn]
+    margin = 0.08 * (max(means) - min(means))
+    return min(means) - margin, max(means) + margin
 
 
 def _draw(panel: Axes, result: Mapping[str, Any], size: int) -> None:
