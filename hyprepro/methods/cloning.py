@@ -144,7 +144,7 @@ class ConditionedCloning(Method, Trained):
         "which stored episodes of tasks told by numbers are cloned: the experts' own (few, without noise), those of "
         "the experts' whole training (more, with SAC's exploration noise), or both",
     )
-    fresh_episodes: int = setting(0, FRESH, ge=0, le=10_000)
+    fresh_episodes: int = setting(0, FRESH, ge=0, le=1_000)
     deviation_floor: float = setting(1e-3, "smallest deviation that observations are divided by", gt=0)
     input_noise: float = setting(0.03, "deviation of the noise on standardised observations in training", ge=0)
     steps: int = setting(15_000, "training steps", ge=0)
@@ -201,6 +201,7 @@ class ConditionedStage(TrainedStage[Any]):
             embedding = TrainBehaviorEmbedding(model.embedding, data.files)
             return cls(model, data.files, embedding, seed=seed, **rest)
         parameters = tuple(data.trained().values())
+        model = model.model_copy(update={"embedding": ContrastiveEmbedding()})  # of no account where none is trained
         fresh = FreshEpisodes(data, model.fresh_episodes) if model.fresh_episodes else None
         return cls(model, data.files, None, parameters, ranges_of(data), fresh, seed=seed, **rest)
 

@@ -48,8 +48,8 @@ def require_numbers(method: Any, data: Data) -> None:
         name = type(method).__name__
         raise UserError(
             f"{method.name} asks for fresh episodes, and {data.domain.title} tells its tasks by prompts.",
-            where=f"{name}.fresh_episodes",
-            fix=f"-b {name}.fresh_episodes=0",
+            where=f"{name}.fresh_episodes, of the row {method.name}",
+            fix="bind that to 0",
         )
 
 
@@ -74,22 +74,26 @@ class FreshEpisodes(Stage):
 
     @property
     def cost(self) -> float:
-        """At about 10,000 steps a second on one slow core."""
-        return 1e-4 * self.data.domain.horizon * self.count * len(self.data.trained())
+        """That of as many episodes of an evaluation."""
+        return self.data.domain.episode_seconds * self.count * len(self.data.trained())
 
     def run(self, work: Path, inputs: dict[str, Path], report: Report) -> None:
         """Write an archive of each task's episodes."""
         from hyprepro.collect.parameter.loop import start_seed
-        from hyprepro.collect.parameter.rollouts import roll
+        from hyprepro.collect.parameter.rollouts import AT_ONCE, Run, roll
         from hyprepro.domains.parameter import ParameterDomain
 
         domain, tasks = self.data.domain, list(self.data.trained())
         assert isinstance(domain, ParameterDomain)
         with self.data.open_policies() as store:
             for number, task in enumerate(tasks):
-                experts = store.read(task, store.rows(task, "train")[-1:]).repeat(self.count, axis=0)
+                expert = store.read(task, store.rows(task, "train")[-1:])
                 seeds = [start_seed("fresh", number * self.count + i) for i in range(self.count)]
-                run = roll(domain, store.layout, experts, [task] * self.count, seeds)
+                runs = [
+                    roll(domain, store.layout, expert.repeat(len(some), axis=0), [task] * len(some), some)
+                    for some in (seeds[at : at + AT_ONCE] for at in range(0, self.count, AT_ONCE))
+                ]
+                run = Run(*map(np.concatenate, zip(*runs, strict=True)))
                 np.savez(work / f"{number}.npz", **run._asdict())
                 report.progress(number + 1, len(tasks), episode_return=float(run.rewards.sum(1).mean()))
 

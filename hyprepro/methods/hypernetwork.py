@@ -72,7 +72,7 @@ class WritingMethod(WeightMethod, Trained):
         "those of the experts' whole training, or both",
         source="released code",
     )
-    fresh_episodes: int = setting(0, FRESH, ge=0, le=10_000)
+    fresh_episodes: int = setting(0, FRESH, ge=0, le=1_000)
     standardised: bool = setting(
         False,
         "whether numbers are centred and scaled by their range; if not, they are taken as they are (released)",

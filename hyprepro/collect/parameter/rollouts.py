@@ -14,7 +14,8 @@ from hyprepro.domains.parameter import ParameterDomain
 from hyprepro.policies.forward import StackedPolicies
 from hyprepro.policies.layout import PolicyLayout
 
-_AT_ONCE = 160
+AT_ONCE = 160
+"""Episodes that are stepped together, at most."""
 
 
 class Run(NamedTuple):
@@ -88,9 +89,9 @@ def returns(
     rows = np.repeat(np.arange(len(params)), len(seeds))
     starts = np.tile(np.asarray(seeds), len(params))
     found = [
-        roll(domain, layout, params[some], [tasks[row] for row in some], starts[at : at + _AT_ONCE].tolist())
-        for at in range(0, len(rows), _AT_ONCE)
-        for some in [rows[at : at + _AT_ONCE]]
+        roll(domain, layout, params[some], [tasks[row] for row in some], starts[at : at + AT_ONCE].tolist())
+        for at in range(0, len(rows), AT_ONCE)
+        for some in [rows[at : at + AT_ONCE]]
     ]
     totals = [run.rewards.astype(np.float64).sum(1) for run in found]
     return np.concatenate(totals).reshape(len(params), len(seeds))

@@ -33,6 +33,7 @@ LINES = {
 """Colour, line and name of each method that is drawn."""
 
 TAUGHT_ACTIONS = ("hyperzero", "hypogen")
+"""Rows of methods that learn from what experts do, as far as a recipe has them."""
 
 SPLITS = ("test", "unseen", "seen")
 CSV_FIELDS = ("n_train", "method", "{told}", "split", "value", "low", "high", "n_policies", "n_seeds")
