@@ -157,7 +157,7 @@ def _limits(result: Mapping[str, Any]) -> tuple[float, float]:
     """Of returns: all means that are drawn, with a margin. Of few seeds an interval may be wider than all of them."""
     drawn = {pattern.format(told=Words.of(result).told) for pattern in LINES}
     means = [row["value"] for row in _by_task(result) if row["method"] in drawn]
-    margin = 0.08 * (max(means) - min(means))
+    margin = 0.08 * (max(means) - min(means)) or 1.0
     return min(means) - margin, max(means) + margin
 
 
