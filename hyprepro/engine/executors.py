@@ -211,7 +211,7 @@ class _Pool:
         worker.stage = worker.last = stage
         try:
             worker.pipe.send(stage)
-        except BrokenPipeError:
+        except ConnectionError:
             worker.process.join()
             raise _killed(worker.process.exitcode, stage) from None
 
@@ -230,7 +230,7 @@ class _Pool:
         while worker.pipe.poll():
             try:
                 outcome = worker.pipe.recv()
-            except EOFError:
+            except (EOFError, ConnectionError):  # reset, if it died before it had read its stage
                 worker.process.join()
                 raise _killed(worker.process.exitcode, stage) from None
             if outcome[0] == "waiting":
@@ -284,7 +284,7 @@ def _serve(pipe: Connection, root: Path) -> None:
     while True:
         try:
             stage = pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         outcome = attempt(stage, cache, lambda: pipe.send(("waiting", None)))
         give_memory_back()

@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hyprepro.engine import executors
 from hyprepro.engine.cache import ArtifactCache
 from hyprepro.engine.executors import StageError
 from hyprepro.engine.plan import missing
@@ -247,3 +250,34 @@ def test_an_interrupt_ends_the_run_and_its_workers(cache: ArtifactCache, tmp_pat
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=GONE_WITHIN) != 0
     assert_all_end(workers)
+
+
+def test_a_worker_that_dies_before_it_has_read_its_stage(cache: ArtifactCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = executors._start_worker
+
+    def dying(root: Path) -> Any:
+        worker = begin(root)
+        send = worker.pipe.send
+
+        def send_to_a_stopped_one(stage: Any) -> None:
+            os.kill(worker.process.pid, signal.SIGSTOP)  # spawning takes longer than this: it has read nothing
+            send(stage)
+            os.kill(worker.process.pid, signal.SIGKILL)
+            worker.process.join()
+
+        monkeypatch.setattr(worker, "pipe", _Sending(worker.pipe, send_to_a_stopped_one))
+        return worker
+
+    monkeypatch.setattr(executors, "_start_worker", dying)
+    with pytest.raises(UserError, match=r"ended \(SIGKILL\)"):
+        execute([Faulty(way="never")], cache, workers=1)
+
+
+class _Sending:
+    """A pipe with another `send`."""
+
+    def __init__(self, pipe: Any, send: Callable[[Any], None]) -> None:
+        self._pipe, self.send = pipe, send
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pipe, name)
