@@ -120,8 +120,13 @@ class Chaos:
         """Two runs, and a check, at once on one cache."""
         lines = [self.program.command(folder), self.program.command(folder)]
         lines += [self.program.beside(folder)] if self.program.beside else []
-        for command in [Started(line, self.root / "said") for line in lines]:
-            self._after(command, "two runs and a check at once", may_end=(0,))
+        name = "two runs and a check at once"
+        ends = [
+            self._after(each, name, self.program.together)
+            for each in [Started(line, self.root / "said") for line in lines]
+        ]
+        if 0 not in ends:
+            self.report.fault(f"{self.program.name}, {name}: each refused for the other", str(ends))
 
     def no_memory(self, folder: Path) -> None:
         """At a random moment a worker gets no more memory than it has, and a little."""
@@ -138,8 +143,12 @@ class Chaos:
 
     # What follows a disturbance, and what a trial must come to.
 
-    def _after(self, command: Started, what: str, may_end: tuple[int, ...] = (0, 2, -9)) -> None:
-        """Wait for the disturbed command; it ends in some way that its user can understand, and leaves no process."""
+    def _after(self, command: Started, what: str, may_end: tuple[int, ...] = (0, 2, -9)) -> int | None:
+        """Wait for the disturbed command; it ends in some way that its user can understand, and leaves no process.
+
+        Returns:
+            Its exit code; None if it hung.
+        """
         code = command.end(60 + PATIENCE * self.seconds)
         orphans, said = command.orphans(), command.said()
         name = f"{self.program.name}, {what}"
@@ -154,6 +163,7 @@ class Chaos:
             self.report.fault(f"{name}: orphans", str(len(orphans)))
         if self.show:
             print(name, code, f"{len(orphans)} orphans", file=sys.stderr)
+        return code
 
     def judged(self, trial: Callable[[Path], None], what: str) -> None:
         """A trial, then the same command again, which must come to what an undisturbed one comes to."""

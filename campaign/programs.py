@@ -25,13 +25,15 @@ class Program:
         name: For reports.
         command: The command line for a folder.
         outcome: A digest of what it made there.
-        beside: Another command that may be at work on the same folder, and the exit codes that it may have.
+        beside: Another command that may be at work on the same folder.
+        together: How the command may end while a second one makes the same there; the other then ends with 0.
     """
 
     name: str
     command: Callable[[Path], list[str]]
     outcome: Callable[[Path], str]
     beside: Callable[[Path], list[str]] | None = None
+    together: tuple[int, ...] = (0,)
 
 
 def run(workers: int = 2) -> Program:
@@ -76,4 +78,4 @@ def collection(name: str = "cheetah-vel-smoke") -> Program:
         stores = sorted((folder / "out").glob("*.h5"))
         return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in stores)).hexdigest()
 
-    return Program(f"collect {name}", command, outcome)
+    return Program(f"collect {name}", command, outcome, together=(0, 2))  # two may not write the same stores

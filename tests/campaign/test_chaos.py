@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from campaign.chaos import Chaos, differences, listed
+from campaign.command_line import REFUSED
 from campaign.processes import Started
 from campaign.programs import Program
 from campaign.report import Report
@@ -47,6 +48,40 @@ def test_what_a_program_does_wrong_is_told(tmp_path: Path) -> None:
     chaos.judged(lambda folder: None, "nothing")
     assert "sloppy, nothing: another digest" in report.faults
     assert report.finish(None) == 1
+
+
+ONE_AT_A_TIME = f"""import pathlib, sys, time
+folder = pathlib.Path(sys.argv[1])
+folder.mkdir(exist_ok=True)
+try:
+    (folder / "busy").mkdir()
+except FileExistsError:
+    (folder / "refused").touch()
+    print("{REFUSED}", file=sys.stderr)
+    sys.exit(2)
+while (folder.parent / "together").exists() and not (folder / "refused").exists():
+    time.sleep(0.05)  # until the other one came
+(folder / "busy").rmdir()
+"""
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("together", "faults"), [((0, 2), 0), ((0,), 1)])
+def test_of_two_at_once_one_may_be_refused_if_the_program_says_so(
+    tmp_path: Path, together: tuple[int, ...], faults: int
+) -> None:
+    program = Program(
+        "one at a time",
+        lambda folder: [sys.executable, "-c", ONE_AT_A_TIME, str(folder)],
+        lambda folder: "",
+        together=together,
+    )
+    report = Report("chaos", 0)
+    chaos = Chaos(program, tmp_path, random.Random(0), report)
+    (tmp_path / "together").touch()
+    chaos.together(tmp_path / "trial")
+    assert sorted(report.endings.values()) == [1, 1]
+    assert len(report.faults) == faults
 
 
 def test_orphans_are_found_by_their_mark(tmp_path: Path) -> None:
