@@ -2,8 +2,9 @@
 
 Gen-HypRL is taught weights; these are taught actions. The written policy acts in an expert's states, and the error of
 its actions is what the writing network descends. So they need no policies of one shape, and none at all: episodes are
-enough. `HyperZero` and `HyPoGen` differ in the network; what they are trained on, and how, is the same code in their
-releases, and the same here.
+enough. `HyperZero` and `HyPoGen` differ in the network; data and losses are the same code in their releases, and the
+same here. Their releases differ in how long they train and by what schedule, in splits, and in which network is
+evaluated.
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ class WritingMethod(WeightMethod, Trained):
     Released code does: q is the expert's own critic at (s, a). We chose: the discounted rewards from the step to the
     episode's end and, where the recording ended it, the mean reward of its second half for ever after, as stores hold
     no critics. Where tasks are scored by success, nothing is learnt of values.
-    Released code does: weights are written for every sample of a batch. We chose: a batch has equally many samples of
-    each of its tasks and weights are written once a task, which is the same loss where tasks have equally many steps.
+    HyperZero's code does: weights are written for every sample of a batch. We chose: a batch has equally many samples
+    of each of its tasks and weights are written once a task, which is the same loss where tasks have equally many
+    steps. A tenth of the steps is held out; a pass is one over the others.
 
     The condition is the one that Gen-HypRL's generator sees: a task's numbers (as they are, or standardised), or (h, v)
     of a prompt, with the episodes that the training prompts are cut from. One policy a prompt, or one for a task told

@@ -33,7 +33,10 @@ class HyperZero(WritingMethod):
     spread: float = setting(0.05, "bound of the first weights of a hidden layer's head", gt=0, source="released code")
     last_spread: float = setting(0.008, "the same of the last layer's", gt=0, source="released code")
     steps: int = setting(
-        27_500, "training steps (500 passes over the steps of 35 bundled experts)", ge=0, source="released code"
+        27_500,
+        "training steps (500 passes over the 28,000 stored steps of 35 bundled experts)",
+        ge=0,
+        source="released code",
     )
     learning_rate: float = setting(1e-4, "Adam's step size", gt=0, le=1, source="released code")
 

@@ -1,6 +1,6 @@
 """HyPoGen (ICLR 2025): policy weights that are written by K steps of a learnt optimisation from common first weights.
 
-HyperZero's successor: the same encoder, data, losses and evaluation; the heads are replaced.
+HyperZero's successor: the same encoder, data and losses; the heads are replaced.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class HyPoGen(WritingMethod):
     last output from z, then back layer by layer, the derivatives of an output by its input and by the layer's code.
     E, D and LayerNorm are the same in all K blocks, the rest is each block's own.
 
+    Its paper states a step size of 1e-4 and codes of 256 numbers, its released configuration 5e-4 and 128, as here.
     Released code does, at its last commit: the target network's last layer has the hidden layers' activation before
     tanh, in experiments on ManiSkill where that is tanh as well; the commit before it has none, as here.
     """

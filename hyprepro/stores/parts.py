@@ -320,12 +320,13 @@ def _written(
 
 
 def _check_tested(pairs: Sequence[Pair], chosen: dict[str, list[Source]]) -> None:
-    """Refuse a result without prompts of runs that nothing is trained on."""
+    """Refuse a result without prompts of runs that nothing is trained on; tasks scored by return alone need none."""
     metas = {
         task: [{name: column[s.row] for name, column in pairs[s.pair].policies.meta(task).items()} for s in sources]
         for task, sources in chosen.items()
     }
-    lacking = untested({task: [(int(m["seed"]), str(m["split"])) for m in rows] for task, rows in metas.items()})
+    rated = {task: rows for task, rows in metas.items() if not all(np.isnan(m["success"]) for m in rows)}
+    lacking = untested({task: [(int(m["seed"]), str(m["split"])) for m in rows] for task, rows in rated.items()})
     if lacking:
         raise UserError(
             f"No run for test prompts is left of {', '.join(lacking)}: each gives training policies.",

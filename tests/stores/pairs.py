@@ -27,6 +27,7 @@ class Made:
         versions: What made them.
         weights: How they are kept.
         sizes: Of an observation and an action.
+        is_rated: Whether its policies have success rates; where returns alone count they have none.
     """
 
     route: Mapping[str, Any] = field(default_factory=lambda: {"name": "toy", "summary": "toys"})
@@ -34,6 +35,7 @@ class Made:
     versions: Mapping[str, str] = field(default_factory=lambda: VERSIONS)
     weights: Precision = "float16"
     sizes: tuple[int, int] = (3, 2)
+    is_rated: bool = True
 
 
 def write(name: Path, tasks: Mapping[str, Mapping[int, str]], made: Made | None = None) -> Path:
@@ -53,7 +55,8 @@ def write(name: Path, tasks: Mapping[str, Mapping[int, str]], made: Made | None 
             for seed, splits in runs.items():
                 for number, split in enumerate(splits.split()):
                     params = np.full((1, made.layout.size), mark(seed, number))
-                    writer.append(task, params, seed, 100 * number, 0.5 + 0.1 * number, 20, 7.0, split)
+                    success = 0.5 + 0.1 * number if made.is_rated else np.nan
+                    writer.append(task, params, seed, 100 * number, success, 20, 7.0, split)
         digest = writer.close()
     with TrajectoryStoreWriter(episodes, dict(made.route), digest, *made.sizes, versions=versions) as recorder:
         for task, runs in tasks.items():

@@ -120,6 +120,13 @@ def test_without_runs_to_test_with_only_a_part_is_written(tmp_path: Path) -> Non
     assert runs_of(tmp_path / "joined", "reach") == {0: SIBLINGS, 1: SIBLINGS}
 
 
+def test_tasks_told_by_numbers_need_no_runs_to_test_with(tmp_path: Path) -> None:
+    made = Made(is_rated=False)
+    parts = [write(tmp_path / task, {task: {0: TRAIN}}, made) for task in ("speed-1.000", "speed-2.000")]
+    merge(parts, tmp_path / "joined")
+    assert read(tmp_path / "joined")[0].tasks == ("speed-1.000", "speed-2.000")
+
+
 def test_what_cannot_be_joined_at_all(tmp_path: Path, whole: Path) -> None:
     out = tmp_path / "joined"
     refuses("One store alone", merge, [whole], out)

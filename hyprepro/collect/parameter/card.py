@@ -23,6 +23,7 @@ _HEADS = (
     "return: parent",
     "episodes (offline / prompts)",
 )
+_SHOWN = {"spread": "stored experts", "last": "the last stored expert"}
 
 
 def data_card(
@@ -34,7 +35,7 @@ def data_card(
         store_info(parents[kind])["tasks"] if kind in parents else {} for kind in ("parent", "randomised")
     )
     training, selection, domain = collection.experts, collection.selection, collection.of
-    layout, many = domain.layout, domain.many
+    layout, many, shown = domain.layout, domain.many, _SHOWN[selection.shown]
     tasks = sorted(zoo["tasks"], key=domain.parameter)
     rows = [_row(t, zoo["tasks"][t], folded.get(t), episodes["tasks"].get(t, {"counts": {}})) for t in tasks]
     versions = ", ".join(f"{library} {version}" for library, version in zoo["versions"].items())
@@ -71,7 +72,7 @@ Made by `hyprepro collect{of}`; written by that command, not by hand.
 {recipe}{_test_lines(collection)}
 - **Episodes** hold {domain.horizon} steps{ends}: first the offline ones with SAC's exploration noise,
   {selection.offline_episodes} of sources from early to late and {selection.expert_episodes} of stored experts (split
-  train, of test {many} split test), then {selection.prompt_episodes} deterministic ones of stored experts (split
+  train, of test {many} split test), then {selection.prompt_episodes} deterministic ones of {shown} (split
   validation). Numbers are rounded to {SIGNIFICANT_BITS} significant bits.
 - **Limits**: checkpoints of one run are close to each other, and with a parent all runs start from it: policies of
   neighbouring {many} are closer than those of independent runs would be.{_worse_than_parent(zoo["tasks"], folded)}

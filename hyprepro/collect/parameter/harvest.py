@@ -144,7 +144,8 @@ class HarvestParameter(Stage):
         for policies, count, split, noise, is_stored in plans:
             if not count:
                 continue
-            rows = np.linspace(0, len(policies) - 1, count).round().astype(int)
+            first = len(policies) - 1 if noise is None and selection.shown == "last" else 0
+            rows = np.linspace(first, len(policies) - 1, count).round().astype(int)
             seeds = [start_seed("episodes", seed + i) for i in range(count)]
             seed += count
             run = rounded(roll(self.domain, self.domain.layout, policies[rows], [self.task] * count, seeds, noise))

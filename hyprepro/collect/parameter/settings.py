@@ -91,4 +91,7 @@ class ParameterSelection(Component):
     )
     expert_episodes: int = setting(3, "offline episodes a task of stored experts, with exploration noise", ge=0)
     prompt_episodes: int = setting(4, "deterministic episodes a task of stored experts, for prompts", ge=0)
+    shown: Literal["spread", "last"] = setting(
+        "spread", "whose deterministic episodes are: of the stored policies, evenly spread, or all of the last one"
+    )
     weights: Precision = setting("float16", "how stored weights are kept")

@@ -31,10 +31,14 @@ class CareNetwork(Architecture):
     expert_hidden: Width = setting(50, "width of an encoder's hidden layer", source=_CODE)
     features: Width = setting(50, "numbers that an encoder yields", source=_CODE)
     context_hidden: tuple[Width, ...] = setting(
-        (100, 50, 50), "hidden widths from the description's vector to the context", source=_CODE
+        (100, 50, 50),
+        "hidden widths from the description's vector to the context (CARE's code: one layer of 50 more)",
+        source=_CODE,
     )
     context: Width = setting(50, "numbers that a description becomes", source=_CODE)
-    attention_hidden: tuple[Width, ...] = setting((50,), "hidden widths from the context to the encoders' weights")
+    attention_hidden: tuple[Width, ...] = setting(
+        (50,), "hidden widths from the context to the encoders' weights (CARE's code: two of 50)"
+    )
     hidden: tuple[Width, ...] = setting((256, 256), "hidden widths of actor and critics (published: three of 400)")
     tied: bool = setting(
         False, "the actor uses the critics' encoders and context as they are (published) instead of its own"

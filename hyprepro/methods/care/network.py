@@ -1,8 +1,8 @@
-"""CARE's networks: a mixture of encoders, attended to by a context (Sodhani et al. 2021, as their code has it).
+"""CARE's networks: a mixture of encoders, attended to by a context (Sodhani et al. 2021).
 
 The context is made of the task's description; attention over the encoders is the softmax of an MLP on the context,
-whose gradient stops there. What actor and critics see is the weighted mean of the encoders' features, beside the
-context.
+whose gradient stops there (their code means to stop it, and by a misspelt key does not). What actor and critics see is
+the weighted mean of the encoders' features, beside the context.
 """
 
 from __future__ import annotations

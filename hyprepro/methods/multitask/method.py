@@ -33,9 +33,12 @@ if TYPE_CHECKING:
 class MultiTaskTraining(Component):
     """How long multi-task SAC trains and on what.
 
-    Published: 2 million environment steps a task from random weights. We chose, for two cores: the route
-    "demonstrations", which is how the experts in our stores are made: metaworld's scripted experts give the first
-    episodes and label every state that is visited later, and the actor's loss has a cloning term besides SAC's.
+    Published: 2 million environment steps a task from random weights (PaCo's configuration: 5 million). We chose, for
+    two cores: the route "demonstrations", which is how the experts in our stores are made: metaworld's scripted experts
+    give the first episodes and label every state that is visited later, and the actor's loss has a cloning term besides
+    SAC's. So there the gradients that PCGrad and CAGrad mix hold that of cloning.
+    On either route observations are scaled by what the stored experts' prompts show; published code takes them as
+    they come.
     """
 
     slot = "multitask_training"

@@ -20,7 +20,8 @@ class PaCo(TrunkArchitecture):
 
     The code says: the weights are one for actor and critics, and a task whose loss explodes is masked and its weights
     are set anew as a mixture of other tasks'. We chose weights of the actor's and of each critic's own, as
-    Meta-World+'s code does, and neither mask nor reset: they answer losses above 3,000.
+    Meta-World+'s code does (which adds a bias that all tasks share), and neither mask nor reset: they answer losses
+    above 3,000. A task's weights begin uniform with a variance of 1/K, as there; in PaCo's code with one of 1.
     """
 
     title: ClassVar[str] = "paco"

@@ -20,7 +20,11 @@ class PlainNetwork(TrunkArchitecture):
     hidden: tuple[Width, ...] = setting((256, 256), "hidden widths (Meta-World+'s code: three of 400)")
 
     def named(self, gradient: str) -> str:
-        """A gradient's own name: it is published on this network."""
+        """A gradient's own name: with it the network is a baseline of its own.
+
+        Published code has PCGrad on an output layer a task (Meta-World+), or PCGrad and CAGrad on a network that is not
+        told the task at all (MTRL, CAGrad's own).
+        """
         return gradient or self.title
 
     @property

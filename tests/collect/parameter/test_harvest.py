@@ -52,6 +52,18 @@ def test_stored_checkpoints_are_a_stride_apart(cache: ArtifactCache, tmp_path: P
     assert len(harvest_of(cache, tmp_path / "five", stride=5).policies) == 1
 
 
+def test_deterministic_episodes_are_of_policies_evenly_spread_or_of_the_last_one(
+    cache: ArtifactCache, tmp_path: Path
+) -> None:
+    def rows(**selection: Any) -> list[int]:
+        found = harvest_of(cache, tmp_path / "shown", policies=4, prompt_episodes=3, expert_episodes=2, **selection)
+        assert [each.policy_row for each in found.episodes if each.split == "train"] == [-1, -1, 0, 3]
+        return [each.policy_row for each in found.episodes if each.split == "validation"]
+
+    assert rows() == [0, 2, 3]
+    assert rows(shown="last") == [3, 3, 3]
+
+
 @pytest.fixture
 def scores(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """What the four checkpoints return; the start returns -5."""

@@ -81,8 +81,8 @@ def test_a_context_of_the_split_may_be_withheld_besides(whole: dict[str, Any]) -
 
 def test_stores_that_keep_another_split_for_testing_are_refused(tmp_path: Path) -> None:
     stores = stores_of(tmp_path, CheetahSpeed(split=123).tested)
-    assert len(CheetahSpeed(**stores, split=123).data().trained()) == 4
-    with pytest.raises(UserError, match=r"trains on speed-5\.500, and the stores keep it for testing") as caught:
+    assert len(CheetahSpeed(**stores, split=123).data().trained()) == 8
+    with pytest.raises(UserError, match=r"trains on speed--10\.000, and the stores keep it for testing") as caught:
         CheetahSpeed(**stores, split=233).data()
     assert "hyprepro collect dm-cheetah-speed" in caught.value.fix
 
@@ -114,7 +114,7 @@ def test_one_policy_for_all_says_that_it_has_practised_the_tested_ones(whole: di
     assert found.shape == (1, domain.layout.size)
     assert "tested too" in OneForAll().information(domain)
     OneForAll().require(data)
-    with pytest.raises(UserError, match=r"no others; that of its store has practised speed-\d") as caught:
+    with pytest.raises(UserError, match=r"no others; that of its store has practised speed--?\d") as caught:
         DomainRandomisation().require(data)
     assert "CheetahSpeed.randomised" in caught.value.where
 
@@ -137,18 +137,18 @@ def test_an_episode_is_the_suites_ten_seconds() -> None:
 
 
 def test_how_many_contexts_there_are_and_what_they_are_called() -> None:
-    assert [(len(domain.sweep), len(domain.training)) for domain in DOMAINS] == [(20, 4), (21, 5), (45, 9)]
+    assert [(len(domain.sweep), len(domain.training)) for domain in DOMAINS] == [(40, 8), (41, 9), (45, 9)]
     assert [domain.sweep[-1] for domain in DOMAINS] == ["speed-10.000", "length-0.700", "context-5.000-0.700"]
-    assert [domain.context(domain.sweep[0]) for domain in DOMAINS] == [(0.5, 0.5), (1.0, 0.3), (1.0, 0.3)]
+    assert [domain.context(domain.sweep[0]) for domain in DOMAINS] == [(-10.0, 0.5), (1.0, 0.3), (1.0, 0.3)]
     assert [domain.relabels for domain in DOMAINS] == [True, False, False], "a torso is no matter of reward"
 
 
 def test_a_half_is_trained_on_where_that_is_asked_for() -> None:
-    assert len(CheetahSpeed(test_share=0.5).training) == 10
+    assert len(CheetahSpeed(test_share=0.5).training) == 20
 
 
 def test_a_twentieth_is_trained_on_where_that_is_asked_for() -> None:
-    assert [len(domain.model_copy(update={"test_share": 0.95}).training) for domain in DOMAINS] == [1, 2, 3]
+    assert [len(domain.model_copy(update={"test_share": 0.95}).training) for domain in DOMAINS] == [2, 3, 3]
     CheetahSpeed(test_share=0.95).check()
 
 
@@ -161,7 +161,8 @@ def test_a_split_without_test_contexts_is_refused() -> None:
 @pytest.mark.parametrize(
     ("domain", "task", "text"),
     [
-        (CheetahSpeed(), "speed-11.000", "outside 0.5 to 10"),
+        (CheetahSpeed(), "speed-11.000", "outside -10 to 10"),
+        (CheetahSpeed(), "speed-0.000", "no direction"),
         (CheetahSpeedLength(), "context-2.000-0.900", "outside 0.3 to 0.7"),
         (CheetahSpeedLength(), "context-2.000", "2 numbers, not 1"),
         (CheetahLength(), "speed-1.000", "names no length"),
@@ -173,10 +174,12 @@ def test_a_context_out_of_range_is_refused(domain: ParameterDomain, task: str, t
 
 
 def test_the_target_is_one_sided() -> None:
-    eight = np.full(20, 8.0)
-    earned = run_reward(eight, np.array([speed for (speed,) in CheetahSpeed().grid]))
-    assert (earned[:16] == 1.0).all(), "8 m/s earns everything at every target up to 8"
-    assert earned[[17, 19]].tolist() == pytest.approx([0.9, 0.82])
+    targets = np.array([speed for (speed,) in CheetahSpeed().grid])
+    earned = run_reward(np.full(40, 8.0), targets)
+    assert (earned[20:36] == 1.0).all(), "8 m/s earns everything at every target up to 8"
+    assert (earned[:20] == 0.0).all(), "and nothing where it is to run back"
+    assert earned[[37, 39]].tolist() == pytest.approx([0.9, 0.82])
+    np.testing.assert_allclose(run_reward(np.full(40, -8.0), -targets), earned)
     assert run_reward(np.array([0.0, -1.0]), 2.0).tolist() == pytest.approx([0.1, 0.0])
     rewards = CheetahSpeed().rewards(torch.tensor([3.0, 1.0]), None, torch.tensor([[3.0], [2.0]]))
     assert rewards.tolist() == pytest.approx([1.0, 0.55])
