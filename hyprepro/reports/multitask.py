@@ -43,7 +43,7 @@ class MultiTaskTable(Report):
         found = [parts.heading(result), paragraph(_setting(result, sides))]
         for protocol in protocols:
             found += [f"## {PROTOCOLS[protocol]}", _table(sides, protocol)]
-        found += [*_knowledge(result), *_curves(result), *_conflicts(result)]
+        found += [*parts.knowledge(result), *_curves(result), *_conflicts(result)]
         for side in sides:
             found += [f"## Every method, {side.split} tasks one by one", *parts.every_method(side)]
         provenance = result["provenance"]
@@ -79,17 +79,6 @@ def _table(sides: Sequence[Numbers], protocol: str) -> str:
     for side in sides:
         heads += [side.split, *([f"{reference} minus it"] if reference in side.methods else [])]
     return table(["method", *heads], rows)
-
-
-def _knowledge(result: Mapping[str, Any]) -> list[str]:
-    """What each method is given, rows together that are given the same."""
-    rows: dict[str, list[str]] = {}
-    for name, method in result["methods"].items():
-        rows.setdefault(method["knows"], []).append(f"`{name}`")
-    return [
-        "What each is given at test time:",
-        bullets([f"{', '.join(names)}: {text}" for text, names in rows.items()]),
-    ]
 
 
 def _charted(result: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:

@@ -202,8 +202,12 @@ def _count(number: int, noun: str) -> str:
 
 
 def knowledge(result: Mapping[str, Any]) -> list[str]:
-    """What each method is given, as the run declares it."""
-    lines = [f"`{name}`: {each['knows']}" for name, each in result.get("methods", {}).items() if each.get("knows")]
+    """What each method is given, as the run declares it; those that are given the same together."""
+    rows: dict[str, list[str]] = {}
+    for name, method in result.get("methods", {}).items():
+        if told := method.get("knows"):
+            rows.setdefault(told, []).append(f"`{name}`")
+    lines = [f"{', '.join(names)}: {told}" for told, names in rows.items()]
     return ["What each is given at test time:", bullets(lines)] if lines else []
 
 
