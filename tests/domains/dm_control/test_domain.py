@@ -241,14 +241,14 @@ def test_the_collector_trains_experts_and_records_whole_episodes(
     kinds = ("policies", "trajectories")
     names: dict[str, Any] = {name: str(tmp_path / f"dm-cheetah-smoke.{name}.h5") for name in kinds}
     with PolicyStore.open(names["policies"]) as store, TrajectoryStore.open(names["trajectories"]) as episodes:
-        assert store.tasks == ("speed-1.000", "speed-2.000", "speed-4.000")
+        assert store.tasks == ("speed-1.500", "speed-2.000", "speed-3.500")
         assert Counter(store.meta(task)["split"][0] for task in store.tasks) == {"train": 2, "test": 1}
         lengths = {len(each.actions) for task in episodes.tasks for each in episodes.episodes(task)}
         assert lengths == {50}, "to the end, whatever happens"
         assert not any(each.terminated for task in episodes.tasks for each in episodes.episodes(task))
-        fastest = store.read("speed-4.000", store.rows("speed-4.000", "train")[-1:])
-    data = CheetahSpeed(**names, split=789).data()
-    assert list(data.trained()) == ["speed-1.000", "speed-4.000"]
+        fastest = store.read("speed-3.500", store.rows("speed-3.500", "train")[-1:])
+    data = CheetahSpeed(**names, split=123).data()
+    assert list(data.trained()) == ["speed-1.500", "speed-3.500"]
     query = data.domain.query(data, "speed-2.000", 1, "test")
     found = Greatest().generate(None, data, query, 0)
     np.testing.assert_array_equal(found.params.numpy(), fastest)
