@@ -248,7 +248,7 @@ def _numbers(domain: Domain, condition: Any) -> tuple[float, ...]:
     if len(values) != len(domain.ranges) or not are_numbers:
         raise UserError(
             f"{domain.title} is told its {domain.told}, and shown no demonstration.",
-            fix=f"give the {domain.told}, such as {', '.join(f'{(low + high) / 2:g}' for low, high in domain.ranges)}",
+            fix=f"give the {domain.told}, such as {', '.join(f'{high:g}' for _, high in domain.ranges)}",
         )
     for number, (low, high) in zip(values, domain.ranges, strict=True):
         if not low <= number <= high:

@@ -98,9 +98,9 @@ class BestLook(Choice):
 
     Released code does: every 20 passes over the data the network is tried on the test contexts (where those are lengths
     of a torso, on the usual length alone), the best of up to 100 such looks is kept, and that one is evaluated, on
-    other starts. Here the starts are the same, so that the price is an upper bound for as many looks. `of` names a row
-    whose policies are the looks of a training (`HyperZero.deployed`). The row of the last network is the strict one;
-    the difference is the price of looking.
+    other starts. Here the starts are the same, so that on average the price of as many looks is overstated. `of` names
+    a row whose policies are the looks of a training (`HyperZero.deployed`). The row of the last network is the strict
+    one; the difference is the price of looking.
     """
 
     knows: ClassVar[str] = "the looks of a training, and what each of them scored at the very tasks of the table"

@@ -53,7 +53,7 @@ class WritingMethod(WeightMethod, Trained):
     no critics. Where tasks are scored by success, nothing is learnt of values.
     HyperZero's code does: weights are written for every sample of a batch. We chose: a batch has equally many samples
     of each of its tasks and weights are written once a task, which is the same loss where tasks have equally many
-    steps. A tenth of the steps is held out; a pass is one over the others.
+    steps. A tenth of the steps is held out.
 
     The condition is the one that Gen-HypRL's generator sees: a task's numbers (as they are, or standardised), or (h, v)
     of a prompt, with the episodes that the training prompts are cut from. One policy a prompt, or one for a task told

@@ -34,7 +34,7 @@ class HyperZero(WritingMethod):
     last_spread: float = setting(0.008, "the same of the last layer's", gt=0, source="released code")
     steps: int = setting(
         27_500,
-        "training steps (500 passes over the 28,000 stored steps of 35 bundled experts)",
+        "training steps (500 passes over all 28,000 stored steps of 35 bundled experts)",
         ge=0,
         source="released code",
     )

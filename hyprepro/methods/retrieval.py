@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -101,14 +102,14 @@ def _nearest(queries: NDArray[np.float64], candidates: NDArray[np.float64]) -> N
 
 @component
 class Greatest(WeightMethod):
-    """The policy of the training task with the greatest numbers, whatever task is asked for.
+    """The policy of the training task with the greatest numbers, on the asked side of 0.
 
-    Where the numbers are target speeds it is the fastest expert. It is told nothing, so what it reaches says how much
-    of a table a method can owe to what it is told.
+    Where the numbers are target speeds it is the fastest expert in the direction that is asked for. It is told no more
+    than that, so what it reaches says how much of a table a method can owe to what it is told.
     """
 
     label: ClassVar[str] = "greatest"
-    knows: ClassVar[str] = "nothing of the task; every stored training {told}, and the policies of the greatest"
+    knows: ClassVar[str] = "the sign of the {told}; every stored training {told}, and the policies of the greatest"
     conditions: ClassVar[frozenset[Told]] = frozenset({"parameter"})
     needs: ClassVar[str] = "it compares the numbers that tell tasks"
 
@@ -118,9 +119,11 @@ class Greatest(WeightMethod):
         """Its policies; of tasks with equal first numbers that with the greatest second one."""
         import torch
 
-        known = data.trained()
+        known, sign = data.trained(), math.copysign(1.0, data.domain.parameter(query.task)[0])
+        same = {task: numbers for task, numbers in known.items() if numbers[0] * sign > 0} or known
+        greatest = max(same, key=lambda task: tuple(map(abs, same[task])))
         with data.open_policies() as store:
-            policies = policies_of(store, max(known, key=known.__getitem__), self.checkpoints)
+            policies = policies_of(store, greatest, self.checkpoints)
             return Start(store.layout, torch.from_numpy(policies))
 
 

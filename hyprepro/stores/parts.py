@@ -106,6 +106,7 @@ def merge(paths: Sequence[Path], out: Path, partial: bool = False) -> list[Path]
         paths: Two or more.
         out: The name.
         partial: Take a result some of whose trained tasks have no test prompts of runs that nothing is trained on.
+            Tasks without a success rate, which are told by numbers, need none.
 
     Returns:
         The three files.
@@ -320,12 +321,12 @@ def _written(
 
 
 def _check_tested(pairs: Sequence[Pair], chosen: dict[str, list[Source]]) -> None:
-    """Refuse a result without prompts of runs that nothing is trained on; tasks scored by return alone need none."""
+    """Refuse a result without prompts of runs that nothing is trained on; tasks without a success rate need none."""
     metas = {
         task: [{name: column[s.row] for name, column in pairs[s.pair].policies.meta(task).items()} for s in sources]
         for task, sources in chosen.items()
     }
-    rated = {task: rows for task, rows in metas.items() if not all(np.isnan(m["success"]) for m in rows)}
+    rated = {task: rows for task, rows in metas.items() if any(m["episodes"] and m["success"] >= 0 for m in rows)}
     lacking = untested({task: [(int(m["seed"]), str(m["split"])) for m in rows] for task, rows in rated.items()})
     if lacking:
         raise UserError(

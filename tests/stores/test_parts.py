@@ -125,6 +125,8 @@ def test_tasks_told_by_numbers_need_no_runs_to_test_with(tmp_path: Path) -> None
     parts = [write(tmp_path / task, {task: {0: TRAIN}}, made) for task in ("speed-1.000", "speed-2.000")]
     merge(parts, tmp_path / "joined")
     assert read(tmp_path / "joined")[0].tasks == ("speed-1.000", "speed-2.000")
+    rated = write(tmp_path / "reach", {"reach": {0: TRAIN}})
+    refuses("No run for test prompts is left of reach", merge, [parts[0], rated], tmp_path / "both")
 
 
 def test_what_cannot_be_joined_at_all(tmp_path: Path, whole: Path) -> None:

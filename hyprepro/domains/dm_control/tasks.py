@@ -50,7 +50,7 @@ def tested_places(contexts: Sequence[tuple[float, ...]], share: float, seed: int
     """Which contexts are for testing, by their place: the first of a shuffle, ascending.
 
     As released: contexts in the order of their texts are shuffled by NumPy's generator of the seed. HyPoGen's code then
-    trains on the share of the others that its arithmetic leaves, one context fewer than there are; here on all of them.
+    trains on the share of the others that its arithmetic leaves, at 0.8 one context fewer than there are; here on all.
 
     Args:
         contexts: All contexts.
