@@ -141,7 +141,9 @@ def fetch(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME...", help="metaworld, metaworld-independent, cheetah-vel.", autocompletion=completion.bundled
+            metavar="NAME...",
+            help="metaworld, metaworld-independent, metaworld-scratch, cheetah-vel.",
+            autocompletion=completion.bundled,
         ),
     ],
     source: Annotated[

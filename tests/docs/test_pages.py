@@ -54,9 +54,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "stores" / path.name).symlink_to(path)
     for name in ("runs/table1/smoke", "theirs"):
         shutil.copytree(ROOT / "results" / "table1" / "desktop", tmp_path / name)
-    for name in ("zoo", "stores/metaworld-scratch"):  # what a page collects, and no test does
-        for kind in ("policies", "trajectories"):
-            (tmp_path / f"{name}.{kind}.h5").symlink_to(ROOT / "stores" / f"metaworld-independent.{kind}.h5")
+    for kind in ("policies", "trajectories"):  # what a page collects, and no test does
+        (tmp_path / f"zoo.{kind}.h5").symlink_to(ROOT / "stores" / f"metaworld-independent.{kind}.h5")
     (tmp_path / "maa.h5").symlink_to(ROOT / "stores" / "metaworld.policies.h5")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYPREPRO_CACHE", str(tmp_path / "cache"))
